@@ -1,0 +1,1 @@
+"""Configuration-driven transfer-learning experiments for image classification."""

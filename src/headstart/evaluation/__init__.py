@@ -1,0 +1,1 @@
+"""Honest figures about a trained classifier."""

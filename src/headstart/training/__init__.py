@@ -1,0 +1,1 @@
+"""Stages: what trains, for how long, and with which optimizer."""
