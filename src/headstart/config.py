@@ -1,24 +1,48 @@
 """The schema behind every configuration group; the only file that sees OmegaConf.
 
 Plain YAML under `conf/` holds the values. They are merged into these dataclasses while Hydra composes, so that a
-misspelt key or a wrong type is refused before any work, in YAML files and on the command line alike. Below this file
-the resolved configuration travels as plain dataclasses.
+misspelt key or a wrong type is refused before any work, in YAML files and on the command line alike. Ranges and
+choices stand in the fields themselves. Below this file a configuration travels as plain dataclasses.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from headstart.errors import HeadstartError, expect_one_of
+
 REQUIRED: Any = "???"  # OmegaConf's mark for a value that must be given
+
+
+def choice(default: str, *others: str) -> Any:
+    """Return a field that takes one of the given words."""
+    return field(default=default, metadata={"choices": (default, *others)})
+
+
+def number(
+    default: Any,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """Return a field that takes a number within bounds; `above` and `below` are themselves excluded."""
+    bounds = {"at least": minimum, "at most": maximum, "above": above, "below": below}
+    return field(default=default, metadata={"bounds": {word: bound for word, bound in bounds.items() if bound is not None}})
 
 
 @dataclass
 class SplitConfig:
     """How images without a split of their own are divided, stratified by class."""
 
-    validation: float = 0.2  # fraction of all such images, over 0 and below 1
-    test: float = 0.2  # fraction of all such images; 0 makes no test split
+    validation: float = number(0.2, above=0, below=1)  # fraction of all such images
+    test: float = number(0.2, minimum=0, below=1)  # fraction of all such images; 0 makes no test split
     seed: int = 0  # apart from the run's seed, so that runs with different seeds share their test images
 
 
@@ -27,14 +51,14 @@ class DatasetConfig:
     """Where the images come from and how they become squares of pixels."""
 
     name: str = REQUIRED
-    source: str = REQUIRED  # digits | folder | csv
+    source: str = choice(REQUIRED, "digits", "folder", "csv")
     root: str | None = None  # directory of the images (folder, csv)
     csv: str | None = None  # file with the columns path,label[,split][,group] (csv)
     split: SplitConfig = field(default_factory=SplitConfig)
-    fraction: float = 1.0  # share of the training images to use; smaller ones are subsets of larger ones
-    resize: str = "stretch"  # stretch | crop | pad
-    suggested_image_size: int | None = None  # used where image_size is null, instead of the backbone's own
-    bad_images: str = "fail"  # fail | skip
+    fraction: float = number(1.0, above=0, maximum=1)  # of the training images; smaller ones lie within larger ones
+    resize: str = choice("stretch", "crop", "pad")
+    suggested_image_size: int | None = number(None, above=0)  # where image_size is null, instead of the backbone's own
+    bad_images: str = choice("fail", "skip")
 
 
 @dataclass
@@ -50,11 +74,11 @@ class HeadConfig:
     """The new layers on top of the backbone."""
 
     name: str = REQUIRED
-    pooling: str = "average"  # average | flatten
-    units: int | None = None  # width of the hidden ReLU layer; null for none
+    pooling: str = choice("average", "flatten")
+    units: int | None = number(None, above=0)  # width of the hidden ReLU layer; null for none
     batch_norm: bool = False  # batch norm after the hidden layer
-    dropout: float = 0.0  # just before the output
-    output: str = "softmax"  # softmax | sigmoid (one output, two classes)
+    dropout: float = number(0.0, minimum=0, below=1)  # just before the output
+    output: str = choice("softmax", "sigmoid")  # sigmoid: one output, for two classes
 
 
 @dataclass
@@ -63,39 +87,39 @@ class AugmentationConfig:
 
     name: str = REQUIRED
     flip: bool = False  # left-right, half of the images
-    rotation: float = 0.0  # degrees to either side, 0 to 180
-    shift: float = 0.0  # fraction of the side, in both directions, 0 to below 1
-    shear: float = 0.0  # shear factor (tangent of the angle), 0 to 1
-    zoom: float = 0.0  # fraction in or out, 0 to below 1
-    fill: str = "nearest"  # nearest | reflect | constant: what stands outside the image
-    randaugment: float = 0.0  # magnitude of RandAugment's colour and geometry operations, 0 to 1
-    mixup: float = 0.0  # alpha of the Beta distribution, 0 and above
-    cutmix: float = 0.0  # alpha of the Beta distribution, 0 and above
+    rotation: float = number(0.0, minimum=0, maximum=180)  # degrees to either side
+    shift: float = number(0.0, minimum=0, below=1)  # fraction of the side, in both directions
+    shear: float = number(0.0, minimum=0, maximum=1)
+    zoom: float = number(0.0, minimum=0, below=1)  # fraction in or out
+    fill: str = choice("nearest", "reflect", "constant")  # what stands outside the image
+    randaugment: float = number(0.0, minimum=0, maximum=1)  # magnitude of RandAugment's operations
+    mixup: float = number(0.0, minimum=0)  # alpha of the Beta distribution
+    cutmix: float = number(0.0, minimum=0)  # alpha of the Beta distribution
 
 
 @dataclass
 class ScheduleConfig:
     """How the learning rate moves within a stage."""
 
-    name: str = "constant"  # constant | cosine | plateau
-    warmup_epochs: float = 0.0  # linear from zero (constant, cosine)
-    factor: float = 0.5  # plateau: multiply by this
-    patience: int = 2  # plateau: after this many epochs without a lower validation loss
+    name: str = choice("constant", "cosine", "plateau")
+    warmup_epochs: float = number(0.0, minimum=0)  # linear from zero (constant, cosine)
+    factor: float = number(0.5, above=0, below=1)  # plateau: multiply by this
+    patience: int = number(2, minimum=1)  # plateau: after this many epochs without a lower validation loss
 
 
 @dataclass
 class OptimizerConfig:
     """The optimizer of a stage; a stage's own `optimizer` replaces single values of the run's."""
 
-    name: str = REQUIRED  # sgd | rmsprop | adam | adamw
-    learning_rate: float = REQUIRED
-    momentum: float = 0.0  # sgd, rmsprop
-    weight_decay: float = 0.0  # decoupled from the gradient
-    clip_norm: float | None = None  # global norm of the gradients
+    name: str = choice(REQUIRED, "sgd", "rmsprop", "adam", "adamw")
+    learning_rate: float = number(REQUIRED, above=0)
+    momentum: float = number(0.0, minimum=0, below=1)  # sgd, rmsprop
+    weight_decay: float = number(0.0, minimum=0)  # decoupled from the gradient
+    clip_norm: float | None = number(None, above=0)  # global norm of the gradients
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    block_decay: float = 1.0  # each block below the head learns this much slower than the one above it
-    ema: float = 0.0  # decay of the averaged weights that are validated and kept; 0 is off, 0.99 is usual
-    accumulate: int = 1  # batches whose gradients are averaged before one update
+    block_decay: float = number(1.0, above=0, maximum=1)  # each block learns this much slower than the one above it
+    ema: float = number(0.0, minimum=0, below=1)  # decay of the averaged weights that are kept; 0 is off
+    accumulate: int = number(1, minimum=1)  # batches whose gradients are averaged before one update
 
 
 @dataclass
@@ -103,10 +127,10 @@ class StageConfig:
     """One stage of training: what trains, for how long, with which optimizer."""
 
     name: str = REQUIRED
-    train: Any = REQUIRED  # see headstart.model.freeze for the grammar
-    epochs: int = REQUIRED
-    optimizer: Any = None  # values that replace the run's; an OptimizerConfig once resolved
-    batch_norm: str = "frozen"  # frozen | train
+    train: Any = REQUIRED  # the grammar is in headstart.model.freeze
+    epochs: int = number(REQUIRED, minimum=1)
+    optimizer: Any = None  # values that replace the run's; a whole OptimizerConfig once resolved
+    batch_norm: str = choice("frozen", "train")  # train: batch statistics in the blocks that train
 
 
 @dataclass
@@ -137,12 +161,138 @@ class Config:
     freeze: FreezeConfig = field(default_factory=FreezeConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    seed: int = 0
-    image_size: int | None = None
-    batch_size: int = 32
-    epochs: int | None = None
-    class_weight: str = "none"  # none | balanced | inverse
-    label_smoothing: float = 0.0
-    patience: int | None = None
-    precision: str = "auto"  # auto | float32 | mixed_float16 | mixed_bfloat16
+    seed: int = number(0, minimum=0)
+    image_size: int | None = number(None, above=0)
+    batch_size: int = number(32, minimum=1)
+    epochs: int | None = number(None, minimum=1)
+    class_weight: str = choice("none", "balanced", "inverse")
+    label_smoothing: float = number(0.0, minimum=0, below=1)
+    patience: int | None = number(None, minimum=1)
+    precision: str = choice("auto", "float32", "mixed_float16", "mixed_bfloat16")
     deterministic: bool = True
+
+
+def conf_directory() -> Path:
+    """Return the directory of the shipped configuration."""
+    return Path(__file__).parents[2] / "conf"
+
+
+def register_schema() -> None:
+    """Make the schema known to Hydra, under the name that `conf/config.yaml` starts from."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def compose(overrides: list[str] | tuple[str, ...] = ()) -> Config:
+    """Compose a run's configuration outside `run.py`, for scripts and tests.
+
+    Args:
+        overrides: as on the command line, for example `["backbone=vgg16", "seed=1"]`.
+
+    Raises:
+        HeadstartError: for an unknown name or key, a wrong type, a value out of its range.
+    """
+    import hydra
+    from hydra.errors import HydraException
+
+    register_schema()
+    try:
+        with hydra.initialize_config_dir(str(conf_directory()), version_base="1.3"):
+            return resolve(hydra.compose("config", list(overrides)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise HeadstartError(explain(error)) from error
+
+
+def resolve(composed: DictConfig) -> Config:
+    """Turn what Hydra composed into plain dataclasses, with every value checked.
+
+    Args:
+        composed: the configuration as Hydra hands it over.
+
+    Returns:
+        The configuration in which each stage carries its whole optimizer and `epochs` has been applied.
+
+    Raises:
+        HeadstartError: for a missing value or one out of its range.
+    """
+    for key in composed:
+        expect_one_of("a top-level key", key, [item.name for item in dataclasses.fields(Config)])
+    try:
+        config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
+        for position, stage in enumerate(config.freeze.stages):
+            if not isinstance(stage.optimizer, dict | None):
+                raise HeadstartError(
+                    f"Expected freeze.stages[{position}].optimizer to be keys of an optimizer, "
+                    f"for example {{learning_rate: 1.0e-4}}. Received: {stage.optimizer}"
+                )
+            whole = OmegaConf.merge(OmegaConf.structured(config.optimizer), stage.optimizer or {})
+            stage.optimizer = OmegaConf.to_object(whole)
+            stage.epochs = config.epochs if config.epochs is not None else stage.epochs
+    except OmegaConfBaseException as error:
+        raise HeadstartError(explain(error)) from error
+    if not config.freeze.stages:
+        raise HeadstartError("Expected freeze.stages to have at least one stage. Received: an empty list")
+    names = [stage.name for stage in config.freeze.stages]
+    if len(set(names)) < len(names):
+        raise HeadstartError(f"Expected every stage in freeze.stages to have a name of its own. Received: {names}")
+    _check_values(config, "")
+    return config
+
+
+def to_yaml(config: Config) -> str:
+    """Return the resolved configuration as YAML; `resolve` turns it back into the same configuration."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def from_yaml(text: str) -> Config:
+    """Return the configuration that `to_yaml` wrote."""
+    return resolve(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))  # type: ignore[arg-type]
+
+
+def explain(error: BaseException) -> str:
+    """Say in one sentence what is wrong with a configuration, with the valid names.
+
+    Args:
+        error: what Hydra or OmegaConf raised.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OmegaConfBaseException):
+        options = getattr(cause, "options", None)
+        if options:  # an option that its group does not have
+            group, _, name = str(getattr(cause, "missing_cfg_file", "")).rpartition("/")
+            return f"Expected {group or 'the configuration'} to be one of {', '.join(sorted(options))}. Received: {name}"
+        cause = cause.__cause__
+    first_line = str(error).splitlines()[0].strip()
+    if cause is None:
+        return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    where = f" ({first_line.split(':')[0][0].lower()}{first_line.split(':')[0][1:]})" if first_line.startswith("In '") else ""
+    key, owner = cause.full_key or cause.key, cause.object_type
+    if dataclasses.is_dataclass(owner) and cause.key is not None:
+        names = [item.name for item in dataclasses.fields(owner)]
+        if cause.key not in names:
+            parent = str(key).rpartition(".")[0] or "the configuration"
+            return f"Expected a key of {parent} to be one of {', '.join(names)}. Received: {cause.key}{where}"
+    return f"{key}: {str(cause.msg or cause).splitlines()[0]}{where}"
+
+
+def _check_values(node: Any, prefix: str) -> None:
+    """Raise for the first value below `node` that is outside the bounds of its field."""
+    for item in dataclasses.fields(node):
+        key, value = f"{prefix}{item.name}", getattr(node, item.name)
+        for position, member in enumerate(value if isinstance(value, list) else [value]):
+            if dataclasses.is_dataclass(member):
+                _check_values(member, f"{key}[{position}]." if isinstance(value, list) else f"{key}.")
+        if "choices" in item.metadata:
+            expect_one_of(key, value, [name for name in item.metadata["choices"] if name != REQUIRED])
+        if "bounds" in item.metadata and value is not None:
+            within = {
+                "at least": lambda bound, value=value: value >= bound,
+                "at most": lambda bound, value=value: value <= bound,
+                "above": lambda bound, value=value: value > bound,
+                "below": lambda bound, value=value: value < bound,
+            }
+            bounds = item.metadata["bounds"]
+            if not all(within[word](bound) for word, bound in bounds.items()):
+                wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items())
+                raise HeadstartError(f"Expected {key} to be {wanted}. Received: {value}")

@@ -1,0 +1,54 @@
+"""Train, evaluate, save and track one classifier: `python run.py backbone=inceptionv3 freeze=last_block`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+STARTED = time.time()
+# Set before Hydra composes and before TensorFlow is imported.
+os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).parent.absolute() / "outputs"))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+TRACEBACKS = os.environ.setdefault("HYDRA_FULL_ERROR", "1") == "1"  # Hydra raises, so that the text is ours
+
+import hydra  # noqa: E402
+from hydra.errors import HydraException  # noqa: E402
+from omegaconf import DictConfig  # noqa: E402
+from omegaconf.errors import OmegaConfBaseException  # noqa: E402
+
+from headstart import config as configuration  # noqa: E402
+from headstart.console import console  # noqa: E402
+from headstart.errors import HeadstartError  # noqa: E402
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(composed: DictConfig) -> float | None:
+    """Run one configuration and return the validation accuracy, for sweepers."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from headstart.experiment import run
+
+    output = Path(HydraConfig.get().runtime.output_dir)
+    return run(configuration.resolve(composed), output, started=STARTED)["splits"]["validation"]["accuracy"]
+
+
+if __name__ == "__main__":
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        from headstart.help import print_help
+
+        print_help()
+        sys.exit(0)
+    configuration.register_schema()
+    try:
+        main()
+    except (HydraException, OmegaConfBaseException) as error:
+        console.print(f"[bold red]Error:[/] {configuration.explain(error)}", style=None, soft_wrap=True, markup=True)
+        sys.exit(1)
+    except HeadstartError as error:
+        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("Interrupted.")
+        sys.exit(130)

@@ -1,0 +1,45 @@
+"""What `python run.py --help` prints: every group, every option, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from headstart.config import conf_directory
+from headstart.console import console
+
+
+def first_comment(file: Path) -> str:
+    """Return the first comment line of a YAML file, which says what the option is for."""
+    line = file.read_text().splitlines()[0]
+    return line.removeprefix("#").strip() if line.startswith("#") else ""
+
+
+def print_rows(rows: Iterable[tuple[str, str]]) -> None:
+    """Print names with what they are for, wrapped beside the name."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, min_width=18)
+    table.add_column(overflow="fold")
+    for name, meaning in rows:
+        table.add_row(f"  {name}", meaning)
+    console.print(table)
+
+
+def print_help() -> None:
+    """Print how to call `run.py`, the groups with their options, and the single values."""
+    conf = conf_directory()
+    console.print("[bold]python run.py \\[GROUP=OPTION ...] \\[KEY=VALUE ...][/]   one run")
+    console.print("[bold]python run.py -m GROUP=OPTION,OPTION ...[/]            every combination\n")
+    config_lines = (conf / "config.yaml").read_text().splitlines()
+    defaults = dict(line.strip("- ").split(": ") for line in config_lines if line.startswith("  - ") and ": " in line)
+    for group in sorted(path for path in conf.iterdir() if path.is_dir()):
+        console.print(f"[bold]{group.name}[/]  (default: {defaults.get(group.name, 'null')})")
+        print_rows((option.stem, escape(first_comment(option))) for option in sorted(group.glob("*.yaml")))
+    console.print("\n[bold]values[/]")
+    values = [line.partition(": ") for line in config_lines if not line.startswith((" ", "#", "-")) and ": " in line]
+    print_rows((f"{key}={rest.partition('  # ')[0]}", escape(rest.partition("  # ")[2])) for key, _, rest in values)
+    console.print("\nEvery key of an option can be set: optimizer.learning_rate=3e-4, freeze.stages.0.epochs=2.")
+    console.print("The whole configuration without running it: python run.py --cfg job. Hydra's own flags: --hydra-help.")
