@@ -34,7 +34,9 @@ def number(
 ) -> Any:
     """Return a field that takes a number within bounds; `above` and `below` are themselves excluded."""
     bounds = {"at least": minimum, "at most": maximum, "above": above, "below": below}
-    return field(default=default, metadata={"bounds": {word: bound for word, bound in bounds.items() if bound is not None}})
+    return field(
+        default=default, metadata={"bounds": {word: bound for word, bound in bounds.items() if bound is not None}}
+    )
 
 
 @dataclass
@@ -261,12 +263,18 @@ def explain(error: BaseException) -> str:
         options = getattr(cause, "options", None)
         if options:  # an option that its group does not have
             group, _, name = str(getattr(cause, "missing_cfg_file", "")).rpartition("/")
-            return f"Expected {group or 'the configuration'} to be one of {', '.join(sorted(options))}. Received: {name}"
+            return (
+                f"Expected {group or 'the configuration'} to be one of {', '.join(sorted(options))}. Received: {name}"
+            )
         cause = cause.__cause__
     first_line = str(error).splitlines()[0].strip()
     if cause is None:
         return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-    where = f" ({first_line.split(':')[0][0].lower()}{first_line.split(':')[0][1:]})" if first_line.startswith("In '") else ""
+    where = (
+        f" ({first_line.split(':')[0][0].lower()}{first_line.split(':')[0][1:]})"
+        if first_line.startswith("In '")
+        else ""
+    )
     key, owner = cause.full_key or cause.key, cause.object_type
     if dataclasses.is_dataclass(owner) and cause.key is not None:
         names = [item.name for item in dataclasses.fields(owner)]

@@ -42,4 +42,6 @@ def print_help() -> None:
     values = [line.partition(": ") for line in config_lines if not line.startswith((" ", "#", "-")) and ": " in line]
     print_rows((f"{key}={rest.partition('  # ')[0]}", escape(rest.partition("  # ")[2])) for key, _, rest in values)
     console.print("\nEvery key of an option can be set: optimizer.learning_rate=3e-4, freeze.stages.0.epochs=2.")
-    console.print("The whole configuration without running it: python run.py --cfg job. Hydra's own flags: --hydra-help.")
+    console.print(
+        "The whole configuration without running it: python run.py --cfg job. Hydra's own flags: --hydra-help."
+    )

@@ -30,7 +30,9 @@ def build_head(config: HeadConfig, features: tuple[int, int, int], classes: int,
     import keras
 
     if config.output == "sigmoid" and classes != 2:
-        raise HeadstartError(f"Expected two classes for head.output=sigmoid. Received: {classes}; use head.output=softmax")
+        raise HeadstartError(
+            f"Expected two classes for head.output=sigmoid. Received: {classes}; use head.output=softmax"
+        )
 
     def dense(units: int, activation: str, name: str, order: int) -> keras.layers.Dense:
         # float32 whatever the precision policy: probabilities and their loss need it.
@@ -49,7 +51,9 @@ def build_head(config: HeadConfig, features: tuple[int, int, int], classes: int,
         x = keras.layers.BatchNormalization(name="batch_norm")(x)
     if config.dropout:
         x = keras.layers.Dropout(config.dropout, seed=seed + 2, name="dropout")(x)
-    outputs = dense(1, "sigmoid", "output", 3)(x) if config.output == "sigmoid" else dense(classes, "softmax", "output", 3)(x)
+    outputs = (
+        dense(1, "sigmoid", "output", 3)(x) if config.output == "sigmoid" else dense(classes, "softmax", "output", 3)(x)
+    )
     return keras.Model(inputs, outputs, name="head")
 
 

@@ -1,0 +1,46 @@
+# `make help` lists the targets. Python and make are all that must be there before.
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo ui test test-full lint lock clean
+
+help: ## show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## make the virtual environment with the pinned versions
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Expected Python 3.11, 3.12 or 3.13 (make PYTHON=python3.12). Received: %d.%d" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(STAMP)
+
+demo: $(STAMP) ## train, evaluate and save a first classifier on embedded data (about two minutes)
+	$(RUN) run.py
+	@echo
+	@echo "The runs are under outputs/runs. 'make ui' shows them in the browser."
+
+ui: $(STAMP) ## show the runs under outputs/ in the browser, on 127.0.0.1:5000
+	@echo "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning"
+	$(VENV)/bin/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/outputs/mlflow.db --host 127.0.0.1 --port 5000
+
+test: $(STAMP) ## the tests, under ten minutes on two cores
+	$(RUN) -m pytest -m "not slow"
+
+test-full: $(STAMP) ## every test, the slow ones too
+	$(RUN) -m pytest
+
+lint: $(STAMP) ## style, format and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+lock: ## pin the newest versions that resolve together (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file requirements.lock
+
+clean: ## remove the environment and what the tools leave; outputs/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info

@@ -1,0 +1,166 @@
+"""The saved classifier: a directory that plain Keras can load, and that proves itself when headstart does.
+
+model.keras     RGB pixels 0-255 of its image size to probabilities; no custom code
+labels.json     class names in the order of the outputs, image size, resize mode
+config.yaml     the resolved configuration of the run
+reference.npz   a few images and the outputs they gave when the classifier was saved
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headstart.config import Config, to_yaml
+from headstart.data.images import load_image
+from headstart.errors import HeadstartError
+from headstart.files import write_json, write_text
+from headstart.model.heads import class_probabilities
+
+if TYPE_CHECKING:
+    import keras
+
+TOLERANCE = 1e-4  # on a probability: far above what another batch size or processor changes, far below a real change
+FILES = ("model.keras", "labels.json", "config.yaml", "reference.npz")
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained classifier as it was saved."""
+
+    model: keras.Model
+    class_names: tuple[str, ...]
+    image_size: int
+    resize: str
+    directory: Path
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Return one row a picture and one column a class, float32 (n, classes).
+
+        Args:
+            images: RGB pixels 0-255, (n, image_size, image_size, 3).
+        """
+        return class_probabilities(self.model.predict_on_batch(images.astype(np.float32)))
+
+    def load(self, file: Path) -> np.ndarray:
+        """Return the pixels of a file as this classifier was trained to see them, uint8 (size, size, 3).
+
+        Raises:
+            HeadstartError: when the file cannot be read as a picture.
+        """
+        return load_image(file, self.image_size, self.resize)
+
+    def predict(
+        self, files: Iterable[Path], batch_size: int = 32
+    ) -> Iterator[tuple[Path, np.ndarray | HeadstartError]]:
+        """Yield every file in order with its probabilities (classes,), or with what is wrong with it.
+
+        Args:
+            files: pictures of any size and format that headstart reads.
+            batch_size: how many go through the network at once.
+        """
+        batch: list[tuple[Path, np.ndarray | HeadstartError]] = []
+
+        def finish() -> Iterator[tuple[Path, np.ndarray | HeadstartError]]:
+            readable = [pixels for _, pixels in batch if isinstance(pixels, np.ndarray)]
+            rows = iter(self.probabilities(np.stack(readable))) if readable else iter(())
+            for file, pixels in batch:
+                yield file, next(rows) if isinstance(pixels, np.ndarray) else pixels
+            batch.clear()
+
+        for file in files:
+            try:
+                batch.append((file, self.load(file)))
+            except HeadstartError as error:
+                batch.append((file, error))
+            if len(batch) == batch_size:
+                yield from finish()
+        yield from finish()
+
+
+def save_classifier(
+    directory: Path,
+    model: keras.Model,
+    class_names: tuple[str, ...],
+    image_size: int,
+    config: Config,
+    images: np.ndarray,
+) -> None:
+    """Save a classifier as a directory, complete or not at all.
+
+    Args:
+        directory: where to; replaced when it is there.
+        model: from RGB pixels to probabilities, float32 throughout.
+        class_names: in the order of the outputs.
+        image_size: side of the input in pixels.
+        config: the run's resolved configuration.
+        images: reference pictures, uint8 (n, image_size, image_size, 3).
+    """
+    import keras
+
+    partial = directory.with_name(f".{directory.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    # A model of the same layers that was never compiled: the optimizer has no place in an artifact.
+    keras.Model(model.input, model.output, name="classifier").save(partial / "model.keras")
+    labels = {
+        "class_names": list(class_names),
+        "image_size": image_size,
+        "resize": config.dataset.resize,
+        "backbone": config.backbone.name,
+        "output": config.head.output,
+        "format": 1,
+    }
+    write_json(partial / "labels.json", labels)
+    write_text(partial / "config.yaml", to_yaml(config))
+    expected = class_probabilities(model.predict_on_batch(images.astype(np.float32)))
+    np.savez_compressed(partial / "reference.npz", images=images, probabilities=expected)
+    shutil.rmtree(directory, ignore_errors=True)
+    os.replace(partial, directory)
+
+
+def load_classifier(directory: str | Path) -> Classifier:
+    """Load a saved classifier and check that it still gives the numbers it was saved with.
+
+    Args:
+        directory: a classifier's directory, or that of the run which holds it.
+
+    Raises:
+        HeadstartError: when files are missing or damaged, or the reference pictures give other numbers.
+    """
+    import keras
+
+    directory = Path(directory)
+    if not (directory / "model.keras").exists() and (directory / "classifier").is_dir():
+        directory = directory / "classifier"
+    missing = [name for name in FILES if not (directory / name).is_file()]
+    if missing:
+        raise HeadstartError(
+            f"Expected a classifier with {', '.join(FILES)} in {directory}. Received: no {', '.join(missing)}"
+        )
+    try:
+        labels = json.loads((directory / "labels.json").read_text(encoding="utf-8"))
+        model = keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
+        with np.load(directory / "reference.npz", allow_pickle=False) as reference:
+            images, expected = reference["images"], reference["probabilities"]
+        classifier = Classifier(model, tuple(labels["class_names"]), labels["image_size"], labels["resize"], directory)
+        received = classifier.probabilities(images)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise HeadstartError(f"Expected a classifier that loads in {directory}. Received: {reason}") from error
+    if received.shape != expected.shape or not np.allclose(received, expected, rtol=0, atol=TOLERANCE):
+        moved = np.abs(received - expected).max() if received.shape == expected.shape else float("nan")
+        raise HeadstartError(
+            f"Expected the classifier in {directory} to give its reference pictures the probabilities it was saved "
+            f"with, within {TOLERANCE:g}. Received: up to {moved:.3g} apart; its files were changed, or another "
+            "version of Keras computes something else"
+        )
+    return classifier

@@ -1,0 +1,52 @@
+"""Finding what earlier runs left behind, by directory, by run id or as the latest one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from headstart.errors import HeadstartError
+from headstart.paths import outputs_directory
+
+
+def finished_runs(outputs: Path | None = None) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the directories below the outputs that hold a finished run, with their results, oldest first.
+
+    Args:
+        outputs: where to look; None is headstart's own outputs.
+    """
+    found = []
+    for file in (outputs or outputs_directory()).glob("*/**/results.json"):
+        try:
+            results = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # being written by somebody's own tool, or not headstart's: not a run
+            continue
+        if isinstance(results, dict) and results.get("status") == "FINISHED":
+            found.append((file.parent, results))
+    return sorted(found, key=lambda run: (run[0] / "results.json").stat().st_mtime)
+
+
+def find_run(name: str) -> Path:
+    """Return the directory of a run.
+
+    Args:
+        name: a directory, an MLflow run id or its beginning (at least 4 characters), or `latest`.
+
+    Raises:
+        HeadstartError: when nothing or more than one run fits.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    runs = finished_runs()
+    if name == "latest" and runs:
+        return runs[-1][0]
+    fitting = [directory for directory, results in runs if len(name) >= 4 and str(results["run_id"]).startswith(name)]
+    if len(fitting) == 1:
+        return fitting[0]
+    known = ", ".join(str(results["run_id"])[:8] for _, results in runs[-5:]) or "none yet"
+    problem = "several runs begin so" if fitting else "no such directory or run"
+    raise HeadstartError(
+        f"Expected a run's directory, an MLflow run id or latest. Received: {name} ({problem}); "
+        f"the last finished runs under {outputs_directory()} are {known}"
+    )

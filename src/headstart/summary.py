@@ -1,0 +1,114 @@
+"""What a run shows a person: the data, what was derived, the results, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from headstart.config import Config
+from headstart.console import console
+
+if TYPE_CHECKING:
+    from headstart.data.index import ImageIndex
+
+LONGEST_CLASS_TABLE = 20  # rows; more would push everything else off the screen
+
+
+def print_data(index: ImageIndex, warnings: list[str]) -> None:
+    """Print the images of each class and split, and what the check of the files found.
+
+    Args:
+        index: the images that will be used.
+        warnings: sentences.
+    """
+    counts = index.counts()
+    table = _table(f"Data: {len(index):,} images of {len(index.class_names)} classes")
+    table.add_column("class", overflow="ellipsis", max_width=40)
+    for split in counts:
+        table.add_column(split, justify="right")
+    shown = min(len(index.class_names), LONGEST_CLASS_TABLE)
+    for position in range(shown):
+        table.add_row(index.class_names[position], *(f"{count[position]:,}" for count in counts.values()))
+    if shown < len(index.class_names):
+        rest = [f"{count[shown:].sum():,}" for count in counts.values()]
+        table.add_row(f"... and {len(index.class_names) - shown} more", *rest)
+    table.add_section()
+    table.add_row("all", *(f"{count.sum():,}" for count in counts.values()))
+    console.print(table)
+    for warning in warnings:
+        console.print(f"  Warning: {warning}", markup=False, soft_wrap=True)
+
+
+def print_derived(facts: dict[str, str]) -> None:
+    """Print what follows from the configuration and the data, before any time is spent on it."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        table.add_row(f"  {name}", value)
+    console.print(table)
+
+
+def print_end(results: dict[str, Any]) -> None:
+    """Print the figures of every split and the next commands to try.
+
+    Args:
+        results: what `results.json` says.
+    """
+    best = results["best_epoch"]
+    table = _table(f"Results of the saved classifier (epoch {best['epoch']}, stage {best['stage']})")
+    for column in ("split", "images", "accuracy", "95 % interval", "macro F1", "calibration error"):
+        table.add_column(column, justify="left" if column == "split" else "right")
+    for name, split in results["splits"].items():
+        table.add_row(
+            name,
+            f"{split['images']:,}",
+            f"{split['accuracy']:.4f}",
+            f"{split['accuracy_low']:.4f} to {split['accuracy_high']:.4f}",
+            f"{split['macro_f1']:.4f}",
+            f"{split['calibration_error']:.4f}",
+        )
+    console.print(table)
+    for pair in list(results["splits"].values())[-1]["most_confused"][:3]:
+        console.print(f"  {pair[2]} of {pair[0]} taken for {pair[1]}", markup=False)
+    seconds = results["seconds"]
+    console.print(
+        f"  {seconds['total']:.0f} s in all: {seconds['start_up']:.0f} s start-up, {seconds['data']:.0f} s data, "
+        f"{seconds['training']:.0f} s training, {seconds['evaluation']:.0f} s evaluation"
+    )
+    console.print("\n[bold]Next[/]")
+    commands = {
+        f"python scripts/predict.py {results['output']} IMAGE_OR_FOLDER": "label your own pictures",
+        "make ui": "look at the run in MLflow, compare it with others",
+        f"ls {results['output']}/figures": "confusion matrices, history, worst mistakes",
+    }
+    for command, purpose in commands.items():
+        console.print(f"  {purpose}:\n    {command}", markup=False, soft_wrap=True)
+
+
+def markdown(results: dict[str, Any], config: Config) -> str:
+    """Return what MLflow shows at the top of the run's page.
+
+    Args:
+        results: the figures so far.
+        config: the run's configuration.
+    """
+    best = results["best_epoch"]
+    lines = [
+        "| split | images | accuracy | 95 % interval | macro F1 |",
+        "| --- | ---: | ---: | --- | ---: |",
+        *(
+            f"| {name} | {split['images']:,} | {split['accuracy']:.4f} | "
+            f"{split['accuracy_low']:.4f} to {split['accuracy_high']:.4f} | {split['macro_f1']:.4f} |"
+            for name, split in results["splits"].items()
+        ),
+        "",
+        f"Best epoch {best['epoch']} (stage {best['stage']}), {config.backbone.name}, head {config.head.name}, "
+        f"freeze {config.freeze.name}, {results['dataset']['image_size']} px, seed {config.seed}.",
+        "",
+        f"`{results['command']}`",
+    ]
+    return "\n".join(lines)
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold")

@@ -1,0 +1,176 @@
+"""MLflow: one run a job, one epoch axis; the only file that talks to the tracking store."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from headstart.config import TrackingConfig
+from headstart.errors import HeadstartError
+from headstart.paths import outputs_directory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PARAMETERS_A_CALL = 100  # MLflow's limit
+LONGEST_PARAMETER = 6000  # characters, MLflow's limit; the whole configuration is an artifact beside it
+SERVED_WITH = ("keras", "tensorflow", "numpy", "pillow", "omegaconf", "rich", "pandas")
+
+
+def store_uri(config: TrackingConfig) -> str:
+    """Return the tracking store's address: the configured one, else a SQLite file among the outputs.
+
+    Raises:
+        HeadstartError: when a server is asked for without its address.
+    """
+    if config.uri:
+        return config.uri
+    if config.name == "server":
+        raise HeadstartError(
+            "Expected tracking.uri to be the address of an MLflow server, for example "
+            "tracking.uri=http://localhost:5000 or the environment variable MLFLOW_TRACKING_URI. Received: null"
+        )
+    return f"sqlite:///{outputs_directory() / 'mlflow.db'}"
+
+
+class Tracker:
+    """Logs one run; made by `tracked_run`."""
+
+    def __init__(self, run_id: str, experiment_id: str, uri: str) -> None:
+        self.run_id, self.experiment_id, self.uri = run_id, experiment_id, uri
+
+    def log_parameters(self, config: Any) -> None:
+        """Log every value of a configuration (a dataclass) under its dotted key."""
+        import mlflow
+
+        flat = {key: str(value)[:LONGEST_PARAMETER] for key, value in flatten(dataclasses.asdict(config)).items()}
+        items = list(flat.items())
+        for start in range(0, len(items), PARAMETERS_A_CALL):
+            mlflow.log_params(dict(items[start : start + PARAMETERS_A_CALL]))
+
+    def log_metrics(self, metrics: dict[str, float], epoch: int | None = None) -> None:
+        """Log figures, those of an epoch with its number counted over all stages."""
+        import mlflow
+
+        mlflow.log_metrics(metrics, step=epoch)
+
+    def log_files(self, directory: Path, into: str) -> None:
+        """Log every file of a directory."""
+        import mlflow
+
+        mlflow.log_artifacts(str(directory), into)
+
+    def log_file(self, file: Path) -> None:
+        """Log one file."""
+        import mlflow
+
+        mlflow.log_artifact(str(file))
+
+    def log_figure(self, figure: Figure, name: str) -> None:
+        """Log a figure under `figures/`."""
+        import mlflow
+
+        mlflow.log_figure(figure, f"figures/{name}.png")
+
+    def describe(self, markdown: str, tags: dict[str, str]) -> None:
+        """Set what the run's page shows on top, and tags to search by."""
+        import mlflow
+
+        mlflow.set_tags({**tags, "mlflow.note.content": markdown})
+
+    def log_classifier(self, directory: Path) -> None:
+        """Log the saved classifier as a model that `mlflow models serve` understands.
+
+        Args:
+            directory: what `save_classifier` wrote.
+        """
+        import mlflow
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, DataType, Schema
+
+        signature = ModelSignature(Schema([ColSpec(DataType.string, "image")]))
+        mlflow.pyfunc.log_model(
+            name="classifier",
+            python_model=str(Path(__file__).with_name("serving.py")),
+            artifacts={"classifier": str(directory)},
+            code_paths=[str(Path(__file__).parent)],
+            signature=signature,
+            pip_requirements=[f"{package}=={version(package)}" for package in SERVED_WITH],
+        )
+
+
+@contextlib.contextmanager
+def tracked_run(config: TrackingConfig, name: str, tags: dict[str, str]) -> Iterator[Tracker]:
+    """Open a run in the tracking store and close it as FINISHED, FAILED or KILLED.
+
+    Args:
+        config: where the store is and which experiment.
+        name: of the run.
+        tags: to search by.
+
+    Raises:
+        HeadstartError: when the store cannot be reached.
+    """
+    uri = store_uri(config)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # A server that does not answer is found out in seconds, not after MLflow's seven tries.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    for noisy in ("alembic", "mlflow"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    os.environ.pop("MLFLOW_RUN_ID", None)  # would make this run continue somebody else's
+    mlflow.set_tracking_uri(uri)
+    try:
+        with _alone(uri):  # several processes that create a store at once break its migrations
+            experiment = mlflow.set_experiment(config.experiment)
+        run = mlflow.start_run(experiment_id=experiment.experiment_id, run_name=name, tags=tags)
+    except (MlflowException, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise HeadstartError(f"Expected a tracking store at {uri} (tracking.uri). Received: {reason}") from error
+    status = "FAILED"
+    try:
+        yield Tracker(run.info.run_id, experiment.experiment_id, uri)
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        mlflow.end_run(status)
+
+
+def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested dictionaries and lists as one dictionary with dotted keys.
+
+    Args:
+        node: dictionaries, lists and plain values.
+        prefix: key of the node itself.
+    """
+    if isinstance(node, dict):
+        members: list[tuple[Any, Any]] = list(node.items())
+    elif isinstance(node, list):
+        members = list(enumerate(node))
+    else:
+        return {prefix: node}
+    flat: dict[str, Any] = {}
+    for key, member in members:
+        flat.update(flatten(member, f"{prefix}.{key}" if prefix else str(key)))
+    return flat
+
+
+def _alone(uri: str) -> contextlib.AbstractContextManager[Any]:
+    """Return a lock beside a SQLite store; a server guards itself."""
+    if not uri.startswith("sqlite:///"):
+        return contextlib.nullcontext()
+    database = Path(uri.removeprefix("sqlite:///"))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(f"{database}.lock")

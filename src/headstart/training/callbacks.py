@@ -1,0 +1,124 @@
+"""What happens at the end of an epoch: it is recorded, shown, and kept when it is the best so far."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from rich.progress import Progress
+
+from headstart.console import console
+from headstart.errors import HeadstartError
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """The figures of one epoch; `epoch` counts from 1 over all stages."""
+
+    epoch: int
+    stage: str
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass
+class BestEpoch:
+    """The best epoch by validation accuracy, ties broken by the lower validation loss, and its weights."""
+
+    record: EpochRecord | None = None
+    weights: list[np.ndarray] | None = None
+
+    def offer(self, record: EpochRecord, classifier: keras.Model) -> bool:
+        """Keep a copy of the weights when this epoch is better than all before; say whether it was."""
+        if self.record is not None and _rank(record) <= _rank(self.record):
+            return False
+        self.record, self.weights = record, classifier.get_weights()
+        return True
+
+    def restore(self, classifier: keras.Model) -> None:
+        """Put the best epoch's weights back."""
+        classifier.set_weights(self.weights)
+
+
+class EpochRecorder(keras.callbacks.Callback):
+    """Turns what Keras logs into records on one epoch axis over all stages."""
+
+    def __init__(
+        self,
+        stage: str,
+        epochs: int,
+        first_epoch: int,
+        classifier: keras.Model,
+        best: BestEpoch,
+        record: Callable[[EpochRecord], None],
+        progress: Progress,
+    ) -> None:
+        """Start recording a stage.
+
+        Args:
+            stage: its name.
+            epochs: how many epochs it has.
+            first_epoch: number of its first epoch, counted from 1 over all stages.
+            classifier: the model whose weights are kept; it may not be the one that is fitted.
+            best: the best epoch so far, over all stages.
+            record: called with each epoch's record.
+            progress: the bar to move.
+        """
+        super().__init__()
+        self.stage, self.epochs, self.first_epoch = stage, epochs, first_epoch
+        self.classifier, self.best, self.record, self.progress = classifier, best, record, progress
+        self.task = progress.add_task(stage, total=None)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start the clock and name the epoch on the bar."""
+        self.started = time.perf_counter()
+        steps = self.params["steps"]
+        self.progress.update(
+            self.task,
+            total=steps * self.epochs,
+            completed=steps * epoch,
+            description=f"{self.stage}: epoch {epoch + 1} of {self.epochs}",
+        )
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Move the bar."""
+        self.progress.advance(self.task)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Record the epoch, keep its weights if it is the best, and print its line."""
+        logs = logs or {}
+        record = EpochRecord(
+            epoch=self.first_epoch + epoch,
+            stage=self.stage,
+            train_loss=float(logs["loss"]),
+            train_accuracy=float(logs["accuracy"]),
+            validation_loss=float(logs["val_loss"]),
+            validation_accuracy=float(logs["val_accuracy"]),
+            learning_rate=float(self.model.optimizer.learning_rate),
+            seconds=time.perf_counter() - self.started,
+        )
+        if not (math.isfinite(record.train_loss) and math.isfinite(record.validation_loss)):
+            raise HeadstartError(
+                f"Expected the loss to stay finite. Received: {record.train_loss} in training and "
+                f"{record.validation_loss} in validation at epoch {record.epoch} ({self.stage}); lower "
+                f"optimizer.learning_rate or set optimizer.clip_norm=1"
+            )
+        mark = "  best so far" if self.best.offer(record, self.classifier) else ""
+        self.record(record)
+        console.print(
+            f"  {record.epoch:>3}  {record.train_loss:>8.4f} {record.train_accuracy:>8.4f}   "
+            f"{record.validation_loss:>8.4f} {record.validation_accuracy:>8.4f}  {record.seconds:>6.1f} s{mark}"
+        )
+
+
+def _rank(record: EpochRecord) -> tuple[float, float]:
+    return record.validation_accuracy, -record.validation_loss

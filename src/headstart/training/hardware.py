@@ -1,0 +1,69 @@
+"""What the machine offers: devices, precision, determinism; silent where there is no GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headstart.errors import HeadstartError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+FAST_FLOAT16 = (7, 0)  # compute capability from which NVIDIA GPUs have tensor cores (Volta, 2017)
+
+
+def prepare_devices() -> list[str]:
+    """Let TensorFlow take GPU memory as it needs it, and return the names of the logical GPUs."""
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError as error:  # the devices are in use already, so the setting would come too late
+            raise HeadstartError(f"Expected a process that has not used its GPU yet. Received: {error}") from error
+    return [device.name for device in tf.config.list_logical_devices("GPU")]
+
+
+def choose_precision(precision: str) -> str:
+    """Return the Keras dtype policy for a configured precision.
+
+    Args:
+        precision: `auto`, `float32`, `mixed_float16` or `mixed_bfloat16`. `auto` is `mixed_float16` when every GPU
+            has tensor cores, else `float32`: on a CPU half precision is slower.
+    """
+    import tensorflow as tf
+
+    if precision != "auto":
+        return precision
+    gpus = tf.config.list_physical_devices("GPU")
+    capabilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus]
+    return "mixed_float16" if gpus and min(capabilities) >= FAST_FLOAT16 else "float32"
+
+
+def choose_strategy(devices: list[str]) -> tf.distribute.Strategy:
+    """Return the strategy that trains on all the given devices at once.
+
+    Args:
+        devices: names of logical devices; with two or more each batch is divided between them.
+    """
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else tf.distribute.get_strategy()
+
+
+def seed_everything(seed: int, deterministic: bool, precision: str) -> None:
+    """Start a run from a known state of Keras, whatever ran in this process before.
+
+    Args:
+        seed: of Python, NumPy and TensorFlow.
+        deterministic: whether TensorFlow must refuse operations whose result depends on timing.
+        precision: the Keras dtype policy.
+    """
+    import keras
+    import tensorflow as tf
+
+    keras.backend.clear_session()  # also restarts the numbering of automatic layer names
+    keras.utils.set_random_seed(seed)
+    keras.config.set_dtype_policy(precision)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()

@@ -1,0 +1,99 @@
+"""Optimizers and their learning rates over a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from headstart.config import OptimizerConfig
+
+if TYPE_CHECKING:
+    import keras
+
+NOT_DECAYED = ["bias", "gamma", "beta"]  # weight decay is for kernels: He et al., 2019, "Bag of Tricks", section 3.1
+
+
+def build_optimizer(
+    config: OptimizerConfig, steps: int, epochs: int, rate_of: Callable[[keras.Variable], float] | None = None
+) -> keras.optimizers.Optimizer:
+    """Build the optimizer of a stage.
+
+    Args:
+        config: which optimizer, its rate and schedule.
+        steps: batches in an epoch.
+        epochs: epochs in the stage, over which a schedule stretches.
+        rate_of: the factor on the learning rate of a variable, for rates that differ from block to block.
+    """
+    import keras
+
+    classes = {
+        "sgd": keras.optimizers.SGD,
+        "rmsprop": keras.optimizers.RMSprop,
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+    }
+    arguments: dict[str, Any] = {
+        "learning_rate": _schedule(config, steps, epochs),
+        "global_clipnorm": config.clip_norm,
+        "weight_decay": config.weight_decay or (0.0 if config.name == "adamw" else None),
+        "use_ema": config.ema > 0,
+        "ema_momentum": config.ema or 0.99,
+        "gradient_accumulation_steps": config.accumulate if config.accumulate > 1 else None,
+    }
+    if config.name in ("sgd", "rmsprop"):
+        arguments["momentum"] = config.momentum
+    optimizer_class = classes[config.name]
+    if config.block_decay < 1 and rate_of is not None:
+        optimizer_class = _with_rates(optimizer_class, rate_of)
+    optimizer = optimizer_class(**arguments)
+    if config.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    return optimizer
+
+
+def block_rates(blocks: list[str], decay: float) -> dict[str, float]:
+    """Return the factor on the learning rate of each block, by layer-wise decay from the top.
+
+    Args:
+        blocks: names from input to output.
+        decay: factor from one block to the one below; the last block has it once (the head has 1).
+
+    Source: Howard and Ruder, 2018, "Universal Language Model Fine-tuning", discriminative fine-tuning.
+    """
+    return {name: decay ** (len(blocks) - position) for position, name in enumerate(blocks)}
+
+
+def _schedule(config: OptimizerConfig, steps: int, epochs: int) -> Any:
+    """Return a learning rate, or its schedule over the updates of the stage."""
+    import keras
+
+    schedule, rate = config.schedule, config.learning_rate
+    updates = max(1, steps * epochs // config.accumulate)
+    warmup = min(round(schedule.warmup_epochs * steps / config.accumulate), updates - 1)
+    if schedule.name == "plateau" or (schedule.name == "constant" and not warmup):
+        return rate
+    # With alpha 1 the cosine is flat: a constant rate after the warm-up.
+    alpha = 1.0 if schedule.name == "constant" else 0.0
+    if not warmup:
+        return keras.optimizers.schedules.CosineDecay(rate, updates, alpha=alpha)
+    return keras.optimizers.schedules.CosineDecay(
+        rate / warmup, updates - warmup, alpha=alpha, warmup_target=rate, warmup_steps=warmup
+    )
+
+
+def _with_rates(base: type, rate_of: Callable[[keras.Variable], float]) -> type:
+    """Return an optimizer class whose step on each variable is scaled by that variable's factor.
+
+    Keras' MultiOptimizer has no learning rate of its own, so that schedules on plateau and weight averaging would not
+    work with it; one step function does.
+    """
+
+    class OptimizerWithRates(base):  # type: ignore[misc]
+        def build(self, variables: list[keras.Variable]) -> None:
+            super().build(variables)
+            self.rates = [rate_of(variable) for variable in variables]
+
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            super().update_step(gradient, variable, learning_rate * self.rates[self._get_variable_index(variable)])
+
+    return OptimizerWithRates

@@ -1,0 +1,177 @@
+"""The stage loop: open part of the network, train it, prove the rest unchanged, keep the best epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import keras
+from rich.table import Table
+
+from headstart.config import OptimizerConfig, StageConfig
+from headstart.console import console, progress_bar
+from headstart.errors import HeadstartError
+from headstart.model.assemble import Network
+from headstart.model.freeze import check_unchanged, frozen_fingerprints, layers_to_train, open_for_training
+from headstart.training.callbacks import BestEpoch, EpochRecord, EpochRecorder
+from headstart.training.optimizers import block_rates, build_optimizer
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass
+class TrainingResult:
+    """What came of all stages; the classifier carries the weights of `best`."""
+
+    best: EpochRecord
+    history: list[EpochRecord]
+    trainable_parameters: dict[str, int] = field(default_factory=dict)  # by stage
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+
+
+def train_stages(
+    network: Network,
+    stages: list[StageConfig],
+    training: tf.data.Dataset,
+    steps: int,
+    validation: tf.data.Dataset,
+    label_smoothing: float = 0.0,
+    patience: int | None = None,
+    record: Callable[[EpochRecord], None] = lambda record: None,
+) -> TrainingResult:
+    """Train a classifier through its stages.
+
+    Each stage starts from the best epoch so far, and the classifier ends with the best epoch of all stages.
+
+    Args:
+        network: the classifier; its weights are changed.
+        stages: with their whole optimizers.
+        training: endless batches of images, targets and weights.
+        steps: batches in an epoch.
+        validation: the batches of the validation split.
+        label_smoothing: share of the target that is spread over all classes, 0 to below 1.
+        patience: a stage ends after this many epochs without a lower validation loss; None never does.
+        record: called with the record of each epoch as it ends.
+
+    Raises:
+        HeadstartError: for an unknown target of `train`, a loss that is not finite, a frozen variable that moved.
+    """
+    for stage in stages:  # all of them before any compute
+        layers_to_train(network, stage.train)
+    best = BestEpoch()
+    result = TrainingResult(best=None, history=[])  # type: ignore[arg-type]
+
+    def note(epoch: EpochRecord) -> None:
+        result.history.append(epoch)
+        record(epoch)
+
+    for stage in stages:
+        started = time.perf_counter()
+        open_for_training(network, stage.train)
+        rates = block_rates([block.name for block in network.blocks], stage.optimizer.block_decay)
+        result.trainable_parameters[stage.name] = count_parameters(network.classifier.trainable_variables)
+        print_stage(network, stage, rates, steps)
+        before = frozen_fingerprints(network, stage.batch_norm)
+        model = network.classifier if stage.batch_norm == "frozen" else network.with_batch_statistics()
+        optimizer = build_optimizer(stage.optimizer, steps, stage.epochs, _rate_of(network, rates))
+        model.compile(
+            optimizer, loss=_loss(model, label_smoothing), metrics=[_accuracy(model)], jit_compile=False
+        )  # XLA is far slower than plain graphs on a CPU (depthwise convolutions)
+        with progress_bar() as progress:
+            recorder = EpochRecorder(
+                stage.name, stage.epochs, len(result.history) + 1, network.classifier, best, note, progress
+            )
+            model.fit(
+                training,
+                epochs=stage.epochs,
+                steps_per_epoch=steps,
+                validation_data=validation,
+                callbacks=[*_callbacks(stage.optimizer, patience), recorder],
+                verbose=0,
+            )
+        check_unchanged(before, frozen_fingerprints(network, stage.batch_norm), stage.name)
+        best.restore(network.classifier)
+        result.seconds[stage.name] = time.perf_counter() - started
+        if best.record is not None and best.record.stage != stage.name:
+            console.print(
+                f"  no epoch of {stage.name} beat epoch {best.record.epoch} ({best.record.stage}), "
+                "whose weights are kept; a lower learning rate may help"
+            )
+    if best.record is None:
+        raise HeadstartError("Expected at least one stage with one epoch. Received: none")
+    result.best = best.record
+    return result
+
+
+def count_parameters(variables: list[keras.Variable]) -> int:
+    """Return how many numbers the variables hold."""
+    return sum(math.prod(variable.shape) for variable in variables)
+
+
+def print_stage(network: Network, stage: StageConfig, rates: dict[str, float], steps: int) -> None:
+    """Print what trains in a stage: each block with its parameters, its state and its learning rate."""
+    optimizer: OptimizerConfig = stage.optimizer
+    updates = f"{stage.epochs} epochs of {steps} steps"
+    table = Table(
+        title=f"Stage {stage.name}: {optimizer.name}, {optimizer.schedule.name} learning rate, {updates}",
+        title_justify="left",
+        title_style="bold",
+    )
+    for column, justify in (
+        ("block", "left"),
+        ("parameters", "right"),
+        ("trains", "right"),
+        ("learning rate", "right"),
+    ):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    parts = [(block.name, block.layers, rates[block.name]) for block in network.blocks]
+    for name, layers, rate in [*parts, ("head", tuple(network.head.layers), 1.0)]:
+        total = count_parameters([weight for layer in layers for weight in layer.weights])
+        trains = count_parameters([weight for layer in layers for weight in layer.trainable_weights])
+        state = f"{trains:,}" if trains else "frozen"
+        table.add_row(name, f"{total:,}", state, f"{optimizer.learning_rate * rate:.2g}" if trains else "")
+    console.print(table)
+    if stage.batch_norm == "train":
+        console.print("  batch norm of the blocks that train uses and learns the statistics of the batches")
+    console.print("  epoch   train: loss accuracy   validation: loss accuracy   time")
+
+
+def _rate_of(network: Network, rates: dict[str, float]) -> Callable[[keras.Variable], float]:
+    """Return the function from a variable to the factor on its learning rate."""
+    factors = {
+        id(weight): rates[block.name] for block in network.blocks for layer in block.layers for weight in layer.weights
+    }
+    return lambda variable: factors.get(id(variable), 1.0)
+
+
+def _loss(model: keras.Model, label_smoothing: float) -> keras.losses.Loss:
+    if model.output.shape[-1] == 1:
+        return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
+    return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+
+
+def _accuracy(model: keras.Model) -> keras.metrics.Metric:
+    if model.output.shape[-1] > 1:
+        return keras.metrics.CategoricalAccuracy(name="accuracy")
+
+    def of_the_likelier_class(targets: Any, outputs: Any) -> Any:  # a mixed target counts as its larger part
+        return keras.ops.cast(keras.ops.equal(targets > 0.5, outputs > 0.5), "float32")
+
+    return keras.metrics.MeanMetricWrapper(of_the_likelier_class, name="accuracy")
+
+
+def _callbacks(optimizer: OptimizerConfig, patience: int | None) -> list[keras.callbacks.Callback]:
+    """Return what must act before an epoch is recorded, in this order."""
+    callbacks: list[keras.callbacks.Callback] = []
+    if optimizer.ema:
+        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    if optimizer.schedule.name == "plateau":
+        schedule = optimizer.schedule
+        callbacks.append(keras.callbacks.ReduceLROnPlateau("val_loss", schedule.factor, schedule.patience))
+    if patience is not None:
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=patience))
+    return callbacks
