@@ -11,7 +11,7 @@ STARTED = time.time()
 # Set before Hydra composes and before TensorFlow is imported.
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).parent.absolute() / "outputs"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-TRACEBACKS = os.environ.setdefault("HYDRA_FULL_ERROR", "1") == "1"  # Hydra raises, so that the text is ours
+os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises, so that the text is ours
 
 import hydra  # noqa: E402
 from hydra.errors import HydraException  # noqa: E402
@@ -44,10 +44,13 @@ if __name__ == "__main__":
     try:
         main()
     except (HydraException, OmegaConfBaseException) as error:
-        console.print(f"[bold red]Error:[/] {configuration.explain(error)}", style=None, soft_wrap=True, markup=True)
+        console.print(f"Error: {configuration.explain(error)}", markup=False, soft_wrap=True)
         sys.exit(1)
     except HeadstartError as error:
         console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        sys.exit(1)
+    except OSError as error:  # a directory that cannot be written, a full disk
+        console.print(f"Error: {error.strerror or error}: {error.filename or ''}", markup=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("Interrupted.")

@@ -218,10 +218,10 @@ def resolve(composed: DictConfig) -> Config:
     Raises:
         HeadstartError: for a missing value or one out of its range.
     """
-    for key in composed:
-        expect_one_of("a top-level key", key, [item.name for item in dataclasses.fields(Config)])
+    _refuse_unknown_keys(composed, Config, "")
     try:
         config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
+        _check_values(config, "")
         for position, stage in enumerate(config.freeze.stages):
             if not isinstance(stage.optimizer, dict | None):
                 raise HeadstartError(
@@ -258,30 +258,35 @@ def explain(error: BaseException) -> str:
     Args:
         error: what Hydra or OmegaConf raised.
     """
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OmegaConfBaseException):
-        options = getattr(cause, "options", None)
-        if options:  # an option that its group does not have
-            group, _, name = str(getattr(cause, "missing_cfg_file", "")).rpartition("/")
-            return (
-                f"Expected {group or 'the configuration'} to be one of {', '.join(sorted(options))}. Received: {name}"
-            )
-        cause = cause.__cause__
     first_line = str(error).splitlines()[0].strip()
+    where = f" in {first_line.split(':')[0].removeprefix('In ')}" if first_line.startswith("In '") else ""
+    cause: BaseException | None = error
+    try:
+        while cause is not None and not isinstance(cause, OmegaConfBaseException):
+            options = getattr(cause, "options", None)
+            if options:  # an option that its group does not have
+                group, _, name = str(getattr(cause, "missing_cfg_file", "")).rpartition("/")
+                expect_one_of(group or "the configuration", name, sorted(options))
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None and dataclasses.is_dataclass(cause.object_type) and cause.key is not None:
+            parent = str(cause.full_key).rpartition(".")[0] or "the configuration"
+            names = [item.name for item in dataclasses.fields(cause.object_type)]
+            expect_one_of(f"a key of {parent}", cause.key, names, where)
+    except HeadstartError as explained:
+        return str(explained)
     if cause is None:
         return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-    where = (
-        f" ({first_line.split(':')[0][0].lower()}{first_line.split(':')[0][1:]})"
-        if first_line.startswith("In '")
-        else ""
-    )
-    key, owner = cause.full_key or cause.key, cause.object_type
-    if dataclasses.is_dataclass(owner) and cause.key is not None:
-        names = [item.name for item in dataclasses.fields(owner)]
-        if cause.key not in names:
-            parent = str(key).rpartition(".")[0] or "the configuration"
-            return f"Expected a key of {parent} to be one of {', '.join(names)}. Received: {cause.key}{where}"
-    return f"{key}: {str(cause.msg or cause).splitlines()[0]}{where}"
+    return f"{cause.full_key or cause.key}: {str(cause.msg or cause).splitlines()[0]}{where}"
+
+
+def _refuse_unknown_keys(node: Any, schema: Any, prefix: str) -> None:
+    """Raise for a key that `+` or `++` on the command line added beside the schema."""
+    valid = {item.name: item for item in dataclasses.fields(schema)}
+    for key in node:
+        expect_one_of(f"a key of {prefix or 'the configuration'}", key, list(valid))
+        default = valid[key].default_factory
+        if dataclasses.is_dataclass(default):
+            _refuse_unknown_keys(node[key], default, f"{prefix}.{key}".strip("."))
 
 
 def _check_values(node: Any, prefix: str) -> None:

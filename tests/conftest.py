@@ -1,0 +1,53 @@
+"""What many tests need: tiny pictures on disk, and outputs that nobody else sees."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Send everything that runs write to a directory of this test session."""
+    directory = tmp_path_factory.mktemp("outputs")
+    os.environ["HEADSTART_OUTPUTS"] = str(directory)
+    os.environ.pop("HEADSTART_CACHE", None)
+    return directory
+
+
+def write_pictures(directory: Path, classes: dict[str, int], size: int = 24, seed: int = 0) -> Path:
+    """Write pictures whose class can be told by colour, and return the directory.
+
+    Args:
+        directory: gets one sub-directory a class.
+        classes: how many pictures of each class.
+        size: side in pixels.
+        seed: of the pixels.
+    """
+    generator = np.random.default_rng(seed)
+    for position, (name, count) in enumerate(classes.items()):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+        color = np.array([255 * (position % 2), 255 * (position // 2 % 2), 255 * (position // 4 % 2)])
+        for number in range(count):
+            noise = generator.integers(-60, 60, (size, size, 3))
+            pixels = np.clip(color * 0.6 + 50 + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(directory / name / f"{number:03}.png")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of 3 classes with 10 pictures each."""
+    return write_pictures(tmp_path_factory.mktemp("pictures"), {"red": 10, "green": 10, "blue": 10})
+
+
+@pytest.fixture(scope="session")
+def binary_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of 2 classes with 12 pictures each."""
+    return write_pictures(tmp_path_factory.mktemp("binary"), {"cat": 12, "dog": 12})
