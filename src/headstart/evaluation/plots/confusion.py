@@ -1,0 +1,101 @@
+"""Which class is taken for which."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headstart.evaluation.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+MOST_CLASSES_WITH_NUMBERS = 20  # beyond, numbers would be too small to read
+SMALLEST_CELL_WITH_NUMBER = 0.32  # inches
+SMALLEST_CELL = 0.13  # inches: a line of the small font, as long as the matrix does not exceed its largest side
+SMALLEST_SIDE, LARGEST_SIDE = 5.0, 13.0  # inches of the matrix
+LARGEST_LABEL = 2.0  # inches of a class name
+AXIS_LABEL = 0.45  # inches for "true class" and "predicted class" with the ticks
+COLOUR_BAR = 1.2  # inches for the colour bar with its numbers and label
+
+
+def confusion_figure(confusion: np.ndarray, class_names: Sequence[str], normalized: bool, title: str) -> Figure:
+    """Draw the confusion matrix as coloured cells, with numbers up to 20 classes.
+
+    Cells without images are white and colours follow the square root, so that single mistakes can be seen beside many
+    right predictions. With so many classes that their names would overlap, only every second, third, ... is named.
+
+    Args:
+        confusion: int (classes, classes), rows are true, columns predicted.
+        class_names: one name for each class.
+        normalized: show percent of the true class (rows sum to 100) instead of images.
+        title: wrapped where it is too long.
+    """
+    from matplotlib.colors import PowerNorm
+
+    classes = len(class_names)
+    numbers = classes <= MOST_CLASSES_WITH_NUMBERS
+    size = 10.0 if numbers else 7.0
+    line = size * style.LINE_HEIGHT / style.POINTS_PER_INCH
+    smallest_cell = SMALLEST_CELL_WITH_NUMBER if numbers else SMALLEST_CELL
+    smallest_side = min(max(smallest_cell * classes, SMALLEST_SIDE), LARGEST_SIDE)
+    named = range(0, classes, math.ceil(classes * line / smallest_side))
+    names = [style.shorten(class_names[i], size, LARGEST_LABEL) for i in named]
+    longest = max(style.text_width(name, size) for name in names)
+
+    # The axes are placed by hand: the cells' size decides the figure's, not the other way round.
+    left = style.MARGIN + AXIS_LABEL + longest
+    side = max(style.WIDTH - left - COLOUR_BAR - style.MARGIN, smallest_side)
+    upright = longest > 0.9 * side / classes
+    bottom = style.MARGIN + AXIS_LABEL + (longest if upright else line)
+    width = left + side + COLOUR_BAR + style.MARGIN
+    height = bottom + side + style.MARGIN + style.title_height(title, width)
+    figure = style.new_figure(width, height, constrained=False)
+    style.add_title(figure, title)
+    axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
+    bar = figure.add_axes(
+        ((left + side + 0.2) / width, (bottom + 0.1 * side) / height, 0.2 / width, 0.8 * side / height)
+    )
+
+    totals = confusion.sum(axis=1)
+    values = 100 * confusion / np.maximum(totals, 1)[:, None] if normalized else confusion
+    largest = 100.0 if normalized else max(float(confusion.max()), 1.0)
+    image = axes.imshow(
+        np.ma.masked_equal(values, 0),
+        cmap="viridis",
+        norm=PowerNorm(0.5, vmin=0, vmax=largest),
+        interpolation="nearest",
+    )
+    for row in np.flatnonzero(totals == 0):
+        axes.axhspan(row - 0.5, row + 0.5, color=style.LIGHT_GREY)
+    unit = "percent of the true class" if normalized else "images"
+    absent = ", grey: no image of the class" if (totals == 0).any() else ""
+    figure.colorbar(image, cax=bar, label=f"{unit} (white: none{absent})")
+    axes.set_xticks(named, names, size=size, rotation=90 if upright else 0, parse_math=False)
+    axes.set_yticks(named, names, size=size, parse_math=False)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    if numbers:
+        _write_numbers(axes, image, values, normalized, side / classes)
+    return figure
+
+
+def _write_numbers(axes: Axes, image: AxesImage, values: np.ndarray, normalized: bool, cell: float) -> None:
+    """Write each number that is not zero into its cell, in black or white, whichever stands out."""
+    texts = {
+        (row, column): "<1" if normalized and value < 0.5 else f"{value:.0f}"
+        for (row, column), value in np.ndenumerate(values)
+        if value > 0
+    }
+    widest = max((style.text_width(text, 1.0) for text in texts.values()), default=1.0)
+    size = min(12.0, 0.8 * cell / widest)
+    for (row, column), text in texts.items():
+        red, green, blue, _ = image.cmap(image.norm(values[row, column]))
+        # Rec. 709 luma: how bright the colour looks.
+        bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.5
+        axes.text(column, row, text, size=size, color="black" if bright else "white", ha="center", va="center")

@@ -1,0 +1,112 @@
+"""Sheets of pictures with captions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headstart.evaluation.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = 4  # of the sheet of mistakes
+GAP = 0.15  # inches between pictures, and around the sheet
+TEXT_SIZE = 9.0  # points
+TEXT_HEIGHT = TEXT_SIZE * style.LINE_HEIGHT / style.POINTS_PER_INCH
+SMALL_IMAGE = 64  # pixels; smaller ones are shown as squares instead of a blur
+NARROWEST = 4.5  # inches of a figure, so that its title has room
+ROW_TITLE_WIDTH = 2.0  # inches at most
+
+
+def mistakes_figure(images: Sequence[np.ndarray], captions: Sequence[tuple[str, str, float]], title: str) -> Figure:
+    """Draw pictures of wrong predictions, each with its true class, the predicted class and the confidence.
+
+    Args:
+        images: uint8 (height, width, 3) each, of any size.
+        captions: for each image the true class, the predicted class and the probability of the latter, 0 to 1.
+        title: wrapped where it is too long.
+    """
+    if not images:
+        figure = style.new_figure(style.WIDTH, 2.5, constrained=False)
+        style.add_title(figure, title)
+        figure.text(0.5, 0.4, "No mistakes: every image was classified correctly.", size=12, ha="center", va="center")
+        return figure
+
+    columns = min(COLUMNS, len(images))
+    cell = (style.WIDTH - GAP) / COLUMNS - GAP
+    figure, corners = _sheet(math.ceil(len(images) / columns), columns, cell, title, above_row=3 * TEXT_HEIGHT)
+    places = [corner for row in corners for corner in row]
+    # The last row may have places to spare.
+    for (x, y), image, (true, predicted, confidence) in zip(places, images, captions, strict=False):
+        _show(figure, image, x, y, cell)
+        lines = (f"true: {true}", f"predicted: {predicted}", f"confidence: {confidence:.1%}")
+        for line, text in enumerate(reversed(lines)):
+            _write(figure, style.shorten(text, TEXT_SIZE, cell), x, y + cell + line * TEXT_HEIGHT)
+    return figure
+
+
+def grid_figure(
+    rows: Sequence[Sequence[np.ndarray]], row_titles: Sequence[str], column_titles: Sequence[str], title: str
+) -> Figure:
+    """Draw a contact sheet: pictures in rows and columns that have titles.
+
+    Args:
+        rows: uint8 (height, width, 3) images of any size, from left to right; a row may be shorter than the others.
+        row_titles: one for each row, written to its left, shortened where it is too long.
+        column_titles: one for each column, written above it, shortened where it is too long.
+        title: wrapped where it is too long.
+    """
+    left = min(ROW_TITLE_WIDTH, max(style.text_width(text, TEXT_SIZE) for text in row_titles)) + GAP
+    cell = min(2.0, max(0.8, (style.WIDTH - left - GAP) / len(column_titles) - GAP))
+    figure, corners = _sheet(len(rows), len(column_titles), cell, title, left=left, above_sheet=TEXT_HEIGHT)
+    for (x, y), text in zip(corners[0], column_titles, strict=True):
+        _write(figure, style.shorten(text, TEXT_SIZE, cell), x + cell / 2, y + cell, align="center")
+    for places, images, text in zip(corners, rows, row_titles, strict=True):
+        x, y = places[0]
+        short = style.shorten(text, TEXT_SIZE, ROW_TITLE_WIDTH)
+        _write(figure, short, x - GAP / 2, y + (cell - TEXT_HEIGHT) / 2, align="right")
+        for (x, y), image in zip(places, images, strict=False):
+            _show(figure, image, x, y, cell)
+    return figure
+
+
+def _sheet(
+    rows: int,
+    columns: int,
+    cell: float,
+    title: str,
+    left: float = 0.0,
+    above_sheet: float = 0.0,
+    above_row: float = 0.0,
+) -> tuple[Figure, list[list[tuple[float, float]]]]:
+    """Return a titled figure and the lower left corner of each of its square places; all lengths are inches."""
+    content = left + columns * (cell + GAP) + GAP
+    width = max(NARROWEST, content)
+    row_height = above_row + cell + GAP
+    height = style.title_height(title, width) + GAP + above_sheet + rows * row_height
+    figure = style.new_figure(width, height, constrained=False)
+    style.add_title(figure, title)
+    start = (width - content) / 2 + left + GAP
+    corners = [
+        [(start + column * (cell + GAP), GAP + (rows - 1 - row) * row_height) for column in range(columns)]
+        for row in range(rows)
+    ]
+    return figure, corners
+
+
+def _show(figure: Figure, image: np.ndarray, x: float, y: float, cell: float) -> None:
+    """Show the image as large as its square place allows, at the upper edge, next to its caption."""
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((x / width, y / height, cell / width, cell / height), anchor="N")
+    axes.imshow(image, interpolation="nearest" if max(image.shape) < SMALL_IMAGE else "antialiased")
+    axes.set_axis_off()
+
+
+def _write(figure: Figure, text: str, x: float, y: float, align: str = "left") -> None:
+    width, height = figure.get_size_inches()
+    # A baseline a quarter of a line up leaves room for letters that reach below it.
+    figure.text(x / width, (y + TEXT_HEIGHT / 4) / height, text, size=TEXT_SIZE, ha=align, parse_math=False)

@@ -1,0 +1,113 @@
+"""What all figures share: size, colours, and texts that fit their place."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTH = 9.0  # inches; 900 pixels, about what MLflow shows of a figure without scaling it down
+DOTS_PER_INCH = 100
+POINTS_PER_INCH = 72
+MARGIN = 0.15  # inches around everything
+TITLE_SIZE = 13.0  # points
+LINE_HEIGHT = 1.3  # of the font size
+
+# Colours that colour-blind people can tell apart: M. Okabe and K. Ito, Color Universal Design (2008).
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+GREEN = "#009E73"
+GREY = "#666666"
+LIGHT_GREY = "#E5E5E5"
+
+
+def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
+    """Return an empty figure that draws itself, unknown to pyplot.
+
+    Args:
+        width: inches.
+        height: inches.
+        constrained: let matplotlib find margins that hold every label; false when axes are placed by hand.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(h_pad=MARGIN / 2, w_pad=MARGIN / 2) if constrained else None
+    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def add_title(figure: Figure, title: str) -> None:
+    """Write the title above everything, on as many lines as it needs."""
+    text = "\n".join(_title_lines(title, figure.get_figwidth()))
+    # A constrained figure moves its axes out of the title's way only if it may place the title itself.
+    place = {} if figure.get_layout_engine() else {"y": 1 - MARGIN / figure.get_figheight()}
+    figure.suptitle(text, size=TITLE_SIZE, va="top", parse_math=False, **place)
+
+
+def title_height(title: str, figure_width: float) -> float:
+    """Return how much of a figure's height its title needs, with the margin above it; all lengths are inches."""
+    lines = _title_lines(title, figure_width)
+    return MARGIN + len(lines) * TITLE_SIZE * LINE_HEIGHT / POINTS_PER_INCH
+
+
+def text_width(text: str, size: float) -> float:
+    """Return the width of one line of text in inches.
+
+    Args:
+        text: a single line.
+        size: of the font, in points.
+    """
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)
+    # Drawing rounds each letter to whole pixels, which makes small text some percent wider.
+    return 1.05 * width / POINTS_PER_INCH
+
+
+def shorten(text: str, size: float, width: float) -> str:
+    """Return the text, with an ellipsis for its middle when it is wider than its place.
+
+    The middle goes because class names often share how they begin and differ in how they end.
+
+    Args:
+        text: a single line.
+        size: of the font, in points.
+        width: of the place, in inches.
+    """
+    short = text
+    kept = _first_guess(text, size, width)
+    while kept > 2 and text_width(short, size) > width:
+        kept -= 1
+        short = f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
+    return short
+
+
+def wrap(text: str, size: float, width: float) -> list[str]:
+    """Return the text on lines that are no wider than their place.
+
+    Args:
+        text: words; one that is too long for a line is broken.
+        size: of the font, in points.
+        width: of the place, in inches.
+    """
+    lines = [text]
+    characters = _first_guess(text, size, width)
+    while characters > 1 and any(text_width(line, size) > width for line in lines):
+        characters -= 1
+        lines = textwrap.wrap(text, characters)
+    return lines
+
+
+def _first_guess(text: str, size: float, width: float) -> int:
+    """Return rather too many than too few characters of the text for the width; measuring them all is slow."""
+    return min(len(text), int(1.3 * len(text) * width / max(text_width(text, size), width)) + 1)
+
+
+def _title_lines(title: str, figure_width: float) -> list[str]:
+    return wrap(title, TITLE_SIZE, figure_width - 2 * MARGIN)

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from headstart.errors import HeadstartError
+from headstart.evaluation.plots import (
+    calibration_figure,
+    confusion_figure,
+    grid_figure,
+    history_figure,
+    mistakes_figure,
+)
+
+LONG_TITLE = "Test split of dogs_vs_cats, efficientnet_lite0 with head dense512 and freeze last_two_blocks, " * 2
+LONG_NAMES = ("American_pit_bull_terrier", "n02099601_golden_retriever", "soft-coated wheaten terrier puppy", "$^_{$")
+
+
+def names(count: int, long: bool) -> list[str]:
+    return [f"{LONG_NAMES[i % 4]} {i}" if long else str(i) for i in range(count)]
+
+
+def confusion(classes: int) -> np.ndarray:
+    return np.random.default_rng(0).poisson(0.5, (classes, classes)) + 200 * np.eye(classes, dtype=int)
+
+
+def history(stages: list[tuple[str, int]]) -> list[dict]:
+    stage_of = [name for name, epochs in stages for _ in range(epochs)]
+    return [
+        {
+            "epoch": epoch,
+            "stage": stage,
+            "train_loss": 2 / epoch,
+            "train_accuracy": 1 - 0.7 / epoch,
+            "validation_loss": 2.2 / epoch,
+            "validation_accuracy": 1 - 0.8 / epoch,
+            "learning_rate": 1e-3,
+        }
+        for epoch, stage in enumerate(stage_of, start=1)
+    ]
+
+
+def image(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def visible_texts(figure: Figure) -> list[Text]:
+    """Every text that is drawn: ticks outside the axes' limits exist but are not drawn."""
+    texts = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+    for axes in figure.axes:
+        if not axes.axison:
+            continue
+        texts += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in axis.get_major_ticks():
+                if low <= tick.get_loc() <= high:
+                    texts += [tick.label1, tick.label2]
+    return [text for text in texts if text.get_visible() and text.get_text()]
+
+
+def check_readable(figure: Figure) -> None:
+    """No text overlaps another or leaves the figure."""
+    figure.canvas.draw()
+    boxes = [(text.get_text(), text.get_window_extent()) for text in visible_texts(figure)]
+    assert len(boxes) > 1
+    for text, box in boxes:
+        assert box.x0 >= 0, text
+        assert box.y0 >= 0, text
+        assert box.x1 <= figure.bbox.x1, text
+        assert box.y1 <= figure.bbox.y1, text
+    for (text, box), (other_text, other_box) in combinations(boxes, 2):
+        # A pixel of touching is what rounding to whole pixels may cost.
+        overlap = min(box.x1, other_box.x1) - max(box.x0, other_box.x0) > 1
+        assert not (overlap and min(box.y1, other_box.y1) - max(box.y0, other_box.y0) > 1), (text, other_text)
+
+
+def cell_numbers(figure: Figure) -> dict[tuple[float, float], str]:
+    """Numbers in the cells by (true, predicted) position."""
+    return {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in figure.axes[0].texts}
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("classes", [2, 10, 20, 37, 100])
+def test_confusion_figure_is_readable(classes: int, long: bool) -> None:
+    figure = confusion_figure(confusion(classes), names(classes, long), normalized=long, title=LONG_TITLE)
+    check_readable(figure)
+    assert len(figure.axes[0].get_yticks()) == classes  # all are named
+    assert bool(cell_numbers(figure)) == (classes <= 20)
+
+
+def test_confusion_figure_names_some_of_very_many_classes() -> None:
+    figure = confusion_figure(confusion(300), names(300, long=True), normalized=False, title="Test split")
+    check_readable(figure)
+    assert 50 < len(figure.axes[0].get_yticks()) < 300
+
+
+def test_confusion_figure_shows_images_or_percent_of_the_true_class() -> None:
+    counts = np.array([[3, 1, 0], [1, 999, 0], [0, 0, 0]])
+    images = confusion_figure(counts, ["a", "b", "c"], normalized=False, title="Test split")
+    percent = confusion_figure(counts, ["a", "b", "c"], normalized=True, title="Test split")
+    assert cell_numbers(images) == {(0, 0): "3", (0, 1): "1", (1, 0): "1", (1, 1): "999"}
+    assert cell_numbers(percent) == {(0, 0): "75", (0, 1): "25", (1, 0): "<1", (1, 1): "100"}
+    check_readable(percent)
+    assert "grey: no image of the class" in percent.axes[1].get_ylabel()
+
+
+def test_confusion_figure_writes_dark_on_bright_and_bright_on_dark() -> None:
+    figure = confusion_figure(np.array([[500, 1], [2, 500]]), ["a", "b"], normalized=False, title="Test split")
+    colours = {text.get_text(): text.get_color() for text in figure.axes[0].texts}
+    assert colours == {"500": "black", "1": "white", "2": "white"}
+
+
+@pytest.mark.parametrize(
+    ("stages", "best_epoch"),
+    [
+        ([("head", 1)], 1),
+        ([("head", 3), ("last_block", 2)], 5),
+        ([(f"last_{i}_blocks_with_a_long_name", 1) for i in range(6)], 6),
+        ([("head", 10), ("last_block", 30), ("all", 60)], 77),
+        ([("head", 1), ("a", 1), ("b", 1), ("c", 1), ("last_two_blocks_$^_{$", 1), ("all", 295)], 1),
+    ],
+)
+def test_history_figure_is_readable(stages: list[tuple[str, int]], best_epoch: int) -> None:
+    figure = history_figure(history(stages), LONG_TITLE, best_epoch=best_epoch)
+    check_readable(figure)
+    written = " ".join(text.get_text() for text in visible_texts(figure)).replace("\N{NO-BREAK SPACE}", " ")
+    assert all(name in written for name, _ in stages)
+    assert f"best epoch: {best_epoch} " in written
+
+
+def test_history_figure_marks_where_stages_begin_and_which_epoch_was_best() -> None:
+    figure = history_figure(history([("head", 3), ("last_block", 2)]), "Training", best_epoch=4)
+    for axes in figure.axes:
+        upright = {line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1}
+        assert upright == {3.5, 4}
+    stars = [line for line in figure.axes[0].lines if line.get_marker() == "*"]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in stars] == [(4, pytest.approx(0.8))]
+
+
+def test_history_figure_tells_lines_apart_without_colour() -> None:
+    figure = history_figure(history([("head", 40)]), "Training", best_epoch=4)
+    styles = [line.get_linestyle() for line in figure.axes[0].lines[:2]]
+    assert len(set(styles)) == 2
+
+
+def test_history_figure_survives_a_diverged_loss() -> None:
+    rows = history([("head", 4)])
+    rows[2]["train_loss"], rows[3]["train_loss"], rows[3]["validation_loss"] = float("inf"), float("nan"), float("nan")
+    check_readable(history_figure(rows, "Training", best_epoch=2))
+
+
+def test_history_figure_refuses_an_epoch_that_does_not_exist() -> None:
+    with pytest.raises(HeadstartError, match="one of the 2 epochs"):
+        history_figure(history([("head", 2)]), "Training", best_epoch=3)
+
+
+@pytest.mark.parametrize(("images", "classes"), [(1, 2), (500, 2), (500, 20)])
+def test_calibration_figure_is_readable(images: int, classes: int) -> None:
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet(np.full(classes, 0.3), size=images)
+    figure = calibration_figure(generator.integers(classes, size=images), probabilities, LONG_TITLE)
+    check_readable(figure)
+    assert sum(bar.get_height() for bar in figure.axes[1].patches) == images
+
+
+def test_calibration_figure_states_the_error() -> None:
+    figure = calibration_figure(np.array([0, 1]), np.array([[0.75, 0.25], [0.75, 0.25]]), "Calibration")
+    assert "0.250" in figure.axes[0].get_title()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 16])
+def test_mistakes_figure_is_readable(count: int) -> None:
+    sizes = [(8, 8), (224, 224), (60, 200), (200, 60)]
+    labels = names(16, long=True)
+    figure = mistakes_figure(
+        [image(*sizes[i % 4], seed=i) for i in range(count)],
+        [(labels[i], labels[15 - i], 1 - i / 20) for i in range(count)],
+        LONG_TITLE,
+    )
+    check_readable(figure)
+    assert len(figure.axes) == count
+
+
+def test_mistakes_figure_says_what_was_taken_for_what() -> None:
+    figure = mistakes_figure([image(8, 8)], [("cat", "dog", 0.98)], "Worst mistakes")
+    assert [text.get_text() for text in figure.texts][1:] == ["confidence: 98.0%", "predicted: dog", "true: cat"]
+
+
+def test_mistakes_figure_says_that_there_are_none() -> None:
+    figure = mistakes_figure([], [], "Worst mistakes")
+    assert any("No mistakes" in text.get_text() for text in figure.texts)
+
+
+def test_mistakes_figure_shows_the_pixels_as_they_are() -> None:
+    pixels = image(8, 8)
+    figure = mistakes_figure([pixels], [("3", "8", 0.9)], "Worst mistakes")
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), pixels)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 6), (2, 12)])
+def test_grid_figure_is_readable(rows: int, columns: int) -> None:
+    figure = grid_figure(
+        [[image(16, 16) for _ in range(columns)] for _ in range(rows)],
+        names(rows, long=True),
+        names(columns, long=True),
+        LONG_TITLE,
+    )
+    check_readable(figure)
+    assert len(figure.axes) == rows * columns
+
+
+def test_grid_figure_leaves_missing_pictures_out() -> None:
+    figure = grid_figure([[image(8, 8)], [image(8, 8), image(8, 8)]], ["a", "b"], ["1", "2"], "Views")
+    assert len(figure.axes) == 3
+
+
+def test_figures_leave_the_global_state_of_matplotlib_alone() -> None:
+    import matplotlib
+    from matplotlib import pyplot
+
+    settings = dict(matplotlib.rcParams)
+    confusion_figure(confusion(3), names(3, long=False), normalized=True, title="Test split").canvas.draw()
+    history_figure(history([("head", 2)]), "Training", best_epoch=1).canvas.draw()
+    calibration_figure(np.array([0]), np.array([[0.6, 0.4]]), "Calibration").canvas.draw()
+    mistakes_figure([image(8, 8)], [("cat", "dog", 0.9)], "Worst mistakes").canvas.draw()
+    assert pyplot.get_fignums() == []
+    assert dict(matplotlib.rcParams) == settings
