@@ -18,12 +18,12 @@ SMALLEST_PROBABILITY = 1e-7
 
 @dataclass(frozen=True)
 class ClassResult:
-    """One class's row of the report; recall and F1 are NaN where the split has no image of the class."""
+    """One class's row of the report; None is what the split cannot tell, since it has no image of the class."""
 
     name: str
-    precision: float  # 0 where the class was never predicted; NaN where it was neither predicted nor present
-    recall: float
-    f1: float
+    precision: float | None  # 0 where the class was never predicted; None where it was not present either
+    recall: float | None
+    f1: float | None
     support: int  # images of this class
 
 
@@ -70,8 +70,8 @@ class Evaluation:
         support = [result.support for result in present]
         width = max(len("weighted avg"), *(len(result.name) for result in self.per_class))
 
-        def row(name: str, values: Sequence[float] | np.ndarray, images: int) -> str:
-            cells = "".join(f" {'-' if np.isnan(value) else f'{value:.2f}':>9}" for value in values)
+        def row(name: str, values: Sequence[float | None] | np.ndarray, images: int) -> str:
+            cells = "".join(f" {'-' if value is None else f'{value:.2f}':>9}" for value in values)
             return f"{name:>{width}} {cells} {images:>9}\n"
 
         text = f"{'':>{width}} " + "".join(f" {name:>9}" for name in ("precision", "recall", "f1-score", "support"))
@@ -163,8 +163,7 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
         labels, predictions, labels=np.arange(classes), zero_division=0
     )
     present = support > 0
-    recall[~present] = f1[~present] = np.nan
-    precision[~present & (confusion.sum(axis=0) == 0)] = np.nan
+    predicted = confusion.sum(axis=0) > 0
 
     correct = int(confusion.trace())
     accuracy_low, accuracy_high = wilson_interval(correct, images)
@@ -180,7 +179,13 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
         log_loss=float(-np.log(of_true_class).mean()),
         calibration_error=calibration_bins(labels, probabilities).error,
         per_class=tuple(
-            ClassResult(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
+            ClassResult(
+                name,
+                precision=float(precision[i]) if present[i] or predicted[i] else None,
+                recall=float(recall[i]) if present[i] else None,
+                f1=float(f1[i]) if present[i] else None,
+                support=int(support[i]),
+            )
             for i, name in enumerate(class_names)
         ),
         confusion=confusion,
