@@ -1,0 +1,152 @@
+"""See what an augmentation does: `python scripts/preview.py augmentation=strong dataset=folder dataset.root=photos`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from headstart.config import Config, compose
+from headstart.console import console, track
+from headstart.data.images import load_image
+from headstart.data.sources import load_index
+from headstart.errors import HeadstartError
+from headstart.experiment import choose_image_size
+from headstart.model.backbones import get_entry
+from headstart.paths import cache_directory, outputs_directory
+from headstart.quiet import import_tensorflow
+
+if TYPE_CHECKING:
+    from headstart.data.index import ImageIndex
+
+TILE_SIDES = (112, 224)  # smaller pictures are enlarged, larger ones reduced, so that a sheet can be read
+FONT_SIZE = 13
+CAPTION = 20  # pixels below each picture
+GAP = 6  # pixels between pictures
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the sheet and return the exit code: 1 for anything that the user can mend."""
+    options = parse(arguments)
+    try:
+        config = compose(options.overrides)
+        output = options.output or outputs_directory() / f"preview_{config.augmentation.name}.png"
+        index = load_index(config.dataset, cache_directory()).split("train")
+        generator = np.random.default_rng(config.seed)
+        index = index.take(generator.permutation(len(index))[: options.images])
+        image_size = choose_image_size(config, get_entry(config.backbone.name))
+        sheet = contact_sheet(preview(config, index, image_size, options.versions))
+        save(sheet, output)
+    except HeadstartError as error:
+        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        return 1
+    console.print(
+        f"{len(index)} training images of {image_size} px and {options.versions} versions of each: {output}",
+        markup=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="configuration, as for run.py")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="the picture (outputs/preview_NAME.png)")
+    parser.add_argument("--images", type=int, default=6, metavar="N", help="training images, a row each (6)")
+    parser.add_argument("--versions", type=int, default=8, metavar="N", help="augmented versions of each (8)")
+    options = parser.parse_intermixed_args(arguments)
+    for name in ("images", "versions"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name} must be at least 1")
+    return options
+
+
+def preview(config: Config, index: ImageIndex, image_size: int, versions: int) -> list[list[tuple[np.ndarray, str]]]:
+    """Return a row of pictures with captions for each image: the original, then its versions as training sees them.
+
+    Where the augmentation mixes, the images of the sheet are one batch, and captions give the shares of the classes.
+
+    Args:
+        config: the resolved configuration.
+        index: the images to show.
+        image_size: side in pixels.
+        versions: how many augmented versions of each image.
+    """
+    import_tensorflow()
+    import tensorflow as tf
+
+    from headstart.data.augment import Augmentation
+
+    augmentation = Augmentation(config.augmentation)
+    originals = np.stack(
+        [load_image(index.file(position), image_size, config.dataset.resize) for position in range(len(index))]
+    )
+    one_hot = np.eye(len(index.class_names), dtype=np.float32)[index.labels]
+    rows = [[(image, index.class_names[label])] for image, label in zip(originals, index.labels, strict=True)]
+    for version in track(range(versions), versions, "Augmenting images"):
+        seeds = np.stack([np.full(len(index), version), np.arange(len(index))], axis=1).astype(np.int32)
+        images = augmentation.images(tf.cast(originals, tf.float32), tf.constant(seeds))
+        images, labels = augmentation.mix(images, one_hot, tf.constant([config.seed, version]))
+        pictures = np.asarray(tf.cast(tf.round(images), tf.uint8))
+        for row, picture, label in zip(rows, pictures, np.asarray(labels), strict=True):
+            row.append((picture, describe(label, index.class_names) if augmentation.mixes else ""))
+    return rows
+
+
+def describe(label: np.ndarray, class_names: tuple[str, ...]) -> str:
+    """Return the classes of a blended label with their shares, the largest first.
+
+    Args:
+        label: (classes,), sums to one.
+        class_names: in the order of the label.
+    """
+    shares = [(share, class_names[position]) for position, share in enumerate(label) if round(share, 2) > 0]
+    return ", ".join(f"{name} {share:.2f}" for share, name in sorted(shares, reverse=True))
+
+
+def contact_sheet(rows: list[list[tuple[np.ndarray, str]]]) -> Image.Image:
+    """Lay pictures and their captions out, a row each, with the originals apart on the left."""
+    side = int(np.clip(rows[0][0][0].shape[0], *TILE_SIDES))
+    width = GAP + len(rows[0]) * (side + GAP) + GAP
+    sheet = Image.new("RGB", (width, GAP + len(rows) * (side + CAPTION + GAP)), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_SIZE)
+    for row, tiles in enumerate(rows):
+        for column, (pixels, caption) in enumerate(tiles):
+            left = GAP + column * (side + GAP) + (GAP if column else 0)
+            top = GAP + row * (side + CAPTION + GAP)
+            picture = Image.fromarray(pixels)
+            if picture.width != side:
+                picture = picture.resize((side, side), Image.Resampling.BICUBIC)
+            sheet.paste(picture, (left, top))
+            while len(caption) > 1 and font.getlength(caption) > side:
+                caption = caption.removesuffix("…")[:-1] + "…"
+            pen.text((left, top + side + 2), caption, fill="black", font=font)
+    return sheet
+
+
+def save(sheet: Image.Image, output: Path) -> None:
+    """Write the sheet as PNG.
+
+    Raises:
+        HeadstartError: when the file cannot be written.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(output, format="PNG")
+    except OSError as error:
+        raise HeadstartError(
+            f"Expected --output to be a file that can be written. Received: {output} ({error.strerror or error})"
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

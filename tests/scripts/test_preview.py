@@ -1,0 +1,84 @@
+"""The preview shows originals beside their augmented versions, for any configuration."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "preview.py"
+
+
+@pytest.fixture(scope="module")
+def preview() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("preview", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def tile(sheet: Path, row: int, column: int, side: int = 112) -> np.ndarray:
+    """Return one picture of a sheet: 6 pixels between pictures, 6 more after the originals, 20 below for captions."""
+    left, top = 6 + column * (side + 6) + (6 if column else 0), 6 + row * (side + 26)
+    return np.asarray(Image.open(sheet).convert("RGB"), np.float32)[top : top + side, left : left + side]
+
+
+def arguments(folder: Path, output: Path, *more: str) -> list[str]:
+    data = ["dataset=folder", f"dataset.root={folder}", "image_size=112"]
+    return [*data, *more, "--output", str(output), "--images", "3", "--versions", "2"]
+
+
+def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_version(preview, folder, tmp_path):
+    output = tmp_path / "new" / "sheet.png"
+    assert preview.main(arguments(folder, output, "augmentation=strong")) == 0
+    with Image.open(output) as sheet:
+        assert sheet.format == "PNG"
+        assert sheet.size == (6 + 3 * 118 + 6, 6 + 3 * 138)
+    for row in range(3):
+        original, first, second = (tile(output, row, column) for column in range(3))
+        assert original.std() > 1
+        assert np.abs(first - original).mean() > 1
+        assert np.abs(second - first).mean() > 1
+
+
+def test_without_augmentation_the_versions_are_the_original(preview, folder, tmp_path):
+    output = tmp_path / "sheet.png"
+    assert preview.main(arguments(folder, output, "augmentation=none")) == 0
+    for row in range(3):
+        np.testing.assert_array_equal(tile(output, row, 2), tile(output, row, 0))
+
+
+def test_blended_labels_are_told(preview):
+    names = ("cat", "dog", "owl")
+    assert preview.describe(np.array([0.25, 0.75, 0.0], np.float32), names) == "dog 0.75, cat 0.25"
+    assert preview.describe(np.array([0.0, 0.0, 1.0], np.float32), names) == "owl 1.00"
+
+
+@pytest.mark.parametrize("option", ["randaugment", "mixup", "cutmix"])
+def test_every_kind_of_augmentation_can_be_seen(preview, folder, tmp_path, option):
+    output = tmp_path / "sheet.png"
+    assert preview.main(arguments(folder, output, f"augmentation={option}")) == 0
+    assert any(np.abs(tile(output, row, 1) - tile(output, row, 0)).mean() > 1 for row in range(3))
+
+
+def test_the_script_says_in_one_line_what_is_wrong(folder, tmp_path):
+    wrong = arguments(folder, tmp_path / "sheet.png", "augmentation=stronk")
+    done = subprocess.run([sys.executable, str(SCRIPT), *wrong], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "strong" in done.stdout
+    assert "stronk" in done.stdout
+    assert len(done.stdout.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "sheet.png").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(preview, folder, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert preview.main(arguments(folder, tmp_path / "file" / "sheet.png")) == 1
+    assert "--output" in capsys.readouterr().out
