@@ -10,7 +10,6 @@ from pathlib import Path
 STARTED = time.time()
 # Set before Hydra composes and before TensorFlow is imported.
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).parent.absolute() / "outputs"))
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises, so that the text is ours
 
 import hydra  # noqa: E402

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from rich.markup import escape
 from rich.table import Table

@@ -24,6 +24,7 @@ from headstart.data.images import load_image
 from headstart.errors import HeadstartError
 from headstart.files import write_json, write_text
 from headstart.model.heads import class_probabilities
+from headstart.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -136,6 +137,7 @@ def load_classifier(directory: str | Path) -> Classifier:
     Raises:
         HeadstartError: when files are missing or damaged, or the reference pictures give other numbers.
     """
+    import_tensorflow()
     import keras
 
     directory = Path(directory)

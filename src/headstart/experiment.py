@@ -16,6 +16,7 @@ from headstart.environment import Clock, command_line, describe_environment
 from headstart.errors import HeadstartError
 from headstart.files import write_json, write_text
 from headstart.paths import cache_directory
+from headstart.quiet import import_tensorflow
 from headstart.summary import markdown, print_data, print_derived, print_end
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) ->
     console.print(to_yaml(config), markup=False)
 
     with clock.phase("start_up"):
+        import_tensorflow()
         from headstart.artifact import load_classifier, save_classifier
         from headstart.data.augment import Augmentation
         from headstart.data.check import check_images

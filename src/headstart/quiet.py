@@ -1,0 +1,33 @@
+"""Importing TensorFlow without what it says about GPUs to people who have none."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+
+# Written by native code straight to the terminal, before any setting of TensorFlow's log level is read.
+ABOUT_MISSING_GPUS = re.compile(r"cudart_stub|before absl::InitializeLog|failed call to cuInit|cuda_platform")
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow and Keras and look for GPUs; everything but remarks about missing ones is still shown."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+            import tensorflow as tf
+
+            tf.config.list_physical_devices("GPU")
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            said.seek(0)
+            for line in said.read().decode(errors="replace").splitlines():
+                if not ABOUT_MISSING_GPUS.search(line):
+                    print(line, file=sys.stderr)  # noqa: T201
