@@ -23,11 +23,30 @@ class Network:
     backbone: keras.Model
     head: keras.Model
     blocks: list[Block]  # of the backbone, from input to output
-    classifier: keras.Model  # RGB pixels 0-255 to probabilities, the backbone always in inference mode
+    classifier: keras.Model  # RGB pixels 0-255 to probabilities; the one that is saved
 
-    def with_batch_statistics(self) -> keras.Model:
-        """Return the same classifier whose backbone follows the training mode, for `batch_norm: train`."""
-        return _connect(self.entry, self.backbone, self.head, training=None)
+    def training_model(self, batch_norm: str) -> keras.Model:
+        """Return the model that a stage fits, on the same variables as the classifier.
+
+        Args:
+            batch_norm: `frozen` holds the whole backbone in inference mode, so that its batch norms use the statistics
+                of pretraining; `train` lets the layers that train follow the mode of training.
+        """
+        if batch_norm == "train":
+            return self.classifier
+        import keras
+
+        class InferenceMode(keras.layers.Layer):
+            # Saying training=False while the classifier is put together does not last: a functional model that is
+            # fitted passes training=True on to every layer inside (Keras 3.15, models/functional.py, operation_fn).
+            def __init__(self, backbone: keras.Model) -> None:
+                super().__init__(name="backbone_in_inference_mode")
+                self.backbone = backbone
+
+            def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
+                return self.backbone(images, training=False)
+
+        return _connect(self.entry, InferenceMode(self.backbone), self.head, self.classifier.input.shape[1:])
 
 
 def build_network(
@@ -49,16 +68,15 @@ def build_network(
     entry = get_entry(backbone.name)
     network = build_backbone(backbone.name, backbone.weights if with_weights else "none", image_size)
     top = build_head(head, tuple(network.output.shape[1:]), classes, seed)
-    classifier = _connect(entry, network, top, training=False)
+    classifier = _connect(entry, network, top, (image_size, image_size, 3))
     return Network(entry, network, top, find_blocks(network, entry), classifier)
 
 
-def _connect(entry: BackboneEntry, backbone: keras.Model, head: keras.Model, training: bool | None) -> keras.Model:
-    """Return the model from pixels to probabilities through the given parts."""
+def _connect(
+    entry: BackboneEntry, backbone: keras.layers.Layer, head: keras.Model, shape: tuple[int, ...]
+) -> keras.Model:
+    """Return the model from pixels of a shape to probabilities through the given parts."""
     import keras
 
-    pixels = keras.Input(backbone.input.shape[1:], name="pixels", dtype="float32")
-    x = preprocess(entry.preprocessing, pixels)
-    # Without the argument Keras passes on the mode of fit or predict; False holds batch norm and dropout still.
-    x = backbone(x) if training is None else backbone(x, training=training)
-    return keras.Model(pixels, head(x), name="classifier")
+    pixels = keras.Input(shape, name="pixels", dtype="float32")
+    return keras.Model(pixels, head(backbone(preprocess(entry.preprocessing, pixels))), name="classifier")

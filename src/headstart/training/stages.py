@@ -76,7 +76,7 @@ def train_stages(
         result.trainable_parameters[stage.name] = count_parameters(network.classifier.trainable_variables)
         print_stage(network, stage, rates, steps)
         before = frozen_fingerprints(network, stage.batch_norm)
-        model = network.classifier if stage.batch_norm == "frozen" else network.with_batch_statistics()
+        model = network.training_model(stage.batch_norm)
         optimizer = build_optimizer(stage.optimizer, steps, stage.epochs, _rate_of(network, rates))
         model.compile(
             optimizer, loss=_loss(model, label_smoothing), metrics=[_accuracy(model)], jit_compile=False
