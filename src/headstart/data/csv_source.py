@@ -1,0 +1,95 @@
+"""A table of images: a CSV file with the columns path, label and, if wanted, split and group."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from headstart.config import SplitConfig
+from headstart.data.index import ImageIndex, shortened
+from headstart.data.splitting import SPLIT_NAMES, ImageRow, build_index
+from headstart.errors import HeadstartError
+
+
+def index_csv(table: Path, root: Path, split: SplitConfig) -> ImageIndex:
+    """Return the images that a CSV file lists.
+
+    Args:
+        table: the CSV file, UTF-8, with a header. `path` is a file relative to the root, `label` its class, `split` one
+            of the usual names of a split, `group` what must not straddle two splits (a patient, a film).
+        root: directory that the paths are relative to.
+        split: how to divide what has no split of its own.
+
+    Raises:
+        HeadstartError: naming the file and the row that is wrong.
+    """
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            numbered = list(_read_rows(file, table))
+    except UnicodeDecodeError as error:
+        raise HeadstartError(f"Expected {table} to be encoded as UTF-8. Received: {error.reason}") from error
+    except OSError as error:
+        raise HeadstartError(f"Expected dataset.csv to be a file. Received: {table} ({error.strerror})") from error
+    if not numbered:
+        raise HeadstartError(f"Expected a row for each image in {table}. Received: no rows")
+
+    _expect_one_row_each(numbered, table)
+    _expect_groups_within_splits(numbered, table)
+    missing = [f"row {number}: {row.path}" for number, row in numbered if not (root / row.path).is_file()]
+    if missing:
+        raise HeadstartError(
+            f"Expected every path in {table} to be a file below {root} (set dataset.root for another directory). "
+            f"Received: {len(missing)} that are not, {shortened(missing)}"
+        )
+    return build_index(root, [row for _, row in numbered], split)
+
+
+def _read_rows(file: Iterator[str], table: Path) -> Iterator[tuple[int, ImageRow]]:
+    """Yield the rows with their numbers in the file, where the header is row 1."""
+    reader = csv.DictReader(file)
+    columns = reader.fieldnames or []
+    for column in ("path", "label"):
+        if column not in columns:
+            raise HeadstartError(
+                f"Expected the columns path,label[,split][,group] in {table}. Received: {','.join(columns)}"
+            )
+    for values in reader:
+        number = reader.line_num
+        for column in {"path", "label", "group"}.intersection(columns):
+            if not values[column]:
+                raise HeadstartError(f"Expected a {column} in row {number} of {table}. Received: nothing")
+        split = None
+        if "split" in columns:
+            split = SPLIT_NAMES.get((values["split"] or "").strip().lower())
+            if split is None:
+                raise HeadstartError(
+                    f"Expected split in row {number} of {table} to be one of {', '.join(SPLIT_NAMES)}. "
+                    f"Received: {values['split']}"
+                )
+        yield number, ImageRow(values["path"], values["label"], split, values.get("group"))
+
+
+def _expect_one_row_each(numbered: list[tuple[int, ImageRow]], table: Path) -> None:
+    """Raise when a file is listed twice."""
+    seen: dict[str, int] = {}
+    for number, row in numbered:
+        first = seen.setdefault(row.path, number)
+        if first != number:
+            raise HeadstartError(
+                f"Expected each path once in {table}. Received: {row.path} in row {first} and row {number}"
+            )
+
+
+def _expect_groups_within_splits(numbered: list[tuple[int, ImageRow]], table: Path) -> None:
+    """Raise when the images of a group have different splits."""
+    seen: dict[str, tuple[int, str | None]] = {}
+    for number, row in numbered:
+        if row.group is None:
+            continue
+        first, split = seen.setdefault(row.group, (number, row.split))
+        if split != row.split:
+            raise HeadstartError(
+                f"Expected all images of a group to be in one split in {table}. "
+                f"Received: group {row.group} in {split} (row {first}) and in {row.split} (row {number})"
+            )

@@ -1,0 +1,117 @@
+"""Which images there are: paths, labels, splits, and the fingerprint that tells one dataset from another."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from headstart.errors import HeadstartError
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageIndex:
+    """Every image of a dataset, known by file; the pixels stay on disk.
+
+    Args:
+        root: directory that the paths are relative to.
+        class_names: the classes, in natural order: 2 before 10.
+        paths: file of each image, relative to the root, with forward slashes.
+        labels: int32 (n,), position of each image's class among `class_names`.
+        splits: str (n,), the split of each image, one of `SPLITS`.
+        digests: SHA-256 of each file's bytes in hexadecimal; empty until `check_images` fills it.
+        notes: what the source left out, one sentence each.
+    """
+
+    root: Path
+    class_names: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: np.ndarray
+    splits: np.ndarray
+    digests: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def split(self, name: str) -> ImageIndex:
+        """Return the images of one split, in the same order."""
+        return self.take(np.flatnonzero(self.splits == name))
+
+    def take(self, positions: Sequence[int] | np.ndarray) -> ImageIndex:
+        """Return the images at these positions, in this order."""
+        chosen = np.asarray(positions, dtype=np.intp)
+        return replace(
+            self,
+            paths=tuple(self.paths[position] for position in chosen),
+            labels=self.labels[chosen],
+            splits=self.splits[chosen],
+            digests=tuple(self.digests[position] for position in chosen) if self.digests else (),
+        )
+
+    def file(self, position: int) -> Path:
+        """Return the absolute path of one image."""
+        return self.root / self.paths[position]
+
+    def counts(self) -> dict[str, np.ndarray]:
+        """Return the images per class, int (classes,), for each of `SPLITS`, zeros for one without images."""
+        classes = len(self.class_names)
+        return {name: np.bincount(self.labels[self.splits == name], minlength=classes) for name in SPLITS}
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over path, class, split and content of all images, whatever their order and wherever the root is."""
+        if len(self.digests) != len(self.paths):
+            raise ValueError("Expected the digests of all images for a fingerprint. Received: none; see check_images")
+        rows = sorted(zip(self.paths, self._labels_by_name(), self.splits.tolist(), self.digests, strict=True))
+        return hashlib.sha256("\n".join(map(json.dumps, rows)).encode()).hexdigest()
+
+    def write_csv(self, path: Path) -> None:
+        """Write path,label,split,digest, a row for each image, which the csv source reads back."""
+        digests = self.digests or ("",) * len(self)
+        with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("path", "label", "split", "digest"))
+            writer.writerows(zip(self.paths, self._labels_by_name(), self.splits.tolist(), digests, strict=True))
+
+    def expect_every_class(self) -> None:
+        """Raise unless there are two classes or more, each with an image to train on and one to validate on.
+
+        Raises:
+            HeadstartError: naming the classes that are missing.
+        """
+        if len(self.class_names) < 2:
+            raise HeadstartError(
+                f"Expected at least two classes of images in {self.root}. Received: {', '.join(self.class_names)}"
+            )
+        counts = self.counts()
+        for split in ("train", "validation"):
+            absent = [name for name, count in zip(self.class_names, counts[split], strict=True) if count == 0]
+            if absent:
+                raise HeadstartError(
+                    f"Expected at least one image of every class in the {split} split of {self.root}. "
+                    f"Received: none of {shortened(absent)}"
+                )
+
+    def _labels_by_name(self) -> list[str]:
+        return [self.class_names[label] for label in self.labels]
+
+
+def natural_key(text: str) -> tuple[list[str | int], str]:
+    """Return a sort key by which numbers inside names count as numbers, and case only breaks ties."""
+    parts = re.split(r"(\d+)", text)
+    return [int(part) if position % 2 else part.casefold() for position, part in enumerate(parts)], text
+
+
+def shortened(items: Sequence[str], most: int = 5) -> str:
+    """Return the first items as a list for a message, and how many more there are."""
+    listed = ", ".join(items[:most])
+    return f"{listed} and {len(items) - most} more" if len(items) > most else listed
