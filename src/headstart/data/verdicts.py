@@ -1,0 +1,70 @@
+"""What is remembered of files that were read: content digest and whether they are images, until they change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+import PIL
+
+# Another version of Pillow may read what this one could not.
+READER = f"1, Pillow {PIL.__version__}"
+
+
+class Verdict(NamedTuple):
+    """What was found in one file."""
+
+    digest: str  # SHA-256 of its bytes, in hexadecimal
+    problem: str | None  # why it is no image that can be read; None when it is one
+
+
+class VerdictCache:
+    """Verdicts on the files below one root, valid while size and modification time stay the same."""
+
+    def __init__(self, root: Path, directory: Path) -> None:
+        """Read what is remembered; a file that is missing or damaged counts as empty.
+
+        Args:
+            root: directory of the images.
+            directory: where the caches of all roots lie.
+        """
+        root = root.absolute()
+        self._file = directory / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
+        self._head = {"reader": READER, "root": str(root)}
+        self._entries: dict[str, list] = {}
+        self._changed = False
+        try:
+            content = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        if isinstance(content, dict) and content.get("head") == self._head and isinstance(content.get("files"), dict):
+            self._entries = content["files"]
+
+    def get(self, path: str, status: os.stat_result) -> Verdict | None:
+        """Return the verdict on a file, unless there is none for its present size and modification time."""
+        match self._entries.get(path):
+            case [size, time, str(digest), str() | None as problem] if [size, time] == [
+                status.st_size,
+                status.st_mtime_ns,
+            ]:
+                return Verdict(digest, problem)
+        return None
+
+    def put(self, path: str, status: os.stat_result, verdict: Verdict) -> None:
+        """Remember the verdict on a file."""
+        self._entries[path] = [status.st_size, status.st_mtime_ns, verdict.digest, verdict.problem]
+        self._changed = True
+
+    def save(self) -> None:
+        """Write what is new, whole or not at all."""
+        if not self._changed:
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._file.with_name(f".{self._file.name}-{uuid4().hex}")
+        temporary.write_text(json.dumps({"head": self._head, "files": self._entries}), encoding="utf-8")
+        temporary.replace(self._file)
+        self._changed = False
