@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 STARTED = time.time()
+FAILURES = []  # of the jobs of this process
 # Set before Hydra composes and before TensorFlow is imported.
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).parent.absolute() / "outputs"))
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises, so that the text is ours
@@ -29,8 +30,13 @@ def main(composed: DictConfig) -> float | None:
 
     from headstart.experiment import run
 
-    output = Path(HydraConfig.get().runtime.output_dir)
-    return run(configuration.resolve(composed), output, started=STARTED)["splits"]["validation"]["accuracy"]
+    try:
+        results = run(configuration.resolve(composed), Path(HydraConfig.get().runtime.output_dir), started=STARTED)
+    except HeadstartError as error:  # the other jobs of a sweep go on
+        FAILURES.append(error)
+        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        return None
+    return results["splits"]["validation"]["accuracy"]
 
 
 if __name__ == "__main__":
@@ -40,13 +46,11 @@ if __name__ == "__main__":
         print_help()
         sys.exit(0)
     configuration.register_schema()
+    sys.argv[1:] = configuration.expand_home(sys.argv[1:])
     try:
         main()
     except (HydraException, OmegaConfBaseException) as error:
         console.print(f"Error: {configuration.explain(error)}", markup=False, soft_wrap=True)
-        sys.exit(1)
-    except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
         sys.exit(1)
     except OSError as error:  # a directory that cannot be written, a full disk
         console.print(f"Error: {error.strerror or error}: {error.filename or ''}", markup=False, soft_wrap=True)
@@ -54,3 +58,4 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         console.print("Interrupted.")
         sys.exit(130)
+    sys.exit(1 if FAILURES else 0)

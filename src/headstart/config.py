@@ -8,6 +8,9 @@ choices stand in the fields themselves. Below this file a configuration travels 
 from __future__ import annotations
 
 import dataclasses
+import math
+import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -201,9 +204,21 @@ def compose(overrides: list[str] | tuple[str, ...] = ()) -> Config:
     register_schema()
     try:
         with hydra.initialize_config_dir(str(conf_directory()), version_base="1.3"):
-            return resolve(hydra.compose("config", list(overrides)))
+            return resolve(hydra.compose("config", expand_home(overrides)))
     except (HydraException, OmegaConfBaseException) as error:
         raise HeadstartError(explain(error)) from error
+
+
+def expand_home(overrides: list[str] | tuple[str, ...]) -> list[str]:
+    """Put the home directory for `~` in `key=~/photos`, which neither the shell nor Hydra does.
+
+    Args:
+        overrides: as on the command line.
+    """
+    return [
+        re.sub(r"^([\w.]+=)(~[\w-]*)", lambda found: found[1] + os.path.expanduser(found[2]), item)
+        for item in overrides
+    ]
 
 
 def resolve(composed: DictConfig) -> Config:
@@ -221,7 +236,7 @@ def resolve(composed: DictConfig) -> Config:
     _refuse_unknown_keys(composed, Config, "")
     try:
         config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
-        _check_values(config, "")
+        check_values(config)
         for position, stage in enumerate(config.freeze.stages):
             if not isinstance(stage.optimizer, dict | None):
                 raise HeadstartError(
@@ -238,7 +253,7 @@ def resolve(composed: DictConfig) -> Config:
     names = [stage.name for stage in config.freeze.stages]
     if len(set(names)) < len(names):
         raise HeadstartError(f"Expected every stage in freeze.stages to have a name of its own. Received: {names}")
-    _check_values(config, "")
+    check_values(config)
     return config
 
 
@@ -274,28 +289,31 @@ def explain(error: BaseException) -> str:
             expect_one_of(f"a key of {parent}", cause.key, names, where)
     except HeadstartError as explained:
         return str(explained)
+    if type(error).__name__ == "OverrideParseException":
+        return (
+            f"Expected KEY=VALUE on the command line, with a value of special characters in two pairs of quotes: "
+            f"'dataset.root=\"~/my photos\"'. Received: {getattr(error, 'override', first_line)}"
+        )
     if cause is None:
         return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     return f"{cause.full_key or cause.key}: {str(cause.msg or cause).splitlines()[0]}{where}"
 
 
-def _refuse_unknown_keys(node: Any, schema: Any, prefix: str) -> None:
-    """Raise for a key that `+` or `++` on the command line added beside the schema."""
-    valid = {item.name: item for item in dataclasses.fields(schema)}
-    for key in node:
-        expect_one_of(f"a key of {prefix or 'the configuration'}", key, list(valid))
-        default = valid[key].default_factory
-        if dataclasses.is_dataclass(default):
-            _refuse_unknown_keys(node[key], default, f"{prefix}.{key}".strip("."))
+def check_values(node: Any, prefix: str = "") -> None:
+    """Raise for the first value that is not among the choices or within the bounds of its field.
 
+    Args:
+        node: a configuration, or one group of it.
+        prefix: how its keys begin on the command line, for example `augmentation.`.
 
-def _check_values(node: Any, prefix: str) -> None:
-    """Raise for the first value below `node` that is outside the bounds of its field."""
+    Raises:
+        HeadstartError: naming the key, what it takes and the value.
+    """
     for item in dataclasses.fields(node):
         key, value = f"{prefix}{item.name}", getattr(node, item.name)
         for position, member in enumerate(value if isinstance(value, list) else [value]):
             if dataclasses.is_dataclass(member):
-                _check_values(member, f"{key}[{position}]." if isinstance(value, list) else f"{key}.")
+                check_values(member, f"{key}[{position}]." if isinstance(value, list) else f"{key}.")
         if "choices" in item.metadata:
             expect_one_of(key, value, [name for name in item.metadata["choices"] if name != REQUIRED])
         if "bounds" in item.metadata and value is not None:
@@ -306,6 +324,16 @@ def _check_values(node: Any, prefix: str) -> None:
                 "below": lambda bound, value=value: value < bound,
             }
             bounds = item.metadata["bounds"]
-            if not all(within[word](bound) for word, bound in bounds.items()):
+            if not math.isfinite(value) or not all(within[word](bound) for word, bound in bounds.items()):
                 wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items())
                 raise HeadstartError(f"Expected {key} to be {wanted}. Received: {value}")
+
+
+def _refuse_unknown_keys(node: Any, schema: Any, prefix: str) -> None:
+    """Raise for a key that `+` or `++` on the command line added beside the schema."""
+    valid = {item.name: item for item in dataclasses.fields(schema)}
+    for key in node:
+        expect_one_of(f"a key of {prefix or 'the configuration'}", key, list(valid))
+        default = valid[key].default_factory
+        if dataclasses.is_dataclass(default):
+            _refuse_unknown_keys(node[key], default, f"{prefix}.{key}".strip("."))

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 Item = TypeVar("Item")
 
@@ -24,6 +26,7 @@ def progress_bar() -> Progress:
         console=console,
         transient=True,
         expand=True,
+        disable=not console.is_terminal,  # a bar in a log file is noise; the lines printed beside it stay
     )
 
 
@@ -40,3 +43,9 @@ def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]
         for item in items:
             yield item
             progress.advance(task)
+
+
+def print_titled(title: str, table: Table) -> None:
+    """Print a table below its title; rich would wrap a title at the width of the table."""
+    console.print(f"\n[bold]{escape(title)}[/]")
+    console.print(table)

@@ -13,7 +13,6 @@ import numpy as np
 from headstart.config import Config, to_yaml
 from headstart.console import console
 from headstart.environment import Clock, command_line, describe_environment
-from headstart.errors import HeadstartError
 from headstart.files import write_json, write_text
 from headstart.paths import cache_directory
 from headstart.quiet import import_tensorflow

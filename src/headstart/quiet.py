@@ -13,7 +13,7 @@ ABOUT_MISSING_GPUS = re.compile(r"cudart_stub|before absl::InitializeLog|failed 
 
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras and look for GPUs; everything but remarks about missing ones is still shown."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised; the rest is noise
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as said:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from headstart.config import Config
-from headstart.console import console
+from headstart.console import console, print_titled
 
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
@@ -23,7 +23,7 @@ def print_data(index: ImageIndex, warnings: list[str]) -> None:
         warnings: sentences.
     """
     counts = index.counts()
-    table = _table(f"Data: {len(index):,} images of {len(index.class_names)} classes")
+    table = Table()
     table.add_column("class", overflow="ellipsis", max_width=40)
     for split in counts:
         table.add_column(split, justify="right")
@@ -35,7 +35,7 @@ def print_data(index: ImageIndex, warnings: list[str]) -> None:
         table.add_row(f"... and {len(index.class_names) - shown} more", *rest)
     table.add_section()
     table.add_row("all", *(f"{count.sum():,}" for count in counts.values()))
-    console.print(table)
+    print_titled(f"Data: {len(index):,} images of {len(index.class_names)} classes", table)
     for warning in warnings:
         console.print(f"  Warning: {warning}", markup=False, soft_wrap=True)
 
@@ -55,7 +55,7 @@ def print_end(results: dict[str, Any]) -> None:
         results: what `results.json` says.
     """
     best = results["best_epoch"]
-    table = _table(f"Results of the saved classifier (epoch {best['epoch']}, stage {best['stage']})")
+    table = Table()
     for column in ("split", "images", "accuracy", "95 % interval", "macro F1", "calibration error"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for name, split in results["splits"].items():
@@ -67,7 +67,7 @@ def print_end(results: dict[str, Any]) -> None:
             f"{split['macro_f1']:.4f}",
             f"{split['calibration_error']:.4f}",
         )
-    console.print(table)
+    print_titled(f"Results of the saved classifier (epoch {best['epoch']}, stage {best['stage']})", table)
     for pair in list(results["splits"].values())[-1]["most_confused"][:3]:
         console.print(f"  {pair[2]} of {pair[0]} taken for {pair[1]}", markup=False)
     seconds = results["seconds"]
@@ -108,7 +108,3 @@ def markdown(results: dict[str, Any], config: Config) -> str:
         f"`{results['command']}`",
     ]
     return "\n".join(lines)
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold")

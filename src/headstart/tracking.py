@@ -20,6 +20,7 @@ from headstart.paths import outputs_directory
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SQLITE = "sqlite:///"
 PARAMETERS_A_CALL = 100  # MLflow's limit
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit; the whole configuration is an artifact beside it
 SERVED_WITH = ("keras", "tensorflow", "numpy", "pillow", "omegaconf", "rich", "pandas")
@@ -38,7 +39,7 @@ def store_uri(config: TrackingConfig) -> str:
             "Expected tracking.uri to be the address of an MLflow server, for example "
             "tracking.uri=http://localhost:5000 or the environment variable MLFLOW_TRACKING_URI. Received: null"
         )
-    return f"sqlite:///{outputs_directory() / 'mlflow.db'}"
+    return f"{SQLITE}{outputs_directory() / 'mlflow.db'}"
 
 
 class Tracker:
@@ -123,8 +124,8 @@ def tracked_run(config: TrackingConfig, name: str, tags: dict[str, str]) -> Iter
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # A server that does not answer is found out in seconds, not after MLflow's seven tries.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    for noisy in ("alembic", "mlflow"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -132,6 +133,10 @@ def tracked_run(config: TrackingConfig, name: str, tags: dict[str, str]) -> Iter
     mlflow.set_tracking_uri(uri)
     try:
         with _alone(uri):  # several processes that create a store at once break its migrations
+            if mlflow.get_experiment_by_name(config.experiment) is None and uri.startswith(SQLITE):
+                # MLflow would put the artifacts below the working directory.
+                artifacts = Path(uri.removeprefix(SQLITE)).with_name("mlartifacts")
+                mlflow.create_experiment(config.experiment, artifact_location=(artifacts / config.experiment).as_uri())
             experiment = mlflow.set_experiment(config.experiment)
         run = mlflow.start_run(experiment_id=experiment.experiment_id, run_name=name, tags=tags)
     except (MlflowException, OSError) as error:
@@ -169,8 +174,8 @@ def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
 
 def _alone(uri: str) -> contextlib.AbstractContextManager[Any]:
     """Return a lock beside a SQLite store; a server guards itself."""
-    if not uri.startswith("sqlite:///"):
+    if not uri.startswith(SQLITE):
         return contextlib.nullcontext()
-    database = Path(uri.removeprefix("sqlite:///"))
+    database = Path(uri.removeprefix(SQLITE))
     database.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(f"{database}.lock")

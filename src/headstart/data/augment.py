@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headstart.config import AugmentationConfig
-from headstart.data.warp import FILLS, affine, projective, warp
-from headstart.errors import HeadstartError, expect_one_of
+from headstart.config import AugmentationConfig, check_values
+from headstart.data.warp import affine, projective, warp
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -26,27 +25,6 @@ GEOMETRY = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 OPERATIONS = (*COLOUR, *GEOMETRY, "identity")
 # Their strength at magnitude 1 (Cubuk et al., 2019, "AutoAugment", table 6).
 ROTATE_DEGREES, SHEAR_TANGENT, TRANSLATE_SHARE, POSTERIZE_BITS, BLEND = 30.0, 0.3, 0.45, 4.0, 0.9
-
-
-def validate(config: AugmentationConfig) -> None:
-    """Raise unless every value can be meant.
-
-    Raises:
-        HeadstartError: naming the key, the range and the value.
-    """
-
-    def expect(key: str, valid: bool, bounds: str) -> None:
-        if not valid:
-            raise HeadstartError(f"Expected augmentation.{key} to be {bounds}. Received: {getattr(config, key)}")
-
-    expect("rotation", 0 <= config.rotation <= 180, "from 0 to 180 degrees")
-    expect("shift", 0 <= config.shift < 1, "at least 0 and below 1")
-    expect("shear", 0 <= config.shear <= 1, "from 0 to 1")
-    expect("zoom", 0 <= config.zoom < 1, "at least 0 and below 1")
-    expect("randaugment", 0 <= config.randaugment <= 1, "from 0 to 1")
-    expect("mixup", 0 <= config.mixup < float("inf"), "at least 0")
-    expect("cutmix", 0 <= config.cutmix < float("inf"), "at least 0")
-    expect_one_of("augmentation.fill", config.fill, FILLS)
 
 
 class Augmentation:
@@ -65,7 +43,7 @@ class Augmentation:
     """
 
     def __init__(self, config: AugmentationConfig) -> None:
-        validate(config)
+        check_values(config, "augmentation.")
         self.config = config
         amounts = (config.rotation, config.shift, config.shear, config.zoom, config.randaugment)
         self.changes_images = config.flip or any(amounts)

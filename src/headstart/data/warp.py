@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tensorflow as tf
 
-FILLS = ("nearest", "reflect", "constant")
-
 
 def affine(
     rotation: tf.Tensor | float = 0.0,
@@ -72,7 +70,7 @@ def warp(images: tf.Tensor, transforms: tf.Tensor, fill: str) -> tf.Tensor:
     Args:
         images: float32 (batch, height, width, channels).
         transforms: float32 (batch, 8), as `projective` returns them.
-        fill: what stands outside the image: one of `FILLS`; constant is black.
+        fill: what stands outside the image: nearest, reflect or constant; constant is black.
     """
     import tensorflow as tf
 

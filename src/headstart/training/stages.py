@@ -12,7 +12,7 @@ import keras
 from rich.table import Table
 
 from headstart.config import OptimizerConfig, StageConfig
-from headstart.console import console, progress_bar
+from headstart.console import console, print_titled, progress_bar
 from headstart.errors import HeadstartError
 from headstart.model.assemble import Network
 from headstart.model.freeze import check_unchanged, frozen_fingerprints, layers_to_train, open_for_training
@@ -91,6 +91,7 @@ def train_stages(
                 steps_per_epoch=steps,
                 validation_data=validation,
                 callbacks=[*_callbacks(stage.optimizer, patience), recorder],
+                shuffle=False,  # the batches come in a new order every epoch already
                 verbose=0,
             )
         check_unchanged(before, frozen_fingerprints(network, stage.batch_norm), stage.name)
@@ -116,11 +117,7 @@ def print_stage(network: Network, stage: StageConfig, rates: dict[str, float], s
     """Print what trains in a stage: each block with its parameters, its state and its learning rate."""
     optimizer: OptimizerConfig = stage.optimizer
     updates = f"{stage.epochs} epochs of {steps} steps"
-    table = Table(
-        title=f"Stage {stage.name}: {optimizer.name}, {optimizer.schedule.name} learning rate, {updates}",
-        title_justify="left",
-        title_style="bold",
-    )
+    table = Table()
     for column, justify in (
         ("block", "left"),
         ("parameters", "right"),
@@ -134,7 +131,7 @@ def print_stage(network: Network, stage: StageConfig, rates: dict[str, float], s
         trains = count_parameters([weight for layer in layers for weight in layer.trainable_weights])
         state = f"{trains:,}" if trains else "frozen"
         table.add_row(name, f"{total:,}", state, f"{optimizer.learning_rate * rate:.2g}" if trains else "")
-    console.print(table)
+    print_titled(f"Stage {stage.name}: {optimizer.name}, {optimizer.schedule.name} learning rate, {updates}", table)
     if stage.batch_norm == "train":
         console.print("  batch norm of the blocks that train uses and learns the statistics of the batches")
     console.print("  epoch   train: loss accuracy   validation: loss accuracy   time")
