@@ -76,7 +76,9 @@ def find_images(given: list[Path]) -> Iterator[Path]:
         if path.is_dir():
             below = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_EXTENSIONS)
             if not below:
-                raise HeadstartError(f"Expected pictures ({', '.join(sorted(IMAGE_EXTENSIONS))}) below {path}. Received: none")
+                raise HeadstartError(
+                    f"Expected pictures ({', '.join(sorted(IMAGE_EXTENSIONS))}) below {path}. Received: none"
+                )
             yield from below
         elif path.exists():
             yield path
@@ -137,7 +139,9 @@ def overlay_directory(directory: Path | None) -> Path | None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise HeadstartError(f"Expected a directory that can be written for --overlay. Received: {directory} ({error.strerror})") from error
+        raise HeadstartError(
+            f"Expected a directory that can be written for --overlay. Received: {directory} ({error.strerror})"
+        ) from error
     return directory
 
 

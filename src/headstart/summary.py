@@ -56,14 +56,14 @@ def print_end(results: dict[str, Any]) -> None:
     """
     best = results["best_epoch"]
     table = Table()
-    for column in ("split", "images", "accuracy", "95 % interval", "macro F1", "calibration error"):
+    for column in ("split", "images", "accuracy", "95 % interval", "macro F1", "calibration\nerror"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for name, split in results["splits"].items():
         table.add_row(
             name,
             f"{split['images']:,}",
             f"{split['accuracy']:.4f}",
-            f"{split['accuracy_low']:.4f} to {split['accuracy_high']:.4f}",
+            f"{split['accuracy_low']:.3f} to {split['accuracy_high']:.3f}",
             f"{split['macro_f1']:.4f}",
             f"{split['calibration_error']:.4f}",
         )

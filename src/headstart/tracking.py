@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -97,15 +98,19 @@ class Tracker:
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, DataType, Schema
 
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         signature = ModelSignature(Schema([ColSpec(DataType.string, "image")]))
-        mlflow.pyfunc.log_model(
-            name="classifier",
-            python_model=str(Path(__file__).with_name("serving.py")),
-            artifacts={"classifier": str(directory)},
-            code_paths=[str(Path(__file__).parent)],
-            signature=signature,
-            pip_requirements=[f"{package}=={version(package)}" for package in SERVED_WITH],
-        )
+        with warnings.catch_warnings():
+            # An example would be predicted at once, which loads the classifier again; the signature is explicit.
+            warnings.filterwarnings("ignore", ".*input example was not provided.*")
+            mlflow.pyfunc.log_model(
+                name="classifier",
+                python_model=str(Path(__file__).with_name("serving.py")),
+                artifacts={"classifier": str(directory)},
+                code_paths=[str(Path(__file__).parent)],
+                signature=signature,
+                pip_requirements=[f"{package}=={version(package)}" for package in SERVED_WITH],
+            )
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from io import BytesIO
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -210,6 +211,16 @@ def test_weights_of_another_backbone_are_refused(suffix: str, tmp_path: Path) ->
         build_backbone("mobilenet", str(path), 32)
 
 
+@pytest.mark.parametrize("group", ["layers/conv2d_1", "layers"])
+def test_files_that_lack_a_layer_are_refused(group: str, tmp_path: Path) -> None:
+    path = tmp_path / "partial.weights.h5"
+    build_backbone("small_cnn", "none", 32).save_weights(path)
+    with h5py.File(path, "r+") as file:
+        del file[group]
+    with pytest.raises(HeadstartError, match=r"weights that fit small_cnn .*partial"):
+        build_backbone("small_cnn", str(path), 32)
+
+
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras", ".h5"])
 def test_damaged_files_are_refused(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"damaged{suffix}"
@@ -328,6 +339,7 @@ def test_efficientnet_has_the_same_graph_with_and_without_a_download(
             if entry.imagenet_file
         ),
     ],
+)
 def test_missing_file_has_the_name_that_keras_uses(
     name: str, image_size: int, keras_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
