@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 STARTED = time.time()
-FAILURES = []  # of the jobs of this process
 # Set before Hydra composes and before TensorFlow is imported.
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).parent.absolute() / "outputs"))
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises, so that the text is ours
@@ -21,6 +20,8 @@ from omegaconf.errors import OmegaConfBaseException  # noqa: E402
 from headstart import config as configuration  # noqa: E402
 from headstart.console import console  # noqa: E402
 from headstart.errors import HeadstartError  # noqa: E402
+
+FAILURES: list[HeadstartError] = []  # of the jobs of this process
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
