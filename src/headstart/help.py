@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from headstart.config import conf_directory
 from headstart.console import console
 
 
-def first_comment(file: Path) -> str:
-    """Return the first comment line of a YAML file, which says what the option is for."""
-    line = file.read_text().splitlines()[0]
-    return line.removeprefix("#").strip() if line.startswith("#") else ""
+def comments(file: Path) -> list[str]:
+    """Return the comment lines that a YAML file begins with: what the option is for, then a command to try."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines())
+    return [line.removeprefix("#").strip() for line in lines if not line.startswith("# @")]  # @ is for Hydra
 
 
 def print_rows(rows: Iterable[tuple[str, str]]) -> None:
@@ -37,7 +38,7 @@ def print_help() -> None:
     defaults = dict(line.strip("- ").split(": ") for line in config_lines if line.startswith("  - ") and ": " in line)
     for group in sorted(path for path in conf.iterdir() if path.is_dir()):
         console.print(f"[bold]{group.name}[/]  (default: {defaults.get(group.name, 'null')})")
-        print_rows((option.stem, escape(first_comment(option))) for option in sorted(group.glob("*.yaml")))
+        print_rows((option.stem, escape(" ".join(comments(option)[:1]))) for option in sorted(group.glob("*.yaml")))
     console.print("\n[bold]values[/]")
     values = [line.partition(": ") for line in config_lines if not line.startswith((" ", "#", "-")) and ": " in line]
     print_rows((f"{key}={rest.partition('  # ')[0]}", escape(rest.partition("  # ")[2])) for key, _, rest in values)
