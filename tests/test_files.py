@@ -1,0 +1,54 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from headstart.files import write_json, write_text
+
+
+def test_content_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
+    file = tmp_path / "note.txt"
+    write_text(file, "one")
+    write_text(file, "zwei ä 猫\n")
+    assert file.read_text(encoding="utf-8") == "zwei ä 猫\n"
+    assert os.listdir(tmp_path) == ["note.txt"]
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write_text(tmp_path / "written", "")
+    assert (tmp_path / "written").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_failure_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "results.json"
+    write_json(file, {"accuracy": 1})
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_json(file, {"accuracy": 2})
+    assert json.loads(file.read_text()) == {"accuracy": 1}
+    assert os.listdir(tmp_path) == ["results.json"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_json_without_nan(tmp_path: Path, value: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "results.json", {"loss": value})
+    assert not os.listdir(tmp_path)
+
+
+def test_json_carries_names_in_any_script_and_encoding(tmp_path: Path) -> None:
+    content = {"Käfer": "猫", "latin-1 file": "k\udce4fer.png"}
+    write_json(tmp_path / "labels.json", content)
+    text = (tmp_path / "labels.json").read_text(encoding="utf-8")
+    assert "猫" in text
+    assert json.loads(text) == content
