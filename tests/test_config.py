@@ -21,7 +21,7 @@ def test_every_shipped_option_composes_and_explains_itself(option: str) -> None:
     if group != "experiment":  # an experiment sets values of other groups
         assert getattr(config, group).name == name
     purpose, command = comments(conf_directory() / group / f"{name}.yaml")[:2]
-    assert 20 < len(purpose) < 120
+    assert 20 < len(purpose) < 130
     assert command.startswith("python run.py ")
 
 
