@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.files import write_json, write_text
+from headstart.files import new_directory, write_json, write_text
 
 
 def test_content_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -52,3 +52,26 @@ def test_json_carries_names_in_any_script_and_encoding(tmp_path: Path) -> None:
     text = (tmp_path / "labels.json").read_text(encoding="utf-8")
     assert "猫" in text
     assert json.loads(text) == content
+
+
+def test_a_directory_is_replaced_whole(tmp_path: Path) -> None:
+    for content in ("old", "new"):
+        with new_directory(tmp_path / "classifier") as partial:
+            (partial / content).touch()
+    assert os.listdir(tmp_path) == ["classifier"]
+    assert os.listdir(tmp_path / "classifier") == ["new"]
+
+
+def test_a_failure_keeps_the_old_directory(tmp_path: Path) -> None:
+    with new_directory(tmp_path / "classifier") as partial:
+        (partial / "old").touch()
+
+    def fail_in_the_middle() -> None:
+        with new_directory(tmp_path / "classifier") as partial:
+            (partial / "half").touch()
+            raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        fail_in_the_middle()
+    assert os.listdir(tmp_path) == ["classifier"]
+    assert os.listdir(tmp_path / "classifier") == ["old"]

@@ -9,8 +9,6 @@ reference.npz   a few images and the outputs they gave when the classifier was s
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ import numpy as np
 from headstart.config import Config, to_yaml
 from headstart.data.images import load_image
 from headstart.errors import HeadstartError
-from headstart.files import write_json, write_text
+from headstart.files import new_directory, write_json, write_text
 from headstart.model.heads import class_probabilities
 from headstart.quiet import import_tensorflow
 
@@ -107,11 +105,6 @@ def save_classifier(
     """
     import keras
 
-    partial = directory.with_name(f".{directory.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    # A model of the same layers that was never compiled: the optimizer has no place in an artifact.
-    keras.Model(model.input, model.output, name="classifier").save(partial / "model.keras")
     labels = {
         "class_names": list(class_names),
         "image_size": image_size,
@@ -120,12 +113,13 @@ def save_classifier(
         "output": config.head.output,
         "format": 1,
     }
-    write_json(partial / "labels.json", labels)
-    write_text(partial / "config.yaml", to_yaml(config))
     expected = class_probabilities(model.predict_on_batch(images.astype(np.float32)))
-    np.savez_compressed(partial / "reference.npz", images=images, probabilities=expected)
-    shutil.rmtree(directory, ignore_errors=True)
-    os.replace(partial, directory)
+    with new_directory(directory) as partial:
+        # A model of the same layers that was never compiled: the optimizer has no place in an artifact.
+        keras.Model(model.input, model.output, name="classifier").save(partial / "model.keras")
+        write_json(partial / "labels.json", labels)
+        write_text(partial / "config.yaml", to_yaml(config))
+        np.savez_compressed(partial / "reference.npz", images=images, probabilities=expected)
 
 
 def load_classifier(directory: str | Path) -> Classifier:
@@ -137,9 +131,6 @@ def load_classifier(directory: str | Path) -> Classifier:
     Raises:
         HeadstartError: when files are missing or damaged, or the reference pictures give other numbers.
     """
-    import_tensorflow()
-    import keras
-
     directory = Path(directory)
     if not (directory / "model.keras").exists() and (directory / "classifier").is_dir():
         directory = directory / "classifier"
@@ -148,6 +139,9 @@ def load_classifier(directory: str | Path) -> Classifier:
         raise HeadstartError(
             f"Expected a classifier with {', '.join(FILES)} in {directory}. Received: no {', '.join(missing)}"
         )
+    import_tensorflow()
+    import keras
+
     try:
         labels = json.loads((directory / "labels.json").read_text(encoding="utf-8"))
         model = keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
@@ -155,6 +149,8 @@ def load_classifier(directory: str | Path) -> Classifier:
             images, expected = reference["images"], reference["probabilities"]
         classifier = Classifier(model, tuple(labels["class_names"]), labels["image_size"], labels["resize"], directory)
         received = classifier.probabilities(images)
+        if received.shape != (len(images), len(classifier.class_names)) or images.shape[1] != classifier.image_size:
+            raise ValueError("labels.json belongs to another model.keras")
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise HeadstartError(f"Expected a classifier that loads in {directory}. Received: {reason}") from error

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +33,22 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file atomically, indented; NaN is refused, because JSON has none."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def new_directory(directory: Path) -> Iterator[Path]:
+    """Yield an empty directory that takes the place of another one at the end, or vanishes when something fails.
+
+    Args:
+        directory: the place; what is there stays until the new one is complete.
+    """
+    partial, replaced = (directory.with_name(f".{directory.name}.{os.getpid()}.{what}") for what in ("partial", "old"))
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if directory.exists():
+            directory.rename(replaced)
+        partial.rename(directory)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
