@@ -11,6 +11,8 @@ from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+TINY = ("dataset=folder", "backbone=small_cnn", "image_size=32", "optimizer.learning_rate=3e-3")  # a run of seconds
+
 
 @pytest.fixture(scope="session", autouse=True)
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -51,3 +53,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def binary_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of 2 classes with 12 pictures each."""
     return write_pictures(tmp_path_factory.mktemp("binary"), {"cat": 12, "dog": 12})
+
+
+@pytest.fixture(scope="session")
+def finished_run(folder: Path, outputs: Path) -> Path:
+    """Return the directory of a finished run over two stages of two epochs, for every test that only looks at it."""
+    from headstart.config import compose
+    from headstart.experiment import run
+
+    directory = outputs / "runs" / "finished"
+    directory.mkdir(parents=True)
+    run(compose([*TINY, f"dataset.root={folder}", "freeze=last_block", "epochs=2"]), directory)
+    return directory

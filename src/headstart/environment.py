@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -39,26 +37,25 @@ def command_line() -> str:
 
 
 class Clock:
-    """Seconds by phase of a run."""
+    """Seconds by phase of a run; every moment belongs to one phase, so they add up to the whole."""
 
     def __init__(self, started: float) -> None:
-        """Start with the time that passed since the process began.
+        """Start in the phase `start_up`.
 
         Args:
-            started: when it began, seconds since the epoch.
+            started: when the process began, seconds since the epoch.
         """
-        self.started = started
+        self.phase, self.since = "start_up", started
         self.seconds: dict[str, float] = {}
 
-    @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to a phase."""
-        began = time.time()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.time() - began
+    def begin(self, phase: str) -> None:
+        """End the phase that is under way and begin another one, or one of before again."""
+        now = time.time()
+        self.seconds[self.phase] = self.seconds.get(self.phase, 0.0) + now - self.since
+        self.phase, self.since = phase, now
 
     def summary(self) -> dict[str, float]:
-        """Return the seconds of every phase and in all, rounded to a millisecond."""
-        return {name: round(value, 3) for name, value in {**self.seconds, "total": time.time() - self.started}.items()}
+        """Return the seconds of every phase so far and in all, rounded to a millisecond."""
+        self.begin(self.phase)
+        phases = {name: round(value, 3) for name, value in self.seconds.items()}
+        return {**phases, "total": round(sum(self.seconds.values()), 3)}

@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.config import Config, to_yaml
-from headstart.console import console
+from headstart.data.check import check_images
+from headstart.data.images import load_image
+from headstart.data.sources import load_index
 from headstart.environment import Clock, command_line, describe_environment
 from headstart.files import write_json, write_text
+from headstart.model.backbones import BackboneEntry, get_entry
 from headstart.paths import cache_directory
 from headstart.quiet import import_tensorflow
-from headstart.summary import markdown, print_data, print_derived, print_end
+from headstart.summary import markdown, print_configuration, print_data, print_derived, print_end
+from headstart.tracking import store_uri, tracked_run
 
 if TYPE_CHECKING:
     from headstart.artifact import Classifier
     from headstart.data.index import ImageIndex
+    from headstart.model.assemble import Network
     from headstart.tracking import Tracker
     from headstart.training.callbacks import EpochRecord
     from headstart.training.stages import TrainingResult
@@ -43,8 +48,14 @@ def run(config: Config, output: Path, started: float | None = None) -> dict[str,
         HeadstartError: for anything that the user can mend; `results.json` then has the status FAILED.
     """
     clock = Clock(started or time.time())
-    results: dict[str, Any] = {"run_id": None, "status": "FAILED", "command": command_line(), "seed": config.seed}
-    results["output"] = str(output)
+    results: dict[str, Any] = {
+        "run_id": None,
+        "status": "FAILED",
+        "command": command_line(),
+        "seed": config.seed,
+        "output": str(output),
+        "seconds": {},
+    }
     try:
         _run(config, output, clock, results)
         results["status"] = "FINISHED"
@@ -55,7 +66,7 @@ def run(config: Config, output: Path, started: float | None = None) -> dict[str,
         results["error"] = f"{type(error).__name__}: {error}"
         raise
     finally:
-        results["seconds"] = clock.summary()
+        results["seconds"].update(clock.summary())
         write_json(output / "results.json", results)
     print_end(results)
     return results
@@ -64,129 +75,76 @@ def run(config: Config, output: Path, started: float | None = None) -> dict[str,
 def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) -> None:
     """Run, and fill `results` on the way."""
     write_text(output / "config.yaml", to_yaml(config))
-    console.print(f"[bold]Configuration[/]  {output / 'config.yaml'}", soft_wrap=True)
-    console.print(to_yaml(config), markup=False)
+    print_configuration(output / "config.yaml")
 
-    with clock.phase("start_up"):
-        import_tensorflow()
-        from headstart.artifact import load_classifier, save_classifier
-        from headstart.data.augment import Augmentation
-        from headstart.data.check import check_images
-        from headstart.data.pipeline import class_weights, evaluation_dataset, training_dataset
-        from headstart.data.sources import load_index
-        from headstart.model.assemble import build_network
-        from headstart.model.backbones import get_entry
-        from headstart.tracking import tracked_run
-        from headstart.training.hardware import choose_precision, choose_strategy, prepare_devices, seed_everything
-        from headstart.training.stages import count_parameters, train_stages
-
-        devices = prepare_devices()
-        strategy = choose_strategy(devices)
-        precision = choose_precision(config.precision)
-        seed_everything(config.seed, config.deterministic, precision)
-
-    with clock.phase("data"):
-        index = load_index(config.dataset, cache_directory())
-        index, data_report = check_images(index, config.dataset.bad_images, cache_directory())
-        index.write_csv(output / "splits.csv")
-        write_json(output / "data_report.json", data_report.to_dict())
-        training_index, validation_index = index.split("train"), index.split("validation")
+    clock.begin("data")  # before TensorFlow is imported, so that what is wrong with it is said at once
+    image_size = choose_image_size(config, get_entry(config.backbone.name))
+    uri = store_uri(config.tracking)
+    index, data_report = check_images(
+        load_index(config.dataset, cache_directory()), config.dataset.bad_images, cache_directory()
+    )
+    index.write_csv(output / "splits.csv")
+    write_json(output / "data_report.json", data_report.to_dict())
     print_data(index, data_report.warnings())
 
-    with clock.phase("model"):
-        image_size = choose_image_size(config, get_entry(config.backbone.name))
-        classes = len(index.class_names)
-        with strategy.scope():
-            network = build_network(config.backbone, config.head, classes, image_size, config.seed)
-    steps = -(-len(training_index) // config.batch_size)
-    print_derived(
-        {
-            "fingerprint": index.fingerprint[:16],
-            "image size": f"{image_size} px ({'given' if config.image_size else 'suits the dataset and the backbone'})",
-            "steps": f"{steps} an epoch, batches of {config.batch_size}",
-            "backbone": f"{config.backbone.name}, weights {config.backbone.weights}, {len(network.blocks)} blocks",
-            "parameters": f"{count_parameters(network.classifier.weights):,}",
-            **({"GPUs": f"{len(devices)}, precision {precision}"} if devices else {}),
-        }
-    )
+    clock.begin("start_up")
+    import_tensorflow()
+    from headstart.model.assemble import build_network
+    from headstart.model.freeze import layers_to_train
+    from headstart.training.hardware import choose_precision, choose_strategy, prepare_devices, seed_everything
 
-    tags = {
-        "dataset": config.dataset.name,
-        "backbone": config.backbone.name,
-        "freeze": config.freeze.name,
-        "dataset_fingerprint": index.fingerprint,
-        "config_hash": config_hash(config),
-        "output": str(output),
+    devices = prepare_devices()
+    strategy = choose_strategy(devices)
+    precision = choose_precision(config.precision)
+    seed_everything(config.seed, config.deterministic, precision)
+
+    clock.begin("model")
+    with strategy.scope():
+        network = build_network(config.backbone, config.head, len(index.class_names), image_size, config.seed)
+    for stage in config.freeze.stages:  # all of them before a run is opened
+        layers_to_train(network, stage.train)
+    results["dataset"] = {
+        "fingerprint": index.fingerprint,
+        "images": {split: int(counts.sum()) for split, counts in index.counts().items()},
+        "classes": len(index.class_names),
+        "image_size": image_size,
     }
-    with tracked_run(config.tracking, run_name(config), tags) as tracker:
-        results.update(run_id=tracker.run_id, experiment_id=tracker.experiment_id, tracking_uri=tracker.uri)
-        tracker.log_parameters(config)
-        for name in ("config.yaml", "splits.csv", "data_report.json"):
-            tracker.log_file(output / name)
-        clock.seconds["start_up"] = time.time() - clock.started - clock.seconds["data"]
+    results["environment"] = describe_environment(devices, precision)
+    print_derived(results, config, network)
 
-        with clock.phase("training"), strategy.scope():
-            one_sigmoid = config.head.output == "sigmoid"
-            resize, batch_size = config.dataset.resize, config.batch_size
-            weights = class_weights(training_index.labels, classes, config.class_weight)
-            training = train_stages(
-                network,
-                config.freeze.stages,
-                training_dataset(
-                    training_index,
-                    image_size,
-                    resize,
-                    batch_size,
-                    Augmentation(config.augmentation),
-                    weights,
-                    config.seed,
-                    one_sigmoid,
-                ),
-                steps,
-                evaluation_dataset(validation_index, image_size, resize, batch_size, one_sigmoid),
-                config.label_smoothing,
-                config.patience,
-                lambda record: _track_epoch(tracker, config, record),
-            )
+    clock.begin("tracking")
+    with tracked_run(uri, config.tracking.experiment, run_name(config), _tags(config, index, output)) as tracker:
+        results.update(run_id=tracker.run_id, experiment_id=tracker.experiment_id, tracking_uri=uri)
+        tracker.log_parameters(config)
+        tracker.log_files(output / name for name in ("config.yaml", "splits.csv", "data_report.json"))
+
+        clock.begin("training")
+        with strategy.scope():
+            training = _train(config, network, index, image_size, tracker)
         results["best_epoch"] = dataclasses.asdict(training.best)
         results["parameters"] = {
-            "total": count_parameters(network.classifier.weights),
+            "total": network.classifier.count_params(),
             "trainable": list(training.trainable_parameters.values())[-1],
             "trainable_by_stage": training.trainable_parameters,
         }
-        clock.seconds.update({f"stage_{name}": seconds for name, seconds in training.seconds.items()})
+        results["seconds"].update({f"stage_{name}": seconds for name, seconds in training.seconds.items()})
 
-        with clock.phase("saving"):
-            model = network.classifier
-            if precision != "float32":  # the same weights without half precision, to give the same numbers everywhere
-                seed_everything(config.seed, config.deterministic, "float32")
-                whole = build_network(
-                    config.backbone, config.head, classes, image_size, config.seed, with_weights=False
-                )
-                whole.classifier.set_weights(model.get_weights())
-                model = whole.classifier
-            reference = _reference_images(validation_index, image_size, config.dataset.resize)
-            save_classifier(output / "classifier", model, index.class_names, image_size, config, reference)
-            # From here on only what was saved is used, so that it is what the figures are about.
-            classifier = load_classifier(output / "classifier")
+        clock.begin("saving")
+        if precision != "float32":
+            network = _in_single_precision(network, config, len(index.class_names), image_size)
+        # From here on only what was saved is used, so that it is what the figures are about.
+        classifier = _save(config, network, index, image_size, output / "classifier")
 
-        with clock.phase("evaluation"):
-            results["splits"] = _evaluate(config, classifier, index, training, output, tracker)
+        clock.begin("evaluation")
+        results["splits"] = _evaluate(config, classifier, index, training, output, tracker)
 
-        with clock.phase("tracking"):
-            results["dataset"] = {
-                "fingerprint": index.fingerprint,
-                "images": {split: int(counts.sum()) for split, counts in index.counts().items()},
-                "classes": classes,
-                "image_size": image_size,
-            }
-            results["environment"] = describe_environment(devices, precision)
-            tracker.log_classifier(output / "classifier")
-            tracker.describe(markdown(results, config), {"best_stage": training.best.stage})
-            tracker.log_metrics({f"seconds_{name}": value for name, value in clock.summary().items()})
+        clock.begin("tracking")
+        tracker.log_classifier(output / "classifier")
+        tracker.describe(markdown(results, config), {"best_stage": training.best.stage})
+        tracker.log_metrics({f"seconds/{name}": value for name, value in clock.summary().items()})
 
 
-def choose_image_size(config: Config, entry: Any) -> int:
+def choose_image_size(config: Config, entry: BackboneEntry) -> int:
     """Return the side of the input: the configured one, what suits the dataset, or the backbone's own.
 
     Args:
@@ -212,6 +170,79 @@ def config_hash(config: Config) -> str:
     return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]
 
 
+def _tags(config: Config, index: ImageIndex, output: Path) -> dict[str, str]:
+    """Return what runs are searched by."""
+    return {
+        "dataset": config.dataset.name,
+        "backbone": config.backbone.name,
+        "head": config.head.name,
+        "freeze": config.freeze.name,
+        "dataset_fingerprint": index.fingerprint,
+        "config_hash": config_hash(config),
+        "output": str(output),
+    }
+
+
+def _train(config: Config, network: Network, index: ImageIndex, image_size: int, tracker: Tracker) -> TrainingResult:
+    """Train the network through all stages while its epochs are tracked."""
+    from headstart.data.augment import Augmentation
+    from headstart.data.pipeline import class_weights, evaluation_dataset, training_dataset
+    from headstart.training.stages import train_stages
+
+    one_sigmoid = config.head.output == "sigmoid"
+    resize, batch_size = config.dataset.resize, config.batch_size
+    training, validation = index.split("train"), index.split("validation")
+    stages = [stage.name for stage in config.freeze.stages]
+
+    def track_epoch(record: EpochRecord) -> None:
+        figures = {key: value for key, value in dataclasses.asdict(record).items() if isinstance(value, float)}
+        figures["stage"] = float(stages.index(record.stage))
+        tracker.log_metrics({f"epoch/{key}": value for key, value in figures.items()}, record.epoch)
+
+    return train_stages(
+        network,
+        config.freeze.stages,
+        training_dataset(
+            training,
+            image_size,
+            resize,
+            batch_size,
+            Augmentation(config.augmentation),
+            class_weights(training.labels, len(index.class_names), config.class_weight),
+            config.seed,
+            one_sigmoid,
+        ),
+        -(-len(training) // batch_size),
+        evaluation_dataset(validation, image_size, resize, batch_size, one_sigmoid),
+        config.label_smoothing,
+        config.patience,
+        track_epoch,
+    )
+
+
+def _in_single_precision(network: Network, config: Config, classes: int, image_size: int) -> Network:
+    """Return the network with the same weights without half precision, to give the same numbers everywhere."""
+    from headstart.model.assemble import build_network
+    from headstart.training.hardware import seed_everything
+
+    weights = network.classifier.get_weights()
+    seed_everything(config.seed, config.deterministic, "float32")
+    whole = build_network(config.backbone, config.head, classes, image_size, config.seed, with_weights=False)
+    whole.classifier.set_weights(weights)
+    return whole
+
+
+def _save(config: Config, network: Network, index: ImageIndex, image_size: int, directory: Path) -> Classifier:
+    """Save the classifier with some validation images as its reference, and return it as it was saved."""
+    from headstart.artifact import load_classifier, save_classifier
+
+    validation = index.split("validation")
+    positions = np.linspace(0, len(validation) - 1, min(REFERENCE_IMAGES, len(validation))).astype(int)
+    reference = [load_image(validation.file(int(i)), image_size, config.dataset.resize) for i in positions]
+    save_classifier(directory, network.classifier, index.class_names, image_size, config, np.stack(reference))
+    return load_classifier(directory)
+
+
 def _evaluate(
     config: Config,
     classifier: Classifier,
@@ -221,51 +252,21 @@ def _evaluate(
     tracker: Tracker,
 ) -> dict[str, Any]:
     """Evaluate the saved classifier on every split it did not learn from; write and track what was found."""
-    from headstart.evaluation.metrics import evaluate
-    from headstart.evaluation.report import (
-        predict_split,
-        split_figures,
-        training_figure,
-        write_history,
-        write_predictions,
-    )
+    from headstart.evaluation.report import report_splits, report_training
 
-    splits: dict[str, Any] = {}
-    write_history(output / "history.csv", training.history)
-    figures = {"history": training_figure(training.history, training.best.epoch, run_name(config))}
-    present = [name for name in ("validation", "test") if len(index.split(name))]
-    for position, name in enumerate(present):
-        part = index.split(name)
-        probabilities = predict_split(classifier, part, config.batch_size, name)
-        evaluation = evaluate(part.labels, probabilities, index.class_names)
-        write_predictions(output / "predictions.csv", part, probabilities, name, append=position > 0)
-        write_text(output / f"{name}_report.txt", evaluation.report())
-        tracker.log_metrics({f"{name}_{key}": value for key, value in evaluation.summary().items()})
-        tracker.log_file(output / f"{name}_report.txt")
-        splits[name] = {
+    report_training(training.history, training.best.epoch, run_name(config), output)
+    evaluations = report_splits(classifier, index, config.batch_size, output)
+    tracker.log_metrics({"best_epoch": training.best.epoch})
+    for split, evaluation in evaluations.items():
+        tracker.log_metrics({f"{split}_{key}": value for key, value in evaluation.summary().items()})
+    tracker.log_files(output / name for name in ("history.csv", "predictions.csv"))
+    tracker.log_files(sorted(output.glob("*_report.txt")))
+    tracker.log_files(sorted((output / "figures").glob("*.png")), "figures")
+    return {
+        split: {
             **evaluation.summary(),
             "most_confused": [list(pair) for pair in evaluation.most_confused],
             "per_class": [dataclasses.asdict(result) for result in evaluation.per_class],
         }
-        figures.update(split_figures(part, probabilities, evaluation, name, classifier.image_size, classifier.resize))
-    (output / "figures").mkdir(exist_ok=True)
-    for name, figure in figures.items():
-        figure.savefig(output / "figures" / f"{name}.png")
-    tracker.log_files(output / "figures", "figures")
-    tracker.log_file(output / "predictions.csv")
-    tracker.log_file(output / "history.csv")
-    return splits
-
-
-def _reference_images(index: ImageIndex, image_size: int, resize: str) -> np.ndarray:
-    """Return some pictures spread over the split, uint8 (n, size, size, 3)."""
-    from headstart.data.images import load_image
-
-    positions = np.linspace(0, len(index) - 1, min(REFERENCE_IMAGES, len(index))).astype(int)
-    return np.stack([load_image(index.file(int(position)), image_size, resize) for position in positions])
-
-
-def _track_epoch(tracker: Tracker, config: Config, record: EpochRecord) -> None:
-    stage = [stage.name for stage in config.freeze.stages].index(record.stage)
-    figures = {key: value for key, value in dataclasses.asdict(record).items() if isinstance(value, float)}
-    tracker.log_metrics({**figures, "stage": float(stage)}, epoch=record.epoch)
+        for split, evaluation in evaluations.items()
+    }

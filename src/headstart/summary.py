@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
-from headstart.config import Config
+from headstart.config import Config, conf_directory
 from headstart.console import console, print_titled
 
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
+    from headstart.model.assemble import Network
 
+PHASES = {
+    "start_up": "start-up",
+    "data": "checking the data",
+    "model": "building the model",
+    "training": "training",
+    "saving": "saving",
+    "evaluation": "evaluation",
+    "tracking": "tracking",
+}
 LONGEST_CLASS_TABLE = 20  # rows; more would push everything else off the screen
+
+
+def print_configuration(file: Path) -> None:
+    """Print the resolved configuration and where it was written."""
+    console.print(f"[bold]Configuration[/]  {escape(str(file))}", soft_wrap=True)
+    console.print(file.read_text(encoding="utf-8"), markup=False, soft_wrap=True)
 
 
 def print_data(index: ImageIndex, warnings: list[str]) -> None:
@@ -29,7 +48,7 @@ def print_data(index: ImageIndex, warnings: list[str]) -> None:
         table.add_column(split, justify="right")
     shown = min(len(index.class_names), LONGEST_CLASS_TABLE)
     for position in range(shown):
-        table.add_row(index.class_names[position], *(f"{count[position]:,}" for count in counts.values()))
+        table.add_row(escape(index.class_names[position]), *(f"{count[position]:,}" for count in counts.values()))
     if shown < len(index.class_names):
         rest = [f"{count[shown:].sum():,}" for count in counts.values()]
         table.add_row(f"... and {len(index.class_names) - shown} more", *rest)
@@ -40,11 +59,29 @@ def print_data(index: ImageIndex, warnings: list[str]) -> None:
         console.print(f"  Warning: {warning}", markup=False, soft_wrap=True)
 
 
-def print_derived(facts: dict[str, str]) -> None:
-    """Print what follows from the configuration and the data, before any time is spent on it."""
+def print_derived(results: dict[str, Any], config: Config, network: Network) -> None:
+    """Print what follows from the configuration and the data, before any time is spent on it.
+
+    Args:
+        results: what is known so far, of the dataset and the environment.
+        config: the run's configuration.
+        network: that will be trained.
+    """
+    dataset, environment = results["dataset"], results["environment"]
+    steps = -(-dataset["images"]["train"] // config.batch_size)
+    origin = "given" if config.image_size else "suits the dataset and the backbone"
+    weights = "random weights" if config.backbone.weights == "none" else f"weights {config.backbone.weights}"
+    facts = {
+        "fingerprint": dataset["fingerprint"][:16],
+        "image size": f"{dataset['image_size']} px ({origin})",
+        "steps": f"{steps} an epoch, batches of {config.batch_size}",
+        "backbone": f"{config.backbone.name}, {weights}, {len(network.blocks)} blocks",
+        "parameters": f"{network.classifier.count_params():,}",
+        "precision": environment["precision"] + (f" on {len(environment['gpus'])} GPU" if environment["gpus"] else ""),
+    }
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
-        table.add_row(f"  {name}", value)
+        table.add_row(f"  {name}", escape(value))
     console.print(table)
 
 
@@ -71,18 +108,28 @@ def print_end(results: dict[str, Any]) -> None:
     for pair in list(results["splits"].values())[-1]["most_confused"][:3]:
         console.print(f"  {pair[2]} of {pair[0]} taken for {pair[1]}", markup=False)
     seconds = results["seconds"]
-    console.print(
-        f"  {seconds['total']:.0f} s in all: {seconds['start_up']:.0f} s start-up, {seconds['data']:.0f} s data, "
-        f"{seconds['training']:.0f} s training, {seconds['evaluation']:.0f} s evaluation"
-    )
+    longest = sorted(PHASES, key=lambda phase: -seconds[phase])[:4]
+    shares = ", ".join(f"{seconds[phase]:.0f} s {PHASES[phase]}" for phase in longest)
+    console.print(f"  {seconds['total']:.0f} s in all: {shares}")
     console.print("\n[bold]Next[/]")
+    output = shlex.quote(results["output"])
     commands = {
-        f"python scripts/predict.py {results['output']} IMAGE_OR_FOLDER": "label your own pictures",
-        "make ui": "look at the run in MLflow, compare it with others",
-        f"ls {results['output']}/figures": "confusion matrices, history, worst mistakes",
+        f"python scripts/predict.py {output} IMAGE_OR_FOLDER": "label your own pictures",
+        _where_to_look(results): "look at the run in MLflow, compare it with others",
+        f"ls {output}/figures": "confusion matrices, history, worst mistakes",
     }
     for command, purpose in commands.items():
         console.print(f"  {purpose}:\n    {command}", markup=False, soft_wrap=True)
+
+
+def _where_to_look(results: dict[str, Any]) -> str:
+    """Return the command that shows the tracking store, or the run's page where a server shows it."""
+    uri = results["tracking_uri"]
+    if uri.startswith("http"):
+        return f"{uri.rstrip('/')}/#/experiments/{results['experiment_id']}/runs/{results['run_id']}"
+    if uri == f"sqlite:///{conf_directory().parent / 'outputs' / 'mlflow.db'}":
+        return "make ui"
+    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
 
 
 def markdown(results: dict[str, Any], config: Config) -> str:

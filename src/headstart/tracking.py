@@ -7,19 +7,16 @@ import dataclasses
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock
 
 from headstart.config import TrackingConfig
 from headstart.errors import HeadstartError
 from headstart.paths import outputs_directory
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SQLITE = "sqlite:///"
 PARAMETERS_A_CALL = 100  # MLflow's limit
@@ -46,8 +43,8 @@ def store_uri(config: TrackingConfig) -> str:
 class Tracker:
     """Logs one run; made by `tracked_run`."""
 
-    def __init__(self, run_id: str, experiment_id: str, uri: str) -> None:
-        self.run_id, self.experiment_id, self.uri = run_id, experiment_id, uri
+    def __init__(self, run_id: str, experiment_id: str) -> None:
+        self.run_id, self.experiment_id = run_id, experiment_id
 
     def log_parameters(self, config: Any) -> None:
         """Log every value of a configuration (a dataclass) under its dotted key."""
@@ -64,23 +61,12 @@ class Tracker:
 
         mlflow.log_metrics(metrics, step=epoch)
 
-    def log_files(self, directory: Path, into: str) -> None:
-        """Log every file of a directory."""
+    def log_files(self, files: Iterable[Path], into: str | None = None) -> None:
+        """Log files, all into one directory of the run's artifacts."""
         import mlflow
 
-        mlflow.log_artifacts(str(directory), into)
-
-    def log_file(self, file: Path) -> None:
-        """Log one file."""
-        import mlflow
-
-        mlflow.log_artifact(str(file))
-
-    def log_figure(self, figure: Figure, name: str) -> None:
-        """Log a figure under `figures/`."""
-        import mlflow
-
-        mlflow.log_figure(figure, f"figures/{name}.png")
+        for file in files:
+            mlflow.log_artifact(str(file), into)
 
     def describe(self, markdown: str, tags: dict[str, str]) -> None:
         """Set what the run's page shows on top, and tags to search by."""
@@ -114,42 +100,36 @@ class Tracker:
 
 
 @contextlib.contextmanager
-def tracked_run(config: TrackingConfig, name: str, tags: dict[str, str]) -> Iterator[Tracker]:
+def tracked_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> Iterator[Tracker]:
     """Open a run in the tracking store and close it as FINISHED, FAILED or KILLED.
 
     Args:
-        config: where the store is and which experiment.
+        uri: of the store, see `store_uri`.
+        experiment: that the run belongs to; made when it is not there.
         name: of the run.
         tags: to search by.
 
     Raises:
         HeadstartError: when the store cannot be reached.
     """
-    uri = store_uri(config)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # A server that does not answer is found out in seconds, not after MLflow's seven tries.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.pop("MLFLOW_RUN_ID", None)  # would make this run continue somebody else's
     logging.getLogger("alembic").setLevel(logging.WARNING)
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    os.environ.pop("MLFLOW_RUN_ID", None)  # would make this run continue somebody else's
-    mlflow.set_tracking_uri(uri)
     try:
-        with _alone(uri):  # several processes that create a store at once break its migrations
-            if mlflow.get_experiment_by_name(config.experiment) is None and uri.startswith(SQLITE):
-                # MLflow would put the artifacts below the working directory.
-                artifacts = Path(uri.removeprefix(SQLITE)).with_name("mlartifacts")
-                mlflow.create_experiment(config.experiment, artifact_location=(artifacts / config.experiment).as_uri())
-            experiment = mlflow.set_experiment(config.experiment)
-        run = mlflow.start_run(experiment_id=experiment.experiment_id, run_name=name, tags=tags)
+        mlflow.set_tracking_uri(uri)
+        with _few_retries(), _alone(uri):
+            experiment_id = _experiment_id(uri, experiment)
+            run = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
     except (MlflowException, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise HeadstartError(f"Expected a tracking store at {uri} (tracking.uri). Received: {reason}") from error
     status = "FAILED"
     try:
-        yield Tracker(run.info.run_id, experiment.experiment_id, uri)
+        yield Tracker(run.info.run_id, experiment_id)
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
@@ -177,10 +157,38 @@ def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def _experiment_id(uri: str, name: str) -> str:
+    """Return the id of an experiment that is made when it is not there."""
+    import mlflow
+
+    if uri.startswith(SQLITE) and mlflow.get_experiment_by_name(name) is None:
+        # MLflow would put the artifacts below the working directory.
+        artifacts = _database(uri).with_name("mlartifacts") / name
+        mlflow.create_experiment(name, artifact_location=artifacts.as_uri())
+    return mlflow.set_experiment(name).experiment_id
+
+
+@contextlib.contextmanager
+def _few_retries() -> Iterator[None]:
+    """Find out in seconds that a server does not answer; once a run is under way MLflow's patience is welcome."""
+    variable = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    given = os.environ.get(variable)
+    os.environ[variable] = given or "2"
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ[variable]
+
+
 def _alone(uri: str) -> contextlib.AbstractContextManager[Any]:
-    """Return a lock beside a SQLite store; a server guards itself."""
+    """Return a lock beside a SQLite store, whose migrations break when several processes create it at once."""
     if not uri.startswith(SQLITE):
-        return contextlib.nullcontext()
-    database = Path(uri.removeprefix(SQLITE))
+        return contextlib.nullcontext()  # a server guards itself
+    database = _database(uri)
     database.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(f"{database}.lock")
+
+
+def _database(uri: str) -> Path:
+    return Path(uri.removeprefix(SQLITE)).absolute()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -13,14 +16,79 @@ from headstart.console import track
 from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import batches, evaluation_batches
-from headstart.evaluation.metrics import Evaluation, worst_mistakes
+from headstart.evaluation.metrics import Evaluation, evaluate, worst_mistakes
 from headstart.evaluation.plots import calibration_figure, confusion_figure, history_figure, mistakes_figure
+from headstart.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from headstart.artifact import Classifier
     from headstart.training.callbacks import EpochRecord
+
+
+EVALUATED = ("validation", "test")
+
+
+@contextlib.contextmanager
+def _letters_without_a_font() -> Iterator[None]:
+    """Say nothing where no installed font has the letters of a name: the figure shows a box for each of them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
+
+
+@_letters_without_a_font()
+def report_splits(classifier: Classifier, index: ImageIndex, batch_size: int, directory: Path) -> dict[str, Evaluation]:
+    """Evaluate a classifier on the splits it did not learn from, and write what was found.
+
+    Writes predictions.csv (a row for each image: path, split, true and predicted label, confidence, the probability of
+    every class), a report and figures for each split.
+
+    Args:
+        classifier: as it was saved.
+        index: the images; a split without images is left out.
+        batch_size: how many go through the network at once.
+        directory: of the run.
+    """
+    (directory / "figures").mkdir(exist_ok=True)
+    evaluations = {}
+    with _open(directory / "predictions.csv") as file:
+        writer = csv.writer(file)
+        scores = [f"probability_{name}" for name in index.class_names]
+        writer.writerow(["path", "split", "label", "predicted", "correct", "confidence", *scores])
+        for split in EVALUATED:
+            part = index.split(split)
+            if not len(part):
+                continue
+            probabilities = predict_split(classifier, part, batch_size, split)
+            writer.writerows(_prediction_rows(part, probabilities, split))
+            evaluation = evaluate(part.labels, probabilities, part.class_names)
+            write_text(directory / f"{split}_report.txt", evaluation.report())
+            figures = split_figures(part, probabilities, evaluation, split, classifier.image_size, classifier.resize)
+            for name, figure in figures.items():
+                figure.savefig(directory / "figures" / f"{name}.png")
+            evaluations[split] = evaluation
+    return evaluations
+
+
+@_letters_without_a_font()
+def report_training(history: list[EpochRecord], best_epoch: int, title: str, directory: Path) -> None:
+    """Write history.csv, a row for each epoch, and the figure of it.
+
+    Args:
+        history: the epochs over all stages.
+        best_epoch: number of the one whose weights were kept.
+        title: of the figure.
+        directory: of the run.
+    """
+    rows = [dataclasses.asdict(record) for record in history]
+    with _open(directory / "history.csv") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    (directory / "figures").mkdir(exist_ok=True)
+    history_figure(rows, title, best_epoch=best_epoch).savefig(directory / "figures" / "history.png")
 
 
 def predict_split(classifier: Classifier, index: ImageIndex, batch_size: int, name: str) -> np.ndarray:
@@ -40,28 +108,6 @@ def predict_split(classifier: Classifier, index: ImageIndex, batch_size: int, na
         for images, _, _ in track(decoded, steps, f"evaluating the saved classifier: {name}")
     ]
     return np.concatenate(rows)
-
-
-def write_predictions(path: Path, index: ImageIndex, probabilities: np.ndarray, split: str, append: bool) -> None:
-    """Write one row an image: path, split, true and predicted label, confidence, every class's probability.
-
-    Args:
-        path: the CSV file.
-        index: the images.
-        probabilities: float (n, classes).
-        split: the value of the column `split`.
-        append: whether the file has its header already.
-    """
-    with path.open("a" if append else "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if not append:
-            scores = [f"probability_{name}" for name in index.class_names]
-            writer.writerow(["path", "split", "label", "predicted", "correct", "confidence", *scores])
-        for image, label, row in zip(index.paths, index.labels, probabilities, strict=True):
-            best = int(row.argmax())
-            names = index.class_names[label], index.class_names[best]
-            scores = [f"{value:.7g}" for value in row]
-            writer.writerow([image, split, *names, int(label == best), f"{row[best]:.7g}", *scores])
 
 
 def split_figures(
@@ -96,14 +142,13 @@ def split_figures(
     }
 
 
-def training_figure(history: list[EpochRecord], best_epoch: int, title: str) -> Figure:
-    """Return the training history over all stages."""
-    return history_figure([dataclasses.asdict(record) for record in history], title, best_epoch=best_epoch)
+def _prediction_rows(index: ImageIndex, probabilities: np.ndarray, split: str) -> Iterator[list]:
+    for image, label, row in zip(index.paths, index.labels, probabilities, strict=True):
+        best = int(row.argmax())
+        names = index.class_names[label], index.class_names[best]
+        yield [image, split, *names, int(label == best), f"{row[best]:.7g}", *(f"{value:.7g}" for value in row)]
 
 
-def write_history(path: Path, history: list[EpochRecord]) -> None:
-    """Write one row an epoch, as CSV."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [item.name for item in dataclasses.fields(history[0])])
-        writer.writeheader()
-        writer.writerows(dataclasses.asdict(record) for record in history)
+def _open(file: Path) -> TextIO:
+    """Open a CSV file to be written; file names of another encoding go through as they are."""
+    return file.open("w", newline="", encoding="utf-8", errors="surrogateescape")
