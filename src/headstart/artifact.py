@@ -8,8 +8,10 @@ reference.npz   a few images and the outputs they gave when the classifier was s
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.config import Config, to_yaml
-from headstart.data.images import load_image
-from headstart.errors import HeadstartError
+from headstart.data.images import RESIZE_MODES, load_image
+from headstart.errors import HeadstartError, expect_one_of
 from headstart.files import new_directory, write_json, write_text
 from headstart.model.heads import class_probabilities
 from headstart.quiet import import_tensorflow
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import keras
 
 TOLERANCE = 1e-4  # on a probability: far above what another batch size or processor changes, far below a real change
+DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)  # what readers raise
 FILES = ("model.keras", "labels.json", "config.yaml", "reference.npz")
 
 
@@ -145,13 +148,15 @@ def load_classifier(directory: str | Path) -> Classifier:
     try:
         labels = json.loads((directory / "labels.json").read_text(encoding="utf-8"))
         model = keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
-        with np.load(directory / "reference.npz", allow_pickle=False) as reference:
+        stored = io.BytesIO((directory / "reference.npz").read_bytes())  # NumPy leaves a damaged file open
+        with np.load(stored, allow_pickle=False) as reference:
             images, expected = reference["images"], reference["probabilities"]
         classifier = Classifier(model, tuple(labels["class_names"]), labels["image_size"], labels["resize"], directory)
         received = classifier.probabilities(images)
         if received.shape != (len(images), len(classifier.class_names)) or images.shape[1] != classifier.image_size:
             raise ValueError("labels.json belongs to another model.keras")
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        expect_one_of("resize", classifier.resize, RESIZE_MODES)
+    except (*DAMAGE, HeadstartError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise HeadstartError(f"Expected a classifier that loads in {directory}. Received: {reason}") from error
     if received.shape != expected.shape or not np.allclose(received, expected, rtol=0, atol=TOLERANCE):
