@@ -7,6 +7,7 @@ although `tracking.py` is where headstart does.
 from __future__ import annotations
 
 import base64
+import binascii
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pandas as pd
 
 from headstart.artifact import load_classifier
 from headstart.data.images import load_image
+from headstart.errors import HeadstartError
 
 
 class PictureClassifier(mlflow.pyfunc.PythonModel):
@@ -37,12 +39,24 @@ class PictureClassifier(mlflow.pyfunc.PythonModel):
             HeadstartError: for a row that is not a picture.
         """
         size, resize, names = self.classifier.image_size, self.classifier.resize, self.classifier.class_names
-        files = [base64.b64decode(image) if isinstance(image, str) else bytes(image) for image in model_input["image"]]
-        probabilities = self.classifier.probabilities(np.stack([load_image(file, size, resize) for file in files]))
+        images = [load_image(picture_bytes(image), size, resize) for image in model_input["image"]]
+        probabilities = self.classifier.probabilities(np.stack(images))
         answer = pd.DataFrame(probabilities, columns=list(names))
         answer.insert(0, "label", [names[best] for best in probabilities.argmax(axis=1)])
         answer.insert(1, "confidence", probabilities.max(axis=1))
         return answer
+
+
+def picture_bytes(image: str | bytes) -> bytes:
+    """Return the bytes of a picture file that came as they are or as base64 text."""
+    if not isinstance(image, str):
+        return bytes(image)
+    try:
+        return base64.b64decode(image, validate=True)
+    except binascii.Error as error:
+        raise HeadstartError(
+            f"Expected the bytes of a picture file as base64 text. Received: {image[:40]} ({error})"
+        ) from error
 
 
 mlflow.models.set_model(PictureClassifier())

@@ -118,13 +118,14 @@ def tracked_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> I
     logging.getLogger("alembic").setLevel(logging.WARNING)
     import mlflow
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         mlflow.set_tracking_uri(uri)
         with _few_retries(), _alone(uri):
             experiment_id = _experiment_id(uri, experiment)
             run = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:  # ImportError: a database's driver
         reason = str(error).strip().splitlines()[0]
         raise HeadstartError(f"Expected a tracking store at {uri} (tracking.uri). Received: {reason}") from error
     status = "FAILED"
