@@ -17,6 +17,7 @@ from headstart.data.sources import load_index
 from headstart.environment import Clock, command_line, describe_environment
 from headstart.files import write_json, write_text
 from headstart.model.backbones import BackboneEntry, get_entry
+from headstart.model.weights import check_weights
 from headstart.paths import cache_directory
 from headstart.quiet import import_tensorflow
 from headstart.summary import markdown, print_configuration, print_data, print_derived, print_end
@@ -77,8 +78,10 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) ->
     write_text(output / "config.yaml", to_yaml(config))
     print_configuration(output / "config.yaml")
 
-    clock.begin("data")  # before TensorFlow is imported, so that what is wrong with it is said at once
-    image_size = choose_image_size(config, get_entry(config.backbone.name))
+    clock.begin("data")  # before TensorFlow is imported, so that what is wrong is said at once
+    entry = get_entry(config.backbone.name)
+    check_weights(entry, config.backbone.weights)
+    image_size = choose_image_size(config, entry)
     uri = store_uri(config.tracking)
     index, data_report = check_images(
         load_index(config.dataset, cache_directory()), config.dataset.bad_images, cache_directory()
