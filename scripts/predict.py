@@ -4,47 +4,53 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
+import itertools
 import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
 
+from PIL import Image, ImageDraw, ImageFont
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from headstart.artifact import load_classifier
-from headstart.console import console
-from headstart.data.images import IMAGE_EXTENSIONS
+from headstart.console import console, track
+from headstart.data.images import IMAGE_EXTENSIONS, load_image
 from headstart.errors import HeadstartError
+from headstart.files import write_text
 from headstart.runs import find_run
 
 if TYPE_CHECKING:
     import numpy as np
+
+FORMATS = ("table", "csv", "json")
+WIDTH_OF_FILES = 120  # characters, of a table that is written to a file
+SIDE = 480  # pixels, of the pictures that are drawn
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Predict, print or write the labels, and return the exit code: 1 when any file could not be read."""
     options = parse(arguments)
     try:
-        classifier = load_classifier(find_run(options.run))
+        directory = find_run(options.run)
         files = list(find_images(options.images))
-        overlay = overlay_directory(options.overlay)
-        answers = (
-            answer(file, result, classifier.class_names, options.top)
-            for file, result in classifier.predict(files, options.batch_size)
-        )
-        rows = []
-        for row in answers:
-            rows.append(row)
-            if overlay and "error" not in row:
-                draw(Path(row["path"]), row["label"], row["confidence"], overlay)
-        show(rows, options.format, options.output)
-    except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        for place in (options.overlay, options.output and options.output.parent):
+            make_directory(place)
+        classifier = load_classifier(directory)
+        results = track(classifier.predict(files, options.batch_size), len(files), "labelling")
+        rows = [answer(file, result, classifier.class_names, options.top) for file, result in results]
+        if options.overlay:
+            draw_all(rows, options.overlay)
+        show(rows, options.format, options.output, min(options.top, len(classifier.class_names)))
+    except HeadstartError as error:  # not among the answer, which another program may read
+        Console(stderr=True).print(f"Error: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
     return 1 if any("error" in row for row in rows) else 0
 
@@ -55,11 +61,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("run", help="a run's or a classifier's directory, an MLflow run id, or latest")
     parser.add_argument("images", nargs="+", type=Path, help="picture files, or folders which are searched for them")
     parser.add_argument("--top", type=int, default=3, metavar="K", help="how many labels for each picture (3)")
-    parser.add_argument("--format", choices=("table", "csv", "json"), default="table", help="how to answer (table)")
+    parser.add_argument("--format", choices=FORMATS, help="how to answer (what FILE ends in, else table)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the answer there instead of the terminal")
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="write the pictures with label and confidence")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="pictures at once (32)")
     options = parser.parse_args(arguments)
+    if options.format is None:
+        ending = options.output.suffix.lower().removeprefix(".") if options.output else ""
+        options.format = ending if ending in FORMATS else "table"
     for name in ("top", "batch_size"):
         if getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
@@ -74,7 +83,7 @@ def find_images(given: list[Path]) -> Iterator[Path]:
     """
     for path in given:
         if path.is_dir():
-            below = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_EXTENSIONS)
+            below = sorted(file for file in path.rglob("*") if is_picture(file))
             if not below:
                 raise HeadstartError(
                     f"Expected pictures ({', '.join(sorted(IMAGE_EXTENSIONS))}) below {path}. Received: none"
@@ -86,6 +95,11 @@ def find_images(given: list[Path]) -> Iterator[Path]:
             raise HeadstartError(f"Expected a picture or a folder. Received: {path}, which does not exist")
 
 
+def is_picture(file: Path) -> bool:
+    """Tell whether a file in a folder is meant; hidden ones are what file systems and tools leave behind."""
+    return file.suffix.lower() in IMAGE_EXTENSIONS and not file.name.startswith(".") and file.is_file()
+
+
 def answer(file: Path, result: np.ndarray | HeadstartError, class_names: tuple[str, ...], top: int) -> dict[str, Any]:
     """Return one row: the path, the label, its confidence and the best labels, or what is wrong with the file."""
     if isinstance(result, HeadstartError):
@@ -95,79 +109,113 @@ def answer(file: Path, result: np.ndarray | HeadstartError, class_names: tuple[s
     return {"path": str(file), **best[0], "top": best}
 
 
-def show(rows: list[dict[str, Any]], form: str, output: Path | None) -> None:
-    """Print the rows, or write them to a file."""
+def show(rows: list[dict[str, Any]], form: str, output: Path | None, top: int) -> None:
+    """Print the rows, or write them to a file.
+
+    Args:
+        rows: see `answer`.
+        form: table, csv or json.
+        output: the file; None is the terminal.
+        top: how many labels a row has.
+
+    Raises:
+        HeadstartError: when the file cannot be written.
+    """
     if form == "table" and output is None:
-        print_table(rows)
+        print_table(rows, console)
         return
-    with output.open("w", newline="", encoding="utf-8") if output else open(1, "w", closefd=False) as file:
-        if form == "json":
-            json.dump(rows, file, indent=2, ensure_ascii=False)
-            file.write("\n")
-            return
-        writer = csv.writer(file)
-        writer.writerow(["path", "label", "confidence", "error"])
-        for row in rows:
-            writer.writerow([row["path"], row.get("label", ""), row.get("confidence", ""), row.get("error", "")])
+    text = io.StringIO()
+    if form == "table":
+        print_table(rows, Console(file=text, width=WIDTH_OF_FILES, highlight=False))
+    elif form == "json":
+        json.dump(rows, text, indent=2, ensure_ascii=False)
+        text.write("\n")
+    else:
+        write_csv(rows, text, top)
+    if output is None:
+        sys.stdout.write(text.getvalue())
+        return
+    try:
+        write_text(output, text.getvalue())
+    except OSError as error:
+        raise HeadstartError(f"Expected a file that can be written. Received: {output} ({error.strerror})") from error
 
 
-def print_table(rows: list[dict[str, Any]]) -> None:
+def write_csv(rows: list[dict[str, Any]], file: TextIO, top: int) -> None:
+    """Write path, label and confidence, the next labels in columns of their own, and what is wrong with the file."""
+    writer = csv.writer(file, lineterminator="\n")
+    numbers = ["", *(f"_{number}" for number in range(2, top + 1))]
+    writer.writerow(["path", *(f"{name}{number}" for number in numbers for name in ("label", "confidence")), "error"])
+    for row in rows:
+        labels = [cell for best in row.get("top", []) for cell in (best["label"], best["confidence"])]
+        writer.writerow([row["path"], *(labels or [""] * 2 * top), row.get("error", "")])
+
+
+def print_table(rows: list[dict[str, Any]], console: Console) -> None:
     """Print a table of the labels, then the files that could not be read."""
     table = Table()
-    table.add_column("picture", overflow="fold")
-    table.add_column("label", overflow="fold")
-    table.add_column("confidence", justify="right")
-    table.add_column("next", overflow="fold")
+    for column in ("picture", "label", "confidence", "next"):
+        table.add_column(column, overflow="fold", justify="right" if column == "confidence" else "left")
     for row in rows:
         if "error" not in row:
             others = ", ".join(f"{other['label']} {other['confidence']:.1%}" for other in row["top"][1:])
             table.add_row(escape(row["path"]), escape(row["label"]), f"{row['confidence']:.1%}", escape(others))
-    console.print(table)
+    if table.rows:
+        console.print(table)
     for row in rows:
         if "error" in row:
             console.print(f"  not read: {row['error']}", markup=False, soft_wrap=True)
 
 
-def overlay_directory(directory: Path | None) -> Path | None:
-    """Make the directory for pictures with their labels drawn on them.
+def make_directory(directory: Path | None) -> None:
+    """Make a directory for what will be written.
 
     Raises:
         HeadstartError: when it cannot be made.
     """
     if directory is None:
-        return None
+        return
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HeadstartError(
-            f"Expected a directory that can be written for --overlay. Received: {directory} ({error.strerror})"
+            f"Expected a directory that can be written. Received: {directory} ({error.strerror})"
         ) from error
-    return directory
 
 
-def draw(file: Path, label: str, confidence: float, directory: Path) -> None:
-    """Write a picture, upright and at its own size, with its label on a dark band below it."""
-    from PIL import Image, ImageDraw, ImageFont, ImageOps
+def draw_all(rows: list[dict[str, Any]], directory: Path) -> None:
+    """Write each picture that could be read with its label; of the same name in several folders, with a number."""
+    used: set[str] = set()
+    for row in track(rows, len(rows), "drawing"):
+        if "error" in row:
+            continue
+        stem = Path(row["path"]).stem
+        names = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
+        name = next(name for name in names if name not in used)
+        used.add(name)
+        draw(Path(row["path"]), row["label"], row["confidence"]).save(directory / f"{name}.png")
 
-    with Image.open(file) as opened:
-        picture = ImageOps.exif_transpose(opened).convert("RGB")
-    picture = picture if picture.width >= 160 else picture.resize((160, round(160 * picture.height / picture.width)))
-    size = max(14, picture.width // 20)
-    font = ImageFont.load_default(size)
+
+def draw(file: Path, label: str, confidence: float) -> Image.Image:
+    """Return a picture in a square of SIDE pixels, the label on a band below it, shortened where it is too long."""
+    import matplotlib
+
+    size = SIDE // 20
+    # Pillow's own font has no letters beyond ASCII.
+    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
     ending = f"  {confidence:.1%}"
     shown = label
-    while len(shown) > 1 and font.getlength(shown + ending) > picture.width - size:
+    while len(shown) > 1 and font.getlength(shown + ending) > SIDE - size:
         shown = shown.removesuffix("…")[:-1] + "…"
-    sheet = Image.new("RGB", (picture.width, picture.height + 2 * size), (24, 24, 24))
-    sheet.paste(picture, (0, 0))
-    ImageDraw.Draw(sheet).text((size // 2, picture.height + size // 3), shown + ending, fill="white", font=font)
-    number = 1
-    target = directory / f"{file.stem}.png"
-    while target.exists():  # files of the same name in several folders
-        number += 1
-        target = directory / f"{file.stem}_{number}.png"
-    sheet.save(target)
+    sheet = Image.new("RGB", (SIDE, SIDE + 2 * size))
+    sheet.paste(Image.fromarray(load_image(file, SIDE, "pad")))
+    ImageDraw.Draw(sheet).text((size // 2, SIDE + size // 3), shown + ending, fill="white", font=font)
+    return sheet
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names of another encoding
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -22,7 +22,7 @@ def finished_runs(outputs: Path | None = None) -> list[tuple[Path, dict[str, Any
             results = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):  # being written by somebody's own tool, or not headstart's: not a run
             continue
-        if isinstance(results, dict) and results.get("status") == "FINISHED":
+        if isinstance(results, dict) and results.get("status") == "FINISHED" and results.get("run_id"):
             found.append((file.parent, results))
     return sorted(found, key=lambda run: (run[0] / "results.json").stat().st_mtime)
 

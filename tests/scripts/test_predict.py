@@ -1,0 +1,229 @@
+"""Labelling pictures with a finished run, in every form of answer; what cannot be read is named."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import TINY
+from PIL import Image
+
+from headstart.artifact import load_classifier, save_classifier
+from headstart.config import compose
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "predict.py"
+
+
+@pytest.fixture(scope="module")
+def predict() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("predict", SCRIPT)
+    assert specification
+    assert specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def run_id(finished_run: Path) -> str:
+    return json.loads((finished_run / "results.json").read_text())["run_id"]
+
+
+@pytest.fixture(scope="module")
+def odd_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an untrained classifier with one sigmoid and names that mean something to rich, CSV and fonts."""
+    from headstart.model.assemble import build_network
+
+    config = compose([*TINY, "head.output=sigmoid"])
+    network = build_network(config.backbone, config.head, 2, 32, seed=0)
+    directory = tmp_path_factory.mktemp("odd") / "classifier"
+    reference = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    save_classifier(directory, network.classifier, ("[red] Käfer, 猫", "[/red] " + "long " * 30), 32, config, reference)
+    return directory
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.mark.parametrize("form", ["run", "classifier", "id", "beginning of the id"])
+def test_a_run_by_any_of_its_names(
+    predict: ModuleType, finished_run: Path, run_id: str, folder: Path, capsys: pytest.CaptureFixture, form: str
+) -> None:
+    names = {"run": finished_run, "classifier": finished_run / "classifier", "id": run_id}
+    picture = folder / "red" / "000.png"
+    assert predict.main([str(names.get(form, run_id[:8])), str(picture), "--format", "json"]) == 0
+    [row] = json.loads(capsys.readouterr().out)
+    classifier = load_classifier(finished_run)
+    probabilities = classifier.probabilities(classifier.load(picture)[None])[0]
+    assert row["path"] == str(picture)
+    assert [best["label"] for best in row["top"]] == [classifier.class_names[i] for i in np.argsort(-probabilities)]
+    assert [best["confidence"] for best in row["top"]] == pytest.approx(sorted(probabilities, reverse=True), abs=1e-5)
+    assert (row["label"], row["confidence"]) == (row["top"][0]["label"], row["top"][0]["confidence"])
+
+
+def test_files_and_folders_in_one_go(
+    predict: ModuleType, finished_run: Path, folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    single = folder / "blue" / "003.png"
+    arguments = [str(finished_run), str(single), str(folder), "--format", "csv", "--top", "2", "--batch-size", "7"]
+    assert predict.main(arguments) == 0
+    rows = rows_of(capsys.readouterr().out)
+    assert [row["path"] for row in rows] == [str(single), *map(str, sorted(folder.glob("*/*.png")))]
+    assert list(rows[0]) == ["path", "label", "confidence", "label_2", "confidence_2", "error"]
+    assert float(rows[0]["confidence"]) >= float(rows[0]["confidence_2"])
+    assert rows[0] == rows[4]
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
+    predict: ModuleType, finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in ("a.png", "c.png"):
+        (pictures / name).write_bytes((folder / "red" / "000.png").read_bytes())
+    (pictures / "b.jpg").write_text("no picture")
+    (pictures / "._a.png").write_text("left behind by a file system")
+    (pictures / "notes.txt").write_text("no picture either, and not asked for")
+    (pictures / "directory.png").mkdir()
+
+    assert predict.main([str(finished_run), str(pictures)]) == 1
+    answer = capsys.readouterr().out
+    assert "a.png" in answer
+    assert "c.png" in answer
+    assert "not read: Expected an image that can be read" in answer
+    assert "notes.txt" not in answer
+
+    for form in ("csv", "json"):
+        assert predict.main([str(finished_run), str(pictures), "--format", form, "--top", "1"]) == 1
+        text = capsys.readouterr().out
+        rows = rows_of(text) if form == "csv" else json.loads(text)
+        assert [Path(row["path"]).name for row in rows] == ["a.png", "b.jpg", "c.png"]
+        assert [bool(row.get("error")) for row in rows] == [False, True, False]
+        assert [bool(row.get("label")) for row in rows] == [True, False, True]
+
+
+@pytest.mark.parametrize("name", ["answer.csv", "answer.json", "answer.txt"])
+def test_the_answer_in_a_file(
+    predict: ModuleType, finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, name: str
+) -> None:
+    output = tmp_path / "new" / name
+    assert predict.main([str(finished_run), str(folder / "red"), "--output", str(output)]) == 0
+    assert capsys.readouterr().out == ""
+    text = output.read_text(encoding="utf-8")
+    if name.endswith("txt"):
+        assert "confidence" in text.splitlines()[1]
+        assert "009.png" in text
+    else:
+        rows = rows_of(text) if name.endswith("csv") else json.loads(text)
+        assert len(rows) == 10
+
+
+def test_names_that_mean_something_elsewhere(
+    predict: ModuleType, odd_classifier: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    picture = tmp_path / "[bold] photo.png"
+    picture.write_bytes((folder / "red" / "000.png").read_bytes())
+    names = load_classifier(odd_classifier).class_names
+    arguments: list[Any] = [str(odd_classifier), str(picture), "--overlay", str(tmp_path / "drawn")]
+    assert predict.main(arguments) == 0
+    answer = capsys.readouterr().out
+    assert "[bold]" in answer
+    assert "[red]" in answer
+    assert "[/red]" in answer
+    assert predict.main([*arguments, "--format", "csv"]) == 0
+    [row] = rows_of(capsys.readouterr().out)
+    assert {row["label"], row["label_2"]} == set(names)
+    assert float(row["confidence"]) + float(row["confidence_2"]) == pytest.approx(1, abs=1e-5)
+    assert [file.name for file in (tmp_path / "drawn").iterdir()] == ["[bold] photo.png"]
+
+
+def test_pictures_of_any_shape_with_their_label(
+    predict: ModuleType, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    Image.new("RGB", (3, 2), (255, 0, 0)).save(tmp_path / "a" / "same.png")
+    Image.new("RGB", (40, 1200), (0, 255, 0)).save(tmp_path / "b" / "same.png")
+    Image.new("I;16", (1500, 900), 65535).save(tmp_path / "deep.png")
+    command = [str(finished_run), str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "deep.png")]
+    for _ in range(2):  # the second time replaces the pictures of the first
+        assert predict.main([*command, "--overlay", str(tmp_path / "drawn")]) == 0
+    drawn = {file.name: np.asarray(Image.open(file)) for file in (tmp_path / "drawn").iterdir()}
+    assert set(drawn) == {"same.png", "same_2.png", "deep.png"}
+    side = predict.SIDE
+    for sheet in drawn.values():
+        assert sheet.shape == (side + side // 10, side, 3)
+        assert sheet[side:].max() > 200  # the label
+    assert tuple(drawn["same.png"][side // 2, side // 2]) == (255, 0, 0)
+    assert tuple(drawn["same_2.png"][side // 2, side // 2]) == (0, 255, 0)
+    assert tuple(drawn["deep.png"][side // 2, side // 2]) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("label", ["x", "a label that is much too long for the width " * 3, "W" * 200])
+def test_a_label_stays_within_the_picture(predict: ModuleType, tmp_path: Path, label: str) -> None:
+    Image.new("RGB", (30, 30)).save(tmp_path / "black.png")
+    sheet = np.asarray(predict.draw(tmp_path / "black.png", label, 0.5))
+    assert sheet.max() > 200
+    assert sheet[:, -5:].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["{run}", "{place}/nothing.jpg"], "nothing.jpg, which does not exist"),
+        (["{run}", "{place}"], "Expected pictures"),
+        (["no-such-run", "{picture}"], "no such directory or run"),
+        (["abc", "{picture}"], "no such directory or run"),
+        (["{place}", "{picture}"], "Expected a classifier with model.keras"),
+        (["{run}", "{picture}", "--overlay", "{picture}/below"], "Expected a directory that can be written"),
+        (["{run}", "{picture}", "--output", "{picture}/below.csv"], "Expected a directory that can be written"),
+        (["{run}", "{picture}", "--output", "{place}"], "Expected a file that can be written"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(
+    predict: ModuleType,
+    finished_run: Path,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    arguments: list[str],
+    says: str,
+) -> None:
+    values = {"run": finished_run, "place": tmp_path, "picture": folder / "red" / "000.png"}
+    assert predict.main([argument.format(**values) for argument in arguments]) == 1
+    answer = capsys.readouterr()
+    assert answer.out == ""
+    assert answer.err.startswith("Error: ")
+    assert says in answer.err
+    assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--top", "0"], ["--batch-size", "-1"], ["--format", "xml"]])
+def test_options_out_of_range(predict: ModuleType, capsys: pytest.CaptureFixture, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        predict.main(["latest", "picture.jpg", *arguments])
+    assert caught.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_csv_from_the_command_line_is_nothing_but_csv(finished_run: Path, folder: Path, tmp_path: Path) -> None:
+    strange = tmp_path / os.fsdecode(b"k\xe4fer.png")  # a name in Latin-1
+    strange.write_bytes((folder / "red" / "000.png").read_bytes())
+    command = [sys.executable, str(SCRIPT), str(finished_run), str(folder / "red"), str(strange), "--format", "csv"]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
+    rows = rows_of(answer.stdout)
+    assert len(rows) == 11
+    assert answer.stdout.splitlines()[0].startswith("path,label,confidence,label_2")
+    assert all(0 < float(row["confidence"]) <= 1 for row in rows)
+    assert answer.stderr == ""

@@ -1,0 +1,74 @@
+"""Finding finished runs again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from headstart.errors import HeadstartError
+from headstart.runs import find_run, finished_runs
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return outputs with three finished runs and some that are none."""
+    monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path))
+    texts = {
+        "runs/first": json.dumps({"run_id": "aaaa1111", "status": "FINISHED"}),
+        "runs/second": json.dumps({"run_id": "aaaa2222", "status": "FINISHED"}),
+        "sweeps/today/0": json.dumps({"run_id": "bbbb3333", "status": "FINISHED"}),
+        "runs/failed": json.dumps({"run_id": None, "status": "FAILED"}),
+        "runs/damaged": '{"run_id": "cccc',
+        "runs/other": "[1, 2]",
+        "runs/another tool": '{"status": "FINISHED"}',
+    }
+    for position, (name, text) in enumerate(texts.items()):
+        file = tmp_path / name / "results.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+        os.utime(file, (position, position))
+    return tmp_path
+
+
+def test_finished_runs_oldest_first(place: Path) -> None:
+    names = [directory.relative_to(place).as_posix() for directory, _ in finished_runs()]
+    assert names == ["runs/first", "runs/second", "sweeps/today/0"]
+    assert [results["run_id"] for _, results in finished_runs(place)] == ["aaaa1111", "aaaa2222", "bbbb3333"]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("latest", "sweeps/today/0"), ("bbbb", "sweeps/today/0"), ("aaaa1", "runs/first"), ("aaaa2222", "runs/second")],
+)
+def test_a_run_by_its_id_or_as_the_latest(place: Path, name: str, found: str) -> None:
+    assert find_run(name) == place / found
+
+
+def test_a_run_by_its_directory(place: Path) -> None:
+    assert find_run(str(place / "runs" / "failed")) == place / "runs" / "failed"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("aaaa", "several runs begin so"),
+        ("bbb", "no such"),
+        ("", "no such"),
+        ("nothing", "no such"),
+        ("None", "no such"),
+    ],
+)
+def test_names_of_no_single_run(place: Path, name: str, says: str) -> None:
+    with pytest.raises(HeadstartError, match=says) as caught:
+        find_run(name)
+    assert "aaaa1111, aaaa2222, bbbb3333" in str(caught.value)
+
+
+def test_no_run_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path / "nothing"))
+    assert finished_runs() == []
+    with pytest.raises(HeadstartError, match="none yet"):
+        find_run("latest")
