@@ -56,7 +56,6 @@ def test_a_run_by_its_directory(place: Path) -> None:
     [
         ("aaaa", "several runs begin so"),
         ("bbb", "no such"),
-        ("", "no such"),
         ("nothing", "no such"),
         ("None", "no such"),
     ],
