@@ -36,13 +36,16 @@ def layers_to_train(network: Network, train: Any) -> list[keras.layers.Layer]:
         HeadstartError: when it says something else, or names a block or layer that the backbone does not have.
     """
     layers = [layer for layer in network.backbone.layers if layer.weights]
-    kind, value = next(iter(train.items())) if isinstance(train, dict) and len(train) == 1 else (train, None)
-    if kind == "head":
+    if train == "head":
         return []
-    if kind == "all":
+    if train == "all":
         return layers
-    if kind == "last_block":
+    if train == "last_block":
         return _from_block(network, -1)
+    kind: Any = None
+    value: Any = None
+    if isinstance(train, dict) and len(train) == 1:
+        ((kind, value),) = train.items()
     if kind == "last_blocks" and _is_count(value, len(network.blocks)):
         return _from_block(network, -value)
     if kind == "last_layers" and _is_count(value, len(network.backbone.layers)):

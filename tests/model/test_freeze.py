@@ -1,0 +1,156 @@
+"""What a stage's `train` opens, and the proof that everything else stands still."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import tiny_network
+
+from headstart.config import BackboneConfig, HeadConfig
+from headstart.errors import HeadstartError
+from headstart.model.assemble import Network, build_network
+from headstart.model.freeze import check_unchanged, frozen_fingerprints, layers_to_train, open_for_training
+
+BLOCK5 = 7_079_424
+BLOCK4_CONV3 = 2_359_808
+VGG16 = 14_714_688
+
+
+@functools.cache
+def network(backbone: str) -> Network:
+    return tiny_network(backbone)
+
+
+def parameters(network: Network) -> int:
+    return sum(int(np.prod(variable.shape)) for variable in network.backbone.trainable_variables)
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        ("head", 0),
+        ("all", VGG16),
+        ("last_block", BLOCK5),
+        ({"last_blocks": 1}, BLOCK5),
+        ({"last_blocks": 2}, BLOCK5 + 5_899_776),
+        ({"last_blocks": 5}, VGG16),
+        ({"last_layers": 1}, 0),  # a pooling
+        ({"last_layers": 4}, BLOCK5),
+        ({"last_layers": 5}, BLOCK5),  # and the pooling below it
+        ({"last_layers": 6}, BLOCK5 + BLOCK4_CONV3),
+        ({"from": "block5"}, BLOCK5),
+        ({"from": "block1"}, VGG16),
+        ({"from": "block5_conv1"}, BLOCK5),
+        ({"from": "block4_pool"}, BLOCK5),
+        ({"from": "block4_conv3"}, BLOCK5 + BLOCK4_CONV3),
+        ({"fraction": 0.3}, BLOCK5 + BLOCK4_CONV3),  # 4 of 13 layers
+        ({"fraction": 1}, VGG16),
+        ({"fraction": 0.001}, 2_359_808),  # one layer at least
+    ],
+)
+def test_the_grammar_on_vgg16(train: Any, expected: int) -> None:
+    vgg16 = network("vgg16")
+    chosen = open_for_training(vgg16, train)
+    assert parameters(vgg16) == expected
+    assert sum(layer.count_params() for layer in chosen) == expected
+    assert set(map(id, vgg16.head.trainable_variables)) <= set(map(id, vgg16.classifier.trainable_variables))
+    assert vgg16.head.trainable_variables
+
+
+def test_inceptionv3_from_mixed9() -> None:
+    inception = build_network(BackboneConfig("inceptionv3", "none"), HeadConfig("head"), 3, 75, seed=0)
+    chosen = open_for_training(inception, {"from": "mixed9"})
+    assert parameters(inception) == 11_114_880
+    assert chosen == layers_to_train(inception, {"last_blocks": 2})
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        "heads",
+        "last_blocks",
+        "from",
+        None,
+        3,
+        True,
+        [],
+        ["head"],
+        {},
+        {"head": None},
+        {"all": True},
+        {"last_block": 2},
+        {"last_blocks": 0},
+        {"last_blocks": 4},
+        {"last_blocks": -1},
+        {"last_blocks": True},
+        {"last_blocks": 1.0},
+        {"last_blocks": "1"},
+        {"last_layers": 0},
+        {"last_layers": 8},
+        {"fraction": 0},
+        {"fraction": -0.5},
+        {"fraction": 1.5},
+        {"fraction": True},
+        {"fraction": float("nan")},
+        {"fraction": "half"},
+        {"from": "block9"},
+        {"from": None},
+        {"from": ["block3"]},
+        {"from": "block3", "last_blocks": 1},
+    ],
+)
+def test_anything_else_is_refused_with_the_grammar_and_the_blocks(train: Any) -> None:
+    with pytest.raises(HeadstartError, match=r"Expected train to be one of head, all.*block1, block2, block3") as error:
+        layers_to_train(network("small_cnn"), train)
+    assert f"Received: {train}." in str(error.value)
+
+
+def test_each_stage_starts_from_a_clean_slate() -> None:
+    small = network("small_cnn")
+    open_for_training(small, "all")
+    assert len(small.backbone.trainable_variables) == 6
+    open_for_training(small, "last_block")
+    assert [variable.path for variable in small.backbone.trainable_variables] == [
+        "block3_conv/kernel",
+        "block3_conv/bias",
+    ]
+    open_for_training(small, "head")
+    assert not small.backbone.trainable_variables
+    open_for_training(small, {"last_blocks": 2})
+    assert len(small.backbone.trainable_variables) == 4
+
+
+def test_a_frozen_variable_that_moves_is_found_out() -> None:
+    small = network("small_cnn")
+    open_for_training(small, "last_block")
+    before = frozen_fingerprints(small, "frozen")
+    assert len(before) == 4  # kernels and biases of two blocks
+
+    small.backbone.get_layer("block3_conv").bias.assign_add(np.ones(64))
+    small.head.get_layer("output").bias.assign_add(np.ones(3))
+    check_unchanged(before, frozen_fingerprints(small, "frozen"), "tried")
+
+    small.backbone.get_layer("block1_conv").bias.assign_add(np.full(32, 1e-7))
+    with pytest.raises(HeadstartError, match=r"after stage tried. Received: 1 changed, first block1_conv/bias"):
+        check_unchanged(before, frozen_fingerprints(small, "frozen"), "tried")
+
+
+def test_statistics_count_as_frozen_unless_batch_norm_trains() -> None:
+    mobile = network("mobilenetv2")
+    open_for_training(mobile, "last_block")
+    statistics = {
+        position: variable
+        for position, variable in enumerate(mobile.classifier.weights)
+        if variable.path.endswith(("moving_mean", "moving_variance"))
+    }
+    opened = {id(weight) for layer in layers_to_train(mobile, "last_block") for weight in layer.weights}
+
+    def held(batch_norm: str) -> set[int]:
+        return {int(name.partition(":")[0]) for name in frozen_fingerprints(mobile, batch_norm)} & set(statistics)
+
+    assert held("frozen") == set(statistics)
+    assert held("train") == {position for position, variable in statistics.items() if id(variable) not in opened}
+    assert held("train") < held("frozen")

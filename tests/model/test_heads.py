@@ -1,0 +1,79 @@
+"""New heads: their layers, outputs, seeds and precision."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from headstart.config import HeadConfig, compose, conf_directory
+from headstart.errors import HeadstartError
+from headstart.model.heads import build_head, class_probabilities
+
+FEATURES = (2, 2, 8)
+OPTIONS = sorted(file.stem for file in conf_directory().glob("head/*.yaml"))
+
+
+def features(count: int = 4) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(count, *FEATURES)).astype(np.float32)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_shipped_head_gives_probabilities(option: str) -> None:
+    head = build_head(compose([f"head={option}"]).head, FEATURES, 3, seed=0)
+    outputs = head.predict(features(), verbose=0)
+    assert outputs.shape == (4, 3)
+    assert outputs.min() > 0
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
+    assert head.name == "head"
+
+
+def test_the_layers_are_those_that_were_asked_for() -> None:
+    config = HeadConfig("x", pooling="flatten", units=5, batch_norm=True, dropout=0.5)
+    head = build_head(config, FEATURES, 3, seed=0)
+    assert [layer.name for layer in head.layers] == ["features", "flatten", "hidden", "batch_norm", "dropout", "output"]
+    assert head.count_params() == (32 * 5 + 5) + 4 * 5 + (5 * 3 + 3)
+    plain = build_head(HeadConfig("x"), FEATURES, 3, seed=0)
+    assert [layer.name for layer in plain.layers] == ["features", "average", "output"]
+    assert plain.count_params() == 8 * 3 + 3
+
+
+def test_one_sigmoid_is_the_probability_of_the_second_class() -> None:
+    head = build_head(HeadConfig("x", output="sigmoid"), FEATURES, 2, seed=0)
+    outputs = head.predict(features(), verbose=0)
+    assert outputs.shape == (4, 1)
+    columns = class_probabilities(outputs)
+    np.testing.assert_allclose(columns, np.concatenate([1 - outputs, outputs], axis=1))
+    np.testing.assert_array_equal(class_probabilities(columns), columns)
+
+
+@pytest.mark.parametrize("classes", [3, 10])
+def test_one_sigmoid_for_more_than_two_classes_is_refused(classes: int) -> None:
+    with pytest.raises(HeadstartError, match=rf"two classes for head\.output=sigmoid\. Received: {classes}"):
+        build_head(HeadConfig("x", output="sigmoid"), FEATURES, classes, seed=0)
+
+
+def test_the_seed_decides_the_weights_and_the_layers_differ() -> None:
+    config = HeadConfig("x", units=8)
+
+    def kernels(seed: int) -> list[np.ndarray]:
+        head = build_head(config, FEATURES, 8, seed)
+        return [head.get_layer(name).kernel.numpy() for name in ("hidden", "output")]
+
+    first, again, other = kernels(1), kernels(1), kernels(2)
+    for one, same, different in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(one, same)
+        assert not np.allclose(one, different)
+    assert not np.allclose(*first)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_the_output_stays_float32(precision: str, output: str) -> None:
+    keras.config.set_dtype_policy(precision)
+    try:
+        head = build_head(HeadConfig("x", units=4, output=output), FEATURES, 2, seed=0)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert head.get_layer("hidden").compute_dtype == precision.removeprefix("mixed_")
+    assert head.output.dtype == "float32"

@@ -1,0 +1,75 @@
+"""Tiny networks, pictures and stages for the tests of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from headstart.config import BackboneConfig, HeadConfig, OptimizerConfig, StageConfig
+from headstart.data.index import ImageIndex
+from headstart.model.assemble import Network, build_network
+from headstart.training.stages import TrainingResult, train_stages
+
+SIZE = 32
+
+
+def tiny_network(backbone: str = "small_cnn", classes: int = 3, **head: Any) -> Network:
+    """Return a classifier with random weights, the same ones each time."""
+    keras.utils.set_random_seed(0)
+    return build_network(BackboneConfig(backbone, "none"), HeadConfig("head", **head), classes, SIZE, seed=0)
+
+
+def pictures(count: int, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return noisy pictures whose class is their brightest channel, and one-hot targets."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    images = generator.uniform(0, 120, (count, SIZE, SIZE, 3))
+    images[np.arange(count), :, :, labels] += 120
+    return images.astype(np.float32), np.eye(classes, dtype=np.float32)[labels]
+
+
+def stage(
+    train: Any,
+    name: str = "stage",
+    epochs: int = 1,
+    batch_norm: str = "frozen",
+    optimizer: str = "sgd",
+    learning_rate: float = 0.01,
+    **values: Any,
+) -> StageConfig:
+    """Return a stage; the last values are those of its optimizer."""
+    return StageConfig(name, train, epochs, OptimizerConfig(optimizer, learning_rate, **values), batch_norm)
+
+
+def train(
+    network: Network,
+    stages: list[StageConfig],
+    images: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray | None = None,
+    batch_size: int = 6,
+    **arguments: Any,
+) -> TrainingResult:
+    """Train on the pictures in their order, and validate on the same ones."""
+    weights = np.ones(len(images), np.float32) if weights is None else weights
+    training = tf.data.Dataset.from_tensor_slices((images, targets, weights)).batch(batch_size).repeat()
+    validation = tf.data.Dataset.from_tensor_slices((images, targets)).batch(batch_size)
+    return train_stages(network, stages, training, -(-len(images) // batch_size), validation, **arguments)
+
+
+def values_of(model: keras.Model) -> dict[str, np.ndarray]:
+    """Return a copy of every variable, by its path."""
+    return {variable.path: variable.numpy() for variable in model.weights}
+
+
+def index_of(directory: Path) -> ImageIndex:
+    """Return the pictures of a folder of classes, all of them for training."""
+    files = sorted(directory.glob("*/*.png"))
+    names = sorted({file.parent.name for file in files})
+    labels = np.array([names.index(file.parent.name) for file in files], np.int32)
+    paths = tuple(str(file.relative_to(directory)) for file in files)
+    return ImageIndex(directory, tuple(names), paths, labels, np.array(["train"] * len(files)))
