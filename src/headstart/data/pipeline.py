@@ -13,6 +13,7 @@ import numpy as np
 from headstart.data.augment import Augmentation
 from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
+from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -68,30 +69,44 @@ def batches(index: ImageIndex, order: Iterator[np.ndarray], image_size: int, res
                     future.cancel()
 
 
-def evaluation_batches(index: ImageIndex, batch_size: int) -> Iterator[np.ndarray]:
-    """Yield the positions of an index in its own order, one array a batch."""
-    for start in range(0, len(index), batch_size):
-        yield np.arange(start, min(start + batch_size, len(index)), dtype=np.int32)
+def evaluation_batches(index: ImageIndex, batch_size: int, replicas: int = 1) -> Iterator[np.ndarray]:
+    """Yield the positions of an index in its own order, one array a batch.
+
+    Args:
+        index: the images.
+        batch_size: images in a batch; the last one may be smaller.
+        replicas: devices that share each batch; what they cannot share evenly comes as a batch of its own at the end,
+            because Keras builds a model from an even first batch.
+    """
+    even = len(index) - len(index) % replicas
+    bounds = sorted({*range(0, even, batch_size), even, len(index)})
+    for start, end in itertools.pairwise(bounds):
+        yield np.arange(start, end, dtype=np.int32)
 
 
-def training_batches(count: int, batch_size: int, seed: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield for ever the epoch and the positions of a batch; every epoch shows each image once, in a new order.
+def training_batches(count: int, batch_size: int, seed: tuple[int, ...], replicas: int = 1) -> Iterator[np.ndarray]:
+    """Yield for ever the positions of a batch; every epoch shows each image once, in a new order.
 
     Args:
         count: number of training images.
         batch_size: images in a batch; the last one of an epoch may be smaller.
         seed: of the orders.
+        replicas: devices that share each batch. Their gradients are averaged, so that their shares must be equal: the
+            last batch of an epoch is filled up with the epoch's first images, as PyTorch's DistributedSampler does.
     """
     for epoch in itertools.count():
-        order = np.random.default_rng((seed, epoch)).permutation(count).astype(np.int32)
+        order = np.random.default_rng((*seed, epoch)).permutation(count).astype(np.int32)
+        order = np.concatenate([order, np.resize(order, -count % replicas)])
         for start in range(0, count, batch_size):
-            yield epoch, order[start : start + batch_size]
+            yield order[start : start + batch_size]
 
 
 def evaluation_dataset(
     index: ImageIndex, image_size: int, resize: str, batch_size: int, one_sigmoid: bool
 ) -> tf.data.Dataset:
     """Return the images and targets of a split in the index's order, without augmentation.
+
+    Called in the scope of the strategy that trains, as `training_dataset`.
 
     Args:
         index: the images of one split.
@@ -102,8 +117,10 @@ def evaluation_dataset(
     """
     import tensorflow as tf
 
+    order = list(evaluation_batches(index, batch_size, tf.distribute.get_strategy().num_replicas_in_sync))
+
     def generate() -> Iterator[tuple]:
-        for images, labels, _ in batches(index, evaluation_batches(index, batch_size), image_size, resize):
+        for images, labels, _ in batches(index, iter(order), image_size, resize):
             yield images, labels
 
     dataset = tf.data.Dataset.from_generator(generate, output_signature=_signature(image_size, []))
@@ -112,8 +129,7 @@ def evaluation_dataset(
     def to_example(images: Any, labels: Any) -> tuple:
         return tf.cast(images, tf.float32), _targets(tf.one_hot(labels, classes), one_sigmoid)
 
-    steps = -(-len(index) // batch_size)
-    return dataset.map(to_example).apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
+    return dataset.map(to_example).apply(tf.data.experimental.assert_cardinality(len(order))).prefetch(2)
 
 
 def training_dataset(
@@ -128,8 +144,9 @@ def training_dataset(
 ) -> tf.data.Dataset:
     """Return endless shuffled batches of augmented training images, targets and weights.
 
-    What happens to an image depends on the seed, the epoch and the image alone, so the same command sees the same
-    pixels however the work is spread over threads.
+    What happens to an image depends on the seed, the stage, the epoch and the image alone, so the same command sees the
+    same pixels however the work is spread over threads. A stage is one pass over the dataset: the next one gets other
+    orders and other augmentations. Called in the scope of the strategy that trains, which may divide the batches.
 
     Args:
         index: the training images.
@@ -140,24 +157,27 @@ def training_dataset(
         weights: of each class, float32 (classes,).
         seed: of order and augmentation.
         one_sigmoid: whether the target is one column, 1 for the second class, instead of one column per class.
+
+    Raises:
+        HeadstartError: when the devices cannot share a batch evenly.
     """
     import tensorflow as tf
 
     classes = len(index.class_names)
+    steps = -(-len(index) // batch_size)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if batch_size % replicas:
+        raise HeadstartError(
+            f"Expected batch_size to be a multiple of {replicas}, the number of GPUs. Received: {batch_size}"
+        )
+    stages = itertools.count()
 
     def generate() -> Iterator[tuple]:
-        epochs: collections.deque[int] = collections.deque()
-
-        def order() -> Iterator[np.ndarray]:
-            for epoch, positions in training_batches(len(index), batch_size, seed):
-                epochs.append(epoch)
-                yield positions
-
-        for images, labels, positions in batches(index, order(), image_size, resize):
-            epoch = epochs.popleft()
-            of_epoch = np.full_like(positions, (seed * 100_003 + epoch) % (2**31 - 1))
-            seeds = np.stack([of_epoch, positions], axis=1)
-            yield images, labels, seeds
+        stage = next(stages)
+        order = training_batches(len(index), batch_size, (seed, stage), replicas)
+        for number, (images, labels, positions) in enumerate(batches(index, order, image_size, resize)):
+            epoch_seed = np.random.SeedSequence((seed, stage, number // steps)).generate_state(1)[0] >> 1
+            yield images, labels, np.stack([np.full_like(positions, epoch_seed), positions], axis=1)
 
     signature = _signature(image_size, [tf.TensorSpec((None, 2), tf.int32)])
     dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)

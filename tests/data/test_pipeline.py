@@ -1,0 +1,203 @@
+"""The order of images, their batches, what waits in memory, and the weights of classes."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import SIZE, index_of
+
+from headstart.config import AugmentationConfig
+from headstart.data import pipeline
+from headstart.data.augment import Augmentation
+from headstart.data.images import load_image
+from headstart.data.index import ImageIndex
+from headstart.data.pipeline import (
+    BATCHES_AHEAD,
+    batches,
+    class_weights,
+    evaluation_batches,
+    evaluation_dataset,
+    training_batches,
+    training_dataset,
+)
+
+BATCH = 8
+
+
+@pytest.fixture
+def index(folder: Path) -> ImageIndex:
+    return index_of(folder)  # 30 pictures: 4 batches, the last one of 6
+
+
+def epochs(count: int, seed: int, number: int, replicas: int = 1) -> list[list[np.ndarray]]:
+    endless = training_batches(count, BATCH, (seed, 0), replicas)
+    return [list(itertools.islice(endless, -(-count // BATCH))) for _ in range(number)]
+
+
+def dataset(index: ImageIndex, seed: int = 0, one_sigmoid: bool = False, **augmentation: Any) -> tf.data.Dataset:
+    weights = np.arange(1, len(index.class_names) + 1, dtype=np.float32)
+    changes = Augmentation(AugmentationConfig("some", **augmentation))
+    return training_dataset(index, SIZE, "stretch", BATCH, changes, weights, seed, one_sigmoid)
+
+
+def taken(data: tf.data.Dataset, number: int) -> list[tuple[np.ndarray, ...]]:
+    return list(data.take(number).as_numpy_iterator())
+
+
+def same(one: list[tuple[np.ndarray, ...]], other: list[tuple[np.ndarray, ...]]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(itertools.chain(*one), itertools.chain(*other), strict=True))
+
+
+def test_every_epoch_shows_each_image_once_in_a_new_order() -> None:
+    orders = [np.concatenate(epoch) for epoch in epochs(30, 0, 3)]
+    for order in orders:
+        assert sorted(order) == list(range(30))
+    assert not np.array_equal(orders[0], orders[1])
+    assert not np.array_equal(orders[1], orders[2])
+    assert [len(batch) for batch in epochs(30, 0, 1)[0]] == [8, 8, 8, 6]
+
+
+def test_the_seed_decides_the_order() -> None:
+    first, again, other = (np.concatenate(epochs(30, seed, 1)[0]) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_devices_get_equal_shares_of_every_training_batch() -> None:
+    for epoch in epochs(29, 0, 2, replicas=4):
+        assert [len(batch) for batch in epoch] == [8, 8, 8, 8]
+        order = np.concatenate(epoch)
+        assert sorted(order[:29]) == list(range(29))
+        np.testing.assert_array_equal(order[29:], order[:3])
+    assert [len(batch) for batch in epochs(1, 0, 1, replicas=4)[0]] == [4]
+
+
+@pytest.mark.parametrize(
+    ("count", "replicas", "expected"),
+    [(30, 1, [8, 8, 8, 6]), (32, 1, [8] * 4), (29, 2, [8, 8, 8, 4, 1]), (7, 2, [6, 1]), (3, 4, [3]), (32, 4, [8] * 4)],
+)
+def test_evaluation_shows_each_image_once_in_the_order_of_the_index(
+    index: ImageIndex, count: int, replicas: int, expected: list[int]
+) -> None:
+    part = index.take(np.arange(count) % len(index))
+    order = list(evaluation_batches(part, BATCH, replicas))
+    assert [len(batch) for batch in order] == expected
+    np.testing.assert_array_equal(np.concatenate(order), np.arange(count))
+
+
+def test_an_evaluation_dataset_is_the_files_as_they_are(index: ImageIndex) -> None:
+    data = evaluation_dataset(index, SIZE, "stretch", BATCH, one_sigmoid=False)
+    assert int(data.cardinality()) == 4
+    for _ in range(2):  # each time again
+        images, targets = (np.concatenate(parts) for parts in zip(*data.as_numpy_iterator(), strict=True))
+        np.testing.assert_array_equal(targets.argmax(axis=1), index.labels)
+        assert images.dtype == np.float32
+        for position in (0, 13, 29):
+            np.testing.assert_array_equal(images[position], load_image(index.file(position), SIZE, "stretch"))
+
+
+def test_a_training_batch_belongs_together(index: ImageIndex) -> None:
+    known = {load_image(index.file(position), SIZE, "stretch").tobytes(): position for position in range(30)}
+    epoch = taken(dataset(index), 4)
+    assert [len(images) for images, _, _ in epoch] == [8, 8, 8, 6]
+    seen = []
+    for images, targets, weights in epoch:
+        assert images.dtype == targets.dtype == weights.dtype == np.float32
+        for image, target, weight in zip(images, targets, weights, strict=True):
+            position = known[image.astype(np.uint8).tobytes()]
+            seen.append(position)
+            np.testing.assert_array_equal(target, np.eye(3)[index.labels[position]])
+            assert weight == index.labels[position] + 1
+    assert sorted(seen) == list(range(30))
+
+
+def test_one_sigmoid_has_one_target(binary_folder: Path) -> None:
+    index = index_of(binary_folder)
+    for _, targets, weights in [*taken(dataset(index, one_sigmoid=True), 3)]:
+        np.testing.assert_array_equal(targets[:, 0] + 1, weights)
+    data = evaluation_dataset(index, SIZE, "stretch", BATCH, one_sigmoid=True)
+    targets = np.concatenate([targets for _, targets in data.as_numpy_iterator()])
+    np.testing.assert_array_equal(targets[:, 0], index.labels)
+
+
+def test_mixed_images_have_mixed_targets_and_weights(index: ImageIndex) -> None:
+    (_, targets, weights), *_ = taken(dataset(index, mixup=1.0), 1)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-5)
+    assert ((targets > 0.01) & (targets < 0.99)).any()
+    np.testing.assert_allclose(weights, targets @ [1, 2, 3], rtol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_pixels_and_another_seed_others(index: ImageIndex) -> None:
+    changes = {"flip": True, "rotation": 30.0, "randaugment": 0.5, "mixup": 0.2}
+    first = taken(dataset(index, 1, **changes), 6)
+    assert same(first, taken(dataset(index, 1, **changes), 6))
+    assert not same(first, taken(dataset(index, 2, **changes), 6))
+
+
+def test_an_image_is_augmented_anew_in_every_epoch_and_stage(folder: Path) -> None:
+    index = index_of(folder).take([0, 0])  # whatever the order, the same picture comes first
+    data = dataset(index, rotation=90.0)
+    stages = [taken(data, 3), taken(data, 3)]
+    firsts = [images[0] for stage in stages for images, _, _ in stage]
+    assert len({image.tobytes() for image in firsts}) == 6
+
+
+def test_a_second_stage_sees_another_order(index: ImageIndex) -> None:
+    data = dataset(index)
+    assert not same(taken(data, 4), taken(data, 4))
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Count the files that are decoded."""
+    lock, count = threading.Lock(), itertools.count(1)
+    last = [0]
+
+    def load(*arguments: Any) -> np.ndarray:
+        with lock:
+            last[0] = next(count)
+        return load_image(*arguments)
+
+    monkeypatch.setattr(pipeline, "load_image", load)
+    return lambda: last[0]
+
+
+def test_reading_stays_a_few_batches_ahead_and_stops_when_closed(index: ImageIndex, counted: Callable[[], int]) -> None:
+    stream = batches(index, training_batches(30, 2, (0,)), SIZE, "stretch")
+    for number in range(1, 6):
+        next(stream)
+        assert counted() <= 2 * (number + BATCHES_AHEAD)
+    stream.close()
+    decoded = counted()
+    assert decoded <= 2 * (5 + BATCHES_AHEAD)
+    assert threading.active_count() < 50
+    assert counted() == decoded
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+
+
+def test_a_dataset_that_is_left_stops_reading(index: ImageIndex, counted: Callable[[], int]) -> None:
+    iterator = iter(dataset(index))
+    next(iterator)
+    del iterator
+    for thread in threading.enumerate():
+        if thread.name.startswith("ThreadPoolExecutor"):
+            thread.join(timeout=20)
+            assert not thread.is_alive()
+    assert counted() <= BATCH * (1 + BATCHES_AHEAD + 8)  # and what TensorFlow reads ahead
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("none", [1, 1, 1]), ("balanced", [5 / 9, 5 / 3, 5 / 3]), ("inverse", [5 / 3, 5, 5])]
+)
+def test_class_weights(kind: str, expected: list[float]) -> None:
+    labels = np.array([0, 0, 0, 1, 2])
+    weights = class_weights(labels, 3, kind)
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
