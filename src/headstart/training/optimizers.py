@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headstart.config import OptimizerConfig
+from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
     import keras
@@ -23,9 +24,24 @@ def build_optimizer(
         steps: batches in an epoch.
         epochs: epochs in the stage, over which a schedule stretches.
         rate_of: the factor on the learning rate of a variable, for rates that differ from block to block.
+
+    Raises:
+        HeadstartError: when gradients are accumulated over more batches than there are, or with several GPUs.
     """
     import keras
+    import tensorflow as tf
 
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if config.accumulate > 1 and replicas > 1:
+        raise HeadstartError(
+            f"Expected optimizer.accumulate to be 1 with {replicas} GPUs, which Keras cannot accumulate over. "
+            f"Received: {config.accumulate}"
+        )
+    if config.accumulate > steps * epochs:
+        raise HeadstartError(
+            f"Expected optimizer.accumulate to be at most {steps * epochs}, the batches of the stage, as nothing would "
+            f"be learned otherwise. Received: {config.accumulate}"
+        )
     classes = {
         "sgd": keras.optimizers.SGD,
         "rmsprop": keras.optimizers.RMSprop,
@@ -34,7 +50,8 @@ def build_optimizer(
     }
     arguments: dict[str, Any] = {
         "learning_rate": _schedule(config, steps, epochs),
-        "global_clipnorm": config.clip_norm,
+        # Keras clips on each device, before the gradients of all of them are added up.
+        "global_clipnorm": config.clip_norm / replicas if config.clip_norm else None,
         "weight_decay": config.weight_decay or (0.0 if config.name == "adamw" else None),
         "use_ema": config.ema > 0,
         "ema_momentum": config.ema or 0.99,
@@ -48,6 +65,8 @@ def build_optimizer(
     optimizer = optimizer_class(**arguments)
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    if replicas > 1 and keras.config.dtype_policy().name == "mixed_float16":
+        return _with_loss_scale(optimizer, replicas)
     return optimizer
 
 
@@ -64,36 +83,59 @@ def block_rates(blocks: list[str], decay: float) -> dict[str, float]:
 
 
 def _schedule(config: OptimizerConfig, steps: int, epochs: int) -> Any:
-    """Return a learning rate, or its schedule over the updates of the stage."""
+    """Return a learning rate, or its schedule over the batches of the stage; Keras counts no updates but batches."""
     import keras
 
     schedule, rate = config.schedule, config.learning_rate
-    updates = max(1, steps * epochs // config.accumulate)
-    warmup = min(round(schedule.warmup_epochs * steps / config.accumulate), updates - 1)
+    batches = steps * epochs
+    warmup = min(round(schedule.warmup_epochs * steps), batches - 1)
     if schedule.name == "plateau" or (schedule.name == "constant" and not warmup):
         return rate
     # With alpha 1 the cosine is flat: a constant rate after the warm-up.
     alpha = 1.0 if schedule.name == "constant" else 0.0
     if not warmup:
-        return keras.optimizers.schedules.CosineDecay(rate, updates, alpha=alpha)
+        return keras.optimizers.schedules.CosineDecay(rate, batches, alpha=alpha)
     return keras.optimizers.schedules.CosineDecay(
-        rate / warmup, updates - warmup, alpha=alpha, warmup_target=rate, warmup_steps=warmup
+        rate / warmup, batches - warmup, alpha=alpha, warmup_target=rate, warmup_steps=warmup
     )
 
 
 def _with_rates(base: type, rate_of: Callable[[keras.Variable], float]) -> type:
-    """Return an optimizer class whose step on each variable is scaled by that variable's factor.
+    """Return an optimizer class whose step and weight decay on each variable are scaled by that variable's factor.
 
     Keras' MultiOptimizer has no learning rate of its own, so that schedules on plateau and weight averaging would not
     work with it; one step function does.
     """
 
-    class OptimizerWithRates(base):  # type: ignore[misc]
+    class OptimizerWithRates(base):
         def build(self, variables: list[keras.Variable]) -> None:
             super().build(variables)
             self.rates = [rate_of(variable) for variable in variables]
 
+        def _apply_weight_decay(self, variables: list[keras.Variable]) -> None:
+            """Leave it to the step: Keras would decay every variable at the whole rate."""
+
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            super().update_step(gradient, variable, learning_rate * self.rates[self._get_variable_index(variable)])
+            rate = learning_rate * self.rates[self._get_variable_index(variable)]
+            if self.weight_decay and self._use_weight_decay(variable):
+                self.assign_sub(variable, variable * self.weight_decay * rate)
+            super().update_step(gradient, variable, rate)
 
     return OptimizerWithRates
+
+
+def _with_loss_scale(optimizer: keras.optimizers.Optimizer, replicas: int) -> keras.optimizers.Optimizer:
+    """Return the optimizer with the loss scaling of half precision, for several devices.
+
+    Keras' own asks the first device alone whether its gradients are finite, before they are added up (Keras 3.15,
+    optimizers/loss_scale_optimizer.py, _tf_apply): an overflow on any other one would end up in the weights.
+    """
+    import keras
+    import tensorflow as tf
+
+    class LossScaleOfAllDevices(keras.optimizers.LossScaleOptimizer):
+        def check_finite(self, gradients: list[Any]) -> Any:
+            finite = tf.cast(super().check_finite(gradients), tf.float32)
+            return tf.distribute.get_replica_context().all_reduce("SUM", finite) == replicas
+
+    return LossScaleOfAllDevices(optimizer)
