@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from rich.progress import Progress
 
 from headstart.console import console
@@ -103,7 +104,7 @@ class EpochRecorder(keras.callbacks.Callback):
             train_accuracy=float(logs["accuracy"]),
             validation_loss=float(logs["val_loss"]),
             validation_accuracy=float(logs["val_accuracy"]),
-            learning_rate=float(self.model.optimizer.learning_rate),
+            learning_rate=float(tf.convert_to_tensor(self.model.optimizer.learning_rate)),
             seconds=time.perf_counter() - self.started,
         )
         if not (math.isfinite(record.train_loss) and math.isfinite(record.validation_loss)):

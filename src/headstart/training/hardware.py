@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from headstart.errors import HeadstartError
@@ -48,7 +49,19 @@ def choose_strategy(devices: list[str]) -> tf.distribute.Strategy:
     """
     import tensorflow as tf
 
-    return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else tf.distribute.get_strategy()
+    return _mirrored(tuple(devices)) if len(devices) > 1 else tf.distribute.get_strategy()
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    """Return the one strategy of this process for these devices.
+
+    A second one would number its exchanges between the devices like the first, and TensorFlow 2.21 then refuses them
+    where their shapes differ ("Shape mismatch in the collective instance"): the second job of a sweep in one process.
+    """
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(list(devices))
 
 
 def seed_everything(seed: int, deterministic: bool, precision: str) -> None:

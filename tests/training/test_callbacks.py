@@ -1,0 +1,71 @@
+"""Which epoch is the best, and what is written down about each."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from headstart.console import progress_bar
+from headstart.errors import HeadstartError
+from headstart.training.callbacks import BestEpoch, EpochRecord, EpochRecorder
+
+
+def record(accuracy: float, loss: float, epoch: int = 1) -> EpochRecord:
+    return EpochRecord(epoch, "stage", 1.0, 0.5, loss, accuracy, 0.1, 1.0)
+
+
+def model(value: float) -> keras.Model:
+    inputs = keras.Input((1,))
+    built = keras.Model(inputs, keras.layers.Dense(1, kernel_initializer=keras.initializers.Constant(value))(inputs))
+    built.compile("sgd", "mse")
+    return built
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "better"),
+    [
+        ((0.5, 1.0), (0.6, 2.0), True),
+        ((0.5, 1.0), (0.4, 0.1), False),
+        ((0.5, 1.0), (0.5, 0.9), True),
+        ((0.5, 1.0), (0.5, 1.0), False),  # the earlier one stays
+        ((0.5, 1.0), (0.5, 1.1), False),
+    ],
+)
+def test_accuracy_decides_and_then_the_loss(
+    first: tuple[float, float], second: tuple[float, float], better: bool
+) -> None:
+    best = BestEpoch()
+    assert best.offer(record(*first), model(1))
+    assert best.offer(record(*second, epoch=2), model(2)) is better
+    assert best.record is not None
+    assert best.record.epoch == 1 + better
+    other = model(3)
+    best.restore(other)
+    assert float(other.layers[-1].kernel.numpy()[0, 0]) == 1 + better
+
+
+def test_the_weights_are_a_copy() -> None:
+    best, kept = BestEpoch(), model(1)
+    best.offer(record(0.5, 1.0), kept)
+    kept.set_weights([np.full((1, 1), 9.0), np.zeros(1)])
+    best.restore(kept)
+    assert float(kept.layers[-1].kernel.numpy()[0, 0]) == 1
+
+
+@pytest.mark.parametrize("key", ["loss", "val_loss"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_kept(key: str, value: float) -> None:
+    best, records = BestEpoch(), []
+    logs = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
+    with progress_bar() as progress:
+        recorder = EpochRecorder("warm", 2, 4, model(1), best, records.append, progress)
+        recorder.set_model(model(1))
+        recorder.set_params({"steps": 1})
+        recorder.on_epoch_begin(0)
+        recorder.on_epoch_end(0, logs)
+        recorder.on_epoch_begin(1)
+        with pytest.raises(HeadstartError, match=r"stay finite.*at epoch 5 \(warm\); lower optimizer.learning_rate"):
+            recorder.on_epoch_end(1, {**logs, key: value})
+    assert best.record is records[0]
+    assert [entry.epoch for entry in records] == [4]
