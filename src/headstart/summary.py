@@ -25,13 +25,14 @@ PHASES = {
     "evaluation": "evaluation",
     "tracking": "tracking",
 }
+WIDTH_OF_COUNTS = 45  # characters, of the columns beside the names of the classes
 LONGEST_CLASS_TABLE = 20  # rows; more would push everything else off the screen
 
 
 def print_configuration(file: Path) -> None:
     """Print the resolved configuration and where it was written."""
     console.print(f"[bold]Configuration[/]  {escape(str(file))}", soft_wrap=True)
-    console.print(file.read_text(encoding="utf-8"), markup=False, soft_wrap=True)
+    console.print(file.read_text(encoding="utf-8"), end="", markup=False, soft_wrap=True)
 
 
 def print_data(index: ImageIndex, warnings: list[str]) -> None:
@@ -43,7 +44,7 @@ def print_data(index: ImageIndex, warnings: list[str]) -> None:
     """
     counts = index.counts()
     table = Table()
-    table.add_column("class", overflow="ellipsis", max_width=40)
+    table.add_column("class", overflow="ellipsis", no_wrap=True, max_width=max(20, console.width - WIDTH_OF_COUNTS))
     for split in counts:
         table.add_column(split, justify="right")
     shown = min(len(index.class_names), LONGEST_CLASS_TABLE)
@@ -105,8 +106,9 @@ def print_end(results: dict[str, Any]) -> None:
             f"{split['calibration_error']:.4f}",
         )
     print_titled(f"Results of the saved classifier (epoch {best['epoch']}, stage {best['stage']})", table)
-    for pair in list(results["splits"].values())[-1]["most_confused"][:3]:
-        console.print(f"  {pair[2]} of {pair[0]} taken for {pair[1]}", markup=False)
+    last, split = list(results["splits"].items())[-1]
+    for true, predicted, images in split["most_confused"][:3]:
+        console.print(f"  {last}: {images} of {true} taken for {predicted}", markup=False, soft_wrap=True)
     seconds = results["seconds"]
     longest = sorted(PHASES, key=lambda phase: -seconds[phase])[:4]
     shares = ", ".join(f"{seconds[phase]:.0f} s {PHASES[phase]}" for phase in longest)
