@@ -141,6 +141,30 @@ def test_the_logged_model_answers_like_the_classifier(
             model.predict(pandas.DataFrame({"image": [texts[0], text]}))
 
 
+SERVED_ELSEWHERE = """
+import base64, pathlib, sys
+import mlflow, pandas
+
+# As on a machine that has the model's requirements and no headstart.
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
+sys.path = [path for path in sys.path if not pathlib.Path(path, "headstart").is_dir()]
+directory, picture = sys.argv[1:]
+model = mlflow.pyfunc.load_model(directory)
+import headstart
+assert headstart.__file__.startswith(directory)
+print(model.predict(pandas.DataFrame({"image": [base64.b64encode(pathlib.Path(picture).read_bytes()).decode()]})))
+"""
+
+
+@pytest.mark.slow
+def test_the_logged_model_brings_its_code(results: dict[str, Any], client: Any, folder: Path, tmp_path: Path) -> None:
+    directory = model_directory(client, results["experiment_id"], results["run_id"])
+    command = [sys.executable, "-c", SERVED_ELSEWHERE, str(directory), str(folder / "red" / "000.png")]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert "confidence" in answer.stdout
+
+
 def test_no_pickle_in_the_logged_model(results: dict[str, Any], client: Any) -> None:
     directory = model_directory(client, results["experiment_id"], results["run_id"])
     files = [file for file in directory.rglob("*") if file.is_file()]
