@@ -53,8 +53,11 @@ if __name__ == "__main__":
     except (HydraException, OmegaConfBaseException) as error:
         console.print(f"Error: {configuration.explain(error)}", markup=False, soft_wrap=True)
         sys.exit(1)
-    except OSError as error:  # a directory that cannot be written, a full disk
-        console.print(f"Error: {error.strerror or error}: {error.filename or ''}", markup=False, soft_wrap=True)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A directory that cannot be written, a full disk.
+        console.print(f"Error: {error.strerror}: {error.filename}", markup=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("Interrupted.")

@@ -22,6 +22,7 @@ from headstart.paths import cache_directory
 from headstart.quiet import import_tensorflow
 from headstart.summary import markdown, print_configuration, print_data, print_derived, print_end
 from headstart.tracking import store_uri, tracked_run
+from headstart.training.hardware import keep_freed_memory
 
 if TYPE_CHECKING:
     from headstart.artifact import Classifier
@@ -57,6 +58,7 @@ def run(config: Config, output: Path, started: float | None = None) -> dict[str,
         "output": str(output),
         "seconds": {},
     }
+    keep_freed_memory()
     try:
         _run(config, output, clock, results)
         results["status"] = "FINISHED"

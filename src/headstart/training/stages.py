@@ -117,7 +117,7 @@ def count_parameters(variables: list[keras.Variable]) -> int:
 def print_stage(network: Network, stage: StageConfig, rates: dict[str, float], steps: int) -> None:
     """Print what trains in a stage: each block with its parameters, its state and its learning rate."""
     optimizer: OptimizerConfig = stage.optimizer
-    updates = f"{stage.epochs} epochs of {steps} steps"
+    updates = f"{_count(stage.epochs, 'epoch')} of {_count(steps, 'step')}"
     table = Table()
     for column, justify in (
         ("block", "left"),
@@ -136,6 +136,10 @@ def print_stage(network: Network, stage: StageConfig, rates: dict[str, float], s
     if stage.batch_norm == "train":
         console.print("  batch norm of the blocks that train uses and learns the statistics of the batches")
     console.print("  epoch   train: loss accuracy   validation: loss accuracy   time")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _create_variables(model: keras.Model) -> None:

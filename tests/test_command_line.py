@@ -1,0 +1,58 @@
+"""The commands that the README names, through the real command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headstart.config import conf_directory
+
+ROOT = Path(__file__).parents[1]
+EXPERIMENTS = sorted(file.stem for file in (conf_directory() / "experiment").glob("*.yaml"))
+
+
+def test_inception_with_its_last_block_open(folder: Path, tmp_path: Path) -> None:
+    directory = command(
+        tmp_path, "backbone=inceptionv3", "freeze=last_block", "image_size=75", f"dataset.root={folder}"
+    )
+    results = json.loads((directory / "results.json").read_text())
+    assert results["status"] == "FINISHED"
+    trainable = results["parameters"]["trainable_by_stage"]
+    assert trainable["head"] == 2048 * 3 + 3
+    assert trainable["last_block"] > 5_000_000
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_runs(experiment: str, folder: Path, tmp_path: Path) -> None:
+    directory = command(tmp_path, f"experiment={experiment}", "image_size=32", f"dataset.root={folder}")
+    assert json.loads((directory / "results.json").read_text())["status"] == "FINISHED"
+
+
+def test_a_sweep_goes_on_after_a_job_that_fails(folder: Path, tmp_path: Path) -> None:
+    answer = start(
+        "-m",
+        *("head.output=sigmoid,softmax", "backbone=small_cnn", "freeze=scratch", "epochs=1", "image_size=32"),
+        *("dataset=folder", f"dataset.root={folder}", f"hydra.sweep.dir={tmp_path}"),
+    )
+    assert answer.returncode == 1
+    assert "Expected two classes for head.output=sigmoid" in answer.stdout
+    statuses = [json.loads((tmp_path / job / "results.json").read_text())["status"] for job in ("0", "1")]
+    assert statuses == ["FAILED", "FINISHED"]
+
+
+def command(directory: Path, *overrides: str) -> Path:
+    answer = start(*overrides, "dataset=folder", "backbone.weights=none", "epochs=1", f"hydra.run.dir={directory}")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert answer.stderr == ""  # nothing but what is meant for people
+    return directory
+
+
+def start(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "run.py", *arguments], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False
+    )
