@@ -48,6 +48,11 @@ def test_a_stage_inherits_the_optimizer_and_replaces_single_values() -> None:
     assert last.optimizer.learning_rate < 0.5
 
 
+def test_any_value_of_a_stage_s_optimizer_can_be_set_from_the_command_line() -> None:
+    stage = compose(["freeze=last_block", "freeze.stages.1.optimizer.schedule.warmup_epochs=2"]).freeze.stages[1]
+    assert (stage.optimizer.schedule.name, stage.optimizer.schedule.warmup_epochs) == ("cosine", 2)
+
+
 def test_epochs_replaces_those_of_every_stage_and_single_stages_can_be_set() -> None:
     assert [stage.epochs for stage in compose(["freeze=gradual", "epochs=2"]).freeze.stages] == [2] * 5
     assert compose(["freeze=all", "freeze.stages.0.epochs=7"]).freeze.stages[0].epochs == 7
@@ -71,7 +76,7 @@ def test_epochs_replaces_those_of_every_stage_and_single_stages_can_be_set() -> 
         ("freeze.stages=[]", "at least one stage"),
         ("freeze.stages=[{name: a, train: head, epochs: 1, epoch: 2}]", "one of name, train, epochs.*Received: epoch"),
         ("freeze.stages=[{name: a, train: head, epochs: 1, optimizer: {rate: 1}}]", "one of name, learning_rate.*rate"),
-        ("freeze.stages=[{name: a, train: head, epochs: 1, optimizer: fast}]", "keys of an optimizer.*Received: fast"),
+        ("freeze.stages=[{name: a, train: head, epochs: 1, optimizer: fast}]", "StageOptimizerConfig.*fast"),
         ("freeze.stages=[{name: a, train: head}]", "epochs"),
         ("=", "="),
     ],

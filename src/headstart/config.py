@@ -11,9 +11,10 @@ import dataclasses
 import math
 import os
 import re
+import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -127,6 +128,25 @@ class OptimizerConfig:
     accumulate: int = number(1, minimum=1)  # batches whose gradients are averaged before one update
 
 
+def _all_optional(schema: Any) -> Any:
+    """Return a schema with the same keys, none of which has to be given; null leaves the value as it is elsewhere."""
+    members: list[Any] = []
+    for item in dataclasses.fields(schema):
+        kind = typing.get_type_hints(schema)[item.name]
+        if dataclasses.is_dataclass(kind):
+            nested = _all_optional(kind)
+            members.append((item.name, nested, field(default_factory=nested)))
+        else:
+            members.append((item.name, kind | None, None))
+    return dataclasses.make_dataclass(f"Stage{schema.__name__}", members)
+
+
+if TYPE_CHECKING:
+    StageOptimizerConfig = OptimizerConfig  # what it is once resolved
+else:
+    StageOptimizerConfig = _all_optional(OptimizerConfig)
+
+
 @dataclass
 class StageConfig:
     """One stage of training: what trains, for how long, with which optimizer."""
@@ -134,7 +154,8 @@ class StageConfig:
     name: str = REQUIRED
     train: Any = REQUIRED  # the grammar is in headstart.model.freeze
     epochs: int = number(REQUIRED, minimum=1)
-    optimizer: Any = None  # values that replace the run's; a whole OptimizerConfig once resolved
+    # Values that replace the run's; a whole OptimizerConfig once resolved.
+    optimizer: StageOptimizerConfig = field(default_factory=StageOptimizerConfig)
     batch_norm: str = choice("frozen", "train")  # train: batch statistics in the blocks that train
 
 
@@ -237,14 +258,10 @@ def resolve(composed: DictConfig) -> Config:
     try:
         config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
         check_values(config)
-        for position, stage in enumerate(config.freeze.stages):
-            if not isinstance(stage.optimizer, dict | None):
-                raise HeadstartError(
-                    f"Expected freeze.stages[{position}].optimizer to be keys of an optimizer, "
-                    f"for example {{learning_rate: 1.0e-4}}. Received: {stage.optimizer}"
-                )
-            whole = OmegaConf.merge(OmegaConf.structured(config.optimizer), stage.optimizer or {})
-            stage.optimizer = OmegaConf.to_object(whole)
+        for stage in config.freeze.stages:
+            given = _without_null(dataclasses.asdict(stage.optimizer))
+            whole: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(config.optimizer), given))
+            stage.optimizer = whole
             stage.epochs = config.epochs if config.epochs is not None else stage.epochs
     except OmegaConfBaseException as error:
         raise HeadstartError(explain(error)) from error
@@ -259,7 +276,7 @@ def resolve(composed: DictConfig) -> Config:
 
 def to_yaml(config: Config) -> str:
     """Return the resolved configuration as YAML; `resolve` turns it back into the same configuration."""
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
+    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
 
 
 def from_yaml(text: str) -> Config:
@@ -296,7 +313,8 @@ def explain(error: BaseException) -> str:
         )
     if cause is None:
         return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-    return f"{cause.full_key or cause.key}: {str(cause.msg or cause).splitlines()[0]}{where}"
+    key = cause.full_key or cause.key
+    return f"{f'{key}: ' if key else ''}{str(cause.msg or cause).splitlines()[0]}{where}"
 
 
 def check_values(node: Any, prefix: str = "") -> None:
@@ -327,6 +345,12 @@ def check_values(node: Any, prefix: str = "") -> None:
             if not math.isfinite(value) or not all(within[word](bound) for word, bound in bounds.items()):
                 wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items())
                 raise HeadstartError(f"Expected {key} to be {wanted}. Received: {value}")
+
+
+def _without_null(values: dict[str, Any]) -> dict[str, Any]:
+    """Return nested values without those that are null."""
+    kept = {key: _without_null(value) if isinstance(value, dict) else value for key, value in values.items()}
+    return {key: value for key, value in kept.items() if value is not None}
 
 
 def _refuse_unknown_keys(node: Any, schema: Any, prefix: str) -> None:
