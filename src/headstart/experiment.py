@@ -16,7 +16,7 @@ from headstart.data.images import load_image
 from headstart.data.sources import load_index
 from headstart.environment import Clock, command_line, describe_environment
 from headstart.files import write_json, write_text
-from headstart.model.backbones import BackboneEntry, get_entry
+from headstart.model.backbones import BackboneEntry, check_image_size, get_entry
 from headstart.model.weights import check_weights
 from headstart.paths import cache_directory
 from headstart.quiet import import_tensorflow
@@ -84,6 +84,7 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) ->
     entry = get_entry(config.backbone.name)
     check_weights(entry, config.backbone.weights)
     image_size = choose_image_size(config, entry)
+    check_image_size(entry, image_size)
     uri = store_uri(config.tracking)
     index, data_report = check_images(
         load_index(config.dataset, cache_directory()), config.dataset.bad_images, cache_directory()

@@ -162,6 +162,22 @@ def get_entry(name: str) -> BackboneEntry:
     return BACKBONES[name]
 
 
+def check_image_size(entry: BackboneEntry, image_size: int) -> None:
+    """Raise when images are too small for a backbone.
+
+    Args:
+        entry: the backbone's entry.
+        image_size: side of the square input in pixels.
+
+    Raises:
+        HeadstartError: naming the smallest size.
+    """
+    if image_size < entry.minimum_size:
+        raise HeadstartError(
+            f"Expected image_size to be at least {entry.minimum_size} for {entry.name}. Received: {image_size}"
+        )
+
+
 def build_backbone(name: str, weights: str, image_size: int) -> keras.Model:
     """Build a backbone without classifier and pooling, and load its weights.
 
@@ -180,10 +196,7 @@ def build_backbone(name: str, weights: str, image_size: int) -> keras.Model:
     import keras
 
     entry = get_entry(name)
-    if image_size < entry.minimum_size:
-        raise HeadstartError(
-            f"Expected image_size to be at least {entry.minimum_size} for {name}. Received: {image_size}"
-        )
+    check_image_size(entry, image_size)
     check_weights(entry, weights)
     if name == "small_cnn":
         model = build_small_cnn(image_size)
