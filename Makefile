@@ -29,10 +29,10 @@ ui: $(STAMP) ## show the runs under outputs/ in the browser, on 127.0.0.1:5000
 	$(VENV)/bin/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/outputs/mlflow.db --host 127.0.0.1 --port 5000
 
 test: $(STAMP) ## the tests, under ten minutes on two cores
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -n 2 -m "not slow"
 
 test-full: $(STAMP) ## every test, the slow ones too
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2
 
 lint: $(STAMP) ## style, format and types
 	$(VENV)/bin/ruff check .
