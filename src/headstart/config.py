@@ -57,9 +57,13 @@ class DatasetConfig:
     """Where the images come from and how they become squares of pixels."""
 
     name: str = REQUIRED
-    source: str = choice(REQUIRED, "digits", "folder", "csv")
-    root: str | None = None  # directory of the images (folder, csv)
+    source: str = choice(REQUIRED, "digits", "folder", "csv", "flat", "keras", "tfds", "pictures")
+    root: str | None = None  # directory of the images (folder, csv, flat, pictures)
+    origin: str | None = None  # where people get the images and how large they are; said where they are missing
     csv: str | None = None  # file with the columns path,label[,split][,group] (csv)
+    collection: str | None = None  # name in keras.datasets (keras) or in TensorFlow Datasets (tfds)
+    label_names: list[str] | None = None  # of the class numbers that the files' names start with (flat)
+    classes: list[str] | None = None  # the only classes to keep, by name; null keeps all
     split: SplitConfig = field(default_factory=SplitConfig)
     fraction: float = number(1.0, above=0, maximum=1)  # of the training images; smaller ones lie within larger ones
     resize: str = choice("stretch", "crop", "pad")
@@ -80,11 +84,12 @@ class HeadConfig:
     """The new layers on top of the backbone."""
 
     name: str = REQUIRED
-    pooling: str = choice("average", "flatten")
+    fit: str = choice("gradient", "logistic_regression", "svm")  # how a stage that trains the head alone fits it
+    pooling: str = choice("average", "flatten", "original")  # original: the backbone's own layers before its output
     units: int | None = number(None, above=0)  # width of the hidden ReLU layer; null for none
     batch_norm: bool = False  # batch norm after the hidden layer
     dropout: float = number(0.0, minimum=0, below=1)  # just before the output
-    output: str = choice("softmax", "sigmoid")  # sigmoid: one output, for two classes
+    output: str = choice("softmax", "sigmoid", "imagenet")  # sigmoid: one, for two classes; imagenet: the original
 
 
 @dataclass
@@ -177,6 +182,14 @@ class TrackingConfig:
 
 
 @dataclass
+class CacheConfig:
+    """Whether frozen work is kept: what the frozen part of the network gives for each image."""
+
+    name: str = REQUIRED
+    activations: bool = True
+
+
+@dataclass
 class Config:
     """One run."""
 
@@ -187,15 +200,20 @@ class Config:
     freeze: FreezeConfig = field(default_factory=FreezeConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
+    recipe: str | None = None  # name of the experiment's recipe
     seed: int = number(0, minimum=0)
     image_size: int | None = number(None, above=0)
     batch_size: int = number(32, minimum=1)
     epochs: int | None = number(None, minimum=1)
+    steps_per_epoch: int | None = number(None, minimum=1)
     class_weight: str = choice("none", "balanced", "inverse")
     label_smoothing: float = number(0.0, minimum=0, below=1)
     patience: int | None = number(None, minimum=1)
     precision: str = choice("auto", "float32", "mixed_float16", "mixed_bfloat16")
     deterministic: bool = True
+    evaluate_after_each_stage: bool = False
+    find_lr: bool = False
 
 
 def conf_directory() -> Path:
