@@ -34,19 +34,24 @@ class Network:
         """
         if batch_norm == "train":
             return self.classifier
-        import keras
+        return _connect(self.entry, inference_mode(self.backbone), self.head, self.classifier.input.shape[1:])
 
-        class InferenceMode(keras.layers.Layer):
-            # Saying training=False while the classifier is put together does not last: a functional model that is
-            # fitted passes training=True on to every layer inside (Keras 3.15, models/functional.py, operation_fn).
-            def __init__(self, backbone: keras.Model) -> None:
-                super().__init__(name="backbone_in_inference_mode")
-                self.backbone = backbone
 
-            def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
-                return self.backbone(images, training=False)
+def inference_mode(backbone: keras.Model) -> keras.layers.Layer:
+    """Return a layer that calls a backbone, or a part of one, in inference mode whatever the mode of training is."""
+    import keras
 
-        return _connect(self.entry, InferenceMode(self.backbone), self.head, self.classifier.input.shape[1:])
+    class InferenceMode(keras.layers.Layer):
+        # Saying training=False while the classifier is put together does not last: a functional model that is
+        # fitted passes training=True on to every layer inside (Keras 3.15, models/functional.py, operation_fn).
+        def __init__(self, backbone: keras.Model) -> None:
+            super().__init__(name="backbone_in_inference_mode")
+            self.backbone = backbone
+
+        def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
+            return self.backbone(images, training=False)
+
+    return InferenceMode(backbone)
 
 
 def build_network(
