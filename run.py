@@ -10,6 +10,7 @@ from pathlib import Path
 STARTED = time.time()
 # Set before Hydra composes and before TensorFlow is imported.
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).parent.absolute() / "outputs"))
+os.environ.setdefault("HEADSTART_DATA", str(Path(__file__).parent.absolute() / "data"))
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises, so that the text is ours
 
 import hydra  # noqa: E402

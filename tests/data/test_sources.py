@@ -11,7 +11,7 @@ from PIL import Image
 
 from headstart.config import DatasetConfig, SplitConfig, compose
 from headstart.data.check import check_images
-from headstart.data.digits import materialise_digits
+from headstart.data.digits import list_digits
 from headstart.data.index import ImageIndex
 from headstart.data.sources import load_index
 from headstart.errors import HeadstartError
@@ -345,7 +345,7 @@ def test_digits_are_real_files(tmp_path):
 
 def test_digits_written_by_several_at_once_are_whole(tmp_path):
     directory = tmp_path / "datasets" / "digits"
-    threads = [threading.Thread(target=materialise_digits, args=(directory,)) for _ in range(3)]
+    threads = [threading.Thread(target=list_digits, args=(tmp_path,)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -6,20 +6,19 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from headstart.config import SplitConfig
-from headstart.data.index import ImageIndex, shortened
-from headstart.data.splitting import SPLIT_NAMES, ImageRow, build_index
+from headstart.data.index import shortened
+from headstart.data.listing import ImageRow, Listing
+from headstart.data.splitting import SPLIT_NAMES
 from headstart.errors import HeadstartError
 
 
-def index_csv(table: Path, root: Path, split: SplitConfig) -> ImageIndex:
+def list_csv(table: Path, root: Path) -> Listing:
     """Return the images that a CSV file lists.
 
     Args:
         table: the CSV file, UTF-8, with a header. `path` is a file relative to the root, `label` its class, `split` one
             of the usual names of a split, `group` what must not straddle two splits (a patient, a film).
         root: directory that the paths are relative to.
-        split: how to divide what has no split of its own.
 
     Raises:
         HeadstartError: naming the file and the row that is wrong.
@@ -42,7 +41,7 @@ def index_csv(table: Path, root: Path, split: SplitConfig) -> ImageIndex:
             f"Expected every path in {table} to be a file below {root} (set dataset.root for another directory). "
             f"Received: {len(missing)} that are not, {shortened(missing)}"
         )
-    return build_index(root, [row for _, row in numbered], split)
+    return Listing(root, [row for _, row in numbered])
 
 
 def _read_rows(file: Iterator[str], table: Path) -> Iterator[tuple[int, ImageRow]]:

@@ -7,34 +7,32 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from headstart.config import SplitConfig
 from headstart.data.images import IMAGE_EXTENSIONS
-from headstart.data.index import SPLITS, ImageIndex, natural_key, shortened
-from headstart.data.splitting import SPLIT_NAMES, ImageRow, build_index
+from headstart.data.index import SPLITS, natural_key, shortened
+from headstart.data.listing import ImageRow, Listing
+from headstart.data.splitting import SPLIT_NAMES
 from headstart.errors import HeadstartError
 
 
-def index_folder(root: Path, split: SplitConfig) -> ImageIndex:
-    """Return the images of a directory, by split folders if it has them, else split here.
+def list_folder(root: Path) -> Listing:
+    """Return the images of a directory, with their splits if it has split folders.
 
     A split folder, or the root itself, holds one directory for each class; images deeper inside belong to that class.
     Hidden files and directories are left out.
 
     Args:
         root: an existing directory.
-        split: how to divide what has no split of its own.
 
     Raises:
-        HeadstartError: when there are no images, when split folders and other directories are mixed, or when a class
-            has too few images to be split.
+        HeadstartError: when there are no images, or when split folders and other directories are mixed.
     """
-    directories = _split_directories(root)
+    directories = split_directories(root)
     empty: set[str] = set()
     others: Counter[str] = Counter()
     rows: list[ImageRow] = []
     for name, directory in directories.items() if directories else [(None, root)]:
         for class_directory in _visible_directories(directory):
-            files = sorted(_files(class_directory))
+            files = sorted(files_below(class_directory))
             images = [file for file in files if file.suffix.lower() in IMAGE_EXTENSIONS]
             others.update(file.suffix.lower() or "no suffix" for file in set(files).difference(images))
             if not images:
@@ -45,10 +43,10 @@ def index_folder(root: Path, split: SplitConfig) -> ImageIndex:
             f"Expected a directory for each class with images in it ({' '.join(IMAGE_EXTENSIONS)}) in {root}. "
             "Received: no images"
         )
-    return build_index(root, rows, split, _notes(rows, empty, others))
+    return Listing(root, rows, _notes(rows, empty, others))
 
 
-def _split_directories(root: Path) -> dict[str, Path]:
+def split_directories(root: Path) -> dict[str, Path]:
     """Return the split folders of a root by split; nothing when it holds classes."""
     names = [directory.name for directory in _visible_directories(root)]
     found: dict[str, str] = {}
@@ -81,7 +79,7 @@ def _visible_directories(directory: Path) -> list[Path]:
     return sorted(found, key=lambda path: natural_key(path.name))
 
 
-def _files(directory: Path) -> Iterator[Path]:
+def files_below(directory: Path) -> Iterator[Path]:
     """Yield all visible files in a directory and below it, through symbolic links too."""
     visited = set()
     for current, directories, files in os.walk(directory, followlinks=True):

@@ -6,11 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headstart.config import DatasetConfig
-from headstart.data.csv_source import index_csv
-from headstart.data.digits import index_digits
-from headstart.data.folder import index_folder
+from headstart.data.csv_source import list_csv
+from headstart.data.digits import list_digits
+from headstart.data.flat import list_flat
+from headstart.data.folder import list_folder
 from headstart.data.index import ImageIndex
-from headstart.data.splitting import training_fraction
+from headstart.data.keras_source import list_keras
+from headstart.data.listing import Listing, keep_classes
+from headstart.data.pictures import index_pictures
+from headstart.data.splitting import build_index, training_fraction
+from headstart.data.tfds_source import list_tfds
 from headstart.errors import HeadstartError, expect_one_of
 
 
@@ -23,39 +28,58 @@ def load_index(config: DatasetConfig, cache_directory: Path) -> ImageIndex:
 
     Raises:
         HeadstartError: when a value is out of range, when there are no images, fewer than two classes, or a class
-            without an image to train on or to validate on.
+            without an image to train on or to validate on; of the source `pictures`, which has no classes, only when
+            there are no images.
     """
-    expect_one_of("dataset.source", config.source, list(SOURCES))
-    index = SOURCES[config.source](config, cache_directory)
+    expect_one_of("dataset.source", config.source, [*SOURCES, "pictures"])
+    if config.source == "pictures":
+        if config.classes is not None:
+            raise HeadstartError(
+                f"Expected no dataset.classes for pictures without labels. Received: {', '.join(config.classes)}"
+            )
+        return index_pictures(expect_root(config))
+    listing = keep_classes(SOURCES[config.source](config, cache_directory), config.classes)
+    index = build_index(listing, config.split)
     index.expect_every_class()
     return training_fraction(index, config.fraction, config.split.seed)
 
 
-def _load_folder(config: DatasetConfig, cache_directory: Path) -> ImageIndex:
-    return index_folder(_expect_directory(config.root), config.split)
+def expect_root(config: DatasetConfig) -> Path:
+    """Return the root as an absolute path, `~` being the home directory.
+
+    Args:
+        config: the dataset's configuration.
+
+    Raises:
+        HeadstartError: when it is no directory, with where people get the images if the configuration knows.
+    """
+    if config.root is None:
+        raise HeadstartError("Expected dataset.root to be the directory of the images. Received: nothing")
+    directory = Path(config.root).expanduser().absolute()
+    if directory.is_dir():
+        return directory
+    what = "is a file" if directory.exists() else "does not exist"
+    help_text = ""
+    if config.origin is not None:
+        origin = " ".join(config.origin.split())
+        help_text = f"; where to get them: {origin}. Then put them there, or say dataset.root=DIRECTORY"
+    raise HeadstartError(
+        f"Expected dataset.root to be the directory of the images. Received: {directory} ({what}){help_text}"
+    )
 
 
-def _load_csv(config: DatasetConfig, cache_directory: Path) -> ImageIndex:
+def _list_csv(config: DatasetConfig) -> Listing:
     if config.csv is None:
         raise HeadstartError("Expected dataset.csv to be a file with the columns path,label. Received: nothing")
     table = Path(config.csv).expanduser().absolute()
-    root = table.parent if config.root is None else _expect_directory(config.root)
-    return index_csv(table, root, config.split)
+    return list_csv(table, table.parent if config.root is None else expect_root(config))
 
 
-SOURCES: dict[str, Callable[[DatasetConfig, Path], ImageIndex]] = {
-    "digits": index_digits,
-    "folder": _load_folder,
-    "csv": _load_csv,
+SOURCES: dict[str, Callable[[DatasetConfig, Path], Listing]] = {
+    "digits": lambda _, cache_directory: list_digits(cache_directory),
+    "folder": lambda config, _: list_folder(expect_root(config)),
+    "csv": lambda config, _: _list_csv(config),
+    "flat": lambda config, _: list_flat(expect_root(config), config.label_names),
+    "keras": lambda config, cache_directory: list_keras(config.collection, cache_directory),
+    "tfds": lambda config, cache_directory: list_tfds(config.collection, cache_directory),
 }
-
-
-def _expect_directory(root: str | None) -> Path:
-    """Return the root as an absolute path, `~` being the home directory."""
-    if root is None:
-        raise HeadstartError("Expected dataset.root to be the directory of the images. Received: nothing")
-    directory = Path(root).expanduser().absolute()
-    if not directory.is_dir():
-        what = "is a file" if directory.exists() else "does not exist"
-        raise HeadstartError(f"Expected dataset.root to be the directory of the images. Received: {directory} ({what})")
-    return directory

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from headstart.config import SplitConfig
 from headstart.data.index import ImageIndex, natural_key, shortened
+from headstart.data.listing import Listing
 from headstart.errors import HeadstartError
 
 # The usual names of each split, in lower case.
@@ -28,26 +26,15 @@ SPLIT_NAMES = {
 }
 
 
-class ImageRow(NamedTuple):
-    """One image as a source finds it."""
-
-    path: str  # relative to the root, with forward slashes
-    label: str  # name of its class
-    split: str | None = None  # one of SPLITS; None where the source has no splits
-    group: str | None = None  # images of one group stay in one split
-
-
-def build_index(root: Path, rows: Iterable[ImageRow], split: SplitConfig, notes: tuple[str, ...] = ()) -> ImageIndex:
+def build_index(listing: Listing, split: SplitConfig) -> ImageIndex:
     """Put the rows of a source in order, split what has no split yet, and return the index.
 
     Rows without any split are divided into train, validation and, unless its fraction is 0, test. Rows with splits but
     without validation give the validation fraction of their training images to it.
 
     Args:
-        root: directory that the paths are relative to.
-        rows: at least one image.
+        listing: at least one image.
         split: the fractions, and the seed.
-        notes: what the source left out, one sentence each.
 
     Raises:
         HeadstartError: when the fractions leave no training images or a class has too few images for the splits.
@@ -57,16 +44,16 @@ def build_index(root: Path, rows: Iterable[ImageRow], split: SplitConfig, notes:
             "Expected dataset.split.validation to be above 0, dataset.split.test to be at least 0 and both together to "
             f"leave images for training. Received: {split.validation} and {split.test}"
         )
-    rows = sorted(rows, key=lambda row: natural_key(row.path))
+    rows = sorted(listing.rows, key=lambda row: natural_key(row.path))
     class_names = tuple(sorted({row.label for row in rows}, key=natural_key))
     label_of = {name: label for label, name in enumerate(class_names)}
     index = ImageIndex(
-        root=root,
+        root=listing.root,
         class_names=class_names,
         paths=tuple(row.path for row in rows),
         labels=np.array([label_of[row.label] for row in rows], dtype=np.int32),
         splits=np.array([row.split or "train" for row in rows]).astype("<U10"),
-        notes=notes,
+        notes=listing.notes,
     )
     groups = [row.group or "" for row in rows] if rows[0].group is not None else None
     fractions = {}

@@ -1,0 +1,31 @@
+"""Pictures without labels, for a network that is used as it is: nothing is learned from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from headstart.data.folder import files_below
+from headstart.data.images import IMAGE_EXTENSIONS
+from headstart.data.index import ImageIndex, natural_key
+from headstart.errors import HeadstartError
+
+UNLABELLED = "unlabelled"
+
+
+def index_pictures(root: Path) -> ImageIndex:
+    """Return the pictures in a directory and below it, all in the split `test`, of the one class `unlabelled`.
+
+    Args:
+        root: an existing directory.
+
+    Raises:
+        HeadstartError: when there are no pictures.
+    """
+    files = [file for file in files_below(root) if file.suffix.lower() in IMAGE_EXTENSIONS]
+    paths = sorted((file.relative_to(root).as_posix() for file in files), key=natural_key)
+    if not paths:
+        raise HeadstartError(f"Expected pictures ({' '.join(IMAGE_EXTENSIONS)}) in {root}. Received: none")
+    labels = np.zeros(len(paths), dtype=np.int32)
+    return ImageIndex(root, (UNLABELLED,), tuple(paths), labels, np.full(len(paths), "test", dtype="<U10"))
