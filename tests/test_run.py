@@ -18,7 +18,8 @@ from headstart.config import compose, conf_directory, from_yaml
 from headstart.data.images import load_image
 from headstart.data.sources import load_index
 from headstart.errors import HeadstartError
-from headstart.experiment import choose_image_size, config_hash, run
+from headstart.experiment import choose_image_size, run
+from headstart.identity import config_hash
 from headstart.model.backbones import get_entry
 
 

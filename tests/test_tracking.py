@@ -19,7 +19,8 @@ from conftest import TINY
 from headstart.artifact import load_classifier
 from headstart.config import TrackingConfig, compose, conf_directory
 from headstart.errors import HeadstartError
-from headstart.experiment import config_hash, run
+from headstart.experiment import run
+from headstart.identity import config_hash
 from headstart.tracking import flatten, store_uri, tracked_run
 
 UNREACHABLE = [

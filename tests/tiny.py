@@ -12,6 +12,7 @@ import tensorflow as tf
 from headstart.config import BackboneConfig, HeadConfig, OptimizerConfig, StageConfig
 from headstart.data.index import ImageIndex
 from headstart.model.assemble import Network, build_network
+from headstart.training.inputs import StageInput
 from headstart.training.stages import TrainingResult, train_stages
 
 SIZE = 32
@@ -58,7 +59,23 @@ def train(
     weights = np.ones(len(images), np.float32) if weights is None else weights
     training = tf.data.Dataset.from_tensor_slices((images, targets, weights)).batch(batch_size).repeat()
     validation = tf.data.Dataset.from_tensor_slices((images, targets)).batch(batch_size)
-    return train_stages(network, stages, training, -(-len(images) // batch_size), validation, **arguments)
+    return train_on(network, stages, training, validation, -(-len(images) // batch_size), **arguments)
+
+
+def train_on(
+    network: Network,
+    stages: list[StageConfig],
+    training: tf.data.Dataset,
+    validation: tf.data.Dataset,
+    steps: int,
+    **arguments: Any,
+) -> TrainingResult:
+    """Train every stage on the same batches, through the whole network."""
+
+    def inputs(network: Network, stage: StageConfig, number: int) -> StageInput:
+        return StageInput(network.training_model(stage.batch_norm), training, validation, steps)
+
+    return train_stages(network, stages, inputs, HeadConfig("head"), **arguments)
 
 
 def values_of(model: keras.Model) -> dict[str, np.ndarray]:

@@ -187,6 +187,7 @@ class CacheConfig:
 
     name: str = REQUIRED
     activations: bool = True
+    max_gb: float = number(20.0, above=0)  # of activations on disk; the least recently used go first
 
 
 @dataclass

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,14 @@ from headstart.data.images import load_image
 from headstart.data.sources import load_index
 from headstart.environment import Clock, command_line, describe_environment
 from headstart.files import write_json, write_text
+from headstart.identity import run_name, run_tags
 from headstart.model.backbones import BackboneEntry, check_image_size, get_entry
 from headstart.model.weights import check_weights
 from headstart.paths import cache_directory
 from headstart.quiet import import_tensorflow
 from headstart.summary import markdown, print_configuration, print_data, print_derived, print_end
 from headstart.tracking import store_uri, tracked_run
+from headstart.training.fitted import check_fit
 from headstart.training.hardware import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def run(config: Config, output: Path, started: float | None = None) -> dict[str,
         "run_id": None,
         "status": "FAILED",
         "command": command_line(),
+        "recipe": config.recipe,
         "seed": config.seed,
         "output": str(output),
         "seconds": {},
@@ -75,17 +78,48 @@ def run(config: Config, output: Path, started: float | None = None) -> dict[str,
     return results
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What a run starts from, once configuration and data have been checked and the network stands."""
+
+    config: Config
+    output: Path
+    index: ImageIndex
+    image_size: int
+    network: Network
+    strategy: Any  # tf.distribute.Strategy
+    precision: str
+
+
 def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) -> None:
     """Run, and fill `results` on the way."""
     write_text(output / "config.yaml", to_yaml(config))
     print_configuration(output / "config.yaml")
+    uri = store_uri(config.tracking)
+    prepared = _prepare(config, output, clock, results)
+    if config.find_lr:
+        clock.begin("training")
+        return _find_learning_rate(prepared, results)
 
+    clock.begin("tracking")
+    tags = run_tags(config, prepared.index, output)
+    with tracked_run(uri, config.tracking.experiment, run_name(config), tags) as tracker:
+        results.update(run_id=tracker.run_id, experiment_id=tracker.experiment_id, tracking_uri=uri)
+        tracker.log_parameters(config)
+        tracker.log_files(output / name for name in ("config.yaml", "splits.csv", "data_report.json"))
+        _train_and_evaluate(prepared, clock, results, tracker)
+        clock.begin("tracking")
+        tracker.log_metrics({f"seconds/{name}": value for name, value in clock.summary().items()})
+
+
+def _prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any]) -> Prepared:
+    """Check configuration and data, start TensorFlow, build the network."""
     clock.begin("data")  # before TensorFlow is imported, so that what is wrong is said at once
+    check_fit(config)
     entry = get_entry(config.backbone.name)
     check_weights(entry, config.backbone.weights)
     image_size = choose_image_size(config, entry)
     check_image_size(entry, image_size)
-    uri = store_uri(config.tracking)
     index, data_report = check_images(
         load_index(config.dataset, cache_directory()), config.dataset.bad_images, cache_directory()
     )
@@ -110,6 +144,7 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) ->
     for stage in config.freeze.stages:  # all of them before a run is opened
         layers_to_train(network, stage.train)
     results["dataset"] = {
+        "name": config.dataset.name,
         "fingerprint": index.fingerprint,
         "images": {split: int(counts.sum()) for split, counts in index.counts().items()},
         "classes": len(index.class_names),
@@ -117,37 +152,46 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) ->
     }
     results["environment"] = describe_environment(devices, precision)
     print_derived(results, config, network)
+    return Prepared(config, output, index, image_size, network, strategy, precision)
+
+
+def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker) -> None:
+    """Train through all stages, save the classifier, and evaluate what was saved."""
+    config, network, index, output = prepared.config, prepared.network, prepared.index, prepared.output
+    clock.begin("training")
+    with prepared.strategy.scope():
+        training = _train(prepared, results, tracker)
+    results["best_epoch"] = dataclasses.asdict(training.best)
+    results["parameters"] = {
+        "total": network.classifier.count_params(),
+        "trainable": list(training.trainable_parameters.values())[-1],
+        "trainable_by_stage": training.trainable_parameters,
+    }
+    results["seconds"].update({f"stage_{name}": seconds for name, seconds in training.seconds.items()})
+
+    clock.begin("saving")
+    if prepared.precision != "float32":
+        network = _in_single_precision(prepared)
+    # From here on only what was saved is used, so that it is what the figures are about.
+    classifier = _save(config, network, index, prepared.image_size, output / "classifier")
+
+    clock.begin("evaluation")
+    results["splits"] = _evaluate(config, classifier, index, training, output, tracker)
+    if config.evaluate_after_each_stage:
+        summaries = {
+            split: {key: value for key, value in figures.items() if not isinstance(value, list)}
+            for split, figures in results["splits"].items()
+        }
+        results.setdefault("stages", {})[config.freeze.stages[-1].name] = summaries
 
     clock.begin("tracking")
-    with tracked_run(uri, config.tracking.experiment, run_name(config), _tags(config, index, output)) as tracker:
-        results.update(run_id=tracker.run_id, experiment_id=tracker.experiment_id, tracking_uri=uri)
-        tracker.log_parameters(config)
-        tracker.log_files(output / name for name in ("config.yaml", "splits.csv", "data_report.json"))
+    tracker.log_classifier(output / "classifier")
+    tracker.describe(markdown(results, config), {"best_stage": training.best.stage})
 
-        clock.begin("training")
-        with strategy.scope():
-            training = _train(config, network, index, image_size, tracker)
-        results["best_epoch"] = dataclasses.asdict(training.best)
-        results["parameters"] = {
-            "total": network.classifier.count_params(),
-            "trainable": list(training.trainable_parameters.values())[-1],
-            "trainable_by_stage": training.trainable_parameters,
-        }
-        results["seconds"].update({f"stage_{name}": seconds for name, seconds in training.seconds.items()})
 
-        clock.begin("saving")
-        if precision != "float32":
-            network = _in_single_precision(network, config, len(index.class_names), image_size)
-        # From here on only what was saved is used, so that it is what the figures are about.
-        classifier = _save(config, network, index, image_size, output / "classifier")
-
-        clock.begin("evaluation")
-        results["splits"] = _evaluate(config, classifier, index, training, output, tracker)
-
-        clock.begin("tracking")
-        tracker.log_classifier(output / "classifier")
-        tracker.describe(markdown(results, config), {"best_stage": training.best.stage})
-        tracker.log_metrics({f"seconds/{name}": value for name, value in clock.summary().items()})
+def _find_learning_rate(prepared: Prepared, results: dict[str, Any]) -> None:
+    """Sweep the learning rate of the first stage on a copy of the weights; nothing is trained."""
+    raise NotImplementedError
 
 
 def choose_image_size(config: Config, entry: BackboneEntry) -> int:
@@ -164,40 +208,16 @@ def choose_image_size(config: Config, entry: BackboneEntry) -> int:
     return entry.image_size
 
 
-def run_name(config: Config) -> str:
-    """Return a name that tells runs apart at a glance."""
-    return f"{config.dataset.name} {config.backbone.name} {config.head.name} {config.freeze.name} seed {config.seed}"
-
-
-def config_hash(config: Config) -> str:
-    """Return a digest of everything that decides a run's figures; where it is tracked does not."""
-    values = dataclasses.asdict(config)
-    del values["tracking"]
-    return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]
-
-
-def _tags(config: Config, index: ImageIndex, output: Path) -> dict[str, str]:
-    """Return what runs are searched by."""
-    return {
-        "dataset": config.dataset.name,
-        "backbone": config.backbone.name,
-        "head": config.head.name,
-        "freeze": config.freeze.name,
-        "dataset_fingerprint": index.fingerprint,
-        "config_hash": config_hash(config),
-        "output": str(output),
-    }
-
-
-def _train(config: Config, network: Network, index: ImageIndex, image_size: int, tracker: Tracker) -> TrainingResult:
+def _train(prepared: Prepared, results: dict[str, Any], tracker: Tracker) -> TrainingResult:
     """Train the network through all stages while its epochs are tracked."""
-    from headstart.data.augment import Augmentation
-    from headstart.data.pipeline import class_weights, evaluation_dataset, training_dataset
+    from headstart.artifact import Classifier
+    from headstart.evaluation.report import report_stage
+    from headstart.training.features import ActivationStore
+    from headstart.training.inputs import ImageInputs
     from headstart.training.stages import train_stages
 
-    one_sigmoid = config.head.output == "sigmoid"
-    resize, batch_size = config.dataset.resize, config.batch_size
-    training, validation = index.split("train"), index.split("validation")
+    config, network, index = prepared.config, prepared.network, prepared.index
+    store = ActivationStore(cache_directory() / "activations", config.cache.max_gb * 1e9)
     stages = [stage.name for stage in config.freeze.stages]
 
     def track_epoch(record: EpochRecord) -> None:
@@ -205,35 +225,42 @@ def _train(config: Config, network: Network, index: ImageIndex, image_size: int,
         figures["stage"] = float(stages.index(record.stage))
         tracker.log_metrics({f"epoch/{key}": value for key, value in figures.items()}, record.epoch)
 
-    return train_stages(
+    def evaluate_stage(name: str) -> None:
+        if not config.evaluate_after_each_stage or name == stages[-1]:  # the last one is what will be saved
+            return
+        classifier = Classifier(
+            network.classifier, index.class_names, prepared.image_size, config.dataset.resize, prepared.output
+        )
+        evaluations = report_stage(classifier, index, config.batch_size, name, prepared.output)
+        results.setdefault("stages", {})[name] = {split: found.summary() for split, found in evaluations.items()}
+        for split, found in evaluations.items():
+            figures = {f"after_{name}/{split}_{key}": value for key, value in found.summary().items()}
+            tracker.log_metrics(figures)
+
+    training = train_stages(
         network,
         config.freeze.stages,
-        training_dataset(
-            training,
-            image_size,
-            resize,
-            batch_size,
-            Augmentation(config.augmentation),
-            class_weights(training.labels, len(index.class_names), config.class_weight),
-            config.seed,
-            one_sigmoid,
-        ),
-        -(-len(training) // batch_size),
-        evaluation_dataset(validation, image_size, resize, batch_size, one_sigmoid),
+        ImageInputs(config, index, prepared.image_size, store),
+        config.head,
+        config.seed,
         config.label_smoothing,
         config.patience,
         track_epoch,
+        evaluate_stage,
     )
+    results["cache"] = {"images_computed": store.computed, "images_reused": store.reused}
+    return training
 
 
-def _in_single_precision(network: Network, config: Config, classes: int, image_size: int) -> Network:
+def _in_single_precision(prepared: Prepared) -> Network:
     """Return the network with the same weights without half precision, to give the same numbers everywhere."""
     from headstart.model.assemble import build_network
     from headstart.training.hardware import seed_everything
 
-    weights = network.classifier.get_weights()
+    config, classes = prepared.config, len(prepared.index.class_names)
+    weights = prepared.network.classifier.get_weights()
     seed_everything(config.seed, config.deterministic, "float32")
-    whole = build_network(config.backbone, config.head, classes, image_size, config.seed, with_weights=False)
+    whole = build_network(config.backbone, config.head, classes, prepared.image_size, config.seed, with_weights=False)
     whole.classifier.set_weights(weights)
     return whole
 
@@ -266,7 +293,7 @@ def _evaluate(
     for split, evaluation in evaluations.items():
         tracker.log_metrics({f"{split}_{key}": value for key, value in evaluation.summary().items()})
     tracker.log_files(output / name for name in ("history.csv", "predictions.csv"))
-    tracker.log_files(sorted(output.glob("*_report.txt")))
+    tracker.log_files(sorted(output.glob("*_report*")))
     tracker.log_files(sorted((output / "figures").glob("*.png")), "figures")
     return {
         split: {

@@ -82,13 +82,12 @@ warnings.filterwarnings("default", module=r"(tensorflow|keras|google)\\.")
 from dataclasses import asdict
 from pathlib import Path
 import numpy as np
-from tiny import SIZE, index_of, pictures, stage, tiny_network, train
+from tiny import SIZE, index_of, pictures, stage, tiny_network, train, train_on
 from headstart.config import AugmentationConfig
 from headstart.data.augment import Augmentation
 from headstart.data.pipeline import evaluation_dataset, training_dataset
 from headstart.errors import HeadstartError
 from headstart.training.hardware import choose_strategy, seed_everything
-from headstart.training.stages import train_stages
 
 TWO = ["CPU:0", "CPU:1"]
 
@@ -113,7 +112,7 @@ def from_files(devices, count, batch_size, stages):
         ones = np.ones(3, np.float32)
         training = training_dataset(index, SIZE, "stretch", batch_size, augmentation, ones, 0, False)
         validation = evaluation_dataset(index, SIZE, "stretch", batch_size, False)
-        result = train_stages(network, stages, training, -(-count // batch_size), validation)
+        result = train_on(network, stages, training, validation, -(-count // batch_size))
     images, targets = map(np.concatenate, zip(*validation.as_numpy_iterator()))
     entropies = -np.log(network.classifier(images)[targets > 0])
     return {"recorded": result.best.validation_loss, "evaluated": float(np.mean(entropies))}

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tiny import SIZE, index_of, pictures, stage, tiny_network, train, values_of
+from tiny import SIZE, index_of, pictures, stage, tiny_network, train, train_on, values_of
 
 from headstart.config import AugmentationConfig, ScheduleConfig, compose, conf_directory
 from headstart.data.augment import Augmentation
@@ -20,7 +20,7 @@ from headstart.model.assemble import Network
 from headstart.model.freeze import layers_to_train
 from headstart.training.callbacks import EpochRecord
 from headstart.training.hardware import seed_everything
-from headstart.training.stages import TrainingResult, train_stages
+from headstart.training.stages import TrainingResult
 
 FREEZES = sorted(file.stem for file in conf_directory().glob("freeze/*.yaml"))
 STANDSTILL = 1e-30  # a learning rate that changes nothing in float32
@@ -229,7 +229,7 @@ def from_files(directory: Path, seed: int, augmentation: AugmentationConfig, **h
     weights = class_weights(index.labels, len(index.class_names), "none")
     training = training_dataset(index, SIZE, "stretch", 8, Augmentation(augmentation), weights, seed, one_sigmoid)
     validation = evaluation_dataset(index, SIZE, "stretch", 8, one_sigmoid)
-    return train_stages(network, [stage("all", epochs=2)], training, -(-len(index) // 8), validation)
+    return train_on(network, [stage("all", epochs=2)], training, validation, -(-len(index) // 8))
 
 
 def test_the_same_seed_gives_the_same_history_and_another_seed_another(folder: Path) -> None:

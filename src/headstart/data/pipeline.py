@@ -102,9 +102,14 @@ def training_batches(count: int, batch_size: int, seed: tuple[int, ...], replica
 
 
 def evaluation_dataset(
-    index: ImageIndex, image_size: int, resize: str, batch_size: int, one_sigmoid: bool
+    index: ImageIndex,
+    image_size: int,
+    resize: str,
+    batch_size: int,
+    one_sigmoid: bool,
+    activations: np.ndarray | None = None,
 ) -> tf.data.Dataset:
-    """Return the images and targets of a split in the index's order, without augmentation.
+    """Return the images, or their activations, and targets of a split in the index's order, without augmentation.
 
     Called in the scope of the strategy that trains, as `training_dataset`.
 
@@ -114,16 +119,17 @@ def evaluation_dataset(
         resize: `stretch`, `crop` or `pad`.
         batch_size: images in a batch.
         one_sigmoid: whether the target is one column, 1 for the second class, instead of one column per class.
+        activations: what stands for the images, a row for each; None reads their pixels.
     """
     import tensorflow as tf
 
     order = list(evaluation_batches(index, batch_size, tf.distribute.get_strategy().num_replicas_in_sync))
 
     def generate() -> Iterator[tuple]:
-        for images, labels, _ in batches(index, iter(order), image_size, resize):
+        for images, labels, _ in _read(index, iter(order), image_size, resize, activations):
             yield images, labels
 
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=_signature(image_size, []))
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=_signature(image_size, activations, []))
     classes = len(index.class_names)
 
     def to_example(images: Any, labels: Any) -> tuple:
@@ -141,12 +147,14 @@ def training_dataset(
     weights: np.ndarray,
     seed: int,
     one_sigmoid: bool,
+    stage: int = 0,
+    activations: np.ndarray | None = None,
 ) -> tf.data.Dataset:
-    """Return endless shuffled batches of augmented training images, targets and weights.
+    """Return endless shuffled batches of augmented training images, or their activations, with targets and weights.
 
     What happens to an image depends on the seed, the stage, the epoch and the image alone, so the same command sees the
-    same pixels however the work is spread over threads. A stage is one pass over the dataset: the next one gets other
-    orders and other augmentations. Called in the scope of the strategy that trains, which may divide the batches.
+    same pixels however the work is spread over threads. Called in the scope of the strategy that trains, which may
+    divide the batches.
 
     Args:
         index: the training images.
@@ -157,6 +165,8 @@ def training_dataset(
         weights: of each class, float32 (classes,).
         seed: of order and augmentation.
         one_sigmoid: whether the target is one column, 1 for the second class, instead of one column per class.
+        stage: number of the stage; each has orders and augmentations of its own.
+        activations: what stands for the images, a row for each, which are then not augmented; None reads their pixels.
 
     Raises:
         HeadstartError: when the devices cannot share a batch evenly.
@@ -170,16 +180,14 @@ def training_dataset(
         raise HeadstartError(
             f"Expected batch_size to be a multiple of {replicas}, the number of GPUs. Received: {batch_size}"
         )
-    stages = itertools.count()
 
     def generate() -> Iterator[tuple]:
-        stage = next(stages)
         order = training_batches(len(index), batch_size, (seed, stage), replicas)
-        for number, (images, labels, positions) in enumerate(batches(index, order, image_size, resize)):
+        for number, (images, labels, positions) in enumerate(_read(index, order, image_size, resize, activations)):
             epoch_seed = np.random.SeedSequence((seed, stage, number // steps)).generate_state(1)[0] >> 1
             yield images, labels, np.stack([np.full_like(positions, epoch_seed), positions], axis=1)
 
-    signature = _signature(image_size, [tf.TensorSpec((None, 2), tf.int32)])
+    signature = _signature(image_size, activations, [tf.TensorSpec((None, 2), tf.int32)])
     dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
     class_weight = tf.constant(weights)
 
@@ -200,8 +208,21 @@ def _targets(one_hot: Any, one_sigmoid: bool) -> Any:
     return one_hot[:, 1:] if one_sigmoid else one_hot
 
 
-def _signature(image_size: int, more: list) -> tuple:
+def _read(
+    index: ImageIndex, order: Iterator[np.ndarray], image_size: int, resize: str, activations: np.ndarray | None
+) -> Iterator[tuple]:
+    """Yield batches as `batches` does, with rows of activations in place of pixels where there are some."""
+    if activations is None:
+        yield from batches(index, order, image_size, resize)
+        return
+    for positions in order:
+        yield activations[positions], index.labels[positions], positions
+
+
+def _signature(image_size: int, activations: np.ndarray | None, more: list) -> tuple:
     import tensorflow as tf
 
     images = tf.TensorSpec((None, image_size, image_size, 3), tf.uint8)
+    if activations is not None:
+        images = tf.TensorSpec((None, *activations.shape[1:]), activations.dtype)
     return (images, tf.TensorSpec((None,), tf.int32), *more)

@@ -64,11 +64,33 @@ def report_splits(classifier: Classifier, index: ImageIndex, batch_size: int, di
             probabilities = predict_split(classifier, part, batch_size, split)
             writer.writerows(_prediction_rows(part, probabilities, split))
             evaluation = evaluate(part.labels, probabilities, part.class_names)
-            write_text(directory / f"{split}_report.txt", evaluation.report())
+            _write_report(evaluation, directory / f"{split}_report")
             figures = split_figures(part, probabilities, evaluation, split, classifier.image_size, classifier.resize)
             for name, figure in figures.items():
                 figure.savefig(directory / "figures" / f"{name}.png")
             evaluations[split] = evaluation
+    return evaluations
+
+
+def report_stage(
+    classifier: Classifier, index: ImageIndex, batch_size: int, stage: str, directory: Path
+) -> dict[str, Evaluation]:
+    """Evaluate a classifier as a stage left it, and write the classification report of each split.
+
+    Args:
+        classifier: with the best weights so far.
+        index: the images; a split without images is left out.
+        batch_size: how many go through the network at once.
+        stage: its name, which the files' names end in.
+        directory: of the run.
+    """
+    evaluations = {}
+    for split in EVALUATED:
+        part = index.split(split)
+        if len(part):
+            probabilities = predict_split(classifier, part, batch_size, f"{split} after {stage}")
+            evaluations[split] = evaluate(part.labels, probabilities, part.class_names)
+            _write_report(evaluations[split], directory / f"{split}_report_after_{stage}")
     return evaluations
 
 
@@ -104,8 +126,7 @@ def predict_split(classifier: Classifier, index: ImageIndex, batch_size: int, na
     steps = -(-len(index) // batch_size)
     decoded = batches(index, order, classifier.image_size, classifier.resize)
     rows = [
-        classifier.probabilities(images)
-        for images, _, _ in track(decoded, steps, f"evaluating the saved classifier: {name}")
+        classifier.probabilities(images) for images, _, _ in track(decoded, steps, f"evaluating the classifier: {name}")
     ]
     return np.concatenate(rows)
 
@@ -140,6 +161,15 @@ def split_figures(
         ),
         f"{split}_mistakes": mistakes_figure(images, captions, f"{split}: the most confident mistakes"),
     }
+
+
+def _write_report(evaluation: Evaluation, file: Path) -> None:
+    """Write a split's classification report as text, and as a table that a program can read."""
+    write_text(file.with_name(f"{file.name}.txt"), evaluation.report())
+    with _open(file.with_name(f"{file.name}.csv")) as table:
+        writer = csv.DictWriter(table, ["name", "precision", "recall", "f1", "support"])
+        writer.writeheader()
+        writer.writerows(dataclasses.asdict(result) for result in evaluation.per_class)
 
 
 def _prediction_rows(index: ImageIndex, probabilities: np.ndarray, split: str) -> Iterator[list]:

@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 from rich.progress import Progress
 
-from headstart.console import console
 from headstart.errors import HeadstartError
+from headstart.training.announce import print_epoch
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,9 @@ class EpochRecorder(keras.callbacks.Callback):
                 f"{record.validation_loss} in validation at epoch {record.epoch} ({self.stage}); lower "
                 f"optimizer.learning_rate or set optimizer.clip_norm=1"
             )
-        mark = "  best so far" if self.best.offer(record, self.classifier) else ""
+        best = self.best.offer(record, self.classifier)
         self.record(record)
-        console.print(
-            f"  {record.epoch:>3}  {record.train_loss:>8.4f} {record.train_accuracy:>8.4f}   "
-            f"{record.validation_loss:>8.4f} {record.validation_accuracy:>8.4f}  {record.seconds:>6.1f} s{mark}"
-        )
+        print_epoch(record, best)
 
 
 def _rank(record: EpochRecord) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -12,14 +11,16 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from rich.table import Table
 
-from headstart.config import OptimizerConfig, StageConfig
-from headstart.console import console, print_titled, progress_bar
+from headstart.config import HeadConfig, OptimizerConfig, StageConfig
+from headstart.console import console, progress_bar
 from headstart.errors import HeadstartError
 from headstart.model.assemble import Network
 from headstart.model.freeze import check_unchanged, frozen_fingerprints, layers_to_train, open_for_training
+from headstart.training.announce import count_parameters, print_epoch, print_stage
 from headstart.training.callbacks import BestEpoch, EpochRecord, EpochRecorder
+from headstart.training.fitted import fit_linear, set_head
+from headstart.training.inputs import Features, StageInput, StageInputs
 from headstart.training.optimizers import block_rates, build_optimizer
 
 
@@ -36,12 +37,13 @@ class TrainingResult:
 def train_stages(
     network: Network,
     stages: list[StageConfig],
-    training: tf.data.Dataset,
-    steps: int,
-    validation: tf.data.Dataset,
+    inputs: StageInputs,
+    head: HeadConfig,
+    seed: int = 0,
     label_smoothing: float = 0.0,
     patience: int | None = None,
     record: Callable[[EpochRecord], None] = lambda record: None,
+    after_stage: Callable[[str], None] = lambda name: None,
 ) -> TrainingResult:
     """Train a classifier through its stages.
 
@@ -50,12 +52,13 @@ def train_stages(
     Args:
         network: the classifier; its weights are changed.
         stages: with their whole optimizers.
-        training: endless batches of images, targets and weights.
-        steps: batches in an epoch.
-        validation: the batches of the validation split.
+        inputs: gives what a stage is fitted on.
+        head: says whether scikit-learn fits the head in the stages that train nothing else.
+        seed: of what scikit-learn fits.
         label_smoothing: share of the target that is spread over all classes, 0 to below 1.
         patience: a stage ends after this many epochs without a lower validation loss; None never does.
         record: called with the record of each epoch as it ends.
+        after_stage: called with a stage's name at its end, when the classifier has the best weights so far.
 
     Raises:
         HeadstartError: for an unknown target of `train`, an image that cannot be read, a loss that is not finite, a
@@ -70,31 +73,30 @@ def train_stages(
         result.history.append(epoch)
         record(epoch)
 
-    for stage in stages:
+    for number, stage in enumerate(stages):
         started = time.perf_counter()
         open_for_training(network, stage.train)
+        given = inputs(network, stage, number)
         rates = block_rates([block.name for block in network.blocks], stage.optimizer.block_decay)
         result.trainable_parameters[stage.name] = count_parameters(network.classifier.trainable_variables)
-        print_stage(network, stage, rates, steps)
+        print_stage(network, stage, rates, given, head)
         before = frozen_fingerprints(network, stage.batch_norm)
-        model = network.training_model(stage.batch_norm)
-        optimizer = build_optimizer(stage.optimizer, steps, stage.epochs, _rate_of(network, rates))
-        # Without XLA, which is far slower than plain graphs on a CPU (depthwise convolutions).
-        model.compile(optimizer, loss=_loss(model, label_smoothing), metrics=[_accuracy(model)], jit_compile=False)
-        _create_variables(model)
-        with progress_bar() as progress, _reading_errors_as_they_were():
-            recorder = EpochRecorder(
-                stage.name, stage.epochs, len(result.history) + 1, network.classifier, best, note, progress
-            )
-            model.fit(
-                training,
-                epochs=stage.epochs,
-                steps_per_epoch=steps,
-                validation_data=validation,
-                callbacks=_callbacks(stage.optimizer, patience, recorder),
-                shuffle=False,  # the batches come in a new order every epoch already
-                verbose=0,
-            )
+        epoch = len(result.history) + 1
+        if given.features is not None:
+            note(_fit_head(network, stage, given, given.features, head.fit, seed, epoch, best))
+        else:
+            compile_for_training(network, stage, given, label_smoothing)
+            with progress_bar() as progress, _reading_errors_as_they_were():
+                recorder = EpochRecorder(stage.name, stage.epochs, epoch, network.classifier, best, note, progress)
+                given.model.fit(
+                    given.training,
+                    epochs=stage.epochs,
+                    steps_per_epoch=given.steps,
+                    validation_data=given.validation,
+                    callbacks=_callbacks(stage.optimizer, patience, recorder),
+                    shuffle=False,  # the batches come in a new order every epoch already
+                    verbose=0,
+                )
         check_unchanged(before, frozen_fingerprints(network, stage.batch_norm), stage.name)
         best.restore(network.classifier)
         result.seconds[stage.name] = time.perf_counter() - started
@@ -103,43 +105,66 @@ def train_stages(
                 f"  no epoch of {stage.name} beat epoch {best.record.epoch} ({best.record.stage}), "
                 "whose weights are kept; a lower learning rate may help"
             )
+        after_stage(stage.name)
     if best.record is None:
         raise HeadstartError("Expected at least one stage with one epoch. Received: none")
     result.best = best.record
     return result
 
 
-def count_parameters(variables: list[keras.Variable]) -> int:
-    """Return how many numbers the variables hold."""
-    return sum(math.prod(variable.shape) for variable in variables)
+def compile_for_training(network: Network, stage: StageConfig, given: StageInput, label_smoothing: float) -> None:
+    """Compile the model of a stage that has been opened, with its optimizer, loss and metric.
+
+    Args:
+        network: the classifier.
+        stage: with its whole optimizer.
+        given: the stage's input; its model is compiled.
+        label_smoothing: share of the target that is spread over all classes.
+    """
+    rates = block_rates([block.name for block in network.blocks], stage.optimizer.block_decay)
+    optimizer = build_optimizer(stage.optimizer, given.steps, stage.epochs, _rate_of(network, rates))
+    model = given.model
+    # Without XLA, which is far slower than plain graphs on a CPU (depthwise convolutions).
+    model.compile(optimizer, loss=_loss(model, label_smoothing), metrics=[_accuracy(model)], jit_compile=False)
+    _create_variables(model)
 
 
-def print_stage(network: Network, stage: StageConfig, rates: dict[str, float], steps: int) -> None:
-    """Print what trains in a stage: each block with its parameters, its state and its learning rate."""
-    optimizer: OptimizerConfig = stage.optimizer
-    updates = f"{_count(stage.epochs, 'epoch')} of {_count(steps, 'step')}"
-    table = Table()
-    for column, justify in (
-        ("block", "left"),
-        ("parameters", "right"),
-        ("trains", "right"),
-        ("learning rate", "right"),
-    ):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    parts = [(block.name, block.layers, rates[block.name]) for block in network.blocks]
-    for name, layers, rate in [*parts, ("head", tuple(network.head.layers), 1.0)]:
-        total = count_parameters([weight for layer in layers for weight in layer.weights])
-        trains = count_parameters([weight for layer in layers for weight in layer.trainable_weights])
-        state = f"{trains:,}" if trains else "frozen"
-        table.add_row(name, f"{total:,}", state, f"{optimizer.learning_rate * rate:.2g}" if trains else "")
-    print_titled(f"Stage {stage.name}: {optimizer.name}, {optimizer.schedule.name} learning rate, {updates}", table)
-    if stage.batch_norm == "train":
-        console.print("  batch norm of the blocks that train uses and learns the statistics of the batches")
-    console.print("  epoch   train: loss accuracy   validation: loss accuracy   time")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def _fit_head(
+    network: Network,
+    stage: StageConfig,
+    given: StageInput,
+    features: Features,
+    kind: str,
+    seed: int,
+    epoch: int,
+    best: BestEpoch,
+) -> EpochRecord:
+    """Let scikit-learn fit the head, and return that as a single epoch."""
+    started = time.perf_counter()
+    with console.status(f"{stage.name}: scikit-learn fits the head, C by cross-validation"):
+        fitted = fit_linear(kind, features.activations, features.labels, features.class_weights, seed)
+    set_head(network.head, fitted)
+    model = given.model
+    model.compile(loss=_loss(model, 0.0), metrics=[_accuracy(model)], jit_compile=False)
+    training = dict(model.evaluate(given.training, steps=given.steps, verbose=0, return_dict=True))
+    validation = dict(model.evaluate(given.validation, verbose=0, return_dict=True))
+    record = EpochRecord(
+        epoch=epoch,
+        stage=stage.name,
+        train_loss=float(training["loss"]),
+        train_accuracy=float(training["accuracy"]),
+        validation_loss=float(validation["loss"]),
+        validation_accuracy=float(validation["accuracy"]),
+        learning_rate=0.0,
+        seconds=time.perf_counter() - started,
+    )
+    print_epoch(record, best.offer(record, network.classifier))
+    console.print(
+        f"  {kind}: C = {fitted.regularisation:g}, the best of cross-validation (accuracy {fitted.accuracy:.4f})"
+        + ("" if fitted.converged else "; the solver stopped before it had converged"),
+        soft_wrap=True,
+    )
+    return record
 
 
 def _create_variables(model: keras.Model) -> None:

@@ -1,0 +1,39 @@
+"""What tells one run from another: its name, its tags, and the digest of what decides its figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headstart.config import Config
+
+if TYPE_CHECKING:
+    from headstart.data.index import ImageIndex
+
+
+def run_name(config: Config) -> str:
+    """Return a name that tells runs apart at a glance."""
+    return f"{config.dataset.name} {config.backbone.name} {config.head.name} {config.freeze.name} seed {config.seed}"
+
+
+def config_hash(config: Config) -> str:
+    """Return a digest of everything that decides a run's figures; where it is tracked does not."""
+    values = dataclasses.asdict(config)
+    del values["tracking"]
+    return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]
+
+
+def run_tags(config: Config, index: ImageIndex, output: Path) -> dict[str, str]:
+    """Return what runs are searched by."""
+    return {
+        "dataset": config.dataset.name,
+        "backbone": config.backbone.name,
+        "head": config.head.name,
+        "freeze": config.freeze.name,
+        "dataset_fingerprint": index.fingerprint,
+        "config_hash": config_hash(config),
+        "output": str(output),
+        **({"recipe": config.recipe} if config.recipe else {}),
+    }
