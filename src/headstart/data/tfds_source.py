@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import io
 import sys
 from collections.abc import Iterator
@@ -80,14 +81,21 @@ def _prepare(collection: str) -> Any:
             raise
         raise HeadstartError(
             f"Expected TensorFlow Datasets to be installed for dataset.source=tfds. Received: {error}; install it "
-            f"with {sys.executable} -m pip install tensorflow-datasets"
+            f"with {sys.executable} -m pip install tensorflow-datasets importlib_resources"
         ) from error
     _let_gpu_memory_grow()
     try:
         builder = tfds.builder(collection)
     except tfds.core.DatasetNotFoundError as error:
+        similar = difflib.get_close_matches(collection, tfds.list_builders(), n=1)
+        hint = f"; did you mean {similar[0]}?" if similar else ""
         raise HeadstartError(
-            f"Expected dataset.collection to be a name in TensorFlow Datasets. Received: {collection} "
+            f"Expected dataset.collection to be a name in TensorFlow Datasets, which tfds.list_builders() lists. "
+            f"Received: {collection}{hint}"
+        ) from error
+    except (ValueError, AssertionError) as error:
+        raise HeadstartError(
+            f"Expected dataset.collection to have a configuration and a version that exist. Received: {collection} "
             f"({_one_line(error)})"
         ) from error
     problems = (tfds.core.download.DownloadError, OSError, ValueError, ImportError, AssertionError)
