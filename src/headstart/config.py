@@ -191,6 +191,14 @@ class CacheConfig:
 
 
 @dataclass
+class RecipeConfig:
+    """The published recipe that an experiment follows; says what a result is measured against, decides nothing."""
+
+    name: str | None = None
+    published: str | None = None  # the published result, in words
+
+
+@dataclass
 class Config:
     """One run."""
 
@@ -202,7 +210,7 @@ class Config:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
-    recipe: str | None = None  # name of the experiment's recipe
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
     seed: int = number(0, minimum=0)
     image_size: int | None = number(None, above=0)
     batch_size: int = number(32, minimum=1)

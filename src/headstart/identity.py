@@ -19,9 +19,9 @@ def run_name(config: Config) -> str:
 
 
 def config_hash(config: Config) -> str:
-    """Return a digest of everything that decides a run's figures; where it is tracked does not."""
+    """Return a digest of everything that decides a run's figures; where it is tracked and what it follows do not."""
     values = dataclasses.asdict(config)
-    del values["tracking"]
+    del values["tracking"], values["recipe"]
     return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]
 
 
@@ -35,5 +35,5 @@ def run_tags(config: Config, index: ImageIndex, output: Path) -> dict[str, str]:
         "dataset_fingerprint": index.fingerprint,
         "config_hash": config_hash(config),
         "output": str(output),
-        **({"recipe": config.recipe} if config.recipe else {}),
+        **({"recipe": config.recipe.name} if config.recipe.name else {}),
     }

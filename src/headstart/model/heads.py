@@ -48,7 +48,9 @@ def build_head(config: HeadConfig, features: tuple[int, int, int], classes: int,
     if config.units:
         x = dense(config.units, "relu", "hidden", 1)(x)
     if config.batch_norm:
-        x = keras.layers.BatchNormalization(name="batch_norm")(x)
+        # A new head is trained for tens or hundreds of steps: with the default momentum of 0.99 its moving statistics
+        # would still be those it started with.
+        x = keras.layers.BatchNormalization(momentum=0.9, name="batch_norm")(x)
     if config.dropout:
         x = keras.layers.Dropout(config.dropout, seed=seed + 2, name="dropout")(x)
     outputs = (
