@@ -25,7 +25,7 @@ BLOCK = re.compile(r"<!-- demo.*?-->.*?<!-- /demo -->", re.DOTALL)
 def main(arguments: list[str] | None = None) -> int:
     """Replace the block between the two demo comments, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", help="the run's directory, its MLflow run id, or latest")
+    parser.add_argument("run", help="the run's directory, its MLflow run id, latest or best")
     try:
         directory = find_run(parser.parse_args(arguments).run)
         if not (directory / "results.json").is_file():

@@ -71,3 +71,20 @@ def test_no_run_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert finished_runs() == []
     with pytest.raises(HeadstartError, match="none yet"):
         find_run("latest")
+
+
+def test_the_best_run_is_that_of_the_highest_validation_accuracy_on_the_same_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path))
+    # Name, images, validation accuracy and loss, test accuracy; oldest first.
+    runs = [("other", "b", 1.0, 0.1, 1.0), ("good", "a", 0.9, 0.2, 0.5), ("sure", "a", 0.9, 0.1, 0.4)]
+    runs += [("lucky", "a", 0.8, 0.3, 1.0), ("last", "a", 0.7, 0.3, 0.9)]
+    for position, (name, images, accuracy, loss, test) in enumerate(runs):
+        splits = {"validation": {"accuracy": accuracy, "log_loss": loss}, "test": {"accuracy": test}}
+        results = {"run_id": name, "status": "FINISHED", "dataset": {"fingerprint": images}, "splits": splits}
+        file = tmp_path / "runs" / name / "results.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(results))
+        os.utime(file, (position, position))
+    assert find_run("best") == tmp_path / "runs" / "sure"
