@@ -11,28 +11,29 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from headstart.artifact import load_classifier
+from headstart.artifact import Classifier, load_classifier
 from headstart.console import console, track
 from headstart.data.images import IMAGE_EXTENSIONS, load_image
 from headstart.errors import HeadstartError
+from headstart.evaluation.gradcam import GradCam
+from headstart.evaluation.plots import overlay
 from headstart.files import write_text
 from headstart.runs import find_run
-
-if TYPE_CHECKING:
-    import numpy as np
 
 FORMATS = ("table", "csv", "json")
 WIDTH_OF_FILES = 120  # characters, of a table that is written to a file
 SIDE = 480  # pixels, of the pictures that are drawn
+FONT_SIZE = SIDE // 20  # of the band below them, which is twice as high
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,13 +42,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         directory = find_run(options.run)
         files = list(find_images(options.images))
-        for place in (options.overlay, options.output and options.output.parent):
+        for place in (options.overlay, options.explain, options.output and options.output.parent):
             make_directory(place)
         classifier = load_classifier(directory)
         results = track(classifier.predict(files, options.batch_size), len(files), "labelling")
         rows = [answer(file, result, classifier.class_names, options.top) for file, result in results]
         if options.overlay:
             draw_all(rows, options.overlay)
+        if options.explain:
+            explain_all(classifier, rows, options.explain, options.batch_size)
         show(rows, options.format, options.output, min(options.top, len(classifier.class_names)))
     except HeadstartError as error:  # not among the answer, which another program may read
         Console(stderr=True).print(f"Error: {error}", markup=False, highlight=False, soft_wrap=True)
@@ -64,6 +67,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--format", choices=FORMATS, help="how to answer (what FILE ends in, else table)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the answer there instead of the terminal")
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="write the pictures with label and confidence")
+    parser.add_argument("--explain", type=Path, metavar="DIR", help="write the pictures with what spoke for the label")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="pictures at once (32)")
     options = parser.parse_args(arguments)
     if options.format is None:
@@ -184,32 +188,68 @@ def make_directory(directory: Path | None) -> None:
 
 
 def draw_all(rows: list[dict[str, Any]], directory: Path) -> None:
-    """Write each picture that could be read with its label; of the same name in several folders, with a number."""
-    used: set[str] = set()
+    """Write each picture that could be read with its label."""
+    files = files_to_draw(rows, directory)
     for row in track(rows, len(rows), "drawing"):
+        if "error" not in row:
+            draw(Path(row["path"]), row["label"], row["confidence"]).save(next(files))
+
+
+def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path, batch_size: int) -> None:
+    """Write each picture that could be read, as the classifier sees it, beside what spoke for its label."""
+    files = files_to_draw(rows, directory)
+    grad_cam = GradCam(classifier.model)
+    readable = [row for row in rows if "error" not in row]
+    for start in track(range(0, len(readable), batch_size), -(-len(readable) // batch_size), "explaining"):
+        batch = readable[start : start + batch_size]
+        images = np.stack([classifier.load(Path(row["path"])) for row in batch])
+        # Not by the label: two classes of ImageNet may share their name.
+        classes = classifier.probabilities(images).argmax(axis=1)
+        for row, heat in zip(batch, grad_cam.heat_maps(images, classes), strict=True):
+            picture = load_image(Path(row["path"]), SIDE, classifier.resize)
+            explain(picture, heat, row["label"], row["confidence"]).save(next(files))
+
+
+def files_to_draw(rows: list[dict[str, Any]], directory: Path) -> Iterator[Path]:
+    """Yield a file for each picture that could be read; of the same name in several folders, with a number."""
+    used: set[str] = set()
+    for row in rows:
         if "error" in row:
             continue
         stem = Path(row["path"]).stem
         names = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
         name = next(name for name in names if name not in used)
         used.add(name)
-        draw(Path(row["path"]), row["label"], row["confidence"]).save(directory / f"{name}.png")
+        yield directory / f"{name}.png"
 
 
 def draw(file: Path, label: str, confidence: float) -> Image.Image:
-    """Return a picture in a square of SIDE pixels, the label on a band below it, shortened where it is too long."""
+    """Return a picture in a square of SIDE pixels, the label on a band below it."""
+    return captioned(load_image(file, SIDE, "pad"), label, f"  {confidence:.1%}")
+
+
+def explain(picture: np.ndarray, heat: np.ndarray, label: str, confidence: float) -> Image.Image:
+    """Return a picture of SIDE pixels with its label, and beside it what spoke for that label."""
+    meaning = "yellow spoke for it, grey did not" if heat.any() else "nothing spoke for it"
+    sheet = Image.new("RGB", (2 * SIDE, SIDE + 2 * FONT_SIZE))
+    sheet.paste(captioned(picture, label, f"  {confidence:.1%}"))
+    sheet.paste(captioned(overlay(picture, heat), meaning), (SIDE, 0))
+    return sheet
+
+
+def captioned(picture: np.ndarray, text: str, ending: str = "") -> Image.Image:
+    """Return a picture of SIDE pixels, a text on a band below it, shortened before its ending where it is too long."""
     import matplotlib
 
-    size = SIDE // 20
     # Pillow's own font has no letters beyond ASCII.
-    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
-    ending = f"  {confidence:.1%}"
-    shown = label
-    while len(shown) > 1 and font.getlength(shown + ending) > SIDE - size:
+    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), FONT_SIZE)
+    shown = text
+    while len(shown) > 1 and font.getlength(shown + ending) > SIDE - FONT_SIZE:
         shown = shown.removesuffix("…")[:-1] + "…"
-    sheet = Image.new("RGB", (SIDE, SIDE + 2 * size))
-    sheet.paste(Image.fromarray(load_image(file, SIDE, "pad")))
-    ImageDraw.Draw(sheet).text((size // 2, SIDE + size // 3), shown + ending, fill="white", font=font)
+    sheet = Image.new("RGB", (SIDE, SIDE + 2 * FONT_SIZE))
+    sheet.paste(Image.fromarray(picture))
+    position = FONT_SIZE // 2, SIDE + FONT_SIZE // 3
+    ImageDraw.Draw(sheet).text(position, shown + ending, fill="white", font=font)
     return sheet
 
 

@@ -122,7 +122,7 @@ def test_splits_read_back_as_a_table(finished_run: Path, folder: Path) -> None:
 
 def test_files_for_people(finished_run: Path) -> None:
     figures = {file.stem for file in (finished_run / "figures").glob("*.png")}
-    kinds = ("confusion", "confusion_normalized", "calibration", "mistakes")
+    kinds = ("confusion", "confusion_normalized", "calibration", "mistakes", "mistakes_explained")
     assert figures == {"history", *(f"{split}_{kind}" for split in ("validation", "test") for kind in kinds)}
     assert "macro avg" in (finished_run / "test_report.txt").read_text()
     assert strict_json(finished_run / "data_report.json")["unreadable"] == []

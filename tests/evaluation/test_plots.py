@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from itertools import combinations
 
 import numpy as np
@@ -11,9 +12,11 @@ from headstart.errors import HeadstartError
 from headstart.evaluation.plots import (
     calibration_figure,
     confusion_figure,
+    explained_figure,
     grid_figure,
     history_figure,
     mistakes_figure,
+    overlay,
 )
 
 LONG_TITLE = "Test split of dogs_vs_cats, efficientnet_lite0 with head dense512 and freeze last_two_blocks, " * 2
@@ -202,6 +205,56 @@ def test_mistakes_figure_shows_the_pixels_as_they_are() -> None:
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), pixels)
 
 
+def heat(height: int, width: int) -> np.ndarray:
+    """Return two maps: one that grows from left to right, and an empty one."""
+    return np.stack([np.tile(np.linspace(0, 1, width), (height, 1)), np.zeros((height, width))])
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 8])
+def test_explained_figure_is_readable(count: int, long: bool) -> None:
+    sizes = [(8, 8), (224, 224), (60, 200), (200, 60)]
+    labels = [*names(16, long)[:-1], "猫\nKäfer, 'small' \"quoted\""]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure = explained_figure(
+            [image(*sizes[i % 4], seed=i) for i in range(count)],
+            [heat(*sizes[i % 4]) for i in range(count)],
+            [(labels[i], labels[15 - i], 1 - i / 20, i / 20) for i in range(count)],
+            LONG_TITLE,
+        )
+        check_readable(figure)
+    assert len(figure.axes) == (3 * count + 1 if count else 0)
+
+
+def test_explained_figure_says_what_was_taken_for_what_and_what_colours_mean() -> None:
+    figure = explained_figure([image(8, 8)], [heat(8, 8)], [("cat", "dog", 0.98, 0.02)], "Worst mistakes")
+    texts = [text.get_text() for text in visible_texts(figure)]
+    lines = ("predicted, at 98.0%:", "dog", "true, at 2.0%:", "cat", "(nothing spoke for it)")
+    positions = [texts.index(line) for line in lines]
+    heights = [figure.texts[position].get_position()[1] for position in positions]
+    assert heights == sorted(heights, reverse=True)
+    assert texts.count("(nothing spoke for it)") == 1  # for the true class
+    assert "most" in texts
+    assert any("each map is scaled to its own maximum" in text for text in texts)
+
+
+def test_explained_figure_says_that_there_are_none() -> None:
+    figure = explained_figure([], [], [], "Worst mistakes")
+    assert any("No mistakes" in text.get_text() for text in figure.texts)
+
+
+def test_overlay_colours_what_is_hot_and_shows_the_picture_everywhere() -> None:
+    picture = np.tile(np.arange(0, 256, 4, dtype=np.uint8)[:, None, None], (1, 64, 3))
+    laid = overlay(picture, heat(4, 4)[0]).astype(int)
+    colour = laid.max(axis=2) - laid.min(axis=2)
+    np.testing.assert_array_equal(laid[:, 0], picture[:, 0])
+    assert (colour[:, -1] > 90).all()
+    assert (np.diff(colour[:, [0, 20, 40, 63]].mean(axis=0)) > 0).all()
+    assert (np.diff(laid.sum(axis=2), axis=0) > 0).all()  # brighter places of the picture stay brighter
+    np.testing.assert_array_equal(overlay(picture, np.zeros((4, 4))), picture)
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 6), (2, 12)])
 def test_grid_figure_is_readable(rows: int, columns: int) -> None:
     figure = grid_figure(
@@ -228,5 +281,6 @@ def test_figures_leave_the_global_state_of_matplotlib_alone() -> None:
     history_figure(history([("head", 2)]), "Training", best_epoch=1).canvas.draw()
     calibration_figure(np.array([0]), np.array([[0.6, 0.4]]), "Calibration").canvas.draw()
     mistakes_figure([image(8, 8)], [("cat", "dog", 0.9)], "Worst mistakes").canvas.draw()
+    explained_figure([image(8, 8)], [heat(8, 8)], [("cat", "dog", 0.9, 0.1)], "Worst mistakes").canvas.draw()
     assert pyplot.get_fignums() == []
     assert dict(matplotlib.rcParams) == settings

@@ -176,6 +176,39 @@ def test_pictures_of_any_shape_with_their_label(
     assert tuple(drawn["deep.png"][side // 2, side // 2]) == (255, 255, 255)
 
 
+def test_explained_pictures(
+    predict: ModuleType, finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pictures = tmp_path / "pictures"
+    (pictures / "below").mkdir(parents=True)
+    Image.new("RGB", (40, 300), (0, 255, 0)).save(pictures / "a.png")
+    (pictures / "b.jpg").write_text("no picture")
+    for name in ("below/a.png", "c.png", "d.png"):
+        (pictures / name).write_bytes((folder / "red" / "000.png").read_bytes())
+    command = [str(finished_run), str(pictures), "--batch-size", "3", "--explain", str(tmp_path / "explained")]
+    assert predict.main(command) == 1
+    assert "not read: Expected an image that can be read" in capsys.readouterr().out
+    explained = {file.name: np.asarray(Image.open(file)) for file in (tmp_path / "explained").iterdir()}
+    assert set(explained) == {"a.png", "a_2.png", "c.png", "d.png"}
+    side = predict.SIDE
+    for sheet in explained.values():
+        assert sheet.shape == (side + side // 10, 2 * side, 3)
+        assert sheet[side:, :side].max() > 200  # the label
+        assert sheet[side:, side:].max() > 200  # what the colours mean
+    # The classifier stretches its pictures, so that is what it saw.
+    np.testing.assert_array_equal(explained["a.png"][:side, :side], np.tile([0, 255, 0], (side, side, 1)))
+    np.testing.assert_array_equal(explained["c.png"], explained["a_2.png"])
+
+
+def test_explained_label_of_which_nothing_speaks_is_the_grey_picture(predict: ModuleType) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (predict.SIDE, predict.SIDE, 3), dtype=np.uint8)
+    for heat, coloured in ((np.zeros((4, 4)), False), (np.eye(4), True)):
+        sheet = np.asarray(predict.explain(picture, heat, "label", 0.5))
+        right = sheet[: predict.SIDE, predict.SIDE :].astype(int)
+        np.testing.assert_array_equal(sheet[: predict.SIDE, : predict.SIDE], picture)
+        assert ((right.max(axis=2) - right.min(axis=2)).max() > 0) == coloured
+
+
 @pytest.mark.parametrize("label", ["x", "a label that is much too long for the width " * 3, "W" * 200])
 def test_a_label_stays_within_the_picture(predict: ModuleType, tmp_path: Path, label: str) -> None:
     Image.new("RGB", (30, 30)).save(tmp_path / "black.png")
@@ -193,6 +226,7 @@ def test_a_label_stays_within_the_picture(predict: ModuleType, tmp_path: Path, l
         (["abc", "{picture}"], "no such directory or run"),
         (["{place}", "{picture}"], "Expected a classifier with model.keras"),
         (["{run}", "{picture}", "--overlay", "{picture}/below"], "Expected a directory that can be written"),
+        (["{run}", "{picture}", "--explain", "{picture}/below"], "Expected a directory that can be written"),
         (["{run}", "{picture}", "--output", "{picture}/below.csv"], "Expected a directory that can be written"),
         (["{run}", "{picture}", "--output", "{place}"], "Expected a file that can be written"),
     ],

@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 
 from headstart.console import track
-from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import batches, evaluation_batches
+from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.metrics import Evaluation, evaluate, worst_mistakes
-from headstart.evaluation.plots import calibration_figure, confusion_figure, history_figure, mistakes_figure
+from headstart.evaluation.plots import (
+    calibration_figure,
+    confusion_figure,
+    explained_figure,
+    history_figure,
+    mistakes_figure,
+)
 from headstart.files import write_text
 
 if TYPE_CHECKING:
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 
 
 EVALUATED = ("validation", "test")
+EXPLAINED = 8  # mistakes, a row of pictures each
 
 
 @contextlib.contextmanager
@@ -53,6 +60,7 @@ def report_splits(classifier: Classifier, index: ImageIndex, batch_size: int, di
     """
     (directory / "figures").mkdir(exist_ok=True)
     evaluations = {}
+    grad_cam = GradCam(classifier.model)
     with _open(directory / "predictions.csv") as file:
         writer = csv.writer(file)
         scores = [f"probability_{name}" for name in index.class_names]
@@ -65,7 +73,8 @@ def report_splits(classifier: Classifier, index: ImageIndex, batch_size: int, di
             writer.writerows(_prediction_rows(part, probabilities, split))
             evaluation = evaluate(part.labels, probabilities, part.class_names)
             _write_report(evaluation, directory / f"{split}_report")
-            figures = split_figures(part, probabilities, evaluation, split, classifier.image_size, classifier.resize)
+            figures = split_figures(part, probabilities, evaluation, split)
+            figures |= mistake_figures(classifier, grad_cam, part, probabilities, split)
             for name, figure in figures.items():
                 figure.savefig(directory / "figures" / f"{name}.png")
             evaluations[split] = evaluation
@@ -132,24 +141,17 @@ def predict_split(classifier: Classifier, index: ImageIndex, batch_size: int, na
 
 
 def split_figures(
-    index: ImageIndex, probabilities: np.ndarray, evaluation: Evaluation, split: str, image_size: int, resize: str
+    index: ImageIndex, probabilities: np.ndarray, evaluation: Evaluation, split: str
 ) -> dict[str, Figure]:
-    """Return the figures about one split by name.
+    """Return the figures about one split as a whole by name.
 
     Args:
         index: the images of the split.
         probabilities: float (n, classes).
         evaluation: the split's figures.
         split: its name.
-        image_size: side in pixels at which mistakes are shown.
-        resize: as the classifier saw them.
     """
     names = list(index.class_names)
-    worst = worst_mistakes(index.labels, probabilities)
-    images = [load_image(index.file(int(i)), image_size, resize) for i in worst]
-    captions = [
-        (names[index.labels[i]], names[int(probabilities[i].argmax())], float(probabilities[i].max())) for i in worst
-    ]
     share = f"accuracy {evaluation.accuracy:.1%} of {evaluation.images:,} images"
     return {
         f"{split}_confusion": confusion_figure(evaluation.confusion, names, False, f"{split}: {share}"),
@@ -159,7 +161,47 @@ def split_figures(
         f"{split}_calibration": calibration_figure(
             index.labels, probabilities, f"{split}: confidence against accuracy"
         ),
-        f"{split}_mistakes": mistakes_figure(images, captions, f"{split}: the most confident mistakes"),
+    }
+
+
+def mistake_figures(
+    classifier: Classifier, grad_cam: GradCam, index: ImageIndex, probabilities: np.ndarray, split: str
+) -> dict[str, Figure]:
+    """Return the figures about the most confident mistakes of a split by name.
+
+    Args:
+        classifier: as it was saved.
+        grad_cam: of the classifier.
+        index: the images of the split.
+        probabilities: float (n, classes).
+        split: its name.
+    """
+    names = index.class_names
+    worst = worst_mistakes(index.labels, probabilities)
+    images = [classifier.load(index.file(int(i))) for i in worst]
+    pairs = [(int(index.labels[i]), int(probabilities[i].argmax())) for i in worst]
+    captions = [
+        (names[true], names[predicted], float(probabilities[i, predicted]), float(probabilities[i, true]))
+        for i, (true, predicted) in zip(worst, pairs, strict=True)
+    ]
+    heat_maps = [
+        grad_cam.heat_maps(np.stack([image, image]), np.array([predicted, true]))
+        for image, (true, predicted) in track(
+            zip(images[:EXPLAINED], pairs, strict=False),
+            len(images[:EXPLAINED]),
+            f"explaining the most confident mistakes: {split}",
+        )
+    ]
+    return {
+        f"{split}_mistakes": mistakes_figure(
+            images, [caption[:3] for caption in captions], f"{split}: the most confident mistakes"
+        ),
+        f"{split}_mistakes_explained": explained_figure(
+            images[:EXPLAINED],
+            heat_maps,
+            captions[:EXPLAINED],
+            f"{split}: what spoke for the classes in the most confident mistakes ({grad_cam.description})",
+        ),
     }
 
 

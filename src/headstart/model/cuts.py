@@ -44,6 +44,16 @@ def find_cuts(backbone: keras.Model) -> list[keras.Operation]:
     return cuts
 
 
+def cut_outputs(backbone: keras.Model) -> dict[str, keras.KerasTensor]:
+    """Return the tensor that each cut gives, by the cut's name, from input to output.
+
+    Args:
+        backbone: see `find_cuts`.
+    """
+    calls = _calls_by_operation(backbone)
+    return {cut.name: calls[id(cut)].output_tensors[0] for cut in find_cuts(backbone)}
+
+
 def last_cut_before(backbone: keras.Model, layer_name: str) -> keras.Operation | None:
     """Return the last cut whose prefix does not contain a layer; None when only the input comes before it.
 
@@ -74,12 +84,12 @@ def split_at(backbone: keras.Model, layer_name: str) -> tuple[keras.Model, keras
     """
     import keras
 
-    cut = next((cut for cut in find_cuts(backbone) if cut.name == layer_name), None)
-    if cut is None:
+    tensors = cut_outputs(backbone)
+    if layer_name not in tensors:
         raise HeadstartError(
             f"Expected a layer of the backbone after which only its own output is alive. Received: {layer_name}"
         )
-    tensor = _calls_by_operation(backbone)[id(cut)].output_tensors[0]
+    tensor = tensors[layer_name]
     prefix = keras.Model(backbone.inputs[0], tensor, name="prefix")
     if tensor is backbone.outputs[0]:  # Keras cannot build a model from an intermediate tensor to itself
         features = keras.Input(tensor.shape[1:], dtype=tensor.dtype)

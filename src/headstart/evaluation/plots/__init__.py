@@ -2,7 +2,16 @@
 
 from headstart.evaluation.plots.calibration import calibration_figure
 from headstart.evaluation.plots.confusion import confusion_figure
+from headstart.evaluation.plots.heat import overlay
 from headstart.evaluation.plots.history import history_figure
-from headstart.evaluation.plots.pictures import grid_figure, mistakes_figure
+from headstart.evaluation.plots.pictures import explained_figure, grid_figure, mistakes_figure
 
-__all__ = ["calibration_figure", "confusion_figure", "grid_figure", "history_figure", "mistakes_figure"]
+__all__ = [
+    "calibration_figure",
+    "confusion_figure",
+    "explained_figure",
+    "grid_figure",
+    "history_figure",
+    "mistakes_figure",
+    "overlay",
+]

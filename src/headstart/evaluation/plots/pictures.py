@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.evaluation.plots import style
+from headstart.evaluation.plots.heat import overlay
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +21,8 @@ TEXT_HEIGHT = TEXT_SIZE * style.LINE_HEIGHT / style.POINTS_PER_INCH
 SMALL_IMAGE = 64  # pixels; smaller ones are shown as squares instead of a blur
 NARROWEST = 4.5  # inches of a figure, so that its title has room
 ROW_TITLE_WIDTH = 2.0  # inches at most
+COLOUR_BAR_WIDTH, COLOUR_BAR_HEIGHT = 4.0, 0.18  # inches
+BELOW_COLOUR_BAR = 3 * TEXT_HEIGHT  # for its ends and its meaning
 
 
 def mistakes_figure(images: Sequence[np.ndarray], captions: Sequence[tuple[str, str, float]], title: str) -> Figure:
@@ -31,11 +34,7 @@ def mistakes_figure(images: Sequence[np.ndarray], captions: Sequence[tuple[str, 
         title: wrapped where it is too long.
     """
     if not images:
-        figure = style.new_figure(style.WIDTH, 2.5, constrained=False)
-        style.add_title(figure, title)
-        figure.text(0.5, 0.4, "No mistakes: every image was classified correctly.", size=12, ha="center", va="center")
-        return figure
-
+        return _no_mistakes(title)
     columns = min(COLUMNS, len(images))
     cell = (style.WIDTH - GAP) / COLUMNS - GAP
     figure, corners = _sheet(math.ceil(len(images) / columns), columns, cell, title, above_row=3 * TEXT_HEIGHT)
@@ -49,29 +48,89 @@ def mistakes_figure(images: Sequence[np.ndarray], captions: Sequence[tuple[str, 
     return figure
 
 
+def explained_figure(
+    images: Sequence[np.ndarray],
+    heat_maps: Sequence[np.ndarray],
+    captions: Sequence[tuple[str, str, float, float]],
+    title: str,
+) -> Figure:
+    """Draw wrong predictions, a row each: the picture, what spoke for the predicted class, what for the true one.
+
+    Args:
+        images: uint8 (height, width, 3) each, of any size.
+        heat_maps: for each image two maps (2, rows, columns) of 0 to 1, for the predicted and for the true class.
+        captions: for each image the true class, the predicted class, and the probabilities, 0 to 1, of the predicted
+            and of the true class.
+        title: wrapped where it is too long.
+    """
+    if not images:
+        return _no_mistakes(title)
+    rows, row_titles = [], []
+    for image, maps, (true, predicted, confidence, of_true) in zip(images, heat_maps, captions, strict=True):
+        rows.append([image, *(overlay(image, heat) for heat in maps)])
+        lines = [f"predicted, at {confidence:.1%}:", predicted, f"true, at {of_true:.1%}:", true]
+        silent = ["" if heat.any() else "(nothing spoke for it)" for heat in maps]
+        row_titles.append("\n".join([*lines[:2], silent[0], *lines[2:], silent[1]]))
+    columns = ("picture", "spoke for the predicted class", "spoke for the true class")
+    below = COLOUR_BAR_HEIGHT + BELOW_COLOUR_BAR
+    figure = grid_figure(rows, row_titles, columns, title, below_sheet=below)
+    _add_colour_bar(figure, "how much a place spoke for the class; each map is scaled to its own maximum")
+    return figure
+
+
 def grid_figure(
-    rows: Sequence[Sequence[np.ndarray]], row_titles: Sequence[str], column_titles: Sequence[str], title: str
+    rows: Sequence[Sequence[np.ndarray]],
+    row_titles: Sequence[str],
+    column_titles: Sequence[str],
+    title: str,
+    below_sheet: float = 0.0,
 ) -> Figure:
     """Draw a contact sheet: pictures in rows and columns that have titles.
 
     Args:
         rows: uint8 (height, width, 3) images of any size, from left to right; a row may be shorter than the others.
-        row_titles: one for each row, written to its left, shortened where it is too long.
+        row_titles: one for each row, of one or more lines, written to its left; lines that are too long are shortened.
         column_titles: one for each column, written above it, shortened where it is too long.
         title: wrapped where it is too long.
+        below_sheet: inches that are left free at the lower edge.
     """
-    left = min(ROW_TITLE_WIDTH, max(style.text_width(text, TEXT_SIZE) for text in row_titles)) + GAP
+    lines_of_rows = [text.split("\n") for text in row_titles]
+    longest = max(style.text_width(line, TEXT_SIZE) for lines in lines_of_rows for line in lines)
+    left = min(ROW_TITLE_WIDTH, longest) + GAP
     cell = min(2.0, max(0.8, (style.WIDTH - left - GAP) / len(column_titles) - GAP))
-    figure, corners = _sheet(len(rows), len(column_titles), cell, title, left=left, above_sheet=TEXT_HEIGHT)
+    figure, corners = _sheet(
+        len(rows), len(column_titles), cell, title, left=left, above_sheet=TEXT_HEIGHT, below_sheet=below_sheet
+    )
     for (x, y), text in zip(corners[0], column_titles, strict=True):
         _write(figure, style.shorten(text, TEXT_SIZE, cell), x + cell / 2, y + cell, align="center")
-    for places, images, text in zip(corners, rows, row_titles, strict=True):
+    for places, images, lines in zip(corners, rows, lines_of_rows, strict=True):
         x, y = places[0]
-        short = style.shorten(text, TEXT_SIZE, ROW_TITLE_WIDTH)
-        _write(figure, short, x - GAP / 2, y + (cell - TEXT_HEIGHT) / 2, align="right")
+        lowest = y + (cell - len(lines) * TEXT_HEIGHT) / 2
+        for number, line in enumerate(reversed(lines)):
+            short = style.shorten(line, TEXT_SIZE, ROW_TITLE_WIDTH)
+            _write(figure, short, x - GAP / 2, lowest + number * TEXT_HEIGHT, align="right")
         for (x, y), image in zip(places, images, strict=False):
             _show(figure, image, x, y, cell)
     return figure
+
+
+def _no_mistakes(title: str) -> Figure:
+    figure = style.new_figure(style.WIDTH, 2.5, constrained=False)
+    style.add_title(figure, title)
+    figure.text(0.5, 0.4, "No mistakes: every image was classified correctly.", size=12, ha="center", va="center")
+    return figure
+
+
+def _add_colour_bar(figure: Figure, meaning: str) -> None:
+    """Show at the lower edge what colours the heat gives to a grey place."""
+    width, height = figure.get_size_inches()
+    left, bottom = (width - COLOUR_BAR_WIDTH) / 2 / width, BELOW_COLOUR_BAR / height
+    axes = figure.add_axes((left, bottom, COLOUR_BAR_WIDTH / width, COLOUR_BAR_HEIGHT / height))
+    grey = np.full((1, 256, 3), 128, np.uint8)
+    axes.imshow(overlay(grey, np.linspace(0, 1, 256)[None]), aspect="auto", extent=(0, 1, 0, 1))
+    axes.set_yticks([])
+    axes.set_xticks([0, 1], ["not at all, or against it", "most"], size=TEXT_SIZE)
+    axes.set_xlabel(meaning, size=TEXT_SIZE)
 
 
 def _sheet(
@@ -82,17 +141,19 @@ def _sheet(
     left: float = 0.0,
     above_sheet: float = 0.0,
     above_row: float = 0.0,
+    below_sheet: float = 0.0,
 ) -> tuple[Figure, list[list[tuple[float, float]]]]:
     """Return a titled figure and the lower left corner of each of its square places; all lengths are inches."""
     content = left + columns * (cell + GAP) + GAP
     width = max(NARROWEST, content)
     row_height = above_row + cell + GAP
-    height = style.title_height(title, width) + GAP + above_sheet + rows * row_height
+    height = style.title_height(title, width) + GAP + above_sheet + rows * row_height + below_sheet
     figure = style.new_figure(width, height, constrained=False)
     style.add_title(figure, title)
     start = (width - content) / 2 + left + GAP
+    lowest = below_sheet + GAP
     corners = [
-        [(start + column * (cell + GAP), GAP + (rows - 1 - row) * row_height) for column in range(columns)]
+        [(start + column * (cell + GAP), lowest + (rows - 1 - row) * row_height) for column in range(columns)]
         for row in range(rows)
     ]
     return figure, corners
