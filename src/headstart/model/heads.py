@@ -1,7 +1,8 @@
-"""The new layers on top of a backbone."""
+"""The layers on top of a backbone: new ones, or the network's own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from headstart.config import HeadConfig
@@ -11,7 +12,13 @@ if TYPE_CHECKING:
     import keras
 
 
-def build_head(config: HeadConfig, features: tuple[int, int, int], classes: int, seed: int) -> keras.Model:
+def build_head(
+    config: HeadConfig,
+    features: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    own_layers: Sequence[keras.layers.Layer] = (),
+) -> keras.Model:
     """Build a head as a model of its own, so that it can be trained on stored activations too.
 
     Args:
@@ -19,6 +26,8 @@ def build_head(config: HeadConfig, features: tuple[int, int, int], classes: int,
         features: height, width and channels of what the backbone gives.
         classes: number of classes, at least 2.
         seed: of the initial weights and of the dropout.
+        own_layers: for `pooling: original` the network's own layers, from the bottom up; for `output: imagenet` with
+            its own output, else without.
 
     Returns:
         A model named `head`, from (batch, height, width, channels) to (batch, classes) probabilities, or to
@@ -41,7 +50,15 @@ def build_head(config: HeadConfig, features: tuple[int, int, int], classes: int,
         return keras.layers.Dense(units, activation, kernel_initializer=initializer, name=name, dtype=dtype)
 
     inputs = keras.Input(features, name="features")
-    if config.pooling == "flatten":
+    if config.pooling == "original":
+        x = inputs
+        for layer in own_layers:
+            x = layer(x)
+        if config.output == "imagenet":
+            return keras.Model(inputs, x, name="head")
+        if len(x.shape) > 2:  # the MobileNets classify by a convolution of one position
+            x = keras.layers.Flatten(name="flatten")(x)
+    elif config.pooling == "flatten":
         x = keras.layers.Flatten(name="flatten")(inputs)
     else:
         x = keras.layers.GlobalAveragePooling2D(name="average")(inputs)
