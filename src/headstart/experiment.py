@@ -193,7 +193,8 @@ def _classify(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker
 
     clock.begin("evaluation")
     results["splits"] = {}
-    results["pictures"] = report_labels(classifier, prepared.index, config.batch_size, run_name(config), output)
+    title = f"{config.dataset.name}: labels by {config.backbone.name} as it is"
+    results["pictures"] = report_labels(classifier, prepared.index, config.batch_size, title, output)
 
     clock.begin("tracking")
     tracker.log_metrics({key: results["pictures"][key] for key in ("images", "mean_confidence")})

@@ -42,6 +42,16 @@ def print_data(index: ImageIndex, warnings: list[str]) -> None:
         index: the images that will be used.
         warnings: sentences.
     """
+    if len(index.class_names) == 1:
+        console.print(f"\n[bold]Data: {len(index):,} pictures without labels[/]")
+    else:
+        print_titled(f"Data: {len(index):,} images of {len(index.class_names)} classes", _class_table(index))
+    for warning in warnings:
+        console.print(f"  Warning: {warning}", markup=False, soft_wrap=True)
+
+
+def _class_table(index: ImageIndex) -> Table:
+    """Return the images of each class and split, the classes that are too many in one row."""
     counts = index.counts()
     table = Table()
     table.add_column("class", overflow="ellipsis", no_wrap=True, max_width=max(20, console.width - WIDTH_OF_COUNTS))
@@ -55,9 +65,7 @@ def print_data(index: ImageIndex, warnings: list[str]) -> None:
         table.add_row(f"... and {len(index.class_names) - shown} more", *rest)
     table.add_section()
     table.add_row("all", *(f"{count.sum():,}" for count in counts.values()))
-    print_titled(f"Data: {len(index):,} images of {len(index.class_names)} classes", table)
-    for warning in warnings:
-        console.print(f"  Warning: {warning}", markup=False, soft_wrap=True)
+    return table
 
 
 def print_derived(results: dict[str, Any], config: Config, network: Network) -> None:
