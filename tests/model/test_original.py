@@ -8,12 +8,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from tiny import SIZE, pictures, stage, train
+from tiny import SIZE, pictures, stage, tiny_network, train
 
 from headstart.config import BackboneConfig, HeadConfig, compose
 from headstart.errors import HeadstartError
 from headstart.model.applications import build_application, imagenet_file
-from headstart.model.assemble import Network, build_network
+from headstart.model.assemble import build_network
 from headstart.model.backbones import BACKBONES, build_backbone, get_entry
 from headstart.model.blocks import find_blocks
 from headstart.model.boundary import frozen_boundary
@@ -102,22 +102,16 @@ def test_a_new_output_on_the_network_s_own_layers(name: str, output: str) -> Non
     keras.backend.clear_session()
 
 
-def small_original(**head: object) -> Network:
-    keras.utils.set_random_seed(0)
-    values = {"pooling": "original", **head}
-    return build_network(BackboneConfig("mobilenetv3small", "none"), HeadConfig("x", **values), 3, SIZE, seed=0)
-
-
 def test_such_a_head_trains_on_a_frozen_backbone_and_from_its_activations() -> None:
-    network, (images, targets) = small_original(dropout=0.2), pictures(6)
+    network, (images, targets) = tiny_network("vgg16", pooling="original", dropout=0.2), pictures(6)
     boundary = frozen_boundary(network, "head")
     assert boundary is not None
-    assert boundary.cut == network.head.layers[1].name  # the pooling
+    assert boundary.cut == "flatten"
     activations = boundary.prefix(images, training=False)
     np.testing.assert_allclose(
         boundary.suffix(activations, training=False), network.classifier(images, training=False), rtol=1e-4, atol=1e-6
     )
-    own = network.head.get_layer("conv_2")
+    own = network.head.get_layer("fc1")
     before = own.get_weights()[0].copy(), network.backbone.get_weights()
     train(network, [stage("head", learning_rate=0.1), stage("last_block", name="block")], images, targets)
     assert not np.array_equal(own.get_weights()[0], before[0])
@@ -144,18 +138,21 @@ def test_the_whole_survives_safe_loading_and_gives_its_weights_back(name: str, t
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
 def test_weights_return_from_a_file_into_another_size(suffix: str, tmp_path: Path) -> None:
-    whole = whole_of("mobilenetv2", 64)
+    whole = whole_of("mobilenet", 64)
     path = tmp_path / f"whole{suffix}"
     whole.save_weights(path) if suffix == ".weights.h5" else whole.save(path)
-    backbone, layers = build_original(get_entry("mobilenetv2"), str(path), SIZE)
+    backbone, layers = build_original(get_entry("mobilenet"), str(path), SIZE)
     np.testing.assert_array_equal(backbone.get_weights()[0], whole.get_weights()[0])
-    np.testing.assert_array_equal(layers[-1].get_weights()[0], whole.get_weights()[-2])
-    # Without the classifier the same file does not fit.
-    with pytest.raises(HeadstartError, match="that fit mobilenetv2 without its classifier"):
-        build_backbone("mobilenetv2", str(path), SIZE)
-    build_backbone("mobilenetv2", "none", SIZE).save_weights(tmp_path / "notop.weights.h5")
-    with pytest.raises(HeadstartError, match="that fit mobilenetv2 with its classifier"):
-        build_original(get_entry("mobilenetv2"), str(tmp_path / "notop.weights.h5"), SIZE)
+    np.testing.assert_array_equal(layers[2].get_weights()[0], whole.get_weights()[-2])
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".keras"])
+def test_weights_without_the_classifier_are_refused(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"notop{suffix}"
+    backbone = build_backbone("mobilenet", "none", SIZE)
+    backbone.save_weights(path) if suffix == ".weights.h5" else backbone.save(path)
+    with pytest.raises(HeadstartError, match=r"that fit mobilenet with its classifier in .*notop"):
+        build_original(get_entry("mobilenet"), str(path), SIZE)
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
