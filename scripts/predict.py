@@ -23,11 +23,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from headstart.artifact import Classifier, best_labels, load_classifier
+from headstart.artifact import Classifier, load_classifier
 from headstart.console import console, track
 from headstart.data.images import IMAGE_EXTENSIONS, load_image
 from headstart.errors import HeadstartError
 from headstart.files import write_text
+from headstart.model.heads import best_labels
 from headstart.pretrained import pretrained_classifier
 from headstart.runs import find_run
 

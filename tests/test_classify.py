@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from conftest import write_pictures
 
-from headstart.artifact import best_labels, load_classifier
+from headstart.artifact import load_classifier
 from headstart.config import compose, conf_directory
 from headstart.data.images import load_image
 from headstart.errors import HeadstartError
 from headstart.evaluation.report import SHOWN, TOP, report_labels
 from headstart.experiment import run
+from headstart.model.heads import best_labels
 from headstart.model.imagenet import imagenet_classes
 
 CLASSIFY = ("experiment=classify", "backbone.weights=none", "image_size=32")

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -86,18 +86,6 @@ class Classifier:
             if len(batch) == batch_size:
                 yield from finish()
         yield from finish()
-
-
-def best_labels(probabilities: np.ndarray, class_names: tuple[str, ...], top: int) -> list[dict[str, Any]]:
-    """Return the likeliest labels of a picture with their confidence, the likeliest first.
-
-    Args:
-        probabilities: float (classes,).
-        class_names: in the same order.
-        top: how many, fewer where there are fewer classes.
-    """
-    order = probabilities.argsort()[::-1][:top]
-    return [{"label": class_names[place], "confidence": round(float(probabilities[place]), 6)} for place in order]
 
 
 def save_classifier(

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def run(config: Config, output: Path, started: float | None = None) -> dict[str, Any]:
-    """Train, evaluate, save and track one classifier; a pretrained network as it is is saved and labels pictures.
+    """Train, evaluate, save and track one classifier, or let a network label pictures as it was published.
 
     Args:
         config: the resolved configuration.

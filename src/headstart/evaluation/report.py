@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from headstart.artifact import best_labels
 from headstart.console import track
 from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
@@ -27,6 +26,7 @@ from headstart.evaluation.plots import (
     mistakes_figure,
 )
 from headstart.files import write_text
+from headstart.model.heads import best_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headstart.config import HeadConfig
 from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 
 def build_head(
@@ -80,3 +81,15 @@ def class_probabilities(outputs):  # type: ignore[no-untyped-def]
 
     outputs = np.asarray(outputs, dtype=np.float32)
     return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
+
+
+def best_labels(probabilities: np.ndarray, class_names: tuple[str, ...], top: int) -> list[dict[str, Any]]:
+    """Return the likeliest labels of a picture with their confidence, the likeliest first.
+
+    Args:
+        probabilities: float (classes,).
+        class_names: in the same order.
+        top: how many, fewer where there are fewer classes.
+    """
+    order = probabilities.argsort()[::-1][:top]
+    return [{"label": class_names[place], "confidence": round(float(probabilities[place]), 6)} for place in order]
