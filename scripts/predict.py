@@ -1,4 +1,7 @@
-"""Label pictures with a saved classifier: `python scripts/predict.py latest photo.jpg folder/`."""
+"""Label pictures with a saved classifier: `python scripts/predict.py latest photo.jpg folder/`.
+
+With a pretrained network as it is: `python scripts/predict.py --pretrained efficientnet_lite0 photo.jpg folder/`.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,8 @@ from headstart.errors import HeadstartError
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
 from headstart.files import write_text
+from headstart.model.heads import best_labels
+from headstart.pretrained import pretrained_classifier
 from headstart.runs import find_run
 
 FORMATS = ("table", "csv", "json")
@@ -40,11 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Predict, print or write the labels, and return the exit code: 1 when any file could not be read."""
     options = parse(arguments)
     try:
-        directory = find_run(options.run)
+        directory = find_run(options.run) if options.run else None
         files = list(find_images(options.images))
         for place in (options.overlay, options.explain, options.output and options.output.parent):
             make_directory(place)
-        classifier = load_classifier(directory)
+        classifier = find_classifier(directory, options)
         results = track(classifier.predict(files, options.batch_size), len(files), "labelling")
         rows = [answer(file, result, classifier.class_names, options.top) for file, result in results]
         if options.overlay:
@@ -60,16 +65,28 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", help="a run's or a classifier's directory, an MLflow run id, or latest")
-    parser.add_argument("images", nargs="+", type=Path, help="picture files, or folders which are searched for them")
-    parser.add_argument("--top", type=int, default=3, metavar="K", help="how many labels for each picture (3)")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", help="a run's or a classifier's directory, an MLflow run id, latest or best")
+    parser.add_argument("images", nargs="*", type=Path, help="picture files, or folders which are searched for them")
+    parser.add_argument(
+        "--pretrained", metavar="BACKBONE", help="instead of a run: this network as it is, with ImageNet's labels"
+    )
+    parser.add_argument("--weights", metavar="FILE", help="of --pretrained, with its classifier (those of ImageNet)")
+    parser.add_argument("--top", type=int, metavar="K", help="labels for each picture (3; 5 with --pretrained)")
     parser.add_argument("--format", choices=FORMATS, help="how to answer (what FILE ends in, else table)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the answer there instead of the terminal")
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="write the pictures with label and confidence")
     parser.add_argument("--explain", type=Path, metavar="DIR", help="write the pictures with what spoke for the label")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="pictures at once (32)")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
+    if options.pretrained:
+        options.run, options.images = None, [Path(options.run), *options.images]
+    elif options.weights:
+        parser.error("--weights is of --pretrained")
+    if not options.images:
+        parser.error("the following arguments are required: images")
+    if options.top is None:
+        options.top = 5 if options.pretrained else 3
     if options.format is None:
         ending = options.output.suffix.lower().removeprefix(".") if options.output else ""
         options.format = ending if ending in FORMATS else "table"
@@ -77,6 +94,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         if getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
     return options
+
+
+def find_classifier(directory: Path | None, options: argparse.Namespace) -> Classifier:
+    """Return the classifier of a run's directory, or the pretrained network that was asked for in its place."""
+    if directory is None:
+        return pretrained_classifier(options.pretrained, options.weights)
+    return load_classifier(directory)
 
 
 def find_images(given: list[Path]) -> Iterator[Path]:
@@ -108,8 +132,7 @@ def answer(file: Path, result: np.ndarray | HeadstartError, class_names: tuple[s
     """Return one row: the path, the label, its confidence and the best labels, or what is wrong with the file."""
     if isinstance(result, HeadstartError):
         return {"path": str(file), "error": str(result)}
-    order = result.argsort()[::-1][:top]
-    best = [{"label": class_names[position], "confidence": round(float(result[position]), 6)} for position in order]
+    best = best_labels(result, class_names, top)
     return {"path": str(file), **best[0], "top": best}
 
 

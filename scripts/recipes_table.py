@@ -1,4 +1,4 @@
-"""Put what runs of the recipes measured into docs/recipes.md and the recipes' files: `python scripts/recipes_table.py`."""
+"""Put what runs measured into docs/recipes.md and the recipes' own files: `python scripts/recipes_table.py`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def figures_of(results: dict[str, Any], config: Config) -> dict[str, Any]:
             for split, figures in results["splits"].items()
         },
         "stages": results.get("stages", {}),
-        "pictures": results.get("pictures", []),
+        "pictures": results.get("pictures", {}).get("first", []),
         "seconds": results["seconds"],
         "environment": {
             key: results["environment"][key] for key in ("python", "processors", "gpus", "precision", "packages")

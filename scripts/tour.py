@@ -108,7 +108,9 @@ def run(command: str, directory: Path) -> None:
     console.print(f"[bold]{command}[/]", soft_wrap=True)
     done = subprocess.run([sys.executable, *words[1:]], cwd=directory, check=False)
     if done.returncode:
-        raise HeadstartError(f"Expected every command of the tour to succeed. Received: {done.returncode} from {command}")
+        raise HeadstartError(
+            f"Expected every command of the tour to succeed. Received: {done.returncode} from {command}"
+        )
 
 
 def collect(directory: Path) -> dict[str, Path]:

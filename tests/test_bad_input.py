@@ -96,6 +96,19 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], Mistake]] = {
         two_classes,
         Mistake("backbone=inceptionv3", "image_size=16", says="at least 75 for inceptionv3", needs_tensorflow=True),
     ),
+    "pictures for a head to learn from": (
+        two_classes,
+        Mistake("dataset=pictures", "dataset.root={place}", says="Expected head=imagenet for pictures without labels"),
+    ),
+    "labels for a head that learns nothing": (
+        two_classes,
+        Mistake("head=imagenet", "backbone=efficientnet_lite0", says="Expected dataset=pictures for head.output"),
+    ),
+    "no layers of its own": (two_classes, Mistake("head=original", says="Received: small_cnn")),
+    "own layers of another size": (
+        two_classes,
+        Mistake("head=original", "backbone=vgg16", says="Expected image_size=224 for head.pooling=original of vgg16"),
+    ),
     "missing weights": (
         two_classes,
         Mistake("backbone.weights={place}/nothing.h5", says="nothing.h5"),

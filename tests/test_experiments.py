@@ -162,4 +162,6 @@ def test_every_recipe_runs_in_its_own_layout(name: str, tmp_path: Path) -> None:
     if len(stages) > 1:  # what fine-tuning gained is visible in one run
         assert list(results["stages"]) == [stage.name for stage in stages]
         for stage in results["stages"].values():
-            assert 0 <= stage["test"]["accuracy_low"] <= stage["test"]["accuracy"] <= stage["test"]["accuracy_high"] <= 1
+            assert (
+                0 <= stage["test"]["accuracy_low"] <= stage["test"]["accuracy"] <= stage["test"]["accuracy_high"] <= 1
+            )

@@ -42,7 +42,7 @@ class Classifier:
     class_names: tuple[str, ...]
     image_size: int
     resize: str
-    directory: Path
+    directory: Path | None = None  # where it was saved; None for one that was not
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return one row a picture and one column a class, float32 (n, classes).

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from headstart.config import Config, to_yaml
 from headstart.data.check import check_images
-from headstart.data.images import load_image
 from headstart.data.sources import load_index
 from headstart.environment import Clock, command_line, describe_environment
 from headstart.files import write_json, write_text
 from headstart.identity import run_name, run_tags
 from headstart.model.backbones import BackboneEntry, check_image_size, get_entry
+from headstart.model.imagenet import imagenet_classes
+from headstart.model.original import check_original
 from headstart.model.weights import check_weights
 from headstart.paths import cache_directory
+from headstart.prepared import Prepared
 from headstart.quiet import import_tensorflow
-from headstart.summary import markdown, print_configuration, print_data, print_derived, print_end
+from headstart.summary import (
+    markdown,
+    markdown_of_labels,
+    print_configuration,
+    print_data,
+    print_derived,
+    print_end,
+)
 from headstart.tracking import store_uri, tracked_run
 from headstart.training.fitted import check_fit
 from headstart.training.hardware import keep_freed_memory
@@ -29,16 +35,13 @@ from headstart.training.hardware import keep_freed_memory
 if TYPE_CHECKING:
     from headstart.artifact import Classifier
     from headstart.data.index import ImageIndex
-    from headstart.model.assemble import Network
     from headstart.tracking import Tracker
     from headstart.training.callbacks import EpochRecord
     from headstart.training.stages import TrainingResult
 
-REFERENCE_IMAGES = 8  # kept in the artifact, to prove it later
-
 
 def run(config: Config, output: Path, started: float | None = None) -> dict[str, Any]:
-    """Train, evaluate, save and track one classifier.
+    """Train, evaluate, save and track one classifier, or let a network label pictures as it was published.
 
     Args:
         config: the resolved configuration.
@@ -78,19 +81,6 @@ def run(config: Config, output: Path, started: float | None = None) -> dict[str,
     return results
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """What a run starts from, once configuration and data have been checked and the network stands."""
-
-    config: Config
-    output: Path
-    index: ImageIndex
-    image_size: int
-    network: Network
-    strategy: Any  # tf.distribute.Strategy
-    precision: str
-
-
 def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) -> None:
     """Run, and fill `results` on the way."""
     write_text(output / "config.yaml", to_yaml(config))
@@ -107,7 +97,10 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) ->
         results.update(run_id=tracker.run_id, experiment_id=tracker.experiment_id, tracking_uri=uri)
         tracker.log_parameters(config)
         tracker.log_files(output / name for name in ("config.yaml", "splits.csv", "data_report.json"))
-        _train_and_evaluate(prepared, clock, results, tracker)
+        if config.head.output == "imagenet":
+            _classify(prepared, clock, results, tracker)
+        else:
+            _train_and_evaluate(prepared, clock, results, tracker)
         clock.begin("tracking")
         tracker.log_metrics({f"seconds/{name}": value for name, value in clock.summary().items()})
 
@@ -120,11 +113,13 @@ def _prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any]
     check_weights(entry, config.backbone.weights)
     image_size = choose_image_size(config, entry)
     check_image_size(entry, image_size)
+    check_original(config, entry, image_size)
     index, data_report = check_images(
         load_index(config.dataset, cache_directory()), config.dataset.bad_images, cache_directory()
     )
     index.write_csv(output / "splits.csv")
     write_json(output / "data_report.json", data_report.to_dict())
+    class_names = imagenet_classes() if config.head.output == "imagenet" else index.class_names
     print_data(index, data_report.warnings())
 
     clock.begin("start_up")
@@ -140,24 +135,24 @@ def _prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any]
 
     clock.begin("model")
     with strategy.scope():
-        network = build_network(config.backbone, config.head, len(index.class_names), image_size, config.seed)
+        network = build_network(config.backbone, config.head, len(class_names), image_size, config.seed)
     for stage in config.freeze.stages:  # all of them before a run is opened
         layers_to_train(network, stage.train)
     results["dataset"] = {
         "name": config.dataset.name,
         "fingerprint": index.fingerprint,
         "images": {split: int(counts.sum()) for split, counts in index.counts().items()},
-        "classes": len(index.class_names),
+        "classes": len(class_names),
         "image_size": image_size,
     }
     results["environment"] = describe_environment(devices, precision)
     print_derived(results, config, network)
-    return Prepared(config, output, index, image_size, network, strategy, precision)
+    return Prepared(config, output, index, class_names, image_size, network, strategy, precision)
 
 
 def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker) -> None:
     """Train through all stages, save the classifier, and evaluate what was saved."""
-    config, network, index, output = prepared.config, prepared.network, prepared.index, prepared.output
+    config, network, output = prepared.config, prepared.network, prepared.output
     clock.begin("training")
     with prepared.strategy.scope():
         training = _train(prepared, results, tracker)
@@ -170,13 +165,11 @@ def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any
     results["seconds"].update({f"stage_{name}": seconds for name, seconds in training.seconds.items()})
 
     clock.begin("saving")
-    if prepared.precision != "float32":
-        network = _in_single_precision(prepared)
     # From here on only what was saved is used, so that it is what the figures are about.
-    classifier = _save(config, network, index, prepared.image_size, output / "classifier")
+    classifier = prepared.save("validation")
 
     clock.begin("evaluation")
-    results["splits"] = _evaluate(config, classifier, index, training, output, tracker)
+    results["splits"] = _evaluate(config, classifier, prepared.index, training, output, tracker)
     if config.evaluate_after_each_stage:
         summaries = {
             split: {key: value for key, value in figures.items() if not isinstance(value, list)}
@@ -187,6 +180,28 @@ def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any
     clock.begin("tracking")
     tracker.log_classifier(output / "classifier")
     tracker.describe(markdown(results, config), {"best_stage": training.best.stage})
+
+
+def _classify(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker) -> None:
+    """Save a network as it was published, and label the pictures with what was saved: no training, no accuracy."""
+    from headstart.evaluation.report import report_labels
+
+    config, output = prepared.config, prepared.output
+    results["parameters"] = {"total": prepared.network.classifier.count_params(), "trainable": 0}
+    clock.begin("saving")
+    classifier = prepared.save("test")
+
+    clock.begin("evaluation")
+    results["splits"] = {}
+    title = f"{config.dataset.name}: labels by {config.backbone.name} as it is"
+    results["pictures"] = report_labels(classifier, prepared.index, config.batch_size, title, output)
+
+    clock.begin("tracking")
+    tracker.log_metrics({key: results["pictures"][key] for key in ("images", "mean_confidence")})
+    tracker.log_files([output / "predictions.csv"])
+    tracker.log_files([output / "figures" / "labels.png"], "figures")
+    tracker.log_classifier(output / "classifier")
+    tracker.describe(markdown_of_labels(results, config), {})
 
 
 def _find_learning_rate(prepared: Prepared, results: dict[str, Any]) -> None:
@@ -250,30 +265,6 @@ def _train(prepared: Prepared, results: dict[str, Any], tracker: Tracker) -> Tra
     )
     results["cache"] = {"images_computed": store.computed, "images_reused": store.reused}
     return training
-
-
-def _in_single_precision(prepared: Prepared) -> Network:
-    """Return the network with the same weights without half precision, to give the same numbers everywhere."""
-    from headstart.model.assemble import build_network
-    from headstart.training.hardware import seed_everything
-
-    config, classes = prepared.config, len(prepared.index.class_names)
-    weights = prepared.network.classifier.get_weights()
-    seed_everything(config.seed, config.deterministic, "float32")
-    whole = build_network(config.backbone, config.head, classes, prepared.image_size, config.seed, with_weights=False)
-    whole.classifier.set_weights(weights)
-    return whole
-
-
-def _save(config: Config, network: Network, index: ImageIndex, image_size: int, directory: Path) -> Classifier:
-    """Save the classifier with some validation images as its reference, and return it as it was saved."""
-    from headstart.artifact import load_classifier, save_classifier
-
-    validation = index.split("validation")
-    positions = np.linspace(0, len(validation) - 1, min(REFERENCE_IMAGES, len(validation))).astype(int)
-    reference = [load_image(validation.file(int(i)), image_size, config.dataset.resize) for i in positions]
-    save_classifier(directory, network.classifier, index.class_names, image_size, config, np.stack(reference))
-    return load_classifier(directory)
 
 
 def _evaluate(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def run_name(config: Config) -> str:
     """Return a name that tells runs apart at a glance."""
+    if config.head.output == "imagenet":  # nothing is trained, nothing is random
+        return f"{config.dataset.name} {config.backbone.name} as it is"
     return f"{config.dataset.name} {config.backbone.name} {config.head.name} {config.freeze.name} seed {config.seed}"
 
 

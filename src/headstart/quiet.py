@@ -1,4 +1,4 @@
-"""Importing TensorFlow without what it says of itself: about GPUs to people who have none, about its own libraries."""
+"""Importing TensorFlow without what it says about missing GPUs, and about oneDNN, to people who asked neither."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 import tempfile
 
 # Written by native code straight to the terminal, before any setting of TensorFlow's log level is read.
-ABOUT_ITSELF = re.compile(
-    r"cudart_stub|before absl::InitializeLog|failed call to cuInit|cuda_platform|oneDNN custom operations are on"
+NOISE = re.compile(
+    r"cudart_stub|before absl::InitializeLog|failed call to cuInit|cuda_platform|oneDNN custom operations"
 )
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow and Keras and look for GPUs; everything but remarks about itself is still shown."""
+    """Import TensorFlow and Keras and look for GPUs; all that is not NOISE is still shown."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised; the rest is noise
     sys.stderr.flush()
     terminal = os.dup(2)
@@ -31,5 +31,5 @@ def import_tensorflow() -> None:
             os.close(terminal)
             said.seek(0)
             for line in said.read().decode(errors="replace").splitlines():
-                if not ABOUT_ITSELF.search(line):
+                if not NOISE.search(line):
                     print(line, file=sys.stderr)  # noqa: T201

@@ -42,6 +42,16 @@ def print_data(index: ImageIndex, warnings: list[str]) -> None:
         index: the images that will be used.
         warnings: sentences.
     """
+    if len(index.class_names) == 1:
+        console.print(f"\n[bold]Data: {len(index):,} pictures without labels[/]")
+    else:
+        print_titled(f"Data: {len(index):,} images of {len(index.class_names)} classes", _class_table(index))
+    for warning in warnings:
+        console.print(f"  Warning: {warning}", markup=False, soft_wrap=True)
+
+
+def _class_table(index: ImageIndex) -> Table:
+    """Return the images of each class and split, the classes that are too many in one row."""
     counts = index.counts()
     table = Table()
     table.add_column("class", overflow="ellipsis", no_wrap=True, max_width=max(20, console.width - WIDTH_OF_COUNTS))
@@ -55,9 +65,7 @@ def print_data(index: ImageIndex, warnings: list[str]) -> None:
         table.add_row(f"... and {len(index.class_names) - shown} more", *rest)
     table.add_section()
     table.add_row("all", *(f"{count.sum():,}" for count in counts.values()))
-    print_titled(f"Data: {len(index):,} images of {len(index.class_names)} classes", table)
-    for warning in warnings:
-        console.print(f"  Warning: {warning}", markup=False, soft_wrap=True)
+    return table
 
 
 def print_derived(results: dict[str, Any], config: Config, network: Network) -> None:
@@ -69,13 +77,14 @@ def print_derived(results: dict[str, Any], config: Config, network: Network) -> 
         network: that will be trained.
     """
     dataset, environment = results["dataset"], results["environment"]
-    steps = -(-dataset["images"]["train"] // config.batch_size)
+    training = dataset["images"]["train"]
+    steps = f"{-(-training // config.batch_size)} an epoch" if training else "none, nothing is trained"
     origin = "given" if config.image_size else "suits the dataset and the backbone"
     weights = "random weights" if config.backbone.weights == "none" else f"weights {config.backbone.weights}"
     facts = {
         "fingerprint": dataset["fingerprint"][:16],
         "image size": f"{dataset['image_size']} px ({origin})",
-        "steps": f"{steps} an epoch, batches of {config.batch_size}",
+        "steps": f"{steps}, batches of {config.batch_size}",
         "backbone": f"{config.backbone.name}, {weights}, {len(network.blocks)} blocks",
         "parameters": f"{network.classifier.count_params():,}",
         "precision": environment["precision"] + (f" on {len(environment['gpus'])} GPU" if environment["gpus"] else ""),
@@ -87,11 +96,35 @@ def print_derived(results: dict[str, Any], config: Config, network: Network) -> 
 
 
 def print_end(results: dict[str, Any]) -> None:
-    """Print the figures of every split and the next commands to try.
+    """Print the figures of every split, or the labels of pictures without such, and the next commands to try.
 
     Args:
         results: what `results.json` says.
     """
+    if "pictures" in results:
+        _print_labels(results["pictures"])
+    else:
+        _print_splits(results)
+    seconds = results["seconds"]
+    longest = sorted((phase for phase in PHASES if phase in seconds), key=lambda phase: -seconds[phase])[:4]
+    shares = ", ".join(f"{seconds[phase]:.0f} s {PHASES[phase]}" for phase in longest)
+    console.print(f"  {seconds['total']:.0f} s in all: {shares}")
+    console.print("\n[bold]Next[/]")
+    output = shlex.quote(results["output"])
+    figures = (
+        "the pictures with their labels" if "pictures" in results else "confusion matrices, history, worst mistakes"
+    )
+    commands = {
+        f"python scripts/predict.py {output} IMAGE_OR_FOLDER": "label your own pictures",
+        _where_to_look(results): "look at the run in MLflow, compare it with others",
+        f"ls {output}/figures": figures,
+    }
+    for command, purpose in commands.items():
+        console.print(f"  {purpose}:\n    {command}", markup=False, soft_wrap=True)
+
+
+def _print_splits(results: dict[str, Any]) -> None:
+    """Print the figures of every split, and what is most often taken for what."""
     best = results["best_epoch"]
     table = Table()
     for column in ("split", "images", "accuracy", "95 % interval", "macro F1", "calibration\nerror"):
@@ -109,19 +142,19 @@ def print_end(results: dict[str, Any]) -> None:
     last, split = list(results["splits"].items())[-1]
     for true, predicted, images in split["most_confused"][:3]:
         console.print(f"  {last}: {images} of {true} taken for {predicted}", markup=False, soft_wrap=True)
-    seconds = results["seconds"]
-    longest = sorted(PHASES, key=lambda phase: -seconds[phase])[:4]
-    shares = ", ".join(f"{seconds[phase]:.0f} s {PHASES[phase]}" for phase in longest)
-    console.print(f"  {seconds['total']:.0f} s in all: {shares}")
-    console.print("\n[bold]Next[/]")
-    output = shlex.quote(results["output"])
-    commands = {
-        f"python scripts/predict.py {output} IMAGE_OR_FOLDER": "label your own pictures",
-        _where_to_look(results): "look at the run in MLflow, compare it with others",
-        f"ls {output}/figures": "confusion matrices, history, worst mistakes",
-    }
-    for command, purpose in commands.items():
-        console.print(f"  {purpose}:\n    {command}", markup=False, soft_wrap=True)
+
+
+def _print_labels(pictures: dict[str, Any]) -> None:
+    """Print the likeliest labels of the first pictures; predictions.csv has those of all."""
+    table = Table()
+    for column in ("picture", "label", "confidence", "next"):
+        table.add_column(column, overflow="fold", justify="right" if column == "confidence" else "left")
+    for row in pictures["first"]:
+        others = ", ".join(f"{other['label']} {other['confidence']:.1%}" for other in row["top"][1:])
+        table.add_row(escape(row["path"]), escape(row["label"]), f"{row['confidence']:.1%}", escape(others))
+    if pictures["images"] > len(pictures["first"]):
+        table.add_row(f"... and {pictures['images'] - len(pictures['first']):,} more", "", "", "in predictions.csv")
+    print_titled("Labels by the saved classifier", table)
 
 
 def _where_to_look(results: dict[str, Any]) -> str:
@@ -132,6 +165,27 @@ def _where_to_look(results: dict[str, Any]) -> str:
     if uri == f"sqlite:///{conf_directory().parent / 'outputs' / 'mlflow.db'}":
         return "make ui"
     return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+
+
+def markdown_of_labels(results: dict[str, Any], config: Config) -> str:
+    """Return what MLflow shows at the top of the page of a run that labels pictures.
+
+    Args:
+        results: the figures so far.
+        config: the run's configuration.
+    """
+    pictures = results["pictures"]
+    rows = [(row["path"].replace("|", "\\|"), row["label"], f"{row['confidence']:.4f}") for row in pictures["first"]]
+    lines = [
+        "| picture | label | confidence |",
+        "| --- | --- | ---: |",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+        f"{pictures['images']:,} pictures, {config.backbone.name} as it is, {results['dataset']['image_size']} px.",
+        "",
+        f"`{results['command']}`",
+    ]
+    return "\n".join(lines)
 
 
 def markdown(results: dict[str, Any], config: Config) -> str:

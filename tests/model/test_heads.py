@@ -12,14 +12,15 @@ from headstart.model.heads import build_head, class_probabilities
 
 FEATURES = (2, 2, 8)
 OPTIONS = sorted(file.stem for file in conf_directory().glob("head/*.yaml"))
+NEW = [option for option in OPTIONS if compose([f"head={option}"]).head.pooling != "original"]
 
 
 def features(count: int = 4) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(count, *FEATURES)).astype(np.float32)
 
 
-@pytest.mark.parametrize("option", OPTIONS)
-def test_every_shipped_head_gives_probabilities(option: str) -> None:
+@pytest.mark.parametrize("option", NEW)
+def test_every_shipped_new_head_gives_probabilities(option: str) -> None:
     head = build_head(compose([f"head={option}"]).head, FEATURES, 3, seed=0)
     outputs = head.predict(features(), verbose=0)
     assert outputs.shape == (4, 3)
@@ -36,6 +37,17 @@ def test_the_layers_are_those_that_were_asked_for() -> None:
     plain = build_head(HeadConfig("x"), FEATURES, 3, seed=0)
     assert [layer.name for layer in plain.layers] == ["features", "average", "output"]
     assert plain.count_params() == 8 * 3 + 3
+
+
+@pytest.mark.parametrize(("width", "flattened"), [(2, ["flatten"]), (1, [])])
+def test_a_new_output_on_layers_of_the_network_s_own(width: int, flattened: list[str]) -> None:
+    own = [keras.layers.GlobalAveragePooling2D(keepdims=True, name="own")]
+    own += [] if flattened else [keras.layers.Flatten(name="own_flat")]
+    config = HeadConfig("x", pooling="original", dropout=0.5)
+    head = build_head(config, (width, width, 8), 3, seed=0, own_layers=own)
+    names = ["features", *(layer.name for layer in own), *flattened, "dropout", "output"]
+    assert [layer.name for layer in head.layers] == names
+    assert head.output.shape == (None, 3)
 
 
 def test_one_sigmoid_is_the_probability_of_the_second_class() -> None:

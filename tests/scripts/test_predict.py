@@ -20,6 +20,7 @@ from PIL import Image
 
 from headstart.artifact import load_classifier, save_classifier
 from headstart.config import compose
+from headstart.model.imagenet import imagenet_classes
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "predict.py"
 
@@ -267,3 +268,62 @@ def test_csv_from_the_command_line_is_nothing_but_csv(finished_run: Path, folder
     assert answer.stdout.splitlines()[0].startswith("path,label,confidence,label_2")
     assert all(0 < float(row["confidence"]) <= 1 for row in rows)
     assert answer.stderr == ""
+
+
+def test_a_pretrained_network_without_a_run(
+    predict: ModuleType, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    picture = folder / "red" / "000.png"
+    # The first word is a picture here, wherever the options stand.
+    arguments = [str(picture), "--format", "json", str(folder / "blue"), "--weights", "none"]
+    drawn, output = tmp_path / "drawn", tmp_path / "answer.csv"
+    assert predict.main(["--pretrained", "efficientnet_lite0", *arguments]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["path"] for row in rows] == [str(picture), *map(str, sorted((folder / "blue").glob("*.png")))]
+    for row in rows:
+        assert len(row["top"]) == 5
+        assert {best["label"] for best in row["top"]} <= set(imagenet_classes())
+    assert rows[1]["top"] != rows[0]["top"]
+
+    more = ["--top", "2", "--overlay", str(drawn), "--output", str(output), "--weights", "none"]
+    assert predict.main(["--pretrained", "efficientnet_lite0", str(picture), *more]) == 0
+    [row] = rows_of(output.read_text())
+    assert [row["label"], row["label_2"]] == [best["label"] for best in rows[0]["top"][:2]]  # the same random weights
+    assert [file.name for file in drawn.iterdir()] == ["000.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--pretrained", "efficientnet_lite", "{picture}"], "Expected backbone to be one of efficientnet_lite"),
+        (["--pretrained", "small_cnn", "{picture}"], "Expected a published network"),
+        (["--pretrained", "vgg16", "{picture}", "--weights", "{picture}.h5"], "000.png.h5"),
+        (["--pretrained", "vgg16", "{picture}.jpg"], "000.png.jpg, which does not exist"),
+    ],
+)
+def test_mistakes_about_a_pretrained_network_end_in_one_sentence(
+    predict: ModuleType, folder: Path, capsys: pytest.CaptureFixture, arguments: list[str], says: str
+) -> None:
+    picture = folder / "red" / "000.png"
+    assert predict.main([argument.format(picture=picture) for argument in arguments]) == 1
+    answer = capsys.readouterr()
+    assert answer.out == ""
+    assert says in answer.err
+    assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["latest"], "required: images"),
+        (["latest", "picture.jpg", "--weights", "none"], "--weights is of --pretrained"),
+        (["--pretrained", "vgg16"], "required: run"),
+    ],
+)
+def test_words_that_are_missing(
+    predict: ModuleType, capsys: pytest.CaptureFixture, arguments: list[str], says: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        predict.main(arguments)
+    assert caught.value.code == 2
+    assert says in capsys.readouterr().err

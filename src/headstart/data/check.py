@@ -101,7 +101,8 @@ def check_images(index: ImageIndex, bad_images: str, cache_directory: Path) -> t
     checked = replace(index, digests=tuple(verdict.digest for verdict in verdicts))
     if unreadable:
         checked = checked.take([position for position, verdict in enumerate(verdicts) if not verdict.problem])
-        checked.expect_every_class()
+        if len(index.class_names) > 1:  # pictures without labels are of one
+            checked.expect_every_class()
     return checked, _report(checked, unreadable)
 
 

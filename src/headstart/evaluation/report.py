@@ -6,9 +6,10 @@ import contextlib
 import csv
 import dataclasses
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -22,9 +23,11 @@ from headstart.evaluation.plots import (
     confusion_figure,
     explained_figure,
     history_figure,
+    labels_figure,
     mistakes_figure,
 )
 from headstart.files import write_text
+from headstart.model.heads import best_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
 EVALUATED = ("validation", "test")
 EXPLAINED = 8  # mistakes, a row of pictures each
+TOP = 5  # labels of a picture, as networks are evaluated on ImageNet
+SHOWN = 20  # pictures in the figure, in the terminal and in results.json; predictions.csv has all
 
 
 @contextlib.contextmanager
@@ -120,6 +125,61 @@ def report_training(history: list[EpochRecord], best_epoch: int, title: str, dir
         writer.writerows(rows)
     (directory / "figures").mkdir(exist_ok=True)
     history_figure(rows, title, best_epoch=best_epoch).savefig(directory / "figures" / "history.png")
+
+
+@_letters_without_a_font()
+def report_labels(
+    classifier: Classifier, index: ImageIndex, batch_size: int, title: str, directory: Path
+) -> dict[str, Any]:
+    """Label every picture and write what was found: predictions.csv, a row for each, and a sheet of the first ones.
+
+    Args:
+        classifier: as it was saved.
+        index: the pictures.
+        batch_size: how many go through the network at once.
+        title: of the sheet.
+        directory: of the run.
+
+    Returns:
+        How many pictures there are, their mean confidence, how many have each label, and the first pictures with
+        their best labels.
+
+    Raises:
+        HeadstartError: when a picture cannot be read.
+    """
+    (directory / "figures").mkdir(exist_ok=True)
+    order = evaluation_batches(index, batch_size)
+    decoded = batches(index, order, classifier.image_size, classifier.resize)
+    steps = -(-len(index) // batch_size)
+    labels: Counter[str] = Counter()
+    confidence = 0.0
+    first: list[dict[str, Any]] = []
+    shown: list[np.ndarray] = []
+    with _open(directory / "predictions.csv") as file:
+        writer = csv.writer(file)
+        numbers = ["", *(f"_{number}" for number in range(2, TOP + 1))]
+        writer.writerow(
+            ["path", *(f"{column}{number}" for number in numbers for column in ("predicted", "confidence"))]
+        )
+        for images, _, positions in track(decoded, steps, "labelling the pictures"):
+            for image, row, position in zip(images, classifier.probabilities(images), positions, strict=True):
+                path, top = index.paths[position], best_labels(row, classifier.class_names, TOP)
+                writer.writerow([path, *(cell for best in top for cell in best.values())])
+                labels[top[0]["label"]] += 1
+                confidence += top[0]["confidence"]
+                if len(first) < SHOWN:
+                    first.append({"path": path, **top[0], "top": top})
+                    shown.append(image)
+    captions = [(Path(row["path"]).name, [(best["label"], best["confidence"]) for best in row["top"]]) for row in first]
+    if len(index) > SHOWN:
+        title = f"{title}, the first {SHOWN} of {len(index):,}"
+    labels_figure(shown, captions, title).savefig(directory / "figures" / "labels.png")
+    return {
+        "images": len(index),
+        "mean_confidence": round(confidence / len(index), 6),
+        "labels": dict(labels.most_common()),
+        "first": first,
+    }
 
 
 def predict_split(classifier: Classifier, index: ImageIndex, batch_size: int, name: str) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""The models of keras.applications without classifier, and what to say when their weights cannot be downloaded."""
+"""The models of keras.applications, and what to say when their weights cannot be downloaded."""
 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import warnings
 from collections.abc import Iterator
@@ -22,17 +23,19 @@ if TYPE_CHECKING:
 NETWORK_TIMEOUT = 20.0  # seconds without an answer; the default of sockets is to wait for ever
 
 
-def build_application(entry: BackboneEntry, imagenet: bool, image_size: int) -> keras.Model:
-    """Build a model of keras.applications, without classifier and pooling.
+def build_application(entry: BackboneEntry, imagenet: bool, image_size: int, with_top: bool = False) -> keras.Model:
+    """Build a model of keras.applications.
 
     Args:
         entry: the backbone's entry.
         imagenet: load the ImageNet weights, from the Keras cache or by download; otherwise the weights are random.
         image_size: side of the square input in pixels.
+        with_top: with its classifier, which has the 1000 classes of ImageNet; otherwise without pooling as well.
 
     Returns:
-        A functional model from images (batch, image_size, image_size, 3) to feature maps. Its graph is the same with
-        and without ImageNet weights, so that a file of weights gives the same numbers as a download.
+        A functional model from images (batch, image_size, image_size, 3) to feature maps, or to the probabilities of
+        the classes. Its graph is the same with and without ImageNet weights, so that a file of weights gives the same
+        numbers as a download.
 
     Raises:
         HeadstartError: when the weights are neither in the cache nor can be downloaded.
@@ -40,24 +43,39 @@ def build_application(entry: BackboneEntry, imagenet: bool, image_size: int) -> 
     import keras
 
     constructor = getattr(keras.applications, entry.constructor)
-    shape = (image_size, image_size, 3)
-    if imagenet:
-        with _explained_download(entry, image_size):
-            return constructor(include_top=False, weights="imagenet", input_shape=shape)
-    model = constructor(include_top=False, weights=None, input_shape=shape)
-    return _with_imagenet_rescaling(model) if entry.constructor.startswith("EfficientNetB") else model
+    # With the classifier Keras takes ImageNet weights at the size of their training alone.
+    size = _published_size(entry, image_size) if imagenet and with_top else image_size
+    shape = (size, size, 3)
+    if not imagenet:
+        model = constructor(include_top=with_top, weights=None, input_shape=shape)
+        return _with_imagenet_rescaling(model) if entry.constructor.startswith("EfficientNetB") else model
+    with _explained_download(entry, image_size, with_top):
+        model = constructor(include_top=with_top, weights="imagenet", input_shape=shape)
+    if size == image_size:
+        return model
+    resized = build_application(entry, False, image_size, with_top)
+    resized.set_weights(model.get_weights())
+    return resized
 
 
-def imagenet_file(entry: BackboneEntry, image_size: int) -> Path:
+def imagenet_file(entry: BackboneEntry, image_size: int, with_top: bool = False) -> Path:
     """Return where Keras keeps, or would put, the ImageNet weights of a backbone.
 
     Args:
         entry: the backbone's entry.
         image_size: side of the input in pixels; the first MobileNets have a file for each of some sizes.
+        with_top: the file with the classifier.
     """
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    size = image_size if image_size in entry.imagenet_sizes else 224
-    return Path(home).expanduser() / "models" / entry.imagenet_file.format(size=size)
+    name = entry.imagenet_file.format(size=_published_size(entry, image_size))
+    if with_top:
+        name = re.sub(r"_no_?top(_v2)?\.h5$", ".h5", name)
+    return Path(home).expanduser() / "models" / name
+
+
+def _published_size(entry: BackboneEntry, image_size: int) -> int:
+    """Return the side in pixels that the ImageNet weights for images of this size were trained at."""
+    return image_size if image_size in entry.imagenet_sizes else entry.image_size
 
 
 def _with_imagenet_rescaling(model: keras.Model) -> keras.Model:
@@ -78,11 +96,11 @@ def _with_imagenet_rescaling(model: keras.Model) -> keras.Model:
 
 
 @contextmanager
-def _explained_download(entry: BackboneEntry, image_size: int) -> Iterator[None]:
+def _explained_download(entry: BackboneEntry, image_size: int, with_top: bool) -> Iterator[None]:
     """Replace what Keras prints and raises while it fetches weights."""
     import keras
 
-    file = imagenet_file(entry, image_size)
+    file = imagenet_file(entry, image_size, with_top)
     source = f"from {file}" if file.exists() else f"by download, once, to {file.parent}"
     was_logging = keras.config.is_interactive_logging_enabled()
     timeout = socket.getdefaulttimeout()

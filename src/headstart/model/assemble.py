@@ -9,6 +9,7 @@ from headstart.config import BackboneConfig, HeadConfig
 from headstart.model.backbones import BackboneEntry, build_backbone, get_entry
 from headstart.model.blocks import Block, find_blocks
 from headstart.model.heads import build_head
+from headstart.model.original import below_output, build_original
 from headstart.model.preprocessing import preprocess
 
 if TYPE_CHECKING:
@@ -61,18 +62,26 @@ def build_network(
 
     Args:
         backbone: which network and where its weights come from.
-        head: which new layers.
+        head: which layers on top of it.
         classes: number of classes, at least 2.
         image_size: side of the square input in pixels.
         seed: of the new layers' initial weights.
         with_weights: whether the backbone's weights are loaded; without, every variable starts at random.
 
     Raises:
-        HeadstartError: for an unknown backbone, weights that are missing or do not fit, an image too small.
+        HeadstartError: for an unknown backbone, weights that are missing or do not fit, an image too small, a head that
+            the backbone cannot have.
     """
     entry = get_entry(backbone.name)
-    network = build_backbone(backbone.name, backbone.weights if with_weights else "none", image_size)
-    top = build_head(head, tuple(network.output.shape[1:]), classes, seed)
+    weights = backbone.weights if with_weights else "none"
+    own_layers: list[keras.layers.Layer] = []
+    if head.pooling == "original":
+        network, own_layers = build_original(entry, weights, image_size)
+        if head.output != "imagenet":
+            own_layers = below_output(own_layers)
+    else:
+        network = build_backbone(backbone.name, weights, image_size)
+    top = build_head(head, tuple(network.output.shape[1:]), classes, seed, own_layers)
     classifier = _connect(entry, network, top, (image_size, image_size, 3))
     return Network(entry, network, top, find_blocks(network, entry), classifier)
 

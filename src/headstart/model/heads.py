@@ -1,17 +1,25 @@
-"""The new layers on top of a backbone."""
+"""The layers on top of a backbone: new ones, or the network's own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from headstart.config import HeadConfig
 from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 
-def build_head(config: HeadConfig, features: tuple[int, int, int], classes: int, seed: int) -> keras.Model:
+def build_head(
+    config: HeadConfig,
+    features: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    own_layers: Sequence[keras.layers.Layer] = (),
+) -> keras.Model:
     """Build a head as a model of its own, so that it can be trained on stored activations too.
 
     Args:
@@ -19,6 +27,8 @@ def build_head(config: HeadConfig, features: tuple[int, int, int], classes: int,
         features: height, width and channels of what the backbone gives.
         classes: number of classes, at least 2.
         seed: of the initial weights and of the dropout.
+        own_layers: for `pooling: original` the network's own layers, from the bottom up; for `output: imagenet` with
+            its own output, else without.
 
     Returns:
         A model named `head`, from (batch, height, width, channels) to (batch, classes) probabilities, or to
@@ -41,7 +51,15 @@ def build_head(config: HeadConfig, features: tuple[int, int, int], classes: int,
         return keras.layers.Dense(units, activation, kernel_initializer=initializer, name=name, dtype=dtype)
 
     inputs = keras.Input(features, name="features")
-    if config.pooling == "flatten":
+    if config.pooling == "original":
+        x = inputs
+        for layer in own_layers:
+            x = layer(x)
+        if config.output == "imagenet":
+            return keras.Model(inputs, x, name="head")
+        if len(x.shape) > 2:  # the MobileNets classify by a convolution of one position
+            x = keras.layers.Flatten(name="flatten")(x)
+    elif config.pooling == "flatten":
         x = keras.layers.Flatten(name="flatten")(inputs)
     else:
         x = keras.layers.GlobalAveragePooling2D(name="average")(inputs)
@@ -65,3 +83,15 @@ def class_probabilities(outputs):  # type: ignore[no-untyped-def]
 
     outputs = np.asarray(outputs, dtype=np.float32)
     return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
+
+
+def best_labels(probabilities: np.ndarray, class_names: tuple[str, ...], top: int) -> list[dict[str, Any]]:
+    """Return the likeliest labels of a picture with their confidence, the likeliest first.
+
+    Args:
+        probabilities: float (classes,).
+        class_names: in the same order.
+        top: how many, fewer where there are fewer classes.
+    """
+    order = probabilities.argsort()[::-1][:top]
+    return [{"label": class_names[place], "confidence": round(float(probabilities[place]), 6)} for place in order]

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from headstart.model.backbones import BackboneEntry
 
 
+class MisfitError(Exception):
+    """What of a file does not fit a backbone."""
+
+
 def check_weights(entry: BackboneEntry, weights: str) -> None:
     """Raise unless a backbone has weights of this name or there is a file of this name.
 
@@ -36,7 +40,7 @@ def check_weights(entry: BackboneEntry, weights: str) -> None:
         )
 
 
-def load_weights(backbone: keras.Model, entry: BackboneEntry, weights: str) -> None:
+def load_weights(backbone: keras.Model, entry: BackboneEntry, weights: str, with_top: bool = False) -> None:
     """Load packaged weights or those of a file into a backbone that was built with random ones.
 
     Args:
@@ -44,20 +48,25 @@ def load_weights(backbone: keras.Model, entry: BackboneEntry, weights: str) -> N
         entry: the backbone's entry.
         weights: `packaged`, or the path of a file: `.h5` or `.weights.h5` (weights as Keras saves them), `.keras`
             (a saved backbone, or a saved classifier on such a backbone), `.pth` (EfficientNet-Lite in PyTorch).
+        with_top: the model has its classifier, and the file must have it too.
 
     Raises:
         HeadstartError: when the file is of another kind, is damaged, or does not fit the backbone.
     """
     path = packaged_checkpoint(entry) if weights == "packaged" else Path(weights).expanduser()
-    if path.suffix == ".pth" and entry.package:
-        _load_checkpoint(backbone, entry, path)
-    elif path.suffix == ".keras":
-        _copy_saved_model(backbone, entry, path)
-    elif path.suffix == ".h5":
-        _load_keras_weights(backbone, entry, path)
-    else:
+    loaders = {".h5": _load_keras_weights, ".keras": _copy_saved_model}
+    if entry.package:
+        loaders[".pth"] = _load_checkpoint
+    if path.suffix not in loaders:
         kinds = ".h5, .weights.h5, .keras" + (", .pth" if entry.package else "")
         raise HeadstartError(f"Expected a file of weights for {entry.name} to be one of {kinds}. Received: {path}")
+    try:
+        loaders[path.suffix](backbone, path)
+    except MisfitError as error:
+        reason, part = " ".join(str(error).split()), "with" if with_top else "without"
+        raise HeadstartError(
+            f"Expected weights that fit {entry.name} {part} its classifier in {path}. Received: {reason}"
+        ) from error
 
 
 def packaged_checkpoint(entry: BackboneEntry) -> Path:
@@ -81,43 +90,36 @@ def packaged_checkpoint(entry: BackboneEntry) -> Path:
     return files[0]
 
 
-def _load_checkpoint(backbone: keras.Model, entry: BackboneEntry, path: Path) -> None:
+def _load_checkpoint(backbone: keras.Model, path: Path) -> None:
     tensors = read_checkpoint(path)
     try:
         assign_checkpoint(backbone, tensors)
     except HeadstartError as error:
-        raise _misfit(entry, path, str(error)) from error
+        raise MisfitError(error) from error
 
 
-def _load_keras_weights(backbone: keras.Model, entry: BackboneEntry, path: Path) -> None:
+def _load_keras_weights(backbone: keras.Model, path: Path) -> None:
     try:
         with warnings.catch_warnings():
             # About bookkeeping of the model, not about layers: a layer that the file lacks is an error in Keras.
             warnings.filterwarnings("ignore", message="Skipping nested container")
             backbone.load_weights(path)
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:  # what Keras and h5py raise
-        raise _misfit(entry, path, str(error)) from error
+        raise MisfitError(error) from error
 
 
-def _copy_saved_model(backbone: keras.Model, entry: BackboneEntry, path: Path) -> None:
+def _copy_saved_model(backbone: keras.Model, path: Path) -> None:
     import keras
 
     try:
         saved = keras.models.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise _misfit(entry, path, str(error)) from error
+        raise MisfitError(error) from error
     inner = [layer for layer in saved.layers if layer.name == backbone.name and isinstance(layer, keras.Model)]
     values = (inner[0] if inner else saved).get_weights()
     if len(values) != len(backbone.weights):
-        raise _misfit(entry, path, f"{len(values)} arrays where the backbone has {len(backbone.weights)}")
+        raise MisfitError(f"{len(values)} arrays where the backbone has {len(backbone.weights)}")
     for weight, value in zip(backbone.weights, values, strict=True):
         if weight.shape != value.shape:
-            raise _misfit(entry, path, f"shape {value.shape} for {weight.path}, which has {tuple(weight.shape)}")
+            raise MisfitError(f"shape {value.shape} for {weight.path}, which has {tuple(weight.shape)}")
     backbone.set_weights(values)
-
-
-def _misfit(entry: BackboneEntry, path: Path, reason: str) -> HeadstartError:
-    reason = " ".join(reason.split())
-    return HeadstartError(
-        f"Expected weights that fit {entry.name} without its classifier in {path}. Received: {reason}"
-    )

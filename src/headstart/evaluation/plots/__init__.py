@@ -4,7 +4,7 @@ from headstart.evaluation.plots.calibration import calibration_figure
 from headstart.evaluation.plots.confusion import confusion_figure
 from headstart.evaluation.plots.heat import overlay
 from headstart.evaluation.plots.history import history_figure
-from headstart.evaluation.plots.pictures import explained_figure, grid_figure, mistakes_figure
+from headstart.evaluation.plots.pictures import explained_figure, grid_figure, labels_figure, mistakes_figure
 
 __all__ = [
     "calibration_figure",
@@ -12,6 +12,7 @@ __all__ = [
     "explained_figure",
     "grid_figure",
     "history_figure",
+    "labels_figure",
     "mistakes_figure",
     "overlay",
 ]

@@ -35,14 +35,41 @@ def mistakes_figure(images: Sequence[np.ndarray], captions: Sequence[tuple[str, 
     """
     if not images:
         return _no_mistakes(title)
+
+    return _captioned(
+        images,
+        [
+            (f"true: {true}", f"predicted: {predicted}", f"confidence: {confidence:.1%}")
+            for true, predicted, confidence in captions
+        ],
+        title,
+    )
+
+
+def labels_figure(
+    images: Sequence[np.ndarray], captions: Sequence[tuple[str, Sequence[tuple[str, float]]]], title: str
+) -> Figure:
+    """Draw pictures, each with its name and its likeliest labels.
+
+    Args:
+        images: uint8 (height, width, 3) each, of any size; at least one.
+        captions: for each image its name, and labels with their probabilities, 0 to 1; as many for each.
+        title: wrapped where it is too long.
+    """
+    lines = [(name, *(f"{share:.1%} {label}" for label, share in labels)) for name, labels in captions]
+    return _captioned(images, lines, title)
+
+
+def _captioned(images: Sequence[np.ndarray], captions: Sequence[Sequence[str]], title: str) -> Figure:
+    """Draw pictures in rows, each below its lines of text, which are shortened where they are too long."""
     columns = min(COLUMNS, len(images))
     cell = (style.WIDTH - GAP) / COLUMNS - GAP
-    figure, corners = _sheet(math.ceil(len(images) / columns), columns, cell, title, above_row=3 * TEXT_HEIGHT)
+    above_row = len(captions[0]) * TEXT_HEIGHT
+    figure, corners = _sheet(math.ceil(len(images) / columns), columns, cell, title, above_row=above_row)
     places = [corner for row in corners for corner in row]
     # The last row may have places to spare.
-    for (x, y), image, (true, predicted, confidence) in zip(places, images, captions, strict=False):
+    for (x, y), image, lines in zip(places, images, captions, strict=False):
         _show(figure, image, x, y, cell)
-        lines = (f"true: {true}", f"predicted: {predicted}", f"confidence: {confidence:.1%}")
         for line, text in enumerate(reversed(lines)):
             _write(figure, style.shorten(text, TEXT_SIZE, cell), x, y + cell + line * TEXT_HEIGHT)
     return figure
