@@ -27,7 +27,7 @@ FAILURES: list[HeadstartError] = []  # of the jobs of this process
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(composed: DictConfig) -> float | None:
-    """Run one configuration and return the validation accuracy, for sweepers."""
+    """Run one configuration and return the validation accuracy, for sweepers; None where nothing was trained."""
     from hydra.core.hydra_config import HydraConfig
 
     from headstart.experiment import run
@@ -38,7 +38,7 @@ def main(composed: DictConfig) -> float | None:
         FAILURES.append(error)
         console.print(f"Error: {error}", markup=False, soft_wrap=True)
         return None
-    return results["splits"]["validation"]["accuracy"]
+    return results["splits"]["validation"]["accuracy"] if "splits" in results else None
 
 
 if __name__ == "__main__":

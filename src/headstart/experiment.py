@@ -21,7 +21,7 @@ from headstart.model.backbones import BackboneEntry, check_image_size, get_entry
 from headstart.model.weights import check_weights
 from headstart.paths import cache_directory
 from headstart.quiet import import_tensorflow
-from headstart.summary import markdown, print_configuration, print_data, print_derived, print_end
+from headstart.summary import markdown, print_configuration, print_data, print_derived, print_end, print_suggestion
 from headstart.tracking import store_uri, tracked_run
 from headstart.training.fitted import check_fit
 from headstart.training.hardware import keep_freed_memory
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from headstart.model.assemble import Network
     from headstart.tracking import Tracker
     from headstart.training.callbacks import EpochRecord
+    from headstart.training.inputs import ImageInputs
     from headstart.training.stages import TrainingResult
 
 REFERENCE_IMAGES = 8  # kept in the artifact, to prove it later
@@ -74,7 +75,10 @@ def run(config: Config, output: Path, started: float | None = None) -> dict[str,
     finally:
         results["seconds"].update(clock.summary())
         write_json(output / "results.json", results)
-    print_end(results)
+    if config.find_lr:
+        print_suggestion(results, config)
+    else:
+        print_end(results)
     return results
 
 
@@ -190,8 +194,22 @@ def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any
 
 
 def _find_learning_rate(prepared: Prepared, results: dict[str, Any]) -> None:
-    """Sweep the learning rate of the first stage on a copy of the weights; nothing is trained."""
-    raise NotImplementedError
+    """Sweep the learning rate of the first stage and put the weights back; nothing is trained, tracked or saved."""
+    from headstart.evaluation.report import report_learning_rate
+    from headstart.training.learning_rate_finder import sweep_learning_rate
+
+    config, stage = prepared.config, prepared.config.freeze.stages[0]
+    with prepared.strategy.scope():
+        sweep = sweep_learning_rate(prepared.network, stage, _inputs(prepared), config.label_smoothing)
+    configured = stage.optimizer.learning_rate
+    title = f"{run_name(config)}: stage {stage.name}, {stage.optimizer.name}"
+    report_learning_rate(sweep, configured, title, prepared.output)
+    results.update(
+        stage=stage.name,
+        configured_learning_rate=configured,
+        suggested_learning_rate=sweep.suggestion,
+        suggestion_reason=sweep.reason,
+    )
 
 
 def choose_image_size(config: Config, entry: BackboneEntry) -> int:
@@ -208,16 +226,23 @@ def choose_image_size(config: Config, entry: BackboneEntry) -> int:
     return entry.image_size
 
 
+def _inputs(prepared: Prepared) -> ImageInputs:
+    """Return what gives each stage its input."""
+    from headstart.training.features import ActivationStore
+    from headstart.training.inputs import ImageInputs
+
+    store = ActivationStore(cache_directory() / "activations", prepared.config.cache.max_gb * 1e9)
+    return ImageInputs(prepared.config, prepared.index, prepared.image_size, store)
+
+
 def _train(prepared: Prepared, results: dict[str, Any], tracker: Tracker) -> TrainingResult:
     """Train the network through all stages while its epochs are tracked."""
     from headstart.artifact import Classifier
     from headstart.evaluation.report import report_stage
-    from headstart.training.features import ActivationStore
-    from headstart.training.inputs import ImageInputs
     from headstart.training.stages import train_stages
 
     config, network, index = prepared.config, prepared.network, prepared.index
-    store = ActivationStore(cache_directory() / "activations", config.cache.max_gb * 1e9)
+    inputs = _inputs(prepared)
     stages = [stage.name for stage in config.freeze.stages]
 
     def track_epoch(record: EpochRecord) -> None:
@@ -240,7 +265,7 @@ def _train(prepared: Prepared, results: dict[str, Any], tracker: Tracker) -> Tra
     training = train_stages(
         network,
         config.freeze.stages,
-        ImageInputs(config, index, prepared.image_size, store),
+        inputs,
         config.head,
         config.seed,
         config.label_smoothing,
@@ -248,7 +273,7 @@ def _train(prepared: Prepared, results: dict[str, Any], tracker: Tracker) -> Tra
         track_epoch,
         evaluate_stage,
     )
-    results["cache"] = {"images_computed": store.computed, "images_reused": store.reused}
+    results["cache"] = {"images_computed": inputs.store.computed, "images_reused": inputs.store.reused}
     return training
 
 

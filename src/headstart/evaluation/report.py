@@ -17,7 +17,13 @@ from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import batches, evaluation_batches
 from headstart.evaluation.metrics import Evaluation, evaluate, worst_mistakes
-from headstart.evaluation.plots import calibration_figure, confusion_figure, history_figure, mistakes_figure
+from headstart.evaluation.plots import (
+    calibration_figure,
+    confusion_figure,
+    history_figure,
+    learning_rate_figure,
+    mistakes_figure,
+)
 from headstart.files import write_text
 
 if TYPE_CHECKING:
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
 
     from headstart.artifact import Classifier
     from headstart.training.callbacks import EpochRecord
+    from headstart.training.learning_rate_finder import RateSweep
 
 
 EVALUATED = ("validation", "test")
@@ -111,6 +118,26 @@ def report_training(history: list[EpochRecord], best_epoch: int, title: str, dir
         writer.writerows(rows)
     (directory / "figures").mkdir(exist_ok=True)
     history_figure(rows, title, best_epoch=best_epoch).savefig(directory / "figures" / "history.png")
+
+
+@_letters_without_a_font()
+def report_learning_rate(sweep: RateSweep, configured: float, title: str, directory: Path) -> None:
+    """Write learning_rate.csv, a row for each update of a sweep, and the figure of it.
+
+    Args:
+        sweep: the loss at each rate.
+        configured: the rate that the stage would train at.
+        title: of the figure.
+        directory: of the run.
+    """
+    with _open(directory / "learning_rate.csv") as file:
+        writer = csv.writer(file)
+        writer.writerow(["learning_rate", "loss", "smoothed_loss"])
+        for row in zip(sweep.rates, sweep.losses, sweep.smoothed, strict=True):
+            writer.writerow([f"{value:.7g}" for value in row])
+    (directory / "figures").mkdir(exist_ok=True)
+    figure = learning_rate_figure(sweep.rates, sweep.losses, sweep.smoothed, sweep.suggestion, configured, title)
+    figure.savefig(directory / "figures" / "learning_rate.png")
 
 
 def predict_split(classifier: Classifier, index: ImageIndex, batch_size: int, name: str) -> np.ndarray:

@@ -3,6 +3,14 @@
 from headstart.evaluation.plots.calibration import calibration_figure
 from headstart.evaluation.plots.confusion import confusion_figure
 from headstart.evaluation.plots.history import history_figure
+from headstart.evaluation.plots.learning_rate import learning_rate_figure
 from headstart.evaluation.plots.pictures import grid_figure, mistakes_figure
 
-__all__ = ["calibration_figure", "confusion_figure", "grid_figure", "history_figure", "mistakes_figure"]
+__all__ = [
+    "calibration_figure",
+    "confusion_figure",
+    "grid_figure",
+    "history_figure",
+    "learning_rate_figure",
+    "mistakes_figure",
+]
