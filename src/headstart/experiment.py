@@ -15,7 +15,7 @@ from headstart.data.check import check_images
 from headstart.data.images import load_image
 from headstart.data.sources import load_index
 from headstart.environment import Clock, command_line, describe_environment
-from headstart.files import write_json, write_text
+from headstart.files import file_name, write_json, write_text
 from headstart.identity import run_name, run_tags
 from headstart.model.backbones import BackboneEntry, check_image_size, get_entry
 from headstart.model.weights import check_weights
@@ -259,7 +259,7 @@ def _train(prepared: Prepared, results: dict[str, Any], tracker: Tracker) -> Tra
         evaluations = report_stage(classifier, index, config.batch_size, name, prepared.output)
         results.setdefault("stages", {})[name] = {split: found.summary() for split, found in evaluations.items()}
         for split, found in evaluations.items():
-            figures = {f"after_{name}/{split}_{key}": value for key, value in found.summary().items()}
+            figures = {f"after_{file_name(name)}/{split}_{key}": value for key, value in found.summary().items()}
             tracker.log_metrics(figures)
 
     training = train_stages(

@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import warnings
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -24,7 +25,7 @@ from headstart.evaluation.plots import (
     learning_rate_figure,
     mistakes_figure,
 )
-from headstart.files import write_text
+from headstart.files import file_name, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,7 +89,7 @@ def report_stage(
         classifier: with the best weights so far.
         index: the images; a split without images is left out.
         batch_size: how many go through the network at once.
-        stage: its name, which the files' names end in.
+        stage: its name, which the files' names end in, as `file_name` writes it.
         directory: of the run.
     """
     evaluations = {}
@@ -97,13 +98,13 @@ def report_stage(
         if len(part):
             probabilities = predict_split(classifier, part, batch_size, f"{split} after {stage}")
             evaluations[split] = evaluate(part.labels, probabilities, part.class_names)
-            _write_report(evaluations[split], directory / f"{split}_report_after_{stage}")
+            _write_report(evaluations[split], directory / f"{split}_report_after_{file_name(stage)}")
     return evaluations
 
 
 @_letters_without_a_font()
 def report_training(history: list[EpochRecord], best_epoch: int, title: str, directory: Path) -> None:
-    """Write history.csv, a row for each epoch, and the figure of it.
+    """Write history.csv, a row for each epoch, the figure of it, and one of each stage where there are several.
 
     Args:
         history: the epochs over all stages.
@@ -116,8 +117,16 @@ def report_training(history: list[EpochRecord], best_epoch: int, title: str, dir
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    (directory / "figures").mkdir(exist_ok=True)
-    history_figure(rows, title, best_epoch=best_epoch).savefig(directory / "figures" / "history.png")
+    figures = directory / "figures"
+    figures.mkdir(exist_ok=True)
+    history_figure(rows, title, best_epoch=best_epoch).savefig(figures / "history.png")
+    stages = [list(records) for _, records in groupby(history, key=lambda record: record.stage)]
+    for records in stages if len(stages) > 1 else []:
+        stage, best = records[0].stage, max(records, key=lambda record: record.rank)
+        figure = history_figure(
+            [dataclasses.asdict(record) for record in records], f"{title}, stage {stage}", best_epoch=best.epoch
+        )
+        figure.savefig(figures / f"history_{file_name(stage)}.png")
 
 
 @_letters_without_a_font()
