@@ -38,7 +38,7 @@ def main(composed: DictConfig) -> float | None:
         FAILURES.append(error)
         console.print(f"Error: {error}", markup=False, soft_wrap=True)
         return None
-    return results["splits"].get("validation", {}).get("accuracy")
+    return results.get("splits", {}).get("validation", {}).get("accuracy")
 
 
 if __name__ == "__main__":

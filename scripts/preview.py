@@ -19,15 +19,16 @@ from headstart.console import console, track
 from headstart.data.images import load_image
 from headstart.data.sources import load_index
 from headstart.errors import HeadstartError
-from headstart.experiment import choose_image_size
 from headstart.model.backbones import get_entry
 from headstart.paths import cache_directory, outputs_directory
+from headstart.prepared import choose_image_size
 from headstart.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
 
-TILE_SIDES = (112, 224)  # smaller pictures are enlarged, larger ones reduced, so that a sheet can be read
+TILE_SIDES = (112, 168)  # smaller pictures are enlarged, larger ones reduced, so that a sheet can be read
+WIDTH = 1080  # pixels at most, where the versions of an image go on in the next line; readable when scaled to 900
 FONT_SIZE = 13
 CAPTION = 20  # pixels below each picture
 GAP = 6  # pixels between pictures
@@ -61,7 +62,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="configuration, as for run.py")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the picture (outputs/preview_NAME.png)")
-    parser.add_argument("--images", type=int, default=6, metavar="N", help="training images, a row each (6)")
+    parser.add_argument("--images", type=int, default=6, metavar="N", help="training images, one below the other (6)")
     parser.add_argument("--versions", type=int, default=8, metavar="N", help="augmented versions of each (8)")
     options = parser.parse_intermixed_args(arguments)
     for name in ("images", "versions"):
@@ -114,15 +115,20 @@ def describe(label: np.ndarray, class_names: tuple[str, ...]) -> str:
 
 
 def contact_sheet(rows: list[list[tuple[np.ndarray, str]]]) -> Image.Image:
-    """Lay pictures and their captions out, a row each, with the originals apart on the left."""
+    """Lay pictures and their captions out, the originals apart on the left, on as many lines as the versions need."""
     side = int(np.clip(rows[0][0][0].shape[0], *TILE_SIDES))
-    width = GAP + len(rows[0]) * (side + GAP) + GAP
-    sheet = Image.new("RGB", (width, GAP + len(rows) * (side + CAPTION + GAP)), "white")
+    versions = len(rows[0]) - 1
+    columns = min(versions, (WIDTH - 3 * GAP - side) // (side + GAP))
+    lines = -(-versions // columns)
+    columns = -(-versions // lines)  # as few as that many lines need, so that the last one is nearly full
+    size = (3 * GAP + side + columns * (side + GAP), GAP + len(rows) * lines * (side + CAPTION + GAP))
+    sheet = Image.new("RGB", size, "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_SIZE)
     for row, tiles in enumerate(rows):
-        for column, (pixels, caption) in enumerate(tiles):
-            left = GAP + column * (side + GAP) + (GAP if column else 0)
-            top = GAP + row * (side + CAPTION + GAP)
+        for number, (pixels, caption) in enumerate(tiles):
+            line, column = divmod(number - 1, columns) if number else (0, -1)
+            left = GAP + (column + 1) * (side + GAP) + (GAP if number else 0)
+            top = GAP + (row * lines + line) * (side + CAPTION + GAP)
             picture = Image.fromarray(pixels)
             if picture.width != side:
                 picture = picture.resize((side, side), Image.Resampling.BICUBIC)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.files import new_directory, write_json, write_text
+from headstart.files import file_name, new_directory, write_json, write_text
 
 
 def test_content_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -75,3 +75,14 @@ def test_a_failure_keeps_the_old_directory(tmp_path: Path) -> None:
         fail_in_the_middle()
     assert os.listdir(tmp_path) == ["classifier"]
     assert os.listdir(tmp_path / "classifier") == ["old"]
+
+
+def test_names_of_any_kind_as_file_names(tmp_path: Path) -> None:
+    for plain in ("last_block", "stage-2.1", "Käfer", "猫"):
+        assert file_name(plain) == plain
+    odd = ["../up", "a/b", "a b", "a\\b", "a:b", "x" * 500, "x" * 501, "con*?<>|"]
+    names = [file_name(name) for name in odd]
+    assert len(set(names)) == len(odd)  # told apart by their digests
+    for name in names:
+        (tmp_path / f"history_{name}.png").touch()
+    assert sorted(os.listdir(tmp_path)) == sorted(f"history_{name}.png" for name in names)

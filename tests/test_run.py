@@ -18,9 +18,10 @@ from headstart.config import compose, conf_directory, from_yaml
 from headstart.data.images import load_image
 from headstart.data.sources import load_index
 from headstart.errors import HeadstartError
-from headstart.experiment import choose_image_size, run
+from headstart.experiment import run
 from headstart.identity import config_hash
 from headstart.model.backbones import get_entry
+from headstart.prepared import choose_image_size
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:
@@ -123,7 +124,12 @@ def test_splits_read_back_as_a_table(finished_run: Path, folder: Path) -> None:
 def test_files_for_people(finished_run: Path) -> None:
     figures = {file.stem for file in (finished_run / "figures").glob("*.png")}
     kinds = ("confusion", "confusion_normalized", "calibration", "mistakes", "mistakes_explained")
-    assert figures == {"history", *(f"{split}_{kind}" for split in ("validation", "test") for kind in kinds)}
+    assert figures == {
+        "history",
+        "history_head",
+        "history_last_block",
+        *(f"{split}_{kind}" for split in ("validation", "test") for kind in kinds),
+    }
     assert "macro avg" in (finished_run / "test_report.txt").read_text()
     assert strict_json(finished_run / "data_report.json")["unreadable"] == []
     assert not [file for file in finished_run.rglob("*") if "partial" in file.name]

@@ -8,28 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart.config import Config, to_yaml
-from headstart.data.check import check_images
-from headstart.data.sources import load_index
-from headstart.environment import Clock, command_line, describe_environment
-from headstart.files import write_json, write_text
+from headstart.environment import Clock, command_line
+from headstart.files import file_name, write_json, write_text
 from headstart.identity import run_name, run_tags
-from headstart.model.backbones import BackboneEntry, check_image_size, get_entry
-from headstart.model.imagenet import imagenet_classes
-from headstart.model.original import check_original
-from headstart.model.weights import check_weights
 from headstart.paths import cache_directory
-from headstart.prepared import Prepared
-from headstart.quiet import import_tensorflow
+from headstart.prepared import Prepared, prepare
 from headstart.summary import (
     markdown,
     markdown_of_labels,
     print_configuration,
-    print_data,
-    print_derived,
     print_end,
+    print_suggestion,
 )
 from headstart.tracking import store_uri, tracked_run
-from headstart.training.fitted import check_fit
 from headstart.training.hardware import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -37,6 +28,7 @@ if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
     from headstart.tracking import Tracker
     from headstart.training.callbacks import EpochRecord
+    from headstart.training.inputs import ImageInputs
     from headstart.training.stages import TrainingResult
 
 
@@ -77,7 +69,10 @@ def run(config: Config, output: Path, started: float | None = None) -> dict[str,
     finally:
         results["seconds"].update(clock.summary())
         write_json(output / "results.json", results)
-    print_end(results)
+    if config.find_lr:
+        print_suggestion(results, config)
+    else:
+        print_end(results)
     return results
 
 
@@ -86,7 +81,7 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) ->
     write_text(output / "config.yaml", to_yaml(config))
     print_configuration(output / "config.yaml")
     uri = store_uri(config.tracking)
-    prepared = _prepare(config, output, clock, results)
+    prepared = prepare(config, output, clock, results)
     if config.find_lr:
         clock.begin("training")
         return _find_learning_rate(prepared, results)
@@ -103,51 +98,6 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) ->
             _train_and_evaluate(prepared, clock, results, tracker)
         clock.begin("tracking")
         tracker.log_metrics({f"seconds/{name}": value for name, value in clock.summary().items()})
-
-
-def _prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any]) -> Prepared:
-    """Check configuration and data, start TensorFlow, build the network."""
-    clock.begin("data")  # before TensorFlow is imported, so that what is wrong is said at once
-    check_fit(config)
-    entry = get_entry(config.backbone.name)
-    check_weights(entry, config.backbone.weights)
-    image_size = choose_image_size(config, entry)
-    check_image_size(entry, image_size)
-    check_original(config, entry, image_size)
-    index, data_report = check_images(
-        load_index(config.dataset, cache_directory()), config.dataset.bad_images, cache_directory()
-    )
-    index.write_csv(output / "splits.csv")
-    write_json(output / "data_report.json", data_report.to_dict())
-    class_names = imagenet_classes() if config.head.output == "imagenet" else index.class_names
-    print_data(index, data_report.warnings())
-
-    clock.begin("start_up")
-    import_tensorflow()
-    from headstart.model.assemble import build_network
-    from headstart.model.freeze import layers_to_train
-    from headstart.training.hardware import choose_precision, choose_strategy, prepare_devices, seed_everything
-
-    devices = prepare_devices()
-    strategy = choose_strategy(devices)
-    precision = choose_precision(config.precision)
-    seed_everything(config.seed, config.deterministic, precision)
-
-    clock.begin("model")
-    with strategy.scope():
-        network = build_network(config.backbone, config.head, len(class_names), image_size, config.seed)
-    for stage in config.freeze.stages:  # all of them before a run is opened
-        layers_to_train(network, stage.train)
-    results["dataset"] = {
-        "name": config.dataset.name,
-        "fingerprint": index.fingerprint,
-        "images": {split: int(counts.sum()) for split, counts in index.counts().items()},
-        "classes": len(class_names),
-        "image_size": image_size,
-    }
-    results["environment"] = describe_environment(devices, precision)
-    print_derived(results, config, network)
-    return Prepared(config, output, index, class_names, image_size, network, strategy, precision)
 
 
 def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker) -> None:
@@ -205,34 +155,41 @@ def _classify(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker
 
 
 def _find_learning_rate(prepared: Prepared, results: dict[str, Any]) -> None:
-    """Sweep the learning rate of the first stage on a copy of the weights; nothing is trained."""
-    raise NotImplementedError
+    """Sweep the learning rate of the first stage and put the weights back; nothing is trained, tracked or saved."""
+    from headstart.evaluation.report import report_learning_rate
+    from headstart.training.learning_rate_finder import sweep_learning_rate
+
+    config, stage = prepared.config, prepared.config.freeze.stages[0]
+    with prepared.strategy.scope():
+        sweep = sweep_learning_rate(prepared.network, stage, _inputs(prepared), config.label_smoothing)
+    configured = stage.optimizer.learning_rate
+    title = f"{run_name(config)}: stage {stage.name}, {stage.optimizer.name}"
+    report_learning_rate(sweep, configured, title, prepared.output)
+    results.update(
+        stage=stage.name,
+        configured_learning_rate=configured,
+        suggested_learning_rate=sweep.suggestion,
+        suggestion_reason=sweep.reason,
+    )
 
 
-def choose_image_size(config: Config, entry: BackboneEntry) -> int:
-    """Return the side of the input: the configured one, what suits the dataset, or the backbone's own.
+def _inputs(prepared: Prepared) -> ImageInputs:
+    """Return what gives each stage its input."""
+    from headstart.training.features import ActivationStore
+    from headstart.training.inputs import ImageInputs
 
-    Args:
-        config: `image_size` and the dataset's suggestion.
-        entry: the backbone's registry entry.
-    """
-    if config.image_size is not None:
-        return config.image_size
-    if config.dataset.suggested_image_size is not None:
-        return max(config.dataset.suggested_image_size, entry.minimum_size)
-    return entry.image_size
+    store = ActivationStore(cache_directory() / "activations", prepared.config.cache.max_gb * 1e9)
+    return ImageInputs(prepared.config, prepared.index, prepared.image_size, store)
 
 
 def _train(prepared: Prepared, results: dict[str, Any], tracker: Tracker) -> TrainingResult:
     """Train the network through all stages while its epochs are tracked."""
     from headstart.artifact import Classifier
     from headstart.evaluation.report import report_stage
-    from headstart.training.features import ActivationStore
-    from headstart.training.inputs import ImageInputs
     from headstart.training.stages import train_stages
 
     config, network, index = prepared.config, prepared.network, prepared.index
-    store = ActivationStore(cache_directory() / "activations", config.cache.max_gb * 1e9)
+    inputs = _inputs(prepared)
     stages = [stage.name for stage in config.freeze.stages]
 
     def track_epoch(record: EpochRecord) -> None:
@@ -249,13 +206,13 @@ def _train(prepared: Prepared, results: dict[str, Any], tracker: Tracker) -> Tra
         evaluations = report_stage(classifier, index, config.batch_size, name, prepared.output)
         results.setdefault("stages", {})[name] = {split: found.summary() for split, found in evaluations.items()}
         for split, found in evaluations.items():
-            figures = {f"after_{name}/{split}_{key}": value for key, value in found.summary().items()}
+            figures = {f"after_{file_name(name)}/{split}_{key}": value for key, value in found.summary().items()}
             tracker.log_metrics(figures)
 
     training = train_stages(
         network,
         config.freeze.stages,
-        ImageInputs(config, index, prepared.image_size, store),
+        inputs,
         config.head,
         config.seed,
         config.label_smoothing,
@@ -263,7 +220,7 @@ def _train(prepared: Prepared, results: dict[str, Any], tracker: Tracker) -> Tra
         track_epoch,
         evaluate_stage,
     )
-    results["cache"] = {"images_computed": store.computed, "images_reused": store.reused}
+    results["cache"] = {"images_computed": inputs.store.computed, "images_reused": inputs.store.reused}
     return training
 
 

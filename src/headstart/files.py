@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+LONGEST_NAME = 80  # letters of a name within a file name, of which file systems take 255 bytes
+
+
+def file_name(name: str) -> str:
+    """Return a name from a configuration as part of a file name, with a digest where it cannot stand as it is.
+
+    Args:
+        name: any text; letters, digits, `_`, `-` and `.` stay.
+    """
+    safe = re.sub(r"[^\w.-]+", "_", name)[:LONGEST_NAME]
+    return safe if safe == name else f"{safe}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def write_text(path: Path, text: str) -> None:

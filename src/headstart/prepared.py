@@ -10,8 +10,20 @@ import numpy as np
 
 from headstart.artifact import Classifier, load_classifier, save_classifier
 from headstart.config import Config
+from headstart.data.check import check_images
 from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
+from headstart.data.sources import load_index
+from headstart.environment import Clock, describe_environment
+from headstart.files import write_json
+from headstart.model.backbones import BackboneEntry, check_image_size, get_entry
+from headstart.model.imagenet import imagenet_classes
+from headstart.model.original import check_original
+from headstart.model.weights import check_weights
+from headstart.paths import cache_directory
+from headstart.quiet import import_tensorflow
+from headstart.summary import print_data, print_derived
+from headstart.training.fitted import check_fit
 
 if TYPE_CHECKING:
     from headstart.model.assemble import Network
@@ -53,3 +65,72 @@ class Prepared:
         whole = build_network(config.backbone, config.head, classes, self.image_size, config.seed, with_weights=False)
         whole.classifier.set_weights(weights)
         return whole
+
+
+def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any]) -> Prepared:
+    """Check configuration and data, start TensorFlow, build the network.
+
+    Args:
+        config: the resolved configuration.
+        output: directory of the run; gets splits.csv and data_report.json.
+        clock: of the run.
+        results: gets what is known of dataset and environment.
+
+    Raises:
+        HeadstartError: for anything that the user can mend.
+    """
+    clock.begin("data")  # before TensorFlow is imported, so that what is wrong is said at once
+    check_fit(config)
+    entry = get_entry(config.backbone.name)
+    check_weights(entry, config.backbone.weights)
+    image_size = choose_image_size(config, entry)
+    check_image_size(entry, image_size)
+    check_original(config, entry, image_size)
+    index, data_report = check_images(
+        load_index(config.dataset, cache_directory()), config.dataset.bad_images, cache_directory()
+    )
+    index.write_csv(output / "splits.csv")
+    write_json(output / "data_report.json", data_report.to_dict())
+    class_names = imagenet_classes() if config.head.output == "imagenet" else index.class_names
+    print_data(index, data_report.warnings())
+
+    clock.begin("start_up")
+    import_tensorflow()
+    from headstart.model.assemble import build_network
+    from headstart.model.freeze import layers_to_train
+    from headstart.training.hardware import choose_precision, choose_strategy, prepare_devices, seed_everything
+
+    devices = prepare_devices()
+    strategy = choose_strategy(devices)
+    precision = choose_precision(config.precision)
+    seed_everything(config.seed, config.deterministic, precision)
+
+    clock.begin("model")
+    with strategy.scope():
+        network = build_network(config.backbone, config.head, len(class_names), image_size, config.seed)
+    for stage in config.freeze.stages:  # all of them before a run is opened
+        layers_to_train(network, stage.train)
+    results["dataset"] = {
+        "name": config.dataset.name,
+        "fingerprint": index.fingerprint,
+        "images": {split: int(counts.sum()) for split, counts in index.counts().items()},
+        "classes": len(class_names),
+        "image_size": image_size,
+    }
+    results["environment"] = describe_environment(devices, precision)
+    print_derived(results, config, network)
+    return Prepared(config, output, index, class_names, image_size, network, strategy, precision)
+
+
+def choose_image_size(config: Config, entry: BackboneEntry) -> int:
+    """Return the side of the input: the configured one, what suits the dataset, or the backbone's own.
+
+    Args:
+        config: `image_size` and the dataset's suggestion.
+        entry: the backbone's registry entry.
+    """
+    if config.image_size is not None:
+        return config.image_size
+    if config.dataset.suggested_image_size is not None:
+        return max(config.dataset.suggested_image_size, entry.minimum_size)
+    return entry.image_size

@@ -157,6 +157,35 @@ def _print_labels(pictures: dict[str, Any]) -> None:
     print_titled("Labels by the saved classifier", table)
 
 
+def print_suggestion(results: dict[str, Any], config: Config) -> None:
+    """Print the learning rate that a sweep suggests and the command that uses it.
+
+    Args:
+        results: what `results.json` says.
+        config: the run's configuration.
+    """
+    rate, figure = results["suggested_learning_rate"], Path(results["output"]) / "figures" / "learning_rate.png"
+    stage, reason = results["stage"], results["suggestion_reason"]
+    if rate is None:
+        console.print(f"\nNo learning rate to suggest for stage {stage}: {reason}", markup=False, soft_wrap=True)
+    else:
+        said = f"Suggested learning rate for stage {stage}: {rate:g}, {reason}"
+        console.print(f"\n{said} (configured: {results['configured_learning_rate']:g})", markup=False, soft_wrap=True)
+    console.print(f"  {figure}", markup=False, soft_wrap=True)
+    if rate is not None:
+        console.print("\n[bold]Next[/]")
+        console.print(f"  train with it:\n    {_command_with_rate(results, config)}", markup=False, soft_wrap=True)
+
+
+def _command_with_rate(results: dict[str, Any], config: Config) -> str:
+    """Return the command of a sweep as one that trains at the suggested rate."""
+    key = "optimizer.learning_rate"
+    if results["configured_learning_rate"] != config.optimizer.learning_rate:  # the stage has a rate of its own
+        key = f"freeze.stages.0.{key}"
+    words = [word for word in shlex.split(results["command"]) if word.partition("=")[0] not in ("find_lr", key)]
+    return shlex.join([*words, f"{key}={results['suggested_learning_rate']:g}"])
+
+
 def _where_to_look(results: dict[str, Any]) -> str:
     """Return the command that shows the tracking store, or the run's page where a server shows it."""
     uri = results["tracking_uri"]

@@ -15,6 +15,7 @@ from headstart.evaluation.plots import (
     explained_figure,
     grid_figure,
     history_figure,
+    learning_rate_figure,
     mistakes_figure,
     overlay,
 )
@@ -284,3 +285,37 @@ def test_figures_leave_the_global_state_of_matplotlib_alone() -> None:
     explained_figure([image(8, 8)], [heat(8, 8)], [("cat", "dog", 0.9, 0.1)], "Worst mistakes").canvas.draw()
     assert pyplot.get_fignums() == []
     assert dict(matplotlib.rcParams) == settings
+
+
+@pytest.mark.parametrize("updates", [1, 40, 120])
+@pytest.mark.parametrize("configured", [1e-9, 1e-3, 100.0])
+def test_learning_rate_figure_marks_both_rates(updates: int, configured: float) -> None:
+    rates = np.geomspace(1e-7, 10, 120)[:updates]
+    losses = 2 + np.sin(np.arange(updates))
+    suggestion = 2.5e-6 if updates > 1 else None
+    figure = learning_rate_figure(rates, losses, losses, suggestion, configured, LONG_TITLE)
+    check_readable(figure)
+    axes = figure.axes[0]
+    assert axes.get_xscale() == "log"
+    upright = {line.get_xdata()[0] for line in axes.lines if list(line.get_ydata()) == [0, 1]}
+    assert upright == {configured, suggestion} - {None}
+    left, right = axes.get_xlim()
+    assert all(left < rate < right for rate in upright)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert f"configured: {configured:.2g}" in labels
+    assert ("suggested: 2.5e-06" in labels) == (suggestion is not None)
+
+
+def test_learning_rate_figure_shows_the_descent_and_not_the_explosion() -> None:
+    rates = np.geomspace(1e-7, 10, 100)
+    losses = np.concatenate([np.linspace(2, 0.5, 90), np.geomspace(1, 1e6, 9), [np.nan]])
+    low, high = learning_rate_figure(rates, losses, losses, 1e-3, 1e-4, "Sweep").axes[0].get_ylim()
+    assert low < 0.5
+    assert 2 < high < 4
+
+
+def test_learning_rate_figure_without_a_finite_loss() -> None:
+    nothing = np.array([np.nan])
+    figure = learning_rate_figure(np.array([1e-7]), nothing, nothing, None, 1e-3, "Sweep")
+    check_readable(figure)
+    assert any("never finite" in text.get_text() for text in visible_texts(figure))

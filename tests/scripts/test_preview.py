@@ -47,6 +47,30 @@ def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_version(preview,
         assert np.abs(second - first).mean() > 1
 
 
+def test_many_versions_of_one_image_go_on_in_the_next_line(preview, folder, tmp_path):
+    output = tmp_path / "sheet.png"
+    data = ["dataset=folder", f"dataset.root={folder}", "image_size=112", "augmentation=strong"]
+    assert preview.main([*data, "--output", str(output), "--images", "2", "--versions", "20"]) == 0
+    with Image.open(output) as sheet:
+        assert sheet.size == (6 + 8 * 118 + 6, 6 + 2 * 3 * 138)  # the original and seven versions, three lines of them
+    for first_line in (0, 3):
+        tiles = [tile(output, first_line + line, column) for line in range(3) for column in range(1, 8)]
+        versions, after = tiles[:20], tiles[20]
+        assert all(np.abs(one - tile(output, first_line, 0)).mean() > 1 for one in versions)
+        assert len({one.tobytes() for one in versions}) == 20
+        assert (after == 255).all()
+        assert all((tile(output, first_line + line, 0) == 255).all() for line in (1, 2))  # room below the original
+
+
+def test_large_pictures_make_no_wide_sheet(preview, folder, tmp_path):
+    output = tmp_path / "sheet.png"
+    data = ["dataset=folder", f"dataset.root={folder}", "image_size=300", "augmentation=flip"]
+    assert preview.main([*data, "--output", str(output), "--images", "1", "--versions", "20"]) == 0
+    with Image.open(output) as sheet:
+        assert sheet.width <= 1080
+        assert sheet.height < sheet.width
+
+
 def test_without_augmentation_the_versions_are_the_original(preview, folder, tmp_path):
     output = tmp_path / "sheet.png"
     assert preview.main(arguments(folder, output, "augmentation=none")) == 0

@@ -8,6 +8,7 @@ import dataclasses
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -24,9 +25,10 @@ from headstart.evaluation.plots import (
     explained_figure,
     history_figure,
     labels_figure,
+    learning_rate_figure,
     mistakes_figure,
 )
-from headstart.files import write_text
+from headstart.files import file_name, write_text
 from headstart.model.heads import best_labels
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from headstart.artifact import Classifier
     from headstart.training.callbacks import EpochRecord
+    from headstart.training.learning_rate_finder import RateSweep
 
 
 EVALUATED = ("validation", "test")
@@ -95,7 +98,7 @@ def report_stage(
         classifier: with the best weights so far.
         index: the images; a split without images is left out.
         batch_size: how many go through the network at once.
-        stage: its name, which the files' names end in.
+        stage: its name, which the files' names end in, as `file_name` writes it.
         directory: of the run.
     """
     evaluations = {}
@@ -104,13 +107,13 @@ def report_stage(
         if len(part):
             probabilities = predict_split(classifier, part, batch_size, f"{split} after {stage}")
             evaluations[split] = evaluate(part.labels, probabilities, part.class_names)
-            _write_report(evaluations[split], directory / f"{split}_report_after_{stage}")
+            _write_report(evaluations[split], directory / f"{split}_report_after_{file_name(stage)}")
     return evaluations
 
 
 @_letters_without_a_font()
 def report_training(history: list[EpochRecord], best_epoch: int, title: str, directory: Path) -> None:
-    """Write history.csv, a row for each epoch, and the figure of it.
+    """Write history.csv, a row for each epoch, the figure of it, and one of each stage where there are several.
 
     Args:
         history: the epochs over all stages.
@@ -123,8 +126,36 @@ def report_training(history: list[EpochRecord], best_epoch: int, title: str, dir
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+    figures = directory / "figures"
+    figures.mkdir(exist_ok=True)
+    history_figure(rows, title, best_epoch=best_epoch).savefig(figures / "history.png")
+    stages = [list(records) for _, records in groupby(history, key=lambda record: record.stage)]
+    for records in stages if len(stages) > 1 else []:
+        stage, best = records[0].stage, max(records, key=lambda record: record.rank)
+        figure = history_figure(
+            [dataclasses.asdict(record) for record in records], f"{title}, stage {stage}", best_epoch=best.epoch
+        )
+        figure.savefig(figures / f"history_{file_name(stage)}.png")
+
+
+@_letters_without_a_font()
+def report_learning_rate(sweep: RateSweep, configured: float, title: str, directory: Path) -> None:
+    """Write learning_rate.csv, a row for each update of a sweep, and the figure of it.
+
+    Args:
+        sweep: the loss at each rate.
+        configured: the rate that the stage would train at.
+        title: of the figure.
+        directory: of the run.
+    """
+    with _open(directory / "learning_rate.csv") as file:
+        writer = csv.writer(file)
+        writer.writerow(["learning_rate", "loss", "smoothed_loss"])
+        for row in zip(sweep.rates, sweep.losses, sweep.smoothed, strict=True):
+            writer.writerow([f"{value:.7g}" for value in row])
     (directory / "figures").mkdir(exist_ok=True)
-    history_figure(rows, title, best_epoch=best_epoch).savefig(directory / "figures" / "history.png")
+    figure = learning_rate_figure(sweep.rates, sweep.losses, sweep.smoothed, sweep.suggestion, configured, title)
+    figure.savefig(directory / "figures" / "learning_rate.png")
 
 
 @_letters_without_a_font()

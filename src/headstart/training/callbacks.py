@@ -30,6 +30,11 @@ class EpochRecord:
     learning_rate: float
     seconds: float
 
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What makes one epoch better than another: validation accuracy, then the lower validation loss."""
+        return self.validation_accuracy, -self.validation_loss
+
 
 @dataclass
 class BestEpoch:
@@ -40,7 +45,7 @@ class BestEpoch:
 
     def offer(self, record: EpochRecord, classifier: keras.Model) -> bool:
         """Keep a copy of the weights when this epoch is better than all before; say whether it was."""
-        if self.record is not None and _rank(record) <= _rank(self.record):
+        if self.record is not None and record.rank <= self.record.rank:
             return False
         self.record, self.weights = record, classifier.get_weights()
         return True
@@ -116,7 +121,3 @@ class EpochRecorder(keras.callbacks.Callback):
         best = self.best.offer(record, self.classifier)
         self.record(record)
         print_epoch(record, best)
-
-
-def _rank(record: EpochRecord) -> tuple[float, float]:
-    return record.validation_accuracy, -record.validation_loss

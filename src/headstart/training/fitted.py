@@ -62,6 +62,11 @@ def check_fit(config: Config) -> None:
             f"Expected the first stage to train the head alone, where scikit-learn fits head={head.name}. "
             f"Received: freeze={config.freeze.name}, which starts with {config.freeze.stages[0].train}; freeze=all fits"
         )
+    if config.find_lr:
+        raise HeadstartError(
+            f"Expected find_lr=true with a first stage that learns by gradients, such as head=linear. "
+            f"Received: head={head.name}, which scikit-learn fits without a learning rate"
+        )
     gradient = [stage for stage in config.freeze.stages if not is_fitted(head, stage)]
     if not gradient and config.augmentation.name != "none":
         raise HeadstartError(

@@ -86,7 +86,7 @@ def train_stages(
             note(_fit_head(network, stage, given, given.features, head.fit, seed, epoch, best))
         else:
             compile_for_training(network, stage, given, label_smoothing)
-            with progress_bar() as progress, _reading_errors_as_they_were():
+            with progress_bar() as progress, reading_errors_as_they_were():
                 recorder = EpochRecorder(stage.name, stage.epochs, epoch, network.classifier, best, note, progress)
                 given.model.fit(
                     given.training,
@@ -219,7 +219,7 @@ def _callbacks(
 
 
 @contextmanager
-def _reading_errors_as_they_were() -> Iterator[None]:
+def reading_errors_as_they_were() -> Iterator[None]:
     """Raise an error of reading the data as headstart raised it: TensorFlow passes it on as text with a traceback."""
     try:
         yield

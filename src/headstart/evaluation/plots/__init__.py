@@ -4,6 +4,7 @@ from headstart.evaluation.plots.calibration import calibration_figure
 from headstart.evaluation.plots.confusion import confusion_figure
 from headstart.evaluation.plots.heat import overlay
 from headstart.evaluation.plots.history import history_figure
+from headstart.evaluation.plots.learning_rate import learning_rate_figure
 from headstart.evaluation.plots.pictures import explained_figure, grid_figure, labels_figure, mistakes_figure
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "grid_figure",
     "history_figure",
     "labels_figure",
+    "learning_rate_figure",
     "mistakes_figure",
     "overlay",
 ]
