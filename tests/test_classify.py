@@ -19,7 +19,7 @@ from headstart.artifact import load_classifier
 from headstart.config import compose, conf_directory
 from headstart.data.images import load_image
 from headstart.errors import HeadstartError
-from headstart.evaluation.report import SHOWN, TOP, report_labels
+from headstart.evaluation.labels import SHOWN, TOP, report_labels
 from headstart.experiment import run
 from headstart.model.heads import best_labels
 from headstart.model.imagenet import imagenet_classes
@@ -55,7 +55,7 @@ def rows_of(file: Path) -> list[dict[str, str]]:
 
 def test_results_say_what_was_labelled_and_claim_no_accuracy(results: dict[str, Any], album: Path) -> None:
     assert results["status"] == "FINISHED"
-    assert results["recipe"] == "classify"
+    assert results["recipe"]["name"] == "classify"
     assert results["splits"] == {}
     assert "best_epoch" not in results
     assert "accuracy" not in json.dumps(results)

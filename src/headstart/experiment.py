@@ -134,7 +134,7 @@ def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any
 
 def _classify(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker) -> None:
     """Save a network as it was published, and label the pictures with what was saved: no training, no accuracy."""
-    from headstart.evaluation.report import report_labels
+    from headstart.evaluation.labels import report_labels
 
     config, output = prepared.config, prepared.output
     results["parameters"] = {"total": prepared.network.classifier.count_params(), "trainable": 0}
@@ -156,7 +156,7 @@ def _classify(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker
 
 def _find_learning_rate(prepared: Prepared, results: dict[str, Any]) -> None:
     """Sweep the learning rate of the first stage and put the weights back; nothing is trained, tracked or saved."""
-    from headstart.evaluation.report import report_learning_rate
+    from headstart.evaluation.training_report import report_learning_rate
     from headstart.training.learning_rate_finder import sweep_learning_rate
 
     config, stage = prepared.config, prepared.config.freeze.stages[0]
@@ -233,7 +233,8 @@ def _evaluate(
     tracker: Tracker,
 ) -> dict[str, Any]:
     """Evaluate the saved classifier on every split it did not learn from; write and track what was found."""
-    from headstart.evaluation.report import report_splits, report_training
+    from headstart.evaluation.report import report_splits
+    from headstart.evaluation.training_report import report_training
 
     report_training(training.history, training.best.epoch, run_name(config), output)
     evaluations = report_splits(classifier, index, config.batch_size, output)

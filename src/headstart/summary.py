@@ -133,8 +133,7 @@ def _print_splits(results: dict[str, Any]) -> None:
         table.add_row(
             name,
             f"{split['images']:,}",
-            f"{split['accuracy']:.4f}",
-            f"{split['accuracy_low']:.3f} to {split['accuracy_high']:.3f}",
+            *_with_interval(split),
             f"{split['macro_f1']:.4f}",
             f"{split['calibration_error']:.4f}",
         )
@@ -142,6 +141,28 @@ def _print_splits(results: dict[str, Any]) -> None:
     last, split = list(results["splits"].items())[-1]
     for true, predicted, images in split["most_confused"][:3]:
         console.print(f"  {last}: {images} of {true} taken for {predicted}", markup=False, soft_wrap=True)
+    if len(results.get("stages", {})) > 1:
+        _print_gain(results["stages"])
+
+
+def _print_gain(stages: dict[str, Any]) -> None:
+    """Print the accuracy of every split after each stage, so that what a stage gained can be seen."""
+    splits = list(next(iter(stages.values())))
+    table = Table()
+    table.add_column("after the stage")
+    for split in splits:
+        table.add_column(f"{split}\naccuracy", justify="right")
+        table.add_column("\n95 % interval", justify="right")
+    for name, found in stages.items():
+        cells = [_with_interval(found[split]) for split in splits]
+        table.add_row(escape(name), *(cell for pair in cells for cell in pair))
+    print_titled("What each stage gained (the best weights so far, after each)", table)
+
+
+def _with_interval(split: dict[str, Any], digits: int = 3) -> tuple[str, str]:
+    """Return the accuracy of a split and its 95 % interval as texts."""
+    low, high = (f"{split[bound]:.{digits}f}" for bound in ("accuracy_low", "accuracy_high"))
+    return f"{split['accuracy']:.4f}", f"{low} to {high}"
 
 
 def _print_labels(pictures: dict[str, Any]) -> None:
@@ -229,14 +250,26 @@ def markdown(results: dict[str, Any], config: Config) -> str:
         "| split | images | accuracy | 95 % interval | macro F1 |",
         "| --- | ---: | ---: | --- | ---: |",
         *(
-            f"| {name} | {split['images']:,} | {split['accuracy']:.4f} | "
-            f"{split['accuracy_low']:.4f} to {split['accuracy_high']:.4f} | {split['macro_f1']:.4f} |"
+            f"| {name} | {split['images']:,} | {' | '.join(_with_interval(split, 4))} | {split['macro_f1']:.4f} |"
             for name, split in results["splits"].items()
         ),
         "",
+        *_markdown_of_stages(results.get("stages", {})),
         f"Best epoch {best['epoch']} (stage {best['stage']}), {config.backbone.name}, head {config.head.name}, "
         f"freeze {config.freeze.name}, {results['dataset']['image_size']} px, seed {config.seed}.",
         "",
         f"`{results['command']}`",
     ]
     return "\n".join(lines)
+
+
+def _markdown_of_stages(stages: dict[str, Any]) -> list[str]:
+    """Return lines with the accuracy of every split after each of several stages, and an empty one."""
+    if len(stages) < 2:
+        return []
+    rows = [
+        f"| {name} | {split} | {' | '.join(_with_interval(figures, 4))} |"
+        for name, splits in stages.items()
+        for split, figures in splits.items()
+    ]
+    return ["| after the stage | split | accuracy | 95 % interval |", "| --- | --- | ---: | --- |", *rows, ""]

@@ -12,8 +12,8 @@ import pytest
 from conftest import TINY
 
 from headstart.config import compose
-from headstart.evaluation import report
-from headstart.evaluation.report import report_training
+from headstart.evaluation import training_report as report
+from headstart.evaluation.training_report import report_training
 from headstart.experiment import run
 from headstart.training.callbacks import EpochRecord
 

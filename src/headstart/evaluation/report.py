@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
-import warnings
-from collections import Counter
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,41 +15,21 @@ from headstart.data.index import ImageIndex
 from headstart.data.pipeline import batches, evaluation_batches
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.metrics import Evaluation, evaluate, worst_mistakes
-from headstart.evaluation.plots import (
-    calibration_figure,
-    confusion_figure,
-    explained_figure,
-    history_figure,
-    labels_figure,
-    learning_rate_figure,
-    mistakes_figure,
-)
+from headstart.evaluation.plots import calibration_figure, confusion_figure, explained_figure, mistakes_figure
+from headstart.evaluation.writing import letters_without_a_font, open_table
 from headstart.files import file_name, write_text
-from headstart.model.heads import best_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from headstart.artifact import Classifier
-    from headstart.training.callbacks import EpochRecord
-    from headstart.training.learning_rate_finder import RateSweep
 
 
 EVALUATED = ("validation", "test")
 EXPLAINED = 8  # mistakes, a row of pictures each
-TOP = 5  # labels of a picture, as networks are evaluated on ImageNet
-SHOWN = 20  # pictures in the figure, in the terminal and in results.json; predictions.csv has all
 
 
-@contextlib.contextmanager
-def _letters_without_a_font() -> Iterator[None]:
-    """Say nothing where no installed font has the letters of a name: the figure shows a box for each of them."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        yield
-
-
-@_letters_without_a_font()
+@letters_without_a_font()
 def report_splits(classifier: Classifier, index: ImageIndex, batch_size: int, directory: Path) -> dict[str, Evaluation]:
     """Evaluate a classifier on the splits it did not learn from, and write what was found.
 
@@ -69,7 +45,7 @@ def report_splits(classifier: Classifier, index: ImageIndex, batch_size: int, di
     (directory / "figures").mkdir(exist_ok=True)
     evaluations = {}
     grad_cam = GradCam(classifier.model)
-    with _open(directory / "predictions.csv") as file:
+    with open_table(directory / "predictions.csv") as file:
         writer = csv.writer(file)
         scores = [f"probability_{name}" for name in index.class_names]
         writer.writerow(["path", "split", "label", "predicted", "correct", "confidence", *scores])
@@ -109,108 +85,6 @@ def report_stage(
             evaluations[split] = evaluate(part.labels, probabilities, part.class_names)
             _write_report(evaluations[split], directory / f"{split}_report_after_{file_name(stage)}")
     return evaluations
-
-
-@_letters_without_a_font()
-def report_training(history: list[EpochRecord], best_epoch: int, title: str, directory: Path) -> None:
-    """Write history.csv, a row for each epoch, the figure of it, and one of each stage where there are several.
-
-    Args:
-        history: the epochs over all stages.
-        best_epoch: number of the one whose weights were kept.
-        title: of the figure.
-        directory: of the run.
-    """
-    rows = [dataclasses.asdict(record) for record in history]
-    with _open(directory / "history.csv") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    figures = directory / "figures"
-    figures.mkdir(exist_ok=True)
-    history_figure(rows, title, best_epoch=best_epoch).savefig(figures / "history.png")
-    stages = [list(records) for _, records in groupby(history, key=lambda record: record.stage)]
-    for records in stages if len(stages) > 1 else []:
-        stage, best = records[0].stage, max(records, key=lambda record: record.rank)
-        figure = history_figure(
-            [dataclasses.asdict(record) for record in records], f"{title}, stage {stage}", best_epoch=best.epoch
-        )
-        figure.savefig(figures / f"history_{file_name(stage)}.png")
-
-
-@_letters_without_a_font()
-def report_learning_rate(sweep: RateSweep, configured: float, title: str, directory: Path) -> None:
-    """Write learning_rate.csv, a row for each update of a sweep, and the figure of it.
-
-    Args:
-        sweep: the loss at each rate.
-        configured: the rate that the stage would train at.
-        title: of the figure.
-        directory: of the run.
-    """
-    with _open(directory / "learning_rate.csv") as file:
-        writer = csv.writer(file)
-        writer.writerow(["learning_rate", "loss", "smoothed_loss"])
-        for row in zip(sweep.rates, sweep.losses, sweep.smoothed, strict=True):
-            writer.writerow([f"{value:.7g}" for value in row])
-    (directory / "figures").mkdir(exist_ok=True)
-    figure = learning_rate_figure(sweep.rates, sweep.losses, sweep.smoothed, sweep.suggestion, configured, title)
-    figure.savefig(directory / "figures" / "learning_rate.png")
-
-
-@_letters_without_a_font()
-def report_labels(
-    classifier: Classifier, index: ImageIndex, batch_size: int, title: str, directory: Path
-) -> dict[str, Any]:
-    """Label every picture and write what was found: predictions.csv, a row for each, and a sheet of the first ones.
-
-    Args:
-        classifier: as it was saved.
-        index: the pictures.
-        batch_size: how many go through the network at once.
-        title: of the sheet.
-        directory: of the run.
-
-    Returns:
-        How many pictures there are, their mean confidence, how many have each label, and the first pictures with
-        their best labels.
-
-    Raises:
-        HeadstartError: when a picture cannot be read.
-    """
-    (directory / "figures").mkdir(exist_ok=True)
-    order = evaluation_batches(index, batch_size)
-    decoded = batches(index, order, classifier.image_size, classifier.resize)
-    steps = -(-len(index) // batch_size)
-    labels: Counter[str] = Counter()
-    confidence = 0.0
-    first: list[dict[str, Any]] = []
-    shown: list[np.ndarray] = []
-    with _open(directory / "predictions.csv") as file:
-        writer = csv.writer(file)
-        numbers = ["", *(f"_{number}" for number in range(2, TOP + 1))]
-        writer.writerow(
-            ["path", *(f"{column}{number}" for number in numbers for column in ("predicted", "confidence"))]
-        )
-        for images, _, positions in track(decoded, steps, "labelling the pictures"):
-            for image, row, position in zip(images, classifier.probabilities(images), positions, strict=True):
-                path, top = index.paths[position], best_labels(row, classifier.class_names, TOP)
-                writer.writerow([path, *(cell for best in top for cell in best.values())])
-                labels[top[0]["label"]] += 1
-                confidence += top[0]["confidence"]
-                if len(first) < SHOWN:
-                    first.append({"path": path, **top[0], "top": top})
-                    shown.append(image)
-    captions = [(Path(row["path"]).name, [(best["label"], best["confidence"]) for best in row["top"]]) for row in first]
-    if len(index) > SHOWN:
-        title = f"{title}, the first {SHOWN} of {len(index):,}"
-    labels_figure(shown, captions, title).savefig(directory / "figures" / "labels.png")
-    return {
-        "images": len(index),
-        "mean_confidence": round(confidence / len(index), 6),
-        "labels": dict(labels.most_common()),
-        "first": first,
-    }
 
 
 def predict_split(classifier: Classifier, index: ImageIndex, batch_size: int, name: str) -> np.ndarray:
@@ -299,7 +173,7 @@ def mistake_figures(
 def _write_report(evaluation: Evaluation, file: Path) -> None:
     """Write a split's classification report as text, and as a table that a program can read."""
     write_text(file.with_name(f"{file.name}.txt"), evaluation.report())
-    with _open(file.with_name(f"{file.name}.csv")) as table:
+    with open_table(file.with_name(f"{file.name}.csv")) as table:
         writer = csv.DictWriter(table, ["name", "precision", "recall", "f1", "support"])
         writer.writeheader()
         writer.writerows(dataclasses.asdict(result) for result in evaluation.per_class)
@@ -310,8 +184,3 @@ def _prediction_rows(index: ImageIndex, probabilities: np.ndarray, split: str) -
         best = int(row.argmax())
         names = index.class_names[label], index.class_names[best]
         yield [image, split, *names, int(label == best), f"{row[best]:.7g}", *(f"{value:.7g}" for value in row)]
-
-
-def _open(file: Path) -> TextIO:
-    """Open a CSV file to be written; file names of another encoding go through as they are."""
-    return file.open("w", newline="", encoding="utf-8", errors="surrogateescape")

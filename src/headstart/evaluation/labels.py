@@ -1,0 +1,78 @@
+"""What a run leaves behind about pictures without labels: what a network as it was published takes them for."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headstart.console import track
+from headstart.data.index import ImageIndex
+from headstart.data.pipeline import batches, evaluation_batches
+from headstart.evaluation.plots import labels_figure
+from headstart.evaluation.writing import letters_without_a_font, open_table
+from headstart.model.heads import best_labels
+
+if TYPE_CHECKING:
+    from headstart.artifact import Classifier
+
+TOP = 5  # labels of a picture, as networks are evaluated on ImageNet
+SHOWN = 20  # pictures in the figure, in the terminal and in results.json; predictions.csv has all
+
+
+@letters_without_a_font()
+def report_labels(
+    classifier: Classifier, index: ImageIndex, batch_size: int, title: str, directory: Path
+) -> dict[str, Any]:
+    """Label every picture and write what was found: predictions.csv, a row for each, and a sheet of the first ones.
+
+    Args:
+        classifier: as it was saved.
+        index: the pictures.
+        batch_size: how many go through the network at once.
+        title: of the sheet.
+        directory: of the run.
+
+    Returns:
+        How many pictures there are, their mean confidence, how many have each label, and the first pictures with
+        their best labels.
+
+    Raises:
+        HeadstartError: when a picture cannot be read.
+    """
+    (directory / "figures").mkdir(exist_ok=True)
+    order = evaluation_batches(index, batch_size)
+    decoded = batches(index, order, classifier.image_size, classifier.resize)
+    steps = -(-len(index) // batch_size)
+    labels: Counter[str] = Counter()
+    confidence = 0.0
+    first: list[dict[str, Any]] = []
+    shown: list[np.ndarray] = []
+    with open_table(directory / "predictions.csv") as file:
+        writer = csv.writer(file)
+        numbers = ["", *(f"_{number}" for number in range(2, TOP + 1))]
+        writer.writerow(
+            ["path", *(f"{column}{number}" for number in numbers for column in ("predicted", "confidence"))]
+        )
+        for images, _, positions in track(decoded, steps, "labelling the pictures"):
+            for image, row, position in zip(images, classifier.probabilities(images), positions, strict=True):
+                path, top = index.paths[position], best_labels(row, classifier.class_names, TOP)
+                writer.writerow([path, *(cell for best in top for cell in best.values())])
+                labels[top[0]["label"]] += 1
+                confidence += top[0]["confidence"]
+                if len(first) < SHOWN:
+                    first.append({"path": path, **top[0], "top": top})
+                    shown.append(image)
+    captions = [(Path(row["path"]).name, [(best["label"], best["confidence"]) for best in row["top"]]) for row in first]
+    if len(index) > SHOWN:
+        title = f"{title}, the first {SHOWN} of {len(index):,}"
+    labels_figure(shown, captions, title).savefig(directory / "figures" / "labels.png")
+    return {
+        "images": len(index),
+        "mean_confidence": round(confidence / len(index), 6),
+        "labels": dict(labels.most_common()),
+        "first": first,
+    }

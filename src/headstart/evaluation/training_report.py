@@ -1,0 +1,64 @@
+"""What a run leaves behind about its training: the epochs as a table and figures, the sweep of the rate."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headstart.evaluation.plots import history_figure, learning_rate_figure
+from headstart.evaluation.writing import letters_without_a_font, open_table
+from headstart.files import file_name
+
+if TYPE_CHECKING:
+    from headstart.training.callbacks import EpochRecord
+    from headstart.training.learning_rate_finder import RateSweep
+
+
+@letters_without_a_font()
+def report_training(history: list[EpochRecord], best_epoch: int, title: str, directory: Path) -> None:
+    """Write history.csv, a row for each epoch, the figure of it, and one of each stage where there are several.
+
+    Args:
+        history: the epochs over all stages.
+        best_epoch: number of the one whose weights were kept.
+        title: of the figure.
+        directory: of the run.
+    """
+    rows = [dataclasses.asdict(record) for record in history]
+    with open_table(directory / "history.csv") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    figures = directory / "figures"
+    figures.mkdir(exist_ok=True)
+    history_figure(rows, title, best_epoch=best_epoch).savefig(figures / "history.png")
+    stages = [list(records) for _, records in groupby(history, key=lambda record: record.stage)]
+    for records in stages if len(stages) > 1 else []:
+        stage, best = records[0].stage, max(records, key=lambda record: record.rank)
+        figure = history_figure(
+            [dataclasses.asdict(record) for record in records], f"{title}, stage {stage}", best_epoch=best.epoch
+        )
+        figure.savefig(figures / f"history_{file_name(stage)}.png")
+
+
+@letters_without_a_font()
+def report_learning_rate(sweep: RateSweep, configured: float, title: str, directory: Path) -> None:
+    """Write learning_rate.csv, a row for each update of a sweep, and the figure of it.
+
+    Args:
+        sweep: the loss at each rate.
+        configured: the rate that the stage would train at.
+        title: of the figure.
+        directory: of the run.
+    """
+    with open_table(directory / "learning_rate.csv") as file:
+        writer = csv.writer(file)
+        writer.writerow(["learning_rate", "loss", "smoothed_loss"])
+        for row in zip(sweep.rates, sweep.losses, sweep.smoothed, strict=True):
+            writer.writerow([f"{value:.7g}" for value in row])
+    (directory / "figures").mkdir(exist_ok=True)
+    figure = learning_rate_figure(sweep.rates, sweep.losses, sweep.smoothed, sweep.suggestion, configured, title)
+    figure.savefig(directory / "figures" / "learning_rate.png")
