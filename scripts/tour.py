@@ -108,9 +108,7 @@ def run(command: str, directory: Path) -> None:
     console.print(f"[bold]{command}[/]", soft_wrap=True)
     done = subprocess.run([sys.executable, *words[1:]], cwd=directory, check=False)
     if done.returncode:
-        raise HeadstartError(
-            f"Expected every command of the tour to succeed. Received: {done.returncode} from {command}"
-        )
+        raise HeadstartError(f"Expected every command to succeed. Received: exit code {done.returncode} of {command}")
 
 
 def collect(directory: Path) -> dict[str, Path]:
