@@ -6,6 +6,7 @@ whatever needs the same ones (another epoch, another stage, another job) finds t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -52,7 +53,7 @@ class ActivationStore:
             return f"{decimal(needed)} of activations are more than cache.max_gb allows"
         self.directory.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.directory).free * (1 - SPARE)
-        present = sum(file.stat().st_size for file in self._entries())
+        present = sum(size for _, size in self._entries())
         if needed > free + present:
             return f"{decimal(needed)} of activations do not fit on the disk of {self.directory}"
         return None
@@ -73,10 +74,10 @@ class ActivationStore:
             HeadstartError: when an image cannot be read.
         """
         file = self.directory / f"{_key(boundary, index, image_size, resize)}.npy"
-        if file.exists():
-            os.utime(file)  # the least recently used entry is the first to go
+        stored = self._stored(file)
+        if stored is not None:
             self.reused += len(index)
-            return np.load(file, mmap_mode="r")
+            return stored
         self.directory.mkdir(parents=True, exist_ok=True)
         self._make_room(len(index) * bytes_per_image(boundary))
         partial = file.with_name(f".{file.name}-{uuid4().hex}.partial")
@@ -94,19 +95,32 @@ class ActivationStore:
         self.computed += len(index)
         return np.load(file, mmap_mode="r")
 
-    def _entries(self) -> list[Path]:
-        """Return the files of the store, the least recently used first."""
-        return sorted(self.directory.glob("*.npy"), key=lambda file: file.stat().st_mtime)
+    def _stored(self, file: Path) -> np.ndarray | None:
+        """Return an entry as a memory map; None where there is none, or where another process has just removed it."""
+        try:
+            os.utime(file)  # the least recently used entry is the first to go
+            return np.load(file, mmap_mode="r")
+        except FileNotFoundError:
+            return None
+
+    def _entries(self) -> list[tuple[Path, int]]:
+        """Return the files of the store and their sizes, the least recently used first."""
+        found = []
+        for file in self.directory.glob("*.npy"):
+            with contextlib.suppress(FileNotFoundError):  # removed by another process since it was listed
+                status = file.stat()
+                found.append((status.st_mtime_ns, file, status.st_size))
+        return [(file, size) for _, file, size in sorted(found)]
 
     def _make_room(self, needed: int) -> None:
         """Delete the least recently used entries until the next one fits; a process that reads one keeps its map."""
         entries = self._entries()
-        kept = sum(file.stat().st_size for file in entries)
-        for file in entries:
+        kept = sum(size for _, size in entries)
+        for file, size in entries:
             free = shutil.disk_usage(self.directory).free * (1 - SPARE)
             if kept + needed <= self.max_bytes and needed <= free:
                 return
-            kept -= file.stat().st_size
+            kept -= size
             file.unlink(missing_ok=True)
             console.print(f"  cache: removed {file.name[:16]}, the least recently used, to make room")
 
@@ -156,6 +170,8 @@ def _key(boundary: Boundary, index: ImageIndex, image_size: int, resize: str) ->
     what = {
         "cut": boundary.cut,
         "prefix": _fingerprint(boundary.prefix),
+        # What is no layer: the preprocessing of some backbones swaps red and blue by a plain operation.
+        "operations": [type(operation).__name__ for operation in boundary.prefix.operations],
         "type": str(storage_type(boundary)),
         "images": index.digests,
         "image_size": image_size,

@@ -1,0 +1,118 @@
+"""What a stage is fitted on: the same training with and without what was computed once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import TINY, write_pictures
+
+from headstart.config import Config, compose
+from headstart.data.check import check_images
+from headstart.data.images import load_image
+from headstart.data.index import ImageIndex
+from headstart.data.sources import load_index
+from headstart.model.assemble import Network, build_network
+from headstart.training.features import ActivationStore
+from headstart.training.hardware import seed_everything
+from headstart.training.inputs import ImageInputs
+from headstart.training.stages import TrainingResult, train_stages
+
+
+def prepare(config: Config, cache: Path) -> tuple[Network, ImageIndex, ImageInputs]:
+    """Return what a run would train, on its folder of pictures."""
+    seed_everything(config.seed, deterministic=True, precision="float32")
+    index, _ = check_images(load_index(config.dataset, cache), "fail", cache)
+    network = build_network(config.backbone, config.head, len(index.class_names), config.image_size, config.seed)
+    store = ActivationStore(cache / "activations", config.cache.max_gb * 1e9)
+    return network, index, ImageInputs(config, index, config.image_size, store)
+
+
+def trained(config: Config, cache: Path) -> tuple[TrainingResult, np.ndarray, ImageInputs]:
+    """Train, and return what the classifier says about the test images too."""
+    network, index, inputs = prepare(config, cache)
+    result = train_stages(network, config.freeze.stages, inputs, config.head, config.seed)
+    test = index.split("test")
+    images = np.stack([load_image(test.file(i), config.image_size, "stretch") for i in range(len(test))])
+    return result, network.classifier(images.astype(np.float32), training=False).numpy(), inputs
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("freeze=last_block",),
+        ("freeze=all", "head=flatten64_bn"),
+        ("freeze=all", "head.output=sigmoid", "dataset.classes=[red,blue]", "class_weight=balanced"),
+        ("freeze=two_thirds", "backbone=efficientnet_lite0", "backbone.weights=none", "optimizer.learning_rate=1e-4"),
+    ],
+)
+def test_cached_and_uncached_training_agree(overrides: tuple[str, ...], folder: Path, tmp_path: Path) -> None:
+    given = [*TINY, f"dataset.root={folder}", "epochs=3", "batch_size=6", *overrides]
+    cached, said, inputs = trained(compose([*given, "cache=auto"]), tmp_path)
+    plain, expected, without = trained(compose([*given, "cache=off"]), tmp_path / "other")
+    assert inputs.store.computed > 0
+    assert (without.store.computed, without.store.reused) == (0, 0)
+    assert len(cached.history) == len(plain.history)
+    for one, other in zip(cached.history, plain.history, strict=True):
+        for key, value in asdict(one).items():
+            if key != "seconds":
+                assert value == pytest.approx(getattr(other, key), abs=1e-4), (one.epoch, key)
+    assert cached.best.epoch == plain.best.epoch
+    np.testing.assert_allclose(said, expected, atol=1e-4)
+
+
+def test_a_second_run_computes_nothing(folder: Path, tmp_path: Path) -> None:
+    config = compose([*TINY, f"dataset.root={folder}", "epochs=1", "freeze=last_block"])
+    first, said, inputs = trained(config, tmp_path)
+    assert (inputs.store.computed, inputs.store.reused) == (2 * 24, 0)  # training and validation, two cuts
+    again, same, inputs = trained(config, tmp_path)
+    assert (inputs.store.computed, inputs.store.reused) == (0, 2 * 24)
+    np.testing.assert_array_equal(same, said)
+    assert [record.train_loss for record in again.history] == [record.train_loss for record in first.history]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (("cache=off",), "cache=off"),
+        (("augmentation=flip",), "augmentation flip changes images"),
+        (("augmentation=mixup",), "augmentation mixup changes images"),
+        (("freeze.stages.0.batch_norm=train",), "batch_norm: train"),
+        (("freeze=scratch",), "no usable cut"),
+        (("cache.max_gb=1e-9",), "cache.max_gb"),
+        ((), "frozen up to average: 24 images computed once, 0 from the cache"),
+    ],
+)
+def test_a_stage_says_why_it_computes_nothing_once(
+    overrides: tuple[str, ...], reason: str, folder: Path, tmp_path: Path
+) -> None:
+    config = compose([*TINY, f"dataset.root={folder}", "freeze=all", *overrides])
+    network, _, inputs = prepare(config, tmp_path)
+    given = inputs(network, config.freeze.stages[0], 0)
+    assert reason in given.frozen_work
+    batch = next(iter(given.training))[0]
+    assert batch.shape[1:] == given.model.input.shape[1:] == ((64,) if not overrides else (32, 32, 3))
+
+
+def test_a_fitted_head_gets_the_features_with_and_without_the_cache(folder: Path, tmp_path: Path) -> None:
+    given: list[Any] = []
+    for cache in ("auto", "off"):
+        config = compose([*TINY, f"dataset.root={folder}", "freeze=all", "head=svm", f"cache={cache}"])
+        network, index, inputs = prepare(config, tmp_path / cache)
+        given.append(inputs(network, config.freeze.stages[0], 0))
+        assert given[-1].features.labels.tolist() == index.split("train").labels.tolist()
+    np.testing.assert_array_equal(given[0].features.activations, given[1].features.activations)
+    assert len(list((tmp_path / "auto" / "activations").iterdir())) == 2
+    assert not (tmp_path / "off" / "activations").exists()
+
+
+def test_steps_show_every_image_once_unless_they_are_given(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "pictures", {"a": 10, "b": 11})
+    for overrides, steps in (((), 3), (("steps_per_epoch=7",), 7)):
+        config = compose([*TINY, f"dataset.root={folder}", "freeze=all", "batch_size=5", *overrides])
+        network, index, inputs = prepare(config, tmp_path)
+        assert len(index.split("train")) == 13
+        assert inputs(network, config.freeze.stages[0], 0).steps == steps
