@@ -47,7 +47,7 @@ def test_the_commands_of_the_readme(tour: ModuleType) -> None:
 
 
 def test_a_command_that_fails_ends_the_tour(tour: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(HeadstartError, match="exit code 1 of python run.py"):
+    with pytest.raises(HeadstartError, match=r"exit code 1 of python run\.py"):
         tour.run("python run.py dataset=folder dataset.root=~/photos", tmp_path)  # nothing was drawn
     with pytest.raises(HeadstartError, match="Expected <!-- tour -->"):
         tour.tour_commands("A page without a tour.")
