@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-STARTED = time.time()
+STARTS = [time.time()]  # of the process, which is when its first job began
 # Set before Hydra composes and before TensorFlow is imported.
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).parent.absolute() / "outputs"))
 os.environ.setdefault("HEADSTART_DATA", str(Path(__file__).parent.absolute() / "data"))
@@ -33,7 +33,8 @@ def main(composed: DictConfig) -> float | None:
     from headstart.experiment import run
 
     try:
-        results = run(configuration.resolve(composed), Path(HydraConfig.get().runtime.output_dir), started=STARTED)
+        started = STARTS.pop() if STARTS else None
+        results = run(configuration.resolve(composed), Path(HydraConfig.get().runtime.output_dir), started)
     except HeadstartError as error:  # the other jobs of a sweep go on
         FAILURES.append(error)
         console.print(f"Error: {error}", markup=False, soft_wrap=True)

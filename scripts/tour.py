@@ -6,7 +6,6 @@ import argparse
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
             run(command, directory)
         figures = collect(directory)
         for name, file in figures.items():
-            copy(file, options.images / f"{name}.png")
+            copy(file, options.images / name)
     except HeadstartError as error:
         console.print(f"Error: {error}", markup=False, soft_wrap=True)
         return 1
@@ -112,7 +111,7 @@ def run(command: str, directory: Path) -> None:
 
 
 def collect(directory: Path) -> dict[str, Path]:
-    """Return the figures that the README shows, by name.
+    """Return the figures that the README shows by the name they get there; those full of pixels become JPEG.
 
     Raises:
         HeadstartError: when one is missing.
@@ -124,12 +123,12 @@ def collect(directory: Path) -> dict[str, Path]:
     explained = sorted((directory / "explained").glob("*.png"))
     console.print(f"{len(finished_runs())} runs; the best one is {best.parent}", markup=False, soft_wrap=True)
     figures = {
-        "preview": previews[-1] if previews else outputs / "preview.png",
-        "learning_rate": finders[-1] if finders else outputs / "learning_rate.png",
-        "history": best / "history.png",
-        "confusion": best / "test_confusion.png",
-        "mistakes": best / "test_mistakes_explained.png",
-        "explained": explained[0] if explained else directory / "explained",
+        "preview.jpg": previews[-1] if previews else outputs / "preview.png",
+        "learning_rate.png": finders[-1] if finders else outputs / "learning_rate.png",
+        "history.png": best / "history.png",
+        "confusion.png": best / "test_confusion.png",
+        "mistakes.jpg": best / "test_mistakes_explained.png",
+        "explained.jpg": explained[0] if explained else directory / "explained",
     }
     missing = [str(file) for file in figures.values() if not file.is_file()]
     if missing:
@@ -138,14 +137,12 @@ def collect(directory: Path) -> dict[str, Path]:
 
 
 def copy(file: Path, place: Path) -> None:
-    """Copy a figure, reduced to what a README shows without scaling."""
+    """Write a figure as the name of its place says, reduced to what a README shows without scaling."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(file) as figure:
-        if figure.width <= WIDEST:
-            shutil.copyfile(file, place)
-            return
-        height = round(figure.height * WIDEST / figure.width)
-        figure.convert("RGB").resize((WIDEST, height), Image.Resampling.LANCZOS).save(place, optimize=True)
+        height = round(figure.height * min(1, WIDEST / figure.width))
+        reduced = figure.convert("RGB").resize((min(figure.width, WIDEST), height), Image.Resampling.LANCZOS)
+    reduced.save(place, optimize=True, quality=85)
 
 
 if __name__ == "__main__":
