@@ -18,7 +18,7 @@ from headstart.training.hardware import seed_everything
 from headstart.training.inputs import ImageInputs
 from headstart.training.stages import train_stages
 
-COUNTS = {"train": (200, 20), "val": (30, 30), "test": (60, 60)}
+COUNTS = {"train": (200, 20), "val": (100, 10), "test": (60, 60)}  # validation as imbalanced as training
 BRIGHTNESS = {"common": 110, "rare": 150}
 SPREAD = 22  # of the brightness of a picture: the best threshold for both alike is wrong in one of five
 

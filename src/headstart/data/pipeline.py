@@ -108,6 +108,7 @@ def evaluation_dataset(
     batch_size: int,
     one_sigmoid: bool,
     activations: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Return the images, or their activations, and targets of a split in the index's order, without augmentation.
 
@@ -120,6 +121,7 @@ def evaluation_dataset(
         batch_size: images in a batch.
         one_sigmoid: whether the target is one column, 1 for the second class, instead of one column per class.
         activations: what stands for the images, a row for each; None reads their pixels.
+        weights: of each class, float32 (classes,), the third part of every batch; None leaves it out.
     """
     import tensorflow as tf
 
@@ -133,7 +135,9 @@ def evaluation_dataset(
     classes = len(index.class_names)
 
     def to_example(images: Any, labels: Any) -> tuple:
-        return tf.cast(images, tf.float32), _targets(tf.one_hot(labels, classes), one_sigmoid)
+        targets = tf.one_hot(labels, classes)
+        example = (tf.cast(images, tf.float32), _targets(targets, one_sigmoid))
+        return example if weights is None else (*example, tf.linalg.matvec(targets, tf.constant(weights)))
 
     return dataset.map(to_example).apply(tf.data.experimental.assert_cardinality(len(order))).prefetch(2)
 

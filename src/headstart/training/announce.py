@@ -48,7 +48,8 @@ def print_stage(
         learning_rate = f"{optimizer.learning_rate * rate:.2g}" if trains and given.features is None else ""
         table.add_row(name, f"{total:,}", state, learning_rate)
     print_titled(f"Stage {stage.name}: {how}", table)
-    console.print(f"  {given.frozen_work}", markup=False, soft_wrap=True)
+    for sentence in filter(None, (given.frozen_work, given.weighting)):
+        console.print(f"  {sentence}", markup=False, soft_wrap=True)
     if stage.batch_norm == "train":
         console.print("  batch norm of the blocks that train uses and learns the statistics of the batches")
     console.print("  epoch   train: loss accuracy   validation: loss accuracy   time")

@@ -37,9 +37,10 @@ class StageInput:
 
     model: keras.Model  # shares its variables with the classifier
     training: tf.data.Dataset  # endless batches of inputs, targets and weights
-    validation: tf.data.Dataset  # inputs and targets
+    validation: tf.data.Dataset  # inputs and targets; with class weights those too
     steps: int  # batches in an epoch
     frozen_work: str = "every image runs through the whole network in every epoch"  # said to the user
+    weighting: str = ""  # said to the user where the epochs' figures are weighted
     features: Features | None = None  # where scikit-learn fits the head
 
 
@@ -76,9 +77,17 @@ class ImageInputs:
             training=training_dataset(
                 training, *read, change, weights, config.seed, one_sigmoid, number, rows.get("train")
             ),
-            validation=evaluation_dataset(validation, *read, one_sigmoid, rows.get("validation")),
+            # Judged by what is wanted: else the best epoch could be one that gives the rare classes up.
+            validation=evaluation_dataset(
+                validation,
+                *read,
+                one_sigmoid,
+                rows.get("validation"),
+                None if config.class_weight == "none" else weights,
+            ),
             steps=config.steps_per_epoch or -(-len(training) // config.batch_size),
             frozen_work=reason,
+            weighting=_weighting(config.class_weight, self.index.class_names, weights),
             features=Features(rows["train"], training.labels, weights) if fitted else None,
         )
 
@@ -111,3 +120,14 @@ class ImageInputs:
         compute_activations(boundary, part, self.image_size, resize, name, rows)
         self.store.computed += len(part)
         return rows
+
+
+def _weighting(kind: str, class_names: tuple[str, ...], weights: np.ndarray) -> str:
+    """Return a sentence about the weights of the classes; nothing where all are the same."""
+    if kind == "none":
+        return ""
+    least, most = int(weights.argmin()), int(weights.argmax())
+    return (
+        f"class_weight={kind}: an image counts from {weights[least]:.3g} ({class_names[least]}) to "
+        f"{weights[most]:.3g} ({class_names[most]}), in the losses and accuracies of the epochs too"
+    )

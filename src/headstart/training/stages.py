@@ -125,7 +125,7 @@ def compile_for_training(network: Network, stage: StageConfig, given: StageInput
     optimizer = build_optimizer(stage.optimizer, given.steps, stage.epochs, _rate_of(network, rates))
     model = given.model
     # Without XLA, which is far slower than plain graphs on a CPU (depthwise convolutions).
-    model.compile(optimizer, loss=_loss(model, label_smoothing), metrics=[_accuracy(model)], jit_compile=False)
+    model.compile(optimizer, loss=_loss(model, label_smoothing), weighted_metrics=[_accuracy(model)], jit_compile=False)
     _create_variables(model)
 
 
@@ -145,7 +145,7 @@ def _fit_head(
         fitted = fit_linear(kind, features.activations, features.labels, features.class_weights, seed)
     set_head(network.head, fitted)
     model = given.model
-    model.compile(loss=_loss(model, 0.0), metrics=[_accuracy(model)], jit_compile=False)
+    model.compile(loss=_loss(model, 0.0), weighted_metrics=[_accuracy(model)], jit_compile=False)
     training = dict(model.evaluate(given.training, steps=given.steps, verbose=0, return_dict=True))
     validation = dict(model.evaluate(given.validation, verbose=0, return_dict=True))
     record = EpochRecord(
