@@ -106,6 +106,7 @@ class AugmentationConfig:
     randaugment: float = number(0.0, minimum=0, maximum=1)  # magnitude of RandAugment's operations
     mixup: float = number(0.0, minimum=0)  # alpha of the Beta distribution
     cutmix: float = number(0.0, minimum=0)  # alpha of the Beta distribution
+    views: Any = field(default="live", metadata={"count_or": "live"})  # live: afresh in each epoch; or kept, so many
 
 
 @dataclass
@@ -183,11 +184,13 @@ class TrackingConfig:
 
 @dataclass
 class CacheConfig:
-    """Whether frozen work is kept: what the frozen part of the network gives for each image."""
+    """What is kept of the work that gives the same numbers every time."""
 
     name: str = REQUIRED
-    activations: bool = True
-    max_gb: float = number(20.0, above=0)  # of activations on disk; the least recently used go first
+    activations: bool = True  # of frozen layers
+    images: bool = True  # decoded and resized
+    dtype: str = choice("float32", "float16")  # of activations; float16 takes half the room
+    max_gb: float = number(20.0, above=0)  # of all of it on disk; the least recently used goes first
 
 
 @dataclass
@@ -361,6 +364,10 @@ def check_values(node: Any, prefix: str = "") -> None:
                 check_values(member, f"{key}[{position}]." if isinstance(value, list) else f"{key}.")
         if "choices" in item.metadata:
             expect_one_of(key, value, [name for name in item.metadata["choices"] if name != REQUIRED])
+        if "count_or" in item.metadata:
+            word, count = item.metadata["count_or"], isinstance(value, int) and not isinstance(value, bool)
+            if value != word and not (count and value >= 1):
+                raise HeadstartError(f"Expected {key} to be {word} or a whole number of at least 1. Received: {value}")
         if "bounds" in item.metadata and value is not None:
             within = {
                 "at least": lambda bound, value=value: value >= bound,

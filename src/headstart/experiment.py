@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headstart.config import Config, to_yaml
+from headstart.config import Config, StageConfig, to_yaml
 from headstart.environment import Clock, command_line
 from headstart.files import file_name, write_json, write_text
 from headstart.identity import run_name, run_tags
@@ -24,11 +24,12 @@ from headstart.tracking import store_uri, tracked_run
 from headstart.training.hardware import keep_freed_memory
 
 if TYPE_CHECKING:
+    from headstart.activations import Activations
     from headstart.artifact import Classifier
     from headstart.data.index import ImageIndex
+    from headstart.evaluation.predictor import Predictor
     from headstart.tracking import Tracker
     from headstart.training.callbacks import EpochRecord
-    from headstart.training.inputs import ImageInputs
     from headstart.training.stages import TrainingResult
 
 
@@ -103,9 +104,10 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) ->
 def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker) -> None:
     """Train through all stages, save the classifier, and evaluate what was saved."""
     config, network, output = prepared.config, prepared.network, prepared.output
+    activations = _activations(prepared)
     clock.begin("training")
     with prepared.strategy.scope():
-        training = _train(prepared, results, tracker)
+        training = _train(prepared, activations, results, tracker)
     results["best_epoch"] = dataclasses.asdict(training.best)
     results["parameters"] = {
         "total": network.classifier.count_params(),
@@ -119,7 +121,9 @@ def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any
     classifier = prepared.save("validation")
 
     clock.begin("evaluation")
-    results["splits"] = _evaluate(config, classifier, prepared.index, training, output, tracker)
+    predictor = _predictor(prepared, classifier, config.freeze.stages[-1], activations)
+    results["splits"] = _evaluate(config, predictor, prepared.index, training, output, tracker)
+    results["cache"] = activations.summary()
     if config.evaluate_after_each_stage:
         summaries = {
             split: {key: value for key, value in figures.items() if not isinstance(value, list)}
@@ -157,11 +161,13 @@ def _classify(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker
 def _find_learning_rate(prepared: Prepared, results: dict[str, Any]) -> None:
     """Sweep the learning rate of the first stage and put the weights back; nothing is trained, tracked or saved."""
     from headstart.evaluation.training_report import report_learning_rate
+    from headstart.training.inputs import ImageInputs
     from headstart.training.learning_rate_finder import sweep_learning_rate
 
     config, stage = prepared.config, prepared.config.freeze.stages[0]
     with prepared.strategy.scope():
-        sweep = sweep_learning_rate(prepared.network, stage, _inputs(prepared), config.label_smoothing)
+        inputs = ImageInputs(config, prepared.index, _activations(prepared))
+        sweep = sweep_learning_rate(prepared.network, stage, inputs, config.label_smoothing)
     configured = stage.optimizer.learning_rate
     title = f"{run_name(config)}: stage {stage.name}, {stage.optimizer.name}"
     report_learning_rate(sweep, configured, title, prepared.output)
@@ -173,23 +179,35 @@ def _find_learning_rate(prepared: Prepared, results: dict[str, Any]) -> None:
     )
 
 
-def _inputs(prepared: Prepared) -> ImageInputs:
-    """Return what gives each stage its input."""
-    from headstart.training.features import ActivationStore
-    from headstart.training.inputs import ImageInputs
+def _activations(prepared: Prepared) -> Activations:
+    """Return what keeps decoded images and frozen work of the run."""
+    from headstart.activations import Activations
+    from headstart.cache.store import Cache
+    from headstart.data.pixels import Pixels
 
-    store = ActivationStore(cache_directory() / "activations", prepared.config.cache.max_gb * 1e9)
-    return ImageInputs(prepared.config, prepared.index, prepared.image_size, store)
+    config = prepared.config
+    cache = Cache(cache_directory() / "tables", config.cache.max_gb * 1e9)
+    pixels = Pixels(prepared.image_size, config.dataset.resize, cache if config.cache.images else None)
+    return Activations(cache, pixels, config.cache.dtype)
 
 
-def _train(prepared: Prepared, results: dict[str, Any], tracker: Tracker) -> TrainingResult:
+def _predictor(prepared: Prepared, classifier: Classifier, stage: StageConfig, activations: Activations) -> Predictor:
+    """Return what predicts whole splits with a classifier as a stage left it."""
+    from headstart.evaluation.predictor import make_predictor
+
+    config = prepared.config
+    entry = prepared.network.entry
+    return make_predictor(classifier, entry, stage.train, config.batch_size, activations, config.cache.activations)
+
+
+def _train(prepared: Prepared, activations: Activations, results: dict[str, Any], tracker: Tracker) -> TrainingResult:
     """Train the network through all stages while its epochs are tracked."""
     from headstart.artifact import Classifier
     from headstart.evaluation.report import report_stage
+    from headstart.training.inputs import ImageInputs
     from headstart.training.stages import train_stages
 
     config, network, index = prepared.config, prepared.network, prepared.index
-    inputs = _inputs(prepared)
     stages = [stage.name for stage in config.freeze.stages]
 
     def track_epoch(record: EpochRecord) -> None:
@@ -197,13 +215,15 @@ def _train(prepared: Prepared, results: dict[str, Any], tracker: Tracker) -> Tra
         figures["stage"] = float(stages.index(record.stage))
         tracker.log_metrics({f"epoch/{key}": value for key, value in figures.items()}, record.epoch)
 
-    def evaluate_stage(name: str) -> None:
+    def evaluate_stage(stage: StageConfig) -> None:
+        name = stage.name
         if not config.evaluate_after_each_stage or name == stages[-1]:  # the last one is what will be saved
             return
         classifier = Classifier(
             network.classifier, index.class_names, prepared.image_size, config.dataset.resize, prepared.output
         )
-        evaluations = report_stage(classifier, index, config.batch_size, name, prepared.output)
+        predictor = _predictor(prepared, classifier, stage, activations)
+        evaluations = report_stage(predictor, index, name, prepared.output)
         results.setdefault("stages", {})[name] = {split: found.summary() for split, found in evaluations.items()}
         for split, found in evaluations.items():
             figures = {f"after_{file_name(name)}/{split}_{key}": value for key, value in found.summary().items()}
@@ -212,7 +232,7 @@ def _train(prepared: Prepared, results: dict[str, Any], tracker: Tracker) -> Tra
     training = train_stages(
         network,
         config.freeze.stages,
-        inputs,
+        ImageInputs(config, index, activations),
         config.head,
         config.seed,
         config.label_smoothing,
@@ -220,13 +240,12 @@ def _train(prepared: Prepared, results: dict[str, Any], tracker: Tracker) -> Tra
         track_epoch,
         evaluate_stage,
     )
-    results["cache"] = {"images_computed": inputs.store.computed, "images_reused": inputs.store.reused}
     return training
 
 
 def _evaluate(
     config: Config,
-    classifier: Classifier,
+    predictor: Predictor,
     index: ImageIndex,
     training: TrainingResult,
     output: Path,
@@ -237,7 +256,7 @@ def _evaluate(
     from headstart.evaluation.training_report import report_training
 
     report_training(training.history, training.best.epoch, run_name(config), output)
-    evaluations = report_splits(classifier, index, config.batch_size, output)
+    evaluations = report_splits(predictor, index, output)
     tracker.log_metrics({"best_epoch": training.best.epoch})
     for split, evaluation in evaluations.items():
         tracker.log_metrics({f"{split}_{key}": value for key, value in evaluation.summary().items()})

@@ -14,21 +14,24 @@ import tensorflow as tf
 from tiny import SIZE, index_of
 
 from headstart.config import AugmentationConfig
-from headstart.data import pipeline
+from headstart.data import pixels
 from headstart.data.augment import Augmentation
 from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import (
-    BATCHES_AHEAD,
-    batches,
     class_weights,
     evaluation_batches,
     evaluation_dataset,
     training_batches,
     training_dataset,
 )
+from headstart.data.pixels import BATCHES_AHEAD, Files
 
 BATCH = 8
+
+
+def files(index: ImageIndex) -> Files:
+    return Files(index, SIZE, "stretch")
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ def dataset(
 ) -> tf.data.Dataset:
     weights = np.arange(1, len(index.class_names) + 1, dtype=np.float32)
     changes = Augmentation(AugmentationConfig("some", **augmentation))
-    return training_dataset(index, SIZE, "stretch", BATCH, changes, weights, seed, one_sigmoid, stage)
+    return training_dataset(index, files(index), BATCH, changes, weights, seed, one_sigmoid, stage)
 
 
 def taken(data: tf.data.Dataset, number: int) -> list[tuple[np.ndarray, ...]]:
@@ -95,7 +98,7 @@ def test_evaluation_shows_each_image_once_in_the_order_of_the_index(
 
 
 def test_an_evaluation_dataset_is_the_files_as_they_are(index: ImageIndex) -> None:
-    data = evaluation_dataset(index, SIZE, "stretch", BATCH, one_sigmoid=False)
+    data = evaluation_dataset(index, files(index), BATCH, one_sigmoid=False)
     assert int(data.cardinality()) == 4
     for _ in range(2):  # each time again
         images, targets = (np.concatenate(parts) for parts in zip(*data.as_numpy_iterator(), strict=True))
@@ -124,7 +127,7 @@ def test_one_sigmoid_has_one_target(binary_folder: Path) -> None:
     index = index_of(binary_folder)
     for _, targets, weights in [*taken(dataset(index, one_sigmoid=True), 3)]:
         np.testing.assert_array_equal(targets[:, 0] + 1, weights)
-    data = evaluation_dataset(index, SIZE, "stretch", BATCH, one_sigmoid=True)
+    data = evaluation_dataset(index, files(index), BATCH, one_sigmoid=True)
     targets = np.concatenate([targets for _, targets in data.as_numpy_iterator()])
     np.testing.assert_array_equal(targets[:, 0], index.labels)
 
@@ -165,13 +168,13 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
             last[0] = next(count)
         return load_image(*arguments)
 
-    monkeypatch.setattr(pipeline, "load_image", load)
+    monkeypatch.setattr(pixels, "load_image", load)
     return lambda: last[0]
 
 
 def test_reading_stays_a_few_batches_ahead_and_stops_when_closed(index: ImageIndex, counted: Callable[[], int]) -> None:
     others = set(threading.enumerate())
-    stream = batches(index, training_batches(30, 2, (0,)), SIZE, "stretch")
+    stream = files(index).batches(training_batches(30, 2, (0,)))
     for number in range(1, 6):
         next(stream)
         assert counted() <= 2 * (number + BATCHES_AHEAD)

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from headstart.activations import Activations
+from headstart.cache.store import Cache
 from headstart.config import compose
 from headstart.data.check import check_images
 from headstart.data.images import load_image
+from headstart.data.pixels import Pixels
 from headstart.data.sources import load_index
 from headstart.model.assemble import build_network
-from headstart.training.features import ActivationStore
 from headstart.training.hardware import seed_everything
 from headstart.training.inputs import ImageInputs
 from headstart.training.stages import train_stages
@@ -44,7 +46,8 @@ def recalls(root: Path, class_weight: str, seed: int, cache: Path) -> np.ndarray
     seed_everything(seed, deterministic=True, precision="float32")
     index, _ = check_images(load_index(config.dataset, cache), "fail", cache)
     network = build_network(config.backbone, config.head, 2, 32, seed)
-    inputs = ImageInputs(config, index, 32, ActivationStore(cache / "activations", 1e9))
+    store = Cache(cache / "tables", 1e9)
+    inputs = ImageInputs(config, index, Activations(store, Pixels(32, "stretch", store)))
     train_stages(network, config.freeze.stages, inputs, config.head, seed)
     test = index.split("test")
     images = np.stack([load_image(test.file(i), 32, "stretch") for i in range(len(test))]).astype(np.float32)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import write_pictures
+from headstart.training.features import ActivationStore, bytes_per_image
 from PIL import Image
 from tiny import SIZE, index_of, tiny_network
 
@@ -20,7 +21,6 @@ from headstart.errors import HeadstartError
 from headstart.model import preprocessing
 from headstart.model.boundary import Boundary, frozen_boundary
 from headstart.training import features
-from headstart.training.features import ActivationStore, bytes_per_image
 
 ENTRY = 12 * 64 * 4 + 128  # bytes of one: images, features of the small network's head, float32, the header
 

@@ -86,6 +86,7 @@ from tiny import SIZE, index_of, pictures, stage, tiny_network, train, train_on
 from headstart.config import AugmentationConfig
 from headstart.data.augment import Augmentation
 from headstart.data.pipeline import evaluation_dataset, training_dataset
+from headstart.data.pixels import Files
 from headstart.errors import HeadstartError
 from headstart.training.hardware import choose_strategy, seed_everything
 
@@ -110,8 +111,9 @@ def from_files(devices, count, batch_size, stages):
         network = tiny_network()
         augmentation = Augmentation(AugmentationConfig("none"))
         ones = np.ones(3, np.float32)
-        training = training_dataset(index, SIZE, "stretch", batch_size, augmentation, ones, 0, False)
-        validation = evaluation_dataset(index, SIZE, "stretch", batch_size, False)
+        files = Files(index, SIZE, "stretch")
+        training = training_dataset(index, files, batch_size, augmentation, ones, 0, False)
+        validation = evaluation_dataset(index, files, batch_size, False)
         result = train_on(network, stages, training, validation, -(-count // batch_size))
     images, targets = map(np.concatenate, zip(*validation.as_numpy_iterator()))
     entropies = -np.log(network.classifier(images)[targets > 0])

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from conftest import TINY, write_pictures
 
+from headstart.activations import Activations
+from headstart.cache.store import Cache
 from headstart.config import Config, compose
 from headstart.data.check import check_images
 from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
+from headstart.data.pixels import Pixels
 from headstart.data.sources import load_index
 from headstart.model.assemble import Network, build_network
-from headstart.training.features import ActivationStore
 from headstart.training.hardware import seed_everything
 from headstart.training.inputs import ImageInputs
 from headstart.training.stages import TrainingResult, train_stages
@@ -27,8 +29,9 @@ def prepare(config: Config, cache: Path) -> tuple[Network, ImageIndex, ImageInpu
     seed_everything(config.seed, deterministic=True, precision="float32")
     index, _ = check_images(load_index(config.dataset, cache), "fail", cache)
     network = build_network(config.backbone, config.head, len(index.class_names), config.image_size, config.seed)
-    store = ActivationStore(cache / "activations", config.cache.max_gb * 1e9)
-    return network, index, ImageInputs(config, index, config.image_size, store)
+    store = Cache(cache / "tables", config.cache.max_gb * 1e9)
+    pixels = Pixels(config.image_size, config.dataset.resize, store if config.cache.images else None)
+    return network, index, ImageInputs(config, index, Activations(store, pixels))
 
 
 def trained(config: Config, cache: Path) -> tuple[TrainingResult, np.ndarray, ImageInputs]:
@@ -53,8 +56,8 @@ def test_cached_and_uncached_training_agree(overrides: tuple[str, ...], folder: 
     given = [*TINY, f"dataset.root={folder}", "epochs=3", "batch_size=6", *overrides]
     cached, said, inputs = trained(compose([*given, "cache=auto"]), tmp_path)
     plain, expected, without = trained(compose([*given, "cache=off"]), tmp_path / "other")
-    assert inputs.store.computed > 0
-    assert (without.store.computed, without.store.reused) == (0, 0)
+    assert inputs.activations.computed > 0
+    assert (without.activations.computed, without.activations.reused) == (0, 0)
     assert len(cached.history) == len(plain.history)
     for one, other in zip(cached.history, plain.history, strict=True):
         for key, value in asdict(one).items():
@@ -67,9 +70,9 @@ def test_cached_and_uncached_training_agree(overrides: tuple[str, ...], folder: 
 def test_a_second_run_computes_nothing(folder: Path, tmp_path: Path) -> None:
     config = compose([*TINY, f"dataset.root={folder}", "epochs=1", "freeze=last_block"])
     first, said, inputs = trained(config, tmp_path)
-    assert (inputs.store.computed, inputs.store.reused) == (2 * 24, 0)  # training and validation, two cuts
+    assert (inputs.activations.computed, inputs.activations.reused) == (2 * 24, 0)  # training and validation, two cuts
     again, same, inputs = trained(config, tmp_path)
-    assert (inputs.store.computed, inputs.store.reused) == (0, 2 * 24)
+    assert (inputs.activations.computed, inputs.activations.reused) == (0, 2 * 24)
     np.testing.assert_array_equal(same, said)
     assert [record.train_loss for record in again.history] == [record.train_loss for record in first.history]
 
@@ -79,7 +82,7 @@ def test_a_second_run_computes_nothing(folder: Path, tmp_path: Path) -> None:
     [
         (("cache=off",), "cache=off"),
         (("augmentation=flip",), "augmentation flip changes images"),
-        (("augmentation=mixup",), "augmentation mixup changes images"),
+        (("augmentation=mixup",), "augmentation mixup mixes images"),
         (("freeze.stages.0.batch_norm=train",), "batch_norm: train"),
         (("freeze=scratch",), "no usable cut"),
         (("cache.max_gb=1e-9",), "cache.max_gb"),

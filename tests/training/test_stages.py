@@ -15,6 +15,7 @@ from tiny import SIZE, index_of, pictures, stage, tiny_network, train, train_on,
 from headstart.config import AugmentationConfig, ScheduleConfig, compose, conf_directory
 from headstart.data.augment import Augmentation
 from headstart.data.pipeline import class_weights, evaluation_dataset, training_dataset
+from headstart.data.pixels import Files
 from headstart.errors import HeadstartError
 from headstart.model.assemble import Network
 from headstart.model.freeze import layers_to_train
@@ -228,8 +229,9 @@ def from_files(directory: Path, seed: int, augmentation: AugmentationConfig, **h
     network = tiny_network(classes=len(index.class_names), **head)
     one_sigmoid = head.get("output") == "sigmoid"
     weights = class_weights(index.labels, len(index.class_names), "none")
-    training = training_dataset(index, SIZE, "stretch", 8, Augmentation(augmentation), weights, seed, one_sigmoid)
-    validation = evaluation_dataset(index, SIZE, "stretch", 8, one_sigmoid)
+    files = Files(index, SIZE, "stretch")
+    training = training_dataset(index, files, 8, Augmentation(augmentation), weights, seed, one_sigmoid)
+    validation = evaluation_dataset(index, files, 8, one_sigmoid)
     return train_on(network, [stage("all", epochs=2)], training, validation, -(-len(index) // 8))
 
 

@@ -1,25 +1,20 @@
-"""Batches of pixels for training and evaluation, streamed from the files."""
+"""Batches for training and evaluation: pixels or activations, with targets and weights."""
 
 from __future__ import annotations
 
-import collections
 import itertools
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headstart.data.augment import Augmentation
-from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
+from headstart.data.pixels import Batches
 from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-LOADING_THREADS = 4  # decoding leaves Python's lock; a few more threads than cores hide the disk
-BATCHES_AHEAD = 3  # bounds what is in memory: batches being decoded, beside the two that wait
 
 
 def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:
@@ -34,39 +29,6 @@ def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:
         return np.ones(classes, np.float32)
     weights = len(labels) / np.bincount(labels, minlength=classes)
     return (weights / classes if kind == "balanced" else weights).astype(np.float32)
-
-
-def batches(index: ImageIndex, order: Iterator[np.ndarray], image_size: int, resize: str) -> Iterator[tuple]:
-    """Yield decoded batches in the given order while the next ones are being decoded.
-
-    Args:
-        index: the images.
-        order: positions in the index, one array a batch.
-        image_size: side of the pictures in pixels.
-        resize: `stretch`, `crop` or `pad`.
-
-    Yields:
-        uint8 images (batch, size, size, 3), int32 labels (batch,), int32 positions (batch,).
-    """
-    with ThreadPoolExecutor(LOADING_THREADS) as threads:
-        waiting: collections.deque[tuple[np.ndarray, list[Future]]] = collections.deque()
-
-        def finish() -> tuple:
-            positions, futures = waiting.popleft()
-            return np.stack([future.result() for future in futures]), index.labels[positions], positions
-
-        try:
-            for positions in order:
-                futures = [threads.submit(load_image, index.file(int(i)), image_size, resize) for i in positions]
-                waiting.append((positions, futures))
-                if len(waiting) > BATCHES_AHEAD:
-                    yield finish()
-            while waiting:
-                yield finish()
-        finally:  # the reader stopped early: do not decode what nobody will see
-            for _, futures in waiting:
-                for future in futures:
-                    future.cancel()
 
 
 def evaluation_batches(index: ImageIndex, batch_size: int, replicas: int = 1) -> Iterator[np.ndarray]:
@@ -102,13 +64,7 @@ def training_batches(count: int, batch_size: int, seed: tuple[int, ...], replica
 
 
 def evaluation_dataset(
-    index: ImageIndex,
-    image_size: int,
-    resize: str,
-    batch_size: int,
-    one_sigmoid: bool,
-    activations: np.ndarray | None = None,
-    weights: np.ndarray | None = None,
+    index: ImageIndex, given: Batches, batch_size: int, one_sigmoid: bool, weights: np.ndarray | None = None
 ) -> tf.data.Dataset:
     """Return the images, or their activations, and targets of a split in the index's order, without augmentation.
 
@@ -116,11 +72,9 @@ def evaluation_dataset(
 
     Args:
         index: the images of one split.
-        image_size: side in pixels.
-        resize: `stretch`, `crop` or `pad`.
+        given: gives their pixels, or what stands for them.
         batch_size: images in a batch.
         one_sigmoid: whether the target is one column, 1 for the second class, instead of one column per class.
-        activations: what stands for the images, a row for each; None reads their pixels.
         weights: of each class, float32 (classes,), the third part of every batch; None leaves it out.
     """
     import tensorflow as tf
@@ -128,15 +82,15 @@ def evaluation_dataset(
     order = list(evaluation_batches(index, batch_size, tf.distribute.get_strategy().num_replicas_in_sync))
 
     def generate() -> Iterator[tuple]:
-        for images, labels, _ in _read(index, iter(order), image_size, resize, activations):
-            yield images, labels
+        for positions, values in zip(order, given.batches(iter(order)), strict=True):
+            yield values, index.labels[positions]
 
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=_signature(image_size, activations, []))
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=_signature(given, []))
     classes = len(index.class_names)
 
-    def to_example(images: Any, labels: Any) -> tuple:
+    def to_example(values: Any, labels: Any) -> tuple:
         targets = tf.one_hot(labels, classes)
-        example = (tf.cast(images, tf.float32), _targets(targets, one_sigmoid))
+        example = (tf.cast(values, tf.float32), _targets(targets, one_sigmoid))
         return example if weights is None else (*example, tf.linalg.matvec(targets, tf.constant(weights)))
 
     return dataset.map(to_example).apply(tf.data.experimental.assert_cardinality(len(order))).prefetch(2)
@@ -144,15 +98,14 @@ def evaluation_dataset(
 
 def training_dataset(
     index: ImageIndex,
-    image_size: int,
-    resize: str,
+    given: Batches,
     batch_size: int,
-    augmentation: Augmentation,
+    augmentation: Augmentation | None,
     weights: np.ndarray,
     seed: int,
     one_sigmoid: bool,
     stage: int = 0,
-    activations: np.ndarray | None = None,
+    views: int = 1,
 ) -> tf.data.Dataset:
     """Return endless shuffled batches of augmented training images, or their activations, with targets and weights.
 
@@ -162,15 +115,14 @@ def training_dataset(
 
     Args:
         index: the training images.
-        image_size: side in pixels.
-        resize: `stretch`, `crop` or `pad`.
+        given: gives their pixels, or what stands for them.
         batch_size: images in a batch.
-        augmentation: the random changes.
+        augmentation: the random changes; None leaves what is given as it is.
         weights: of each class, float32 (classes,).
-        seed: of order and augmentation.
+        seed: of order, augmentation and choice of views.
         one_sigmoid: whether the target is one column, 1 for the second class, instead of one column per class.
         stage: number of the stage; each has orders and augmentations of its own.
-        activations: what stands for the images, a row for each, which are then not augmented; None reads their pixels.
+        views: rows that are given for each image, one after the other; an epoch takes one of them.
 
     Raises:
         HeadstartError: when the devices cannot share a batch evenly.
@@ -186,47 +138,49 @@ def training_dataset(
         )
 
     def generate() -> Iterator[tuple]:
-        order = training_batches(len(index), batch_size, (seed, stage), replicas)
-        for number, (images, labels, positions) in enumerate(_read(index, order, image_size, resize, activations)):
+        order, again = itertools.tee(training_batches(len(index), batch_size, (seed, stage), replicas))
+        values = given.batches(_choose_views(again, len(index), steps, views, (seed, stage)))
+        for number, (positions, batch) in enumerate(zip(order, values, strict=True)):
             epoch_seed = np.random.SeedSequence((seed, stage, number // steps)).generate_state(1)[0] >> 1
-            yield images, labels, np.stack([np.full_like(positions, epoch_seed), positions], axis=1)
+            yield batch, index.labels[positions], np.stack([np.full_like(positions, epoch_seed), positions], axis=1)
 
-    signature = _signature(image_size, activations, [tf.TensorSpec((None, 2), tf.int32)])
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    dataset = tf.data.Dataset.from_generator(
+        generate, output_signature=_signature(given, [tf.TensorSpec((None, 2), tf.int32)])
+    )
     class_weight = tf.constant(weights)
 
-    def to_example(images: Any, labels: Any, seeds: Any) -> tuple:
-        images = tf.cast(images, tf.float32)
-        if augmentation.changes_images:
-            images = augmentation.images(images, seeds)
+    def to_example(values: Any, labels: Any, seeds: Any) -> tuple:
+        values = tf.cast(values, tf.float32)
         targets = tf.one_hot(labels, classes)
-        if augmentation.mixes:
-            images, targets = augmentation.mix(images, targets, seeds[0])
+        if augmentation is not None and augmentation.changes_images:
+            values = augmentation.images(values, seeds)
+        if augmentation is not None and augmentation.mixes:
+            values, targets = augmentation.mix(values, targets, seeds[0])
         # A mixed image weighs what its parts weigh.
-        return images, _targets(targets, one_sigmoid), tf.linalg.matvec(targets, class_weight)
+        return values, _targets(targets, one_sigmoid), tf.linalg.matvec(targets, class_weight)
 
     return dataset.map(to_example, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+
+def _choose_views(
+    order: Iterator[np.ndarray], count: int, steps: int, views: int, seed: tuple[int, ...]
+) -> Iterator[np.ndarray]:
+    """Yield the rows of the images' views that each epoch takes."""
+    if views == 1:
+        yield from order
+        return
+    chosen = np.zeros(count, np.int64)
+    for number, positions in enumerate(order):
+        if number % steps == 0:  # apart from the generator of the orders by the last number
+            chosen = np.random.default_rng((*seed, number // steps, 1)).integers(0, views, count)
+        yield positions.astype(np.int64) * views + chosen[positions]
 
 
 def _targets(one_hot: Any, one_sigmoid: bool) -> Any:
     return one_hot[:, 1:] if one_sigmoid else one_hot
 
 
-def _read(
-    index: ImageIndex, order: Iterator[np.ndarray], image_size: int, resize: str, activations: np.ndarray | None
-) -> Iterator[tuple]:
-    """Yield batches as `batches` does, with rows of activations in place of pixels where there are some."""
-    if activations is None:
-        yield from batches(index, order, image_size, resize)
-        return
-    for positions in order:
-        yield activations[positions], index.labels[positions], positions
-
-
-def _signature(image_size: int, activations: np.ndarray | None, more: list) -> tuple:
+def _signature(given: Batches, more: list) -> tuple:
     import tensorflow as tf
 
-    images = tf.TensorSpec((None, image_size, image_size, 3), tf.uint8)
-    if activations is not None:
-        images = tf.TensorSpec((None, *activations.shape[1:]), activations.dtype)
-    return (images, tf.TensorSpec((None,), tf.int32), *more)
+    return (tf.TensorSpec((None, *given.shape), given.dtype), tf.TensorSpec((None,), tf.int32), *more)

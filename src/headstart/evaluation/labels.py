@@ -11,7 +11,8 @@ import numpy as np
 
 from headstart.console import track
 from headstart.data.index import ImageIndex
-from headstart.data.pipeline import batches, evaluation_batches
+from headstart.data.pipeline import evaluation_batches
+from headstart.data.pixels import Files
 from headstart.evaluation.plots import labels_figure
 from headstart.evaluation.writing import letters_without_a_font, open_table
 from headstart.model.heads import best_labels
@@ -44,9 +45,8 @@ def report_labels(
         HeadstartError: when a picture cannot be read.
     """
     (directory / "figures").mkdir(exist_ok=True)
-    order = evaluation_batches(index, batch_size)
-    decoded = batches(index, order, classifier.image_size, classifier.resize)
-    steps = -(-len(index) // batch_size)
+    order = list(evaluation_batches(index, batch_size))
+    decoded = Files(index, classifier.image_size, classifier.resize).batches(iter(order))
     labels: Counter[str] = Counter()
     confidence = 0.0
     first: list[dict[str, Any]] = []
@@ -57,7 +57,7 @@ def report_labels(
         writer.writerow(
             ["path", *(f"{column}{number}" for number in numbers for column in ("predicted", "confidence"))]
         )
-        for images, _, positions in track(decoded, steps, "labelling the pictures"):
+        for positions, images in zip(order, track(decoded, len(order), "labelling the pictures"), strict=True):
             for image, row, position in zip(images, classifier.probabilities(images), positions, strict=True):
                 path, top = index.paths[position], best_labels(row, classifier.class_names, TOP)
                 writer.writerow([path, *(cell for best in top for cell in best.values())])

@@ -12,10 +12,10 @@ import numpy as np
 
 from headstart.console import track
 from headstart.data.index import ImageIndex
-from headstart.data.pipeline import batches, evaluation_batches
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.metrics import Evaluation, evaluate, worst_mistakes
 from headstart.evaluation.plots import calibration_figure, confusion_figure, explained_figure, mistakes_figure
+from headstart.evaluation.predictor import Predictor
 from headstart.evaluation.writing import letters_without_a_font, open_table
 from headstart.files import file_name, write_text
 
@@ -30,18 +30,18 @@ EXPLAINED = 8  # mistakes, a row of pictures each
 
 
 @letters_without_a_font()
-def report_splits(classifier: Classifier, index: ImageIndex, batch_size: int, directory: Path) -> dict[str, Evaluation]:
+def report_splits(predictor: Predictor, index: ImageIndex, directory: Path) -> dict[str, Evaluation]:
     """Evaluate a classifier on the splits it did not learn from, and write what was found.
 
     Writes predictions.csv (a row for each image: path, split, true and predicted label, confidence, the probability of
     every class), a report and figures for each split.
 
     Args:
-        classifier: as it was saved.
+        predictor: of the classifier as it was saved.
         index: the images; a split without images is left out.
-        batch_size: how many go through the network at once.
         directory: of the run.
     """
+    classifier = predictor.classifier
     (directory / "figures").mkdir(exist_ok=True)
     evaluations = {}
     grad_cam = GradCam(classifier.model)
@@ -53,7 +53,7 @@ def report_splits(classifier: Classifier, index: ImageIndex, batch_size: int, di
             part = index.split(split)
             if not len(part):
                 continue
-            probabilities = predict_split(classifier, part, batch_size, split)
+            probabilities = predictor.probabilities(part, split)
             writer.writerows(_prediction_rows(part, probabilities, split))
             evaluation = evaluate(part.labels, probabilities, part.class_names)
             _write_report(evaluation, directory / f"{split}_report")
@@ -65,15 +65,12 @@ def report_splits(classifier: Classifier, index: ImageIndex, batch_size: int, di
     return evaluations
 
 
-def report_stage(
-    classifier: Classifier, index: ImageIndex, batch_size: int, stage: str, directory: Path
-) -> dict[str, Evaluation]:
+def report_stage(predictor: Predictor, index: ImageIndex, stage: str, directory: Path) -> dict[str, Evaluation]:
     """Evaluate a classifier as a stage left it, and write the classification report of each split.
 
     Args:
-        classifier: with the best weights so far.
+        predictor: of the classifier with the best weights so far.
         index: the images; a split without images is left out.
-        batch_size: how many go through the network at once.
         stage: its name, which the files' names end in, as `file_name` writes it.
         directory: of the run.
     """
@@ -81,28 +78,10 @@ def report_stage(
     for split in EVALUATED:
         part = index.split(split)
         if len(part):
-            probabilities = predict_split(classifier, part, batch_size, f"{split} after {stage}")
+            probabilities = predictor.probabilities(part, f"{split} after {stage}")
             evaluations[split] = evaluate(part.labels, probabilities, part.class_names)
             _write_report(evaluations[split], directory / f"{split}_report_after_{file_name(stage)}")
     return evaluations
-
-
-def predict_split(classifier: Classifier, index: ImageIndex, batch_size: int, name: str) -> np.ndarray:
-    """Return the probabilities of every image of a split, float32 (n, classes), in the index's order.
-
-    Args:
-        classifier: as it was saved.
-        index: the images of the split.
-        batch_size: how many go through the network at once.
-        name: of the split, for the progress bar.
-    """
-    order = evaluation_batches(index, batch_size)
-    steps = -(-len(index) // batch_size)
-    decoded = batches(index, order, classifier.image_size, classifier.resize)
-    rows = [
-        classifier.probabilities(images) for images, _, _ in track(decoded, steps, f"evaluating the classifier: {name}")
-    ]
-    return np.concatenate(rows)
 
 
 def split_figures(

@@ -86,6 +86,17 @@ def build_network(
     return Network(entry, network, top, find_blocks(network, entry), classifier)
 
 
+def parts_of(classifier: keras.Model, entry: BackboneEntry) -> Network:
+    """Return a classifier that was loaded, or built, with the parts it is made of.
+
+    Args:
+        classifier: what `build_network` made and `save_classifier` saved.
+        entry: of its backbone.
+    """
+    backbone, head = classifier.get_layer("backbone"), classifier.get_layer("head")
+    return Network(entry, backbone, head, find_blocks(backbone, entry), classifier)
+
+
 def _connect(
     entry: BackboneEntry, backbone: keras.layers.Layer, head: keras.Model, shape: tuple[int, ...]
 ) -> keras.Model:

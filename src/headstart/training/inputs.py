@@ -10,16 +10,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from headstart.activations import Activations, InMemory, Views
+from headstart.cache.table import Rows
 from headstart.config import Config, StageConfig
 from headstart.data.augment import Augmentation
 from headstart.data.pipeline import class_weights, evaluation_dataset, training_dataset
 from headstart.model.assemble import Network
 from headstart.model.boundary import Boundary, frozen_boundary
-from headstart.training.features import ActivationStore, compute_activations, storage_type
 from headstart.training.fitted import is_fitted
 
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
+    from headstart.data.pixels import Batches
 
 
 @dataclass
@@ -53,73 +55,90 @@ class ImageInputs:
 
     config: Config
     index: ImageIndex
-    image_size: int
-    store: ActivationStore
+    activations: Activations
 
     def __call__(self, network: Network, stage: StageConfig, number: int) -> StageInput:
         """Return a stage's input; where its frozen part can be run once, that is done here."""
         config, one_sigmoid = self.config, self.config.head.output == "sigmoid"
         training, validation = self.index.split("train"), self.index.split("validation")
-        fitted = is_fitted(config.head, stage)
-        boundary, reason = self._boundary(network, stage)
-        rows: dict[str, np.ndarray] = {}
-        if boundary is not None:
-            before = self.store.computed
-            for name, part in (("train", training), ("validation", validation)):
-                rows[name] = self._activations(boundary, part, name)
-            fresh, both = self.store.computed - before, len(training) + len(validation)
-            reason = f"frozen up to {boundary.cut}: {fresh:,} images computed once, {both - fresh:,} from the cache"
-        read = (self.image_size, config.dataset.resize, config.batch_size)
+        change: Augmentation | None = Augmentation(config.augmentation)
+        boundary, views, reason = self._boundary(network, stage)
+        features: Features | None = None
         weights = class_weights(training.labels, len(self.index.class_names), config.class_weight)
-        change = Augmentation(config.augmentation)
+        given: tuple[Batches, Batches]
+        if boundary is None:
+            pixels = self.activations.pixels
+            given = pixels.of(training, "train"), pixels.of(validation, "validation")
+        else:
+            before = self.activations.computed, self.activations.reused
+            frozen = self._frozen(boundary, training, "train", views)
+            given = frozen, self._frozen(boundary, validation, "validation", None)
+            if is_fitted(config.head, stage):  # scikit-learn needs one array
+                features = Features(frozen.read(np.arange(len(training))), training.labels, weights)
+            fresh, there = self.activations.computed - before[0], self.activations.reused - before[1]
+            what = f"images, {views.count} views of each to train on," if views else "images"
+            reason = f"frozen up to {boundary.cut}: {fresh:,} {what} computed once, {there:,} from the cache"
+            change = None
         return StageInput(
             model=boundary.suffix if boundary else network.training_model(stage.batch_norm),
             training=training_dataset(
-                training, *read, change, weights, config.seed, one_sigmoid, number, rows.get("train")
+                training,
+                given[0],
+                config.batch_size,
+                change,
+                weights,
+                config.seed,
+                one_sigmoid,
+                number,
+                views.count if views else 1,
             ),
             # Judged by what is wanted: else the best epoch could be one that gives the rare classes up.
             validation=evaluation_dataset(
                 validation,
-                *read,
+                given[1],
+                config.batch_size,
                 one_sigmoid,
-                rows.get("validation"),
                 None if config.class_weight == "none" else weights,
             ),
             steps=config.steps_per_epoch or -(-len(training) // config.batch_size),
             frozen_work=reason,
             weighting=_weighting(config.class_weight, self.index.class_names, weights),
-            features=Features(rows["train"], training.labels, weights) if fitted else None,
+            features=features,
         )
 
-    def _boundary(self, network: Network, stage: StageConfig) -> tuple[Boundary | None, str]:
-        """Return where the network is cut for a stage; or None and why every epoch runs the whole of it."""
+    def _boundary(self, network: Network, stage: StageConfig) -> tuple[Boundary | None, Views | None, str]:
+        """Return where the network is cut for a stage and the views that are kept; or why the whole is run always."""
         config, change = self.config, Augmentation(self.config.augmentation)
         boundary = frozen_boundary(network, stage.train)
         if is_fitted(config.head, stage):
-            return boundary, ""
+            return boundary, None, ""
         if not config.cache.activations:
-            return None, f"cache={config.cache.name}: what is frozen is computed in every epoch"
+            return None, None, f"cache={config.cache.name}: what is frozen is computed in every epoch"
         if boundary is None:
-            return None, f"{config.backbone.name} has no usable cut below what trains: nothing is computed once"
-        if change.changes_images or change.mixes:
+            return None, None, f"{config.backbone.name} has no usable cut below what trains: nothing is computed once"
+        if stage.batch_norm == "train":
+            return None, None, "batch_norm: train: nothing is computed once"
+        if change.mixes:
             return (
                 None,
-                f"augmentation {config.augmentation.name} changes images in every epoch: nothing is computed once",
+                None,
+                f"augmentation {change.config.name} mixes images in every epoch: nothing is computed once",
             )
-        if stage.batch_norm == "train":
-            return None, "batch_norm: train: nothing is computed once"
-        objection = self.store.objection(boundary, [self.index.split("train"), self.index.split("validation")])
-        return (None, objection) if objection else (boundary, "")
+        views = None
+        if change.changes_images:
+            if change.config.views == "live":
+                name = change.config.name
+                return None, None, f"augmentation {name} changes images in every epoch: nothing is computed once"
+            views = Views(change, change.config.views)
+        parts = [self.index.split("train"), self.index.split("validation")]
+        objection = self.activations.objection(boundary, parts, views)
+        return (None, None, objection) if objection else (boundary, views, "")
 
-    def _activations(self, boundary: Boundary, part: ImageIndex, name: str) -> np.ndarray:
+    def _frozen(self, boundary: Boundary, part: ImageIndex, name: str, views: Views | None) -> Rows | InMemory:
         """Return the activations of a split, kept on disk where that is wanted and they fit."""
-        resize = self.config.dataset.resize
-        if self.config.cache.activations and not self.store.objection(boundary, [part]):
-            return self.store.activations(boundary, part, self.image_size, resize, name)
-        rows = np.empty((len(part), *boundary.prefix.output.shape[1:]), storage_type(boundary))
-        compute_activations(boundary, part, self.image_size, resize, name, rows)
-        self.store.computed += len(part)
-        return rows
+        if self.config.cache.activations and not self.activations.objection(boundary, [part], views):
+            return self.activations.rows(boundary, part, name, views)
+        return self.activations.in_memory(boundary, part, name)
 
 
 def _weighting(kind: str, class_names: tuple[str, ...], weights: np.ndarray) -> str:

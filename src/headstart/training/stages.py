@@ -43,7 +43,7 @@ def train_stages(
     label_smoothing: float = 0.0,
     patience: int | None = None,
     record: Callable[[EpochRecord], None] = lambda record: None,
-    after_stage: Callable[[str], None] = lambda name: None,
+    after_stage: Callable[[StageConfig], None] = lambda stage: None,
 ) -> TrainingResult:
     """Train a classifier through its stages.
 
@@ -58,7 +58,7 @@ def train_stages(
         label_smoothing: share of the target that is spread over all classes, 0 to below 1.
         patience: a stage ends after this many epochs without a lower validation loss; None never does.
         record: called with the record of each epoch as it ends.
-        after_stage: called with a stage's name at its end, when the classifier has the best weights so far.
+        after_stage: called with a stage at its end, when the classifier has the best weights so far.
 
     Raises:
         HeadstartError: for an unknown target of `train`, an image that cannot be read, a loss that is not finite, a
@@ -105,7 +105,7 @@ def train_stages(
                 f"  no epoch of {stage.name} beat epoch {best.record.epoch} ({best.record.stage}), "
                 "whose weights are kept; a lower learning rate may help"
             )
-        after_stage(stage.name)
+        after_stage(stage)
     if best.record is None:
         raise HeadstartError("Expected at least one stage with one epoch. Received: none")
     result.best = best.record

@@ -1,0 +1,245 @@
+"""Activations at the freeze boundary: computed once, kept on disk by content, read as they are needed."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.filesize import decimal
+
+from headstart.cache.store import Cache
+from headstart.cache.table import Rows, Table
+from headstart.console import console, track
+from headstart.data.augment import Augmentation
+from headstart.data.index import ImageIndex
+from headstart.data.pixels import Pixels
+from headstart.data.verdicts import READER
+from headstart.model.boundary import Boundary
+
+if TYPE_CHECKING:
+    import keras
+
+BATCH_SIZE = 32  # images at once through the frozen part; no gradients are kept, so that memory is no question
+WORTH_A_WORD = 2  # seconds
+
+
+@dataclass(frozen=True)
+class Views:
+    """Fixed augmented versions of every image."""
+
+    augmentation: Augmentation
+    count: int  # for each image
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Activations that are not kept on disk."""
+
+    values: np.ndarray  # (n, ...)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image's."""
+        return self.values.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the numbers."""
+        return self.values.dtype
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        """Return some rows."""
+        return self.values[positions]
+
+    def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield (batch, ...) for each array of positions."""
+        for positions in order:
+            yield self.values[positions]
+
+
+@dataclass
+class Activations:
+    """What frozen parts of networks give for images.
+
+    Args:
+        cache: where it is kept.
+        pixels: gives the images.
+        dtype: `float32` or `float16`, in which it is kept.
+    """
+
+    cache: Cache
+    pixels: Pixels
+    dtype: str = "float32"
+    computed: int = 0  # images (or views of them) that went through a frozen part in this run
+    reused: int = 0  # those whose activations were there already
+    bytes_estimated: int = 0
+    bytes_written: int = 0
+
+    def summary(self) -> dict[str, int]:
+        """Return what was computed, found and written in this run."""
+        return {
+            "images_computed": self.computed,
+            "images_reused": self.reused,
+            "images_decoded": self.pixels.decoded,
+            "bytes_estimated": self.bytes_estimated + self.pixels.bytes_estimated,
+            "bytes_written": self.bytes_written + self.pixels.bytes_written,
+        }
+
+    def objection(self, boundary: Boundary, parts: list[ImageIndex], views: Views | None = None) -> str | None:
+        """Return why the activations of these images cannot be kept, or None when they can.
+
+        Args:
+            boundary: the cut.
+            parts: the images, of which the first ones are augmented.
+            views: of the first ones; None takes each as it is.
+        """
+        needed = 0
+        for number, part in enumerate(parts):
+            seen = views if number == 0 else None
+            table = self._table(boundary, seen)
+            needed += len(table.missing(_keys(part, seen))) * table.row_bytes
+        return self.cache.objection(needed, "activations")
+
+    def rows(self, boundary: Boundary, index: ImageIndex, name: str, views: Views | None = None) -> Rows:
+        """Return the activations of every image in the index's order; of an image's views one after the other.
+
+        Args:
+            boundary: the cut; its prefix is run where a row is missing.
+            index: the images, with their digests.
+            name: of the split, for the progress bar.
+            views: instead of each image as it is.
+
+        Raises:
+            HeadstartError: when an image cannot be read.
+        """
+        table, keys = self._table(boundary, views), _keys(index, views)
+        needed = len(table.missing(keys)) * table.row_bytes
+        rows = table.rows(keys, lambda positions: self._compute(boundary, index, name, views, positions, keys))
+        self.computed += table.computed
+        self.reused += table.reused
+        self.bytes_estimated += needed
+        self.bytes_written += table.bytes_written
+        return rows
+
+    def in_memory(self, boundary: Boundary, index: ImageIndex, name: str) -> InMemory:
+        """Return the activations of every image without keeping them on disk.
+
+        Args:
+            boundary: the cut.
+            index: the images.
+            name: of the split, for the progress bar.
+        """
+        everything = np.arange(len(index))
+        computed = self._compute(boundary, index, name, None, everything, ("",) * len(index))
+        values = np.concatenate(list(computed)).astype(storage_type(boundary, self.dtype))
+        self.computed += len(index)
+        return InMemory(values)
+
+    def _table(self, boundary: Boundary, views: Views | None) -> Table:
+        """Return the table of a frozen part: its name says all that decides the numbers beside the images."""
+        what = {
+            "what": "activations",
+            "cut": boundary.cut,
+            "prefix": _fingerprint(boundary.prefix),
+            # What is no layer: the preprocessing of some backbones swaps red and blue by a plain operation.
+            "operations": [type(operation).__name__ for operation in boundary.prefix.operations],
+            "image_size": self.pixels.image_size,
+            "resize": self.pixels.resize,
+            "reader": READER,
+            # By its values, whatever the option is called; how many views there are decides none of them.
+            "augmentation": None if views is None else _values(views.augmentation),
+        }
+        return self.cache.table(what, boundary.prefix.output.shape[1:], storage_type(boundary, self.dtype))
+
+    def _compute(
+        self,
+        boundary: Boundary,
+        index: ImageIndex,
+        name: str,
+        views: Views | None,
+        positions: np.ndarray,
+        keys: tuple[str, ...],
+    ) -> Iterator[np.ndarray]:
+        """Yield the activations of what is missing, batch after batch, with a bar and an estimate."""
+        forward = _forward(boundary.prefix, views)
+        each = views.count if views else 1
+        images, wanted = self._images(index, positions // each, name)
+        order = np.array_split(np.arange(len(positions)), -(-len(positions) // BATCH_SIZE))
+        row_bytes = int(np.prod(boundary.prefix.output.shape[1:])) * storage_type(boundary, self.dtype).itemsize
+        batches = images.batches(wanted[part] for part in order)
+        what = f"computing once what is frozen up to {boundary.cut}: {name}"
+        started = time.perf_counter()
+        for number, (part, pixels) in enumerate(zip(order, track(batches, len(order), what), strict=True)):
+            seeds = np.array([_seed(keys[position], position % each) for position in positions[part]], np.int32)
+            yield forward(pixels, seeds)
+            if number == 1 and len(order) > 2:  # the first one traces
+                seconds = (time.perf_counter() - started) * (len(order) - 2)
+                if seconds > WORTH_A_WORD:
+                    console.print(
+                        f"  {name}: {len(positions):,} {'views' if views else 'images'} through what is frozen up to "
+                        f"{boundary.cut}, about {seconds:.0f} s and {decimal(len(positions) * row_bytes)}",
+                        soft_wrap=True,
+                    )
+            started = time.perf_counter() if number == 0 else started
+
+    def _images(self, index: ImageIndex, positions: np.ndarray, name: str) -> tuple[Any, np.ndarray]:
+        """Return what gives the pixels of some images only, and their positions in it."""
+        wanted, inverse = np.unique(positions, return_inverse=True)
+        return self.pixels.of(index.take(wanted), name), inverse
+
+
+def storage_type(boundary: Boundary, dtype: str) -> np.dtype:
+    """Return the type in which activations are kept: what is asked for, or that of a network in half precision.
+
+    NumPy has no bfloat16, so that its values are kept as float32.
+    """
+    return np.dtype("float16" if boundary.prefix.output.dtype == "float16" else dtype)
+
+
+def _keys(index: ImageIndex, views: Views | None) -> tuple[str, ...]:
+    """Return the key of each row: the image's content, and which view of it."""
+    if views is None:
+        return index.digests
+    return tuple(f"{digest}:{view}" for digest in index.digests for view in range(views.count))
+
+
+def _seed(key: str, view: int) -> tuple[int, int]:
+    """Return the seed of a view, by content alone: every run has the same views of an image."""
+    return (int(key[:7], 16) if key else 0, view)
+
+
+def _values(augmentation: Augmentation) -> dict[str, Any]:
+    """Return what decides the pixels of a view."""
+    return {key: value for key, value in asdict(augmentation.config).items() if key not in ("name", "views")}
+
+
+def _forward(prefix: keras.Model, views: Views | None) -> Any:
+    """Return the function from pixels and seeds to activations."""
+    import tensorflow as tf
+
+    def run(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        images = tf.cast(images, tf.float32)
+        return prefix(views.augmentation.images(images, seeds) if views else images, training=False)
+
+    height, width, channels = prefix.input.shape[1:]
+    signature = [tf.TensorSpec((None, height, width, channels), tf.uint8), tf.TensorSpec((None, 2), tf.int32)]
+    traced = tf.function(run, input_signature=signature)
+    return lambda images, seeds: traced(images, seeds).numpy()
+
+
+def _fingerprint(model: keras.Model) -> str:
+    """Return a digest of a model's layers and weights, whatever automatic names they got."""
+    import keras
+
+    digest = hashlib.sha256()
+    for layer in model._flatten_layers(recursive=True, include_self=False):
+        if not isinstance(layer, keras.Model):
+            settings = {key: value for key, value in layer.get_config().items() if key not in ("name", "trainable")}
+            digest.update(f"{type(layer).__name__} {sorted(settings.items())!r}".encode())
+    for weight in model.weights:
+        digest.update(f"{weight.shape} {weight.dtype}".encode() + weight.numpy().tobytes())
+    return digest.hexdigest()

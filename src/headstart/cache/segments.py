@@ -1,0 +1,143 @@
+"""A segment: some rows of a table in one file, complete and as they were written, or not there at all.
+
+UUID.rows  the rows, one after the other
+UUID.json  the key of each row and the checksum of the file; written last, so that it is what makes a segment
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+
+from headstart.files import write_text
+
+CHUNK = 1 << 20  # bytes that are read at once
+
+
+class DamagedError(Exception):
+    """A segment is not what was written."""
+
+
+@dataclass
+class Segment:
+    """An open segment; it can be read after another process has removed its files."""
+
+    file: Path  # UUID.rows
+    keys: tuple[str, ...]
+    row_bytes: int
+    descriptor: int = field(repr=False)
+
+    def read_into(self, row: int, target: np.ndarray) -> None:
+        """Read one row.
+
+        Args:
+            row: its number.
+            target: C-contiguous, of the row's type and shape.
+        """
+        view, offset = _bytes(target), row * self.row_bytes
+        if os.preadv(self.descriptor, [view], offset) != self.row_bytes:
+            raise DamagedError(f"{self.file} ends within row {row}")
+
+    def close(self) -> None:
+        """Give the file descriptor back."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def open_segment(file: Path, row_bytes: int) -> Segment:
+    """Return a segment whose every byte is what was written.
+
+    Args:
+        file: UUID.rows.
+        row_bytes: of one row.
+
+    Raises:
+        DamagedError: when it is not.
+        FileNotFoundError: when another process has removed it.
+    """
+    try:
+        index = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        keys, checksum = tuple(index["keys"]), int(index["checksum"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedError(f"{file.with_suffix('.json')} cannot be read") from error
+    segment = Segment(file, keys, row_bytes, os.open(file, os.O_RDONLY))
+    if os.fstat(segment.descriptor).st_size != len(keys) * row_bytes:
+        raise DamagedError(f"{file} has another size")
+    if _checksum(segment.descriptor) != checksum:
+        raise DamagedError(f"{file} has another checksum")
+    return segment
+
+
+def write_segment(directory: Path, keys: Sequence[str], rows: np.ndarray) -> int:
+    """Write rows as a new segment.
+
+    Args:
+        directory: of the table; its lock is held.
+        keys: of the rows.
+        rows: (n, ...), C-contiguous.
+
+    Returns:
+        The bytes on disk.
+    """
+    file = directory / f"{uuid4().hex}.rows"
+    data = _bytes(rows)
+    try:
+        # Not flushed to disk, which takes longer than writing: what a power cut spoils has another checksum.
+        file.write_bytes(data)
+        write_text(file.with_suffix(".json"), json.dumps({"checksum": zlib.crc32(data), "keys": list(keys)}))
+    except BaseException:
+        remove_segment(file)
+        raise
+    return data.nbytes
+
+
+def remove_segment(file: Path) -> None:
+    """Remove a segment, its index first: without it the rows are none."""
+    file.with_suffix(".json").unlink(missing_ok=True)
+    file.unlink(missing_ok=True)
+
+
+def segment_files(directory: Path) -> list[Path]:
+    """Return the file of rows of each complete segment of a table."""
+    return sorted(index.with_suffix(".rows") for index in directory.glob("[!.]*.json") if index.name != "table.json")
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what a process that was killed left of a segment; the table's lock is held, so nobody writes one now."""
+    complete = {file.name for file in segment_files(directory)}
+    for file in [*directory.glob("*.rows"), *directory.glob(".*.partial")]:
+        if file.name not in complete:
+            file.unlink(missing_ok=True)
+
+
+def segment_sizes(directory: Path) -> Iterator[tuple[int, int, Path]]:
+    """Yield when each segment of a table was used last (ns), its bytes and its file of rows."""
+    for file in segment_files(directory):
+        with contextlib.suppress(FileNotFoundError):  # removed by another process since it was listed
+            status = file.stat()
+            yield status.st_mtime_ns, status.st_size, file
+
+
+def _bytes(numbers: np.ndarray) -> memoryview:
+    """Return the memory of a C-contiguous array."""
+    return numbers.reshape(-1).view(np.uint8).data
+
+
+def _checksum(descriptor: int) -> int:
+    checksum, offset = 0, 0
+    while chunk := os.pread(descriptor, CHUNK, offset):
+        checksum = zlib.crc32(chunk, checksum)
+        offset += len(chunk)
+    return checksum

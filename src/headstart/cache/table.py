@@ -1,0 +1,193 @@
+"""A table on disk: a row of numbers for each content, computed once, whoever needs it.
+
+A table holds what one computation gives (the pixels of one size, the activations of one frozen part); its name is a
+digest of everything that decides the computation. Each row is found by the content it was computed from. So whatever
+needs the same numbers finds them (another epoch, stage, job, split, fraction, fold), and nothing else does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from rich.filesize import decimal
+
+from headstart.cache.segments import (
+    DamagedError,
+    Segment,
+    open_segment,
+    remove_leftovers,
+    remove_segment,
+    segment_files,
+    write_segment,
+)
+from headstart.console import console
+from headstart.files import write_text
+
+LEAST_ROWS = 512  # of a segment: what is lost when the computing process is killed
+MOST_SEGMENTS = 128  # of what is computed at once; each is an open file
+
+# From positions among the keys that are missing to their rows, batch after batch in that order.
+Compute = Callable[[np.ndarray], Iterator[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table in the order they were asked for, read from disk as they are needed."""
+
+    segments: list[Segment]
+    places: np.ndarray  # int (n, 2): segment and row
+    shape: tuple[int, ...]  # of one row
+    dtype: np.dtype
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        """Return some rows, (m, ...).
+
+        Args:
+            positions: int (m,).
+        """
+        rows = np.empty((len(positions), *self.shape), self.dtype)
+        for row, position in zip(rows, positions, strict=True):
+            segment, number = self.places[position]
+            self.segments[segment].read_into(int(number), row)
+        return rows
+
+    def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield some rows for each array of positions."""
+        for positions in order:
+            yield self.read(positions)
+
+
+@dataclass
+class Table:
+    """One computation's rows.
+
+    Args:
+        directory: its own.
+        description: everything that decides the numbers, as JSON.
+        shape: of one row.
+        dtype: of the numbers.
+        make_room: called with the bytes that are about to be written.
+    """
+
+    directory: Path
+    description: dict[str, Any]
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    make_room: Callable[[int], None]
+    computed: int = 0  # rows, by this process
+    reused: int = 0
+    bytes_written: int = 0
+    _open: dict[Path, Segment] = field(default_factory=dict)  # by their file: checked once a process
+
+    @property
+    def row_bytes(self) -> int:
+        """What a row takes on disk."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def missing(self, keys: Sequence[str]) -> list[str]:
+        """Return the keys without a row, each once, in their order."""
+        found = self._find()
+        return [key for key in dict.fromkeys(keys) if key not in found]
+
+    def rows(self, keys: Sequence[str], compute: Compute) -> Rows:
+        """Return a row for each key; what is missing is computed here, or by the process that is at it already.
+
+        Args:
+            keys: of the content, any number of times each.
+            compute: called at most once, with the positions among `keys` of what is missing.
+        """
+        wanted = list(dict.fromkeys(keys))
+        found = self._find()
+        absent = [key for key in wanted if key not in found]
+        if absent:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with self._lock():
+                remove_leftovers(self.directory)
+                found = self._find()  # another process may have computed them while this one waited
+                absent = [key for key in wanted if key not in found]
+                if absent:
+                    self._add(absent, keys, compute)
+            found = self._find()
+        self.computed += len(absent)
+        self.reused += len(wanted) - len(absent)
+        files = sorted({file for file, _ in (found[key] for key in wanted)})
+        number = {file: position for position, file in enumerate(files)}
+        for file in files:  # the least recently used segment is the first to go
+            _touch(file)
+        places = np.array([(number[found[key][0]], found[key][1]) for key in keys], np.int64).reshape(-1, 2)
+        return Rows([self._open[file] for file in files], places, self.shape, self.dtype)
+
+    def _lock(self) -> FileLock:
+        """Return the table's lock, held; the system takes it from a process that dies."""
+        lock = FileLock(self.directory / "lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            console.print("  another process computes what is frozen already: waiting for it", soft_wrap=True)
+            lock.acquire()
+        return lock
+
+    def _add(self, absent: list[str], keys: Sequence[str], compute: Compute) -> None:
+        """Compute rows and write them, a segment at a time."""
+        self.make_room(len(absent) * self.row_bytes)
+        write_text(self.directory / "table.json", json.dumps(self._head(), indent=2, sort_keys=True) + "\n")
+        first = {key: position for position, key in reversed(list(enumerate(keys)))}
+        size = max(LEAST_ROWS, -(-len(absent) // MOST_SEGMENTS))
+        waiting: list[np.ndarray] = []
+        written = 0
+        for batch in compute(np.array([first[key] for key in absent], np.int64)):
+            waiting.append(np.asarray(batch, self.dtype))
+            while (ready := sum(map(len, waiting))) >= size or (ready and written + ready == len(absent)):
+                rows = np.ascontiguousarray(np.concatenate(waiting))
+                self.bytes_written += write_segment(
+                    self.directory, absent[written : written + len(rows[:size])], rows[:size]
+                )
+                written += len(rows[:size])
+                waiting = [rows[size:]]
+        if written != len(absent):
+            raise ValueError(f"Expected {len(absent)} computed rows. Received: {written}")
+
+    def _find(self) -> dict[str, tuple[Path, int]]:
+        """Return segment and row of every key on disk; damaged segments are removed, and said."""
+        for file in segment_files(self.directory):
+            if file in self._open:
+                continue
+            try:
+                self._open[file] = open_segment(file, self.row_bytes)
+            except FileNotFoundError:
+                continue  # removed by another process since it was listed
+            except DamagedError as error:
+                console.print(f"  cache: {error}: it is computed again", markup=False, soft_wrap=True)
+                remove_segment(file)
+        return {key: (file, row) for file, segment in self._open.items() for row, key in enumerate(segment.keys)}
+
+    def _head(self) -> dict[str, Any]:
+        return {"description": self.description, "shape": list(self.shape), "dtype": str(self.dtype)}
+
+
+def digest(description: dict[str, Any]) -> str:
+    """Return the name of the table of a computation."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+def size_on_disk(rows: int, row_bytes: int) -> str:
+    """Say what rows take on disk."""
+    return decimal(rows * row_bytes)
+
+
+def _touch(file: Path) -> None:
+    try:
+        os.utime(file)
+    except FileNotFoundError:  # removed by another process; it is open here and can still be read
+        return

@@ -1,0 +1,82 @@
+"""The probabilities of whole splits, without computing again what is frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headstart.activations import Activations
+from headstart.artifact import Classifier
+from headstart.console import track
+from headstart.data.index import ImageIndex
+from headstart.data.pipeline import evaluation_batches
+from headstart.model.assemble import parts_of
+from headstart.model.boundary import Boundary, frozen_boundary
+from headstart.model.heads import class_probabilities
+
+if TYPE_CHECKING:
+    from headstart.model.backbones import BackboneEntry
+
+
+@dataclass
+class Predictor:
+    """A classifier that goes through whole splits.
+
+    Args:
+        classifier: as it was saved, or as a stage left it.
+        batch_size: how many images go through the network at once.
+        activations: of the run.
+        boundary: where the classifier is cut, so that what lies before comes from the cache; None runs it as a whole.
+    """
+
+    classifier: Classifier
+    batch_size: int
+    activations: Activations
+    boundary: Boundary | None = None
+
+    def probabilities(self, index: ImageIndex, name: str) -> np.ndarray:
+        """Return the probabilities of every image of a split, float32 (n, classes), in the index's order.
+
+        Args:
+            index: the images of the split.
+            name: of the split, for the progress bar.
+        """
+        boundary = self.boundary
+        if boundary is not None and self.activations.objection(boundary, [index]):
+            boundary = None  # there is no room for what this split would add
+        order = list(evaluation_batches(index, self.batch_size))
+        given = self.activations.rows(boundary, index, name) if boundary else self.activations.pixels.of(index, name)
+        rows = []
+        for values in track(given.batches(iter(order)), len(order), f"evaluating the classifier: {name}"):
+            if boundary is None:
+                rows.append(self.classifier.probabilities(values))
+            else:
+                rows.append(class_probabilities(boundary.suffix.predict_on_batch(values.astype(np.float32))))
+        return np.concatenate(rows)
+
+
+def make_predictor(
+    classifier: Classifier,
+    entry: BackboneEntry,
+    train: Any,
+    batch_size: int,
+    activations: Activations,
+    cached: bool,
+) -> Predictor:
+    """Return the predictor of a classifier, cut where its last stage was.
+
+    The cut is made in the classifier itself. What lies before has the weights that training's had, and so the same
+    activations by content: those of the validation images are there already, of each image they are computed once.
+
+    Args:
+        classifier: as it was saved, or as a stage left it.
+        entry: of its backbone.
+        train: what its last stage trained.
+        batch_size: how many images go through the network at once.
+        activations: of the run.
+        cached: whether activations are kept at all.
+    """
+    boundary = frozen_boundary(parts_of(classifier.model, entry), train) if cached else None
+    return Predictor(classifier, batch_size, activations, boundary)
