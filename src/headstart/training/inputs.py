@@ -122,7 +122,7 @@ class ImageInputs:
             return (
                 None,
                 None,
-                f"augmentation {change.config.name} mixes images in every epoch: nothing is computed once",
+                f"augmentation {change.config.name} mixes images afresh: nothing is computed once",
             )
         views = None
         if change.changes_images:
