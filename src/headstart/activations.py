@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,6 +78,8 @@ class Activations:
     reused: int = 0  # those whose activations were there already
     bytes_estimated: int = 0
     bytes_written: int = 0
+    # Tables by boundary, which is kept, so that nothing else gets its id: weights are digested once for each.
+    _known: dict[tuple[int, bool], tuple[Table, Boundary]] = field(default_factory=dict, repr=False)
 
     def summary(self) -> dict[str, int]:
         """Return what was computed, found and written in this run."""
@@ -117,12 +119,12 @@ class Activations:
             HeadstartError: when an image cannot be read.
         """
         table, keys = self._table(boundary, views), _keys(index, views)
-        needed = len(table.missing(keys)) * table.row_bytes
+        self.bytes_estimated += len(table.missing(keys)) * table.row_bytes
+        before = table.computed, table.reused, table.bytes_written
         rows = table.rows(keys, lambda positions: self._compute(boundary, index, name, views, positions, keys))
-        self.computed += table.computed
-        self.reused += table.reused
-        self.bytes_estimated += needed
-        self.bytes_written += table.bytes_written
+        self.computed += table.computed - before[0]
+        self.reused += table.reused - before[1]
+        self.bytes_written += table.bytes_written - before[2]
         return rows
 
     def in_memory(self, boundary: Boundary, index: ImageIndex, name: str) -> InMemory:
@@ -141,6 +143,9 @@ class Activations:
 
     def _table(self, boundary: Boundary, views: Views | None) -> Table:
         """Return the table of a frozen part: its name says all that decides the numbers beside the images."""
+        known = self._known.get((id(boundary), views is not None))
+        if known is not None:
+            return known[0]
         what = {
             "what": "activations",
             "cut": boundary.cut,
@@ -153,7 +158,9 @@ class Activations:
             # By its values, whatever the option is called; how many views there are decides none of them.
             "augmentation": None if views is None else _values(views.augmentation),
         }
-        return self.cache.table(what, boundary.prefix.output.shape[1:], storage_type(boundary, self.dtype))
+        table = self.cache.table(what, boundary.prefix.output.shape[1:], storage_type(boundary, self.dtype))
+        self._known[(id(boundary), views is not None)] = table, boundary
+        return table
 
     def _compute(
         self,

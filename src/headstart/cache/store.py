@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Cache:
 
     directory: Path
     max_bytes: float
+    _tables: dict[str, Table] = field(default_factory=dict, repr=False)  # what is open was checked already
 
     def table(self, description: dict[str, Any], shape: tuple[int, ...], dtype: np.dtype) -> Table:
         """Return the table of a computation, empty where nothing was computed yet.
@@ -35,8 +36,10 @@ class Cache:
             shape: of one row.
             dtype: of the numbers.
         """
-        whole = {**description, "shape": list(shape), "dtype": str(dtype)}
-        return Table(self.directory / digest(whole)[:32], description, shape, np.dtype(dtype), self.make_room)
+        name = digest({**description, "shape": list(shape), "dtype": str(dtype)})[:32]
+        if name not in self._tables:
+            self._tables[name] = Table(self.directory / name, description, shape, np.dtype(dtype), self.make_room)
+        return self._tables[name]
 
     def objection(self, needed: int, what: str) -> str | None:
         """Return why this many bytes more cannot be kept, or None when they can.
