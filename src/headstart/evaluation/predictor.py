@@ -69,6 +69,7 @@ def make_predictor(
 
     The cut is made in the classifier itself. What lies before has the weights that training's had, and so the same
     activations by content: those of the validation images are there already, of each image they are computed once.
+    Activations that were rounded to half precision are for training alone: figures are about what was saved.
 
     Args:
         classifier: as it was saved, or as a stage left it.
@@ -78,5 +79,6 @@ def make_predictor(
         activations: of the run.
         cached: whether activations are kept at all.
     """
-    boundary = frozen_boundary(parts_of(classifier.model, entry), train) if cached else None
+    whole = cached and activations.dtype == "float32"
+    boundary = frozen_boundary(parts_of(classifier.model, entry), train) if whole else None
     return Predictor(classifier, batch_size, activations, boundary)
