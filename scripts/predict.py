@@ -31,6 +31,7 @@ from headstart.errors import HeadstartError
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
 from headstart.files import write_text
+from headstart.model.engine import ENGINES
 from headstart.model.heads import best_labels
 from headstart.pretrained import pretrained_classifier
 from headstart.runs import find_run
@@ -78,6 +79,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="write the pictures with label and confidence")
     parser.add_argument("--explain", type=Path, metavar="DIR", help="write the pictures with what spoke for the label")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="pictures at once (32)")
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="what runs the network (auto)")
     options = parser.parse_intermixed_args(arguments)
     if options.pretrained:
         options.run, options.images = None, [Path(options.run), *options.images]
@@ -99,8 +101,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def find_classifier(directory: Path | None, options: argparse.Namespace) -> Classifier:
     """Return the classifier of a run's directory, or the pretrained network that was asked for in its place."""
     if directory is None:
-        return pretrained_classifier(options.pretrained, options.weights)
-    return load_classifier(directory)
+        return pretrained_classifier(options.pretrained, options.weights, options.engine)
+    return load_classifier(directory, options.engine)
 
 
 def find_images(given: list[Path]) -> Iterator[Path]:

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from headstart.config import Config, to_yaml
 from headstart.data.images import RESIZE_MODES, load_image
 from headstart.errors import HeadstartError, expect_one_of
 from headstart.files import new_directory, write_json, write_text
+from headstart.model.engine import Forward, check_engine, forward
 from headstart.model.heads import class_probabilities
 from headstart.quiet import import_tensorflow
 
@@ -43,6 +45,12 @@ class Classifier:
     image_size: int
     resize: str
     directory: Path | None = None  # where it was saved; None for one that was not
+    engine: str = "tensorflow"  # auto | tensorflow | openvino
+
+    @cached_property
+    def forward(self) -> Forward:
+        """The network made ready to run, once."""
+        return forward(self.model, self.engine)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return one row a picture and one column a class, float32 (n, classes).
@@ -50,7 +58,7 @@ class Classifier:
         Args:
             images: RGB pixels 0-255, (n, image_size, image_size, 3).
         """
-        return class_probabilities(self.model.predict_on_batch(images.astype(np.float32)))
+        return class_probabilities(self.forward(images))
 
     def load(self, file: Path) -> np.ndarray:
         """Return the pixels of a file as this classifier was trained to see them, uint8 (size, size, 3).
@@ -125,15 +133,18 @@ def save_classifier(
         np.savez_compressed(partial / "reference.npz", images=images, probabilities=expected)
 
 
-def load_classifier(directory: str | Path) -> Classifier:
+def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classifier:
     """Load a saved classifier and check that it still gives the numbers it was saved with.
 
     Args:
         directory: a classifier's directory, or that of the run which holds it.
+        engine: what runs the network: `auto`, `tensorflow` or `openvino`; the check goes through it too.
 
     Raises:
-        HeadstartError: when files are missing or damaged, or the reference pictures give other numbers.
+        HeadstartError: when files or the engine are missing, files are damaged, or the reference pictures give other
+            numbers.
     """
+    check_engine(engine)
     directory = Path(directory)
     if not (directory / "model.keras").exists() and (directory / "classifier").is_dir():
         directory = directory / "classifier"
@@ -151,7 +162,9 @@ def load_classifier(directory: str | Path) -> Classifier:
         stored = io.BytesIO((directory / "reference.npz").read_bytes())  # NumPy leaves a damaged file open
         with np.load(stored, allow_pickle=False) as reference:
             images, expected = reference["images"], reference["probabilities"]
-        classifier = Classifier(model, tuple(labels["class_names"]), labels["image_size"], labels["resize"], directory)
+        classifier = Classifier(
+            model, tuple(labels["class_names"]), labels["image_size"], labels["resize"], directory, engine
+        )
         received = classifier.probabilities(images)
         if received.shape != (len(images), len(classifier.class_names)) or images.shape[1] != classifier.image_size:
             raise ValueError("labels.json belongs to another model.keras")

@@ -223,6 +223,7 @@ class Config:
     label_smoothing: float = number(0.0, minimum=0, below=1)
     patience: int | None = number(None, minimum=1)
     precision: str = choice("auto", "float32", "mixed_float16", "mixed_bfloat16")
+    engine: str = choice("auto", "tensorflow", "openvino")
     deterministic: bool = True
     evaluate_after_each_stage: bool = False
     find_lr: bool = False

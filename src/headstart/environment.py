@@ -12,20 +12,23 @@ from typing import Any
 RECORDED_PACKAGES = ("headstart", "tensorflow", "keras", "numpy", "pillow", "scikit-learn", "mlflow", "hydra-core")
 
 
-def describe_environment(devices: list[str], precision: str) -> dict[str, Any]:
+def describe_environment(devices: list[str], precision: str, engine: str) -> dict[str, Any]:
     """Return the versions, the machine and how it was used.
 
     Args:
         devices: names of the GPUs that trained.
         precision: the Keras dtype policy.
+        engine: what runs a network that only goes forward, `tensorflow` or `openvino`.
     """
+    packages = (*RECORDED_PACKAGES, *(["openvino"] if engine == "openvino" else []))
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "gpus": devices,
         "precision": precision,
-        "packages": {package: version(package) for package in RECORDED_PACKAGES},
+        "engine": engine,
+        "packages": {package: version(package) for package in packages},
     }
 
 

@@ -17,6 +17,7 @@ from headstart.data.sources import load_index
 from headstart.environment import Clock, describe_environment
 from headstart.files import write_json
 from headstart.model.backbones import BackboneEntry, check_image_size, get_entry
+from headstart.model.engine import check_engine, engine_name
 from headstart.model.imagenet import imagenet_classes
 from headstart.model.original import check_original
 from headstart.model.weights import check_weights
@@ -43,6 +44,7 @@ class Prepared:
     network: Network
     strategy: Any  # tf.distribute.Strategy
     precision: str
+    environment: dict[str, Any]  # what results.json says of it
 
     def save(self, split: str) -> Classifier:
         """Save the classifier with some images of a split as its reference, and return it as it was saved."""
@@ -52,7 +54,9 @@ class Prepared:
         positions = np.linspace(0, len(images) - 1, min(REFERENCE_IMAGES, len(images))).astype(int)
         reference = [load_image(images.file(int(i)), self.image_size, config.dataset.resize) for i in positions]
         save_classifier(directory, network.classifier, self.class_names, self.image_size, config, np.stack(reference))
-        return load_classifier(directory)
+        classifier = load_classifier(directory, config.engine)
+        self.environment["engine"] = classifier.forward.engine  # where it was not the one that was chosen
+        return classifier
 
     def _in_single_precision(self) -> Network:
         """Return the network with the same weights without half precision, to give the same numbers everywhere."""
@@ -81,6 +85,7 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     """
     clock.begin("data")  # before TensorFlow is imported, so that what is wrong is said at once
     check_fit(config)
+    check_engine(config.engine)
     entry = get_entry(config.backbone.name)
     check_weights(entry, config.backbone.weights)
     image_size = choose_image_size(config, entry)
@@ -117,9 +122,11 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
         "classes": len(class_names),
         "image_size": image_size,
     }
-    results["environment"] = describe_environment(devices, precision)
+    results["environment"] = describe_environment(devices, precision, engine_name(config.engine))
     print_derived(results, config, network)
-    return Prepared(config, output, index, class_names, image_size, network, strategy, precision)
+    return Prepared(
+        config, output, index, class_names, image_size, network, strategy, precision, results["environment"]
+    )
 
 
 def choose_image_size(config: Config, entry: BackboneEntry) -> int:

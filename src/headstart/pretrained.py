@@ -5,6 +5,7 @@ from __future__ import annotations
 from headstart.artifact import Classifier
 from headstart.config import BackboneConfig, HeadConfig
 from headstart.model.backbones import get_entry
+from headstart.model.engine import check_engine
 from headstart.model.imagenet import imagenet_classes
 from headstart.model.original import check_own_layers
 from headstart.model.weights import check_weights
@@ -13,16 +14,18 @@ from headstart.quiet import import_tensorflow
 RESIZE = "crop"  # the centre, as networks are evaluated on ImageNet
 
 
-def pretrained_classifier(name: str, weights: str | None = None) -> Classifier:
+def pretrained_classifier(name: str, weights: str | None = None, engine: str = "tensorflow") -> Classifier:
     """Return a pretrained network with its own 1000 classes, without a run.
 
     Args:
         name: of a backbone.
         weights: `imagenet`, `packaged`, `none` or the path of a file with the classifier; None is the backbone's own.
+        engine: `auto`, `tensorflow` or `openvino`.
 
     Raises:
-        HeadstartError: when there is no such backbone, or its weights are missing or do not fit.
+        HeadstartError: when there is no such backbone or engine, or its weights are missing or do not fit.
     """
+    check_engine(engine)
     entry = get_entry(name)
     weights = weights or (entry.weights[0] if entry.weights else "none")
     check_weights(entry, weights)  # before TensorFlow is imported, so that what is wrong is said at once
@@ -36,4 +39,4 @@ def pretrained_classifier(name: str, weights: str | None = None) -> Classifier:
     head = HeadConfig("imagenet", pooling="original", output="imagenet")
     classes = imagenet_classes()
     network = build_network(BackboneConfig(name, weights), head, len(classes), entry.image_size, seed=0)
-    return Classifier(network.classifier, classes, entry.image_size, RESIZE)
+    return Classifier(network.classifier, classes, entry.image_size, RESIZE, engine=engine)

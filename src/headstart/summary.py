@@ -89,6 +89,8 @@ def print_derived(results: dict[str, Any], config: Config, network: Network) -> 
         "parameters": f"{network.classifier.count_params():,}",
         "precision": environment["precision"] + (f" on {len(environment['gpus'])} GPU" if environment["gpus"] else ""),
     }
+    if environment["engine"] != "tensorflow":
+        facts["engine"] = f"{environment['engine']}, of what only goes forward"
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
         table.add_row(f"  {name}", escape(value))
