@@ -19,6 +19,7 @@ from headstart.data.index import ImageIndex
 from headstart.data.pixels import Pixels
 from headstart.data.verdicts import READER
 from headstart.model.boundary import Boundary
+from headstart.model.engine import engine_name, forward
 
 if TYPE_CHECKING:
     import keras
@@ -69,11 +70,13 @@ class Activations:
         cache: where it is kept.
         pixels: gives the images.
         dtype: `float32` or `float16`, in which it is kept.
+        engine: what runs the frozen parts: `auto`, `tensorflow` or `openvino`.
     """
 
     cache: Cache
     pixels: Pixels
     dtype: str = "float32"
+    engine: str = "tensorflow"
     computed: int = 0  # images (or views of them) that went through a frozen part in this run
     reused: int = 0  # those whose activations were there already
     bytes_estimated: int = 0
@@ -155,6 +158,7 @@ class Activations:
             "image_size": self.pixels.image_size,
             "resize": self.pixels.resize,
             "reader": READER,
+            "engine": engine_name(self.engine),  # their last digits differ
             # By its values, whatever the option is called; how many views there are decides none of them.
             "augmentation": None if views is None else _values(views.augmentation),
         }
@@ -172,7 +176,7 @@ class Activations:
         keys: tuple[str, ...],
     ) -> Iterator[np.ndarray]:
         """Yield the activations of what is missing, batch after batch, with a bar and an estimate."""
-        forward = _forward(boundary.prefix, views)
+        run, augment = forward(boundary.prefix, self.engine), _augment(boundary.prefix, views)
         each = views.count if views else 1
         images, wanted = self._images(index, positions // each, name)
         order = np.array_split(np.arange(len(positions)), -(-len(positions) // BATCH_SIZE))
@@ -182,7 +186,7 @@ class Activations:
         started = time.perf_counter()
         for number, (part, pixels) in enumerate(zip(order, track(batches, len(order), what), strict=True)):
             seeds = np.array([_seed(keys[position], position % each) for position in positions[part]], np.int32)
-            yield forward(pixels, seeds)
+            yield run(augment(pixels, seeds) if augment else pixels)
             if number == 1 and len(order) > 2:  # the first one traces
                 seconds = (time.perf_counter() - started) * (len(order) - 2)
                 if seconds > WORTH_A_WORD:
@@ -224,17 +228,18 @@ def _values(augmentation: Augmentation) -> dict[str, Any]:
     return {key: value for key, value in asdict(augmentation.config).items() if key not in ("name", "views")}
 
 
-def _forward(prefix: keras.Model, views: Views | None) -> Any:
-    """Return the function from pixels and seeds to activations."""
+def _augment(prefix: keras.Model, views: Views | None) -> Any:
+    """Return the function from pixels and seeds to the pixels of views; None where images are taken as they are."""
+    if views is None:
+        return None
     import tensorflow as tf
 
-    def run(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        images = tf.cast(images, tf.float32)
-        return prefix(views.augmentation.images(images, seeds) if views else images, training=False)
+    def change(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        return views.augmentation.images(tf.cast(images, tf.float32), seeds)
 
     height, width, channels = prefix.input.shape[1:]
     signature = [tf.TensorSpec((None, height, width, channels), tf.uint8), tf.TensorSpec((None, 2), tf.int32)]
-    traced = tf.function(run, input_signature=signature)
+    traced = tf.function(change, input_signature=signature)
     return lambda images, seeds: traced(images, seeds).numpy()
 
 

@@ -188,7 +188,7 @@ def _activations(prepared: Prepared) -> Activations:
     config = prepared.config
     cache = Cache(cache_directory() / "tables", config.cache.max_gb * 1e9)
     pixels = Pixels(prepared.image_size, config.dataset.resize, cache if config.cache.images else None)
-    return Activations(cache, pixels, config.cache.dtype)
+    return Activations(cache, pixels, config.cache.dtype, config.engine)
 
 
 def _predictor(prepared: Prepared, classifier: Classifier, stage: StageConfig, activations: Activations) -> Predictor:
@@ -220,7 +220,12 @@ def _train(prepared: Prepared, activations: Activations, results: dict[str, Any]
         if not config.evaluate_after_each_stage or name == stages[-1]:  # the last one is what will be saved
             return
         classifier = Classifier(
-            network.classifier, index.class_names, prepared.image_size, config.dataset.resize, prepared.output
+            network.classifier,
+            index.class_names,
+            prepared.image_size,
+            config.dataset.resize,
+            prepared.output,
+            config.engine,
         )
         predictor = _predictor(prepared, classifier, stage, activations)
         evaluations = report_stage(predictor, index, name, prepared.output)

@@ -14,6 +14,7 @@ from headstart.data.index import ImageIndex
 from headstart.data.pipeline import evaluation_batches
 from headstart.model.assemble import parts_of
 from headstart.model.boundary import Boundary, frozen_boundary
+from headstart.model.engine import forward
 from headstart.model.heads import class_probabilities
 
 if TYPE_CHECKING:
@@ -48,12 +49,10 @@ class Predictor:
             boundary = None  # there is no room for what this split would add
         order = list(evaluation_batches(index, self.batch_size))
         given = self.activations.rows(boundary, index, name) if boundary else self.activations.pixels.of(index, name)
+        suffix = forward(boundary.suffix, self.classifier.engine) if boundary else None
         rows = []
         for values in track(given.batches(iter(order)), len(order), f"evaluating the classifier: {name}"):
-            if boundary is None:
-                rows.append(self.classifier.probabilities(values))
-            else:
-                rows.append(class_probabilities(boundary.suffix.predict_on_batch(values.astype(np.float32))))
+            rows.append(class_probabilities(suffix(values)) if suffix else self.classifier.probabilities(values))
         return np.concatenate(rows)
 
 
