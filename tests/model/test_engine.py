@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -13,12 +14,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from conftest import TINY
 from tiny import SIZE, pictures, tiny_network
 
 from headstart.artifact import load_classifier
 from headstart.config import BackboneConfig, HeadConfig, compose
 from headstart.environment import Clock
 from headstart.errors import HeadstartError
+from headstart.experiment import run
 from headstart.model.assemble import Network, build_network
 from headstart.model.boundary import frozen_boundary
 from headstart.model.engine import COMPARED, TOLERANCE, engine_name, forward
@@ -83,11 +86,11 @@ def test_auto_does_without_openvino(capfd: pytest.CaptureFixture[str]) -> None:
     assert engine_name("auto") == engine_name("tensorflow") == "tensorflow"
     network = tiny_network()
     images, _ = pictures(5)
-    run = forward(network.classifier, "auto")
-    assert run.engine == "tensorflow"
-    np.testing.assert_allclose(run(images), network.classifier(images, training=False), atol=1e-6)
+    ready = forward(network.classifier, "auto")
+    assert ready.engine == "tensorflow"
+    np.testing.assert_allclose(ready(images), network.classifier(images, training=False), atol=1e-6)
     whole = images.astype(np.uint8)
-    np.testing.assert_allclose(run(whole), run(whole.astype(np.float32)), atol=1e-6)
+    np.testing.assert_allclose(ready(whole), ready(whole.astype(np.float32)), atol=1e-6)
     assert capfd.readouterr() == ("", "")
 
 
@@ -115,11 +118,11 @@ def test_both_engines_agree(backbone: str, size: int, capfd: pytest.CaptureFixtu
     rows[:3] //= 8  # dark ones
     for model in (boundary.prefix, boundary.suffix, network.classifier):
         given = boundary.prefix(rows, training=False).numpy() if model is boundary.suffix else rows
-        run, expected = forward(model, "openvino"), forward(model, "tensorflow")(given)
-        received = run(given)
-        assert run.engine == "openvino"
+        ready, expected = forward(model, "openvino"), forward(model, "tensorflow")(given)
+        received = ready(given)
+        assert ready.engine == "openvino"
         expect_close(received, expected)
-        np.testing.assert_array_equal(run(given), received)
+        np.testing.assert_array_equal(ready(given), received)
     assert capfd.readouterr() == ("", "")
 
 
@@ -132,38 +135,52 @@ def test_a_batch_may_have_any_size(size: int) -> None:
     rows = np.random.default_rng(0).uniform(0, 255, (37, size, size, 3)).astype(np.float32)
     rows *= np.linspace(0, 1, 37, dtype=np.float32)[:, None, None, None]
     expected = model(rows, training=False).numpy()
-    run = forward(model, "openvino")
+    ready = forward(model, "openvino")
     for count in (37, 1, 16, 5, 0, 33):
-        received = run(rows[:count])
+        received = ready(rows[:count])
         assert received.shape == (count, 4)
         np.testing.assert_allclose(received, expected[:count], rtol=1e-4, atol=1e-4)
-    assert run.engine == "openvino"
+    assert ready.engine == "openvino"
 
 
-def test_other_numbers_are_found_and_tensorflow_runs(
-    openvino: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def fault(openvino: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let OpenVINO's outputs be a little too large."""
     convert = openvino.convert_model
 
     def convert_with_a_fault(function: Any) -> Any:
-        """Convert, and make the last of the results a little too large."""
         converted = convert(function)
         last = converted.outputs[0].get_node().input_value(0)
-        larger = openvino.opset13.multiply(last, np.float32(1.01))
-        return openvino.Model([larger], converted.get_parameters())
+        return openvino.Model([openvino.opset13.multiply(last, np.float32(1.01))], converted.get_parameters())
 
     monkeypatch.setattr(openvino, "convert_model", convert_with_a_fault)
+
+
+@pytest.mark.usefixtures("fault")
+def test_other_numbers_are_found_and_tensorflow_runs(capsys: pytest.CaptureFixture[str]) -> None:
     network = network_of("small_cnn")
     images, _ = pictures(COMPARED + 3)
-    run = forward(network.classifier, "openvino")
-    assert run.engine == "openvino"
-    np.testing.assert_array_equal(run(images), forward(network.classifier, "tensorflow")(images))
-    assert run.engine == "tensorflow"
-    run(images)
+    ready = forward(network.classifier, "openvino")
+    assert ready.engine == "openvino"
+    np.testing.assert_array_equal(ready(images), forward(network.classifier, "tensorflow")(images))
+    assert ready.engine == "tensorflow"
+    ready(images)
     printed = capsys.readouterr()
     assert printed.out == ""  # where another program may read the answer
     assert printed.err.count("\n") == 1
     assert "apart from TensorFlow's" in printed.err
+
+
+@pytest.mark.parametrize(("prepared", "ran"), [("openvino", "openvino"), ("fault", "tensorflow")])
+def test_a_run_says_which_engine_ran(
+    prepared: str, ran: str, folder: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(prepared)
+    overrides = [f"dataset.root={folder}", "freeze=scratch", "epochs=1", "engine=openvino"]
+    environment = run(compose([*TINY, *overrides]), tmp_path)["environment"]
+    assert environment["engine"] == ran
+    assert "openvino" in environment["packages"]
+    assert json.loads((tmp_path / "results.json").read_text())["environment"] == environment
 
 
 @pytest.mark.usefixtures("openvino")
@@ -171,9 +188,9 @@ def test_an_operation_that_openvino_does_not_know_is_said(capsys: pytest.Capture
     inputs = keras.Input((4, 4))
     model = keras.Model(inputs, keras.ops.linalg.det(inputs))
     rows = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
-    run = forward(model, "openvino")
-    assert run.engine == "tensorflow"
-    np.testing.assert_allclose(run(rows), np.linalg.det(rows), rtol=1e-3)
+    ready = forward(model, "openvino")
+    assert ready.engine == "tensorflow"
+    np.testing.assert_allclose(ready(rows), np.linalg.det(rows), rtol=1e-3)
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "OpenVINO cannot run this network" in error

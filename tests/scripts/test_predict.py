@@ -114,6 +114,22 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
         assert [bool(row.get("label")) for row in rows] == [True, False, True]
 
 
+def test_an_engine_that_is_missing_is_named(
+    predict: ModuleType,
+    finished_run: Path,
+    folder: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    arguments = [str(finished_run), str(folder / "red" / "000.png"), "--format", "json", "--engine"]
+    assert predict.main([*arguments, "openvino"]) == 1
+    answer = capsys.readouterr()
+    assert answer.out == ""
+    assert "pip install 'headstart[openvino]'" in answer.err
+    assert predict.main([*arguments, "auto"]) == predict.main([*arguments, "tensorflow"]) == 0
+
+
 @pytest.mark.parametrize("name", ["answer.csv", "answer.json", "answer.txt"])
 def test_the_answer_in_a_file(
     predict: ModuleType, finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, name: str

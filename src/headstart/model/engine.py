@@ -83,7 +83,7 @@ class Forward:
                 self._convert(model)
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """Return the outputs of a batch, float (n, ...).
+        """Return the outputs of a batch, float (n, ...); one thread at a time.
 
         Args:
             rows: what the network takes, uint8 or float, (n, ...); n may differ from call to call.
