@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from functools import partial
 from statistics import median
 from typing import Any
@@ -181,46 +180,46 @@ def startup(options: argparse.Namespace) -> Report:
         *("dataset=folder", f"dataset.root={pictures}", "freeze=all", "epochs=1", AUTO),
         *(f"backbone={options.backbone}", f"image_size={options.image_size}", *weights(options.weights)),
     ]
-    reference = 'python -c "import tensorflow"'
+    reference = "import tensorflow"
     first, again = "imports to first step, nothing cached", "imports to first step, cached"
-    commands: dict[str, str] = {first: "", again: ""}
-    figures: dict[str, list[float]] = {}
+    commands: list[str] = []
 
-    def call(name: str, overrides: list[str]) -> float:
+    def call(overrides: list[str]) -> float:
         with workspace(options.directory) as work:
             finished = run(overrides, work)
-        commands[name] = finished.command
+        commands.append(finished.command)
         return finished.seconds
 
-    sides: dict[str, Callable[[], float]] = {
-        reference: partial(seconds_of, [sys.executable, "-c", "import tensorflow"])
-    }
-    for line in (["--help"], ["--cfg", "job"]):
-        name = " ".join(["python run.py", *line])
-        sides[name] = partial(call, name, line)
-    figures.update(alternate(sides, options.repetitions))
-
-    def two_jobs() -> tuple[Finished, Finished]:
+    def job_twice() -> tuple[Finished, Finished]:
         with workspace(options.directory) as work:
             return run(job, work, pictures), run(job, work, pictures)
 
-    jobs = alternate({"a job twice": two_jobs}, options.repetitions)["a job twice"]
-    for name, runs in ((first, [one for one, _ in jobs]), (again, [one for _, one in jobs])):
-        commands[name] = runs[0].command
-        figures[name] = [seconds for seconds in map(until_first_step, runs) if seconds is not None]
-    report = Report(
-        "startup", {"": "", "median": "{:.2f} s", "fastest": "{:.2f} s", "times in `import tensorflow`": "{:.2f}"}
+    without_computing = {"python run.py --help": ["--help"], "python run.py --cfg job": ["--cfg", "job"]}
+    figures = alternate(
+        {
+            reference: partial(seconds_of, [sys.executable, "-c", reference]),
+            **{name: partial(call, overrides) for name, overrides in without_computing.items()},
+        },
+        options.repetitions,
     )
-    for name, seconds in figures.items():
-        cells: list[Any] = [NOT_REPORTED] * 3
-        if seconds:
-            cells = [median(seconds), min(seconds), median(figures[reference]) / median(seconds)]
-        report.rows.append(dict(zip(report.columns, [name.replace('"', "'"), *cells], strict=True)))
+    jobs = alternate({"a job twice": job_twice}, options.repetitions)["a job twice"]
+    for name, runs in ((first, [one for one, _ in jobs]), (again, [one for _, one in jobs])):
+        figures[name] = [seconds for seconds in map(until_first_step, runs) if seconds is not None]
+        commands.append(runs[0].command)
+
+    columns = {"": "", "median": "{:.2f} s", "fastest": "{:.2f} s", "against": "", "median of it": "{:.2f} s"}
+    report = Report("startup", {**columns, "ratio": "{:.1f}"})
+    for name, against in {**dict.fromkeys(without_computing, reference), again: first}.items():
+        cells: list[Any] = [NOT_REPORTED, NOT_REPORTED, against, NOT_REPORTED, ""]
+        if figures[name] and figures[against]:
+            mine, other = median(figures[name]), median(figures[against])
+            cells = [mine, min(figures[name]), against, other, other / mine]
+        report.rows.append(dict(zip(report.columns, [name, *cells], strict=True)))
     report.notes = [
-        f"The last two rows are one job, run twice: {options.images} JPEGs, from the end of Python's imports to the "
-        "end of the first training step, which includes building its graph"
+        f"The last row is of one job, run twice: {options.images} JPEGs, from the end of Python's imports to the end of "
+        "the first training step, which includes building its graph"
     ]
-    report.commands = list(dict.fromkeys(commands.values()))
+    report.commands = list(dict.fromkeys(commands))
     report.measured = figures
     return report
 

@@ -104,8 +104,10 @@ def test_startup_names_every_command(started: list[list[str]], tmp_path: Path, t
     report = measure(tmp_path, "startup", *TINY, "--images", "8")
     assert [line[0] for line in started[:2]] == ["--help", "--cfg"]
     assert started[2] == started[3]  # the second time from the cache
-    assert report["rows"][1]["median"] == 100
-    assert report["rows"][-1]["median"] == (pytest.approx(2) if told else "not reported")
+    assert report["commands"][:2] == ["python run.py --help", "python run.py --cfg job"]
+    assert [row["ratio"] for row in report["rows"][:2]] == [4 / 100, 4 / 100]
+    assert report["rows"][2]["median"] == (pytest.approx(2) if told else "not reported")
+    assert report["rows"][2]["ratio"] == (pytest.approx(1) if told else "")
 
 
 def test_pipeline_measures_input_and_training(tmp_path: Path) -> None:
