@@ -216,8 +216,8 @@ def startup(options: argparse.Namespace) -> Report:
             cells = [mine, min(figures[name]), against, other, other / mine]
         report.rows.append(dict(zip(report.columns, [name, *cells], strict=True)))
     report.notes = [
-        f"The last row is of one job, run twice: {options.images} JPEGs, from the end of Python's imports to the end of "
-        "the first training step, which includes building its graph"
+        f"The last row is of one job, run twice: {options.images} JPEGs, from the end of the imports to the end of the "
+        "first training step, which includes building its graph"
     ]
     report.commands = list(dict.fromkeys(commands))
     report.measured = figures
