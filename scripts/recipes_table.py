@@ -18,10 +18,10 @@ from headstart.console import console  # noqa: E402
 from headstart.errors import HeadstartError  # noqa: E402
 from headstart.files import write_json, write_text  # noqa: E402
 from headstart.runs import find_run, finished_runs  # noqa: E402
+from pages import replace_block, row  # noqa: E402
 
 PAGE = ROOT / "docs" / "recipes.md"
 MEASURED = ROOT / "docs" / "results"  # of each recipe and backbone, the figures of one run
-BLOCK = re.compile(r"<!-- recipes.*?-->.*?<!-- /recipes -->", re.DOTALL)
 COLUMNS = ("recipe", "published", "backbone", "test accuracy (95 % interval)", "validation", "whole command", "on")
 NOT_MEASURED = "not measured yet"
 
@@ -35,10 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         keep_figures(parser.parse_args(arguments).runs)
         kept = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(MEASURED.glob("*.json"))]
-        text = PAGE.read_text(encoding="utf-8")
-        if not BLOCK.search(text):
-            raise HeadstartError(f"Expected <!-- recipes --> and <!-- /recipes --> in {PAGE}. Received: neither")
-        write_text(PAGE, BLOCK.sub(lambda _: recipes_block(kept), text))
+        replace_block(PAGE, "recipes", recipes_block(kept))
         for file in sorted((conf_directory() / "experiment").glob("*.yaml")):
             write_text(file, with_measured(file.read_text(encoding="utf-8"), of_recipe(kept, file.stem)))
     except HeadstartError as error:
@@ -96,7 +93,7 @@ def recipes_block(kept: list[dict[str, Any]]) -> str:
     """Return the block between the two comments: a row for each recipe and backbone that was measured."""
     lines = [
         "<!-- recipes: written by scripts/recipes_table.py -->",
-        f"| {' | '.join(COLUMNS)} |",
+        row(*COLUMNS),
         f"|{' --- |' * len(COLUMNS)}",
     ]
     for file in sorted((conf_directory() / "experiment").glob("*.yaml")):
@@ -124,11 +121,6 @@ def recipes_block(kept: list[dict[str, Any]]) -> str:
     if commands:
         lines += ["", "The rows with figures are these commands:", "", "```", *commands, "```"]
     return "\n".join([*lines, "<!-- /recipes -->"])
-
-
-def row(*cells: str) -> str:
-    """Return a line of the table."""
-    return f"| {' | '.join(cells)} |"
 
 
 def result(measured: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@ import argparse
 import csv
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,8 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
 
 from headstart.console import console  # noqa: E402
 from headstart.errors import HeadstartError  # noqa: E402
-from headstart.files import write_text  # noqa: E402
 from headstart.runs import find_run  # noqa: E402
-
-BLOCK = re.compile(r"<!-- demo.*?-->.*?<!-- /demo -->", re.DOTALL)
+from pages import replace_block  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,11 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         directory = find_run(parser.parse_args(arguments).run)
         if not (directory / "results.json").is_file():
             raise HeadstartError(f"Expected a finished run. Received: {directory}, which has no results.json")
-        readme = ROOT / "README.md"
-        text = readme.read_text(encoding="utf-8")
-        if not BLOCK.search(text):
-            raise HeadstartError(f"Expected <!-- demo --> and <!-- /demo --> in {readme}. Received: neither")
-        write_text(readme, BLOCK.sub(lambda _: demo_block(directory), text))
+        replace_block(ROOT / "README.md", "demo", demo_block(directory))
     except HeadstartError as error:
         console.print(f"Error: {error}", markup=False, soft_wrap=True)
         return 1

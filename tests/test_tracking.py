@@ -248,6 +248,30 @@ def test_a_relative_store_keeps_its_artifacts_beside_it(tmp_path: Path, monkeypa
     assert experiment.artifact_location == (tmp_path / "mlartifacts" / "first").as_uri()
 
 
+def test_a_store_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+    import sqlalchemy
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("No space left on device")
+
+    def make() -> None:
+        with tracked_run(store(tmp_path), "headstart", "run", {}):
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "search_experiments", fail)
+        with pytest.raises(HeadstartError, match="No space left on device"):
+            make()
+    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db.lock"]
+    make()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
+    engine = sqlalchemy.create_engine(store(tmp_path))
+    with engine.connect() as connection:  # what is written from now on is on the disk when MLflow says so
+        assert connection.execute(sqlalchemy.text("PRAGMA synchronous")).scalar() == 2
+    engine.dispose()
+
+
 @pytest.mark.parametrize("uri", UNREACHABLE)
 def test_a_store_that_cannot_be_reached_is_said_within_seconds(uri: str, tmp_path: Path) -> None:
     import mlflow  # noqa: F401  (its import is no part of the wait)

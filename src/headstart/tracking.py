@@ -6,11 +6,13 @@ import contextlib
 import dataclasses
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from filelock import FileLock
 
@@ -19,6 +21,7 @@ from headstart.errors import HeadstartError
 from headstart.paths import outputs_directory
 
 SQLITE = "sqlite:///"
+PLAIN_FILE = rf"{SQLITE}[^?:]+"  # no options behind the path, and not the database in memory
 PARAMETERS_A_CALL = 100  # MLflow's limit
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit; the whole configuration is an artifact beside it
 SERVED_WITH = ("keras", "tensorflow", "numpy", "pillow", "omegaconf", "rich", "pandas")
@@ -123,6 +126,8 @@ def tracked_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> I
     try:
         mlflow.set_tracking_uri(uri)
         with _few_retries(), _alone(uri):
+            if re.fullmatch(PLAIN_FILE, uri) and not _database(uri).exists():
+                _create_store(_database(uri))
             experiment_id = _experiment_id(uri, experiment)
             run = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:  # ImportError: a database's driver
@@ -156,6 +161,32 @@ def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
     for key, member in members:
         flat.update(flatten(member, f"{prefix}.{key}" if prefix else str(key)))
     return flat
+
+
+def _create_store(database: Path) -> None:
+    """Create a SQLite store, whole or not at all.
+
+    MLflow builds it in hundreds of transactions, and waits for the disk after each of them, for seconds. Under a
+    temporary name it is enough to wait at the end.
+    """
+    import mlflow
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def do_not_wait(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    # MLflow keeps the store of each name, so that the next attempt needs another one.
+    partial = database.with_name(f".{database.name}-{uuid4().hex}.partial")
+    event.listen(Engine, "connect", do_not_wait)
+    try:
+        mlflow.MlflowClient(f"{SQLITE}{partial}").search_experiments(max_results=1)
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(database)
+    finally:
+        event.remove(Engine, "connect", do_not_wait)
+        partial.unlink(missing_ok=True)
 
 
 def _experiment_id(uri: str, name: str) -> str:

@@ -1,0 +1,155 @@
+"""Measure what makes headstart fast, both sides in one run: `python scripts/bench.py frozen --json frozen.json`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).absolute().parents[1]
+os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
+
+from bench_commands import frozen, last_block, memory, startup  # noqa: E402
+from bench_inside import engine, pipeline  # noqa: E402
+from bench_report import hardware, read_report  # noqa: E402
+from headstart.console import console  # noqa: E402
+from headstart.errors import HeadstartError  # noqa: E402
+from headstart.files import write_json  # noqa: E402
+from headstart.paths import outputs_directory  # noqa: E402
+from pages import replace_block  # noqa: E402
+
+PAGE = ROOT / "docs" / "performance.md"
+LEAST_EPOCHS = 3  # of a side that is scaled: the first one builds the graph, and of one other there is no median
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one benchmark, or write the page from what earlier ones found, and return the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parse(given)
+    try:
+        if options.benchmark is None:
+            for file in options.files:
+                report = read_report(file)
+                replace_block(PAGE, f"bench: {report.name}", report.markdown())
+                console.print(f"{report.name}: written into {PAGE}", markup=False, soft_wrap=True)
+            return 0
+        check(options)
+        report = options.benchmark(options)
+        report.command, report.hardware = own_command(given), hardware()
+        report.print()
+        if options.json is not None:
+            write_json(options.json, report.to_json())
+    except HeadstartError as error:
+        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        return 1
+    return 0
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="BENCHMARK")
+    common = common_options(repetitions=3)
+    one = argparse.ArgumentParser(add_help=False)
+    one.add_argument("--backbone", default="efficientnet_lite0", metavar="NAME", help="efficientnet_lite0")
+    one.add_argument("--image-size", type=positive, default=224, metavar="N", help="side in pixels (224)")
+
+    fewer = argparse.ArgumentParser(add_help=False)
+    fewer.add_argument("--images", type=positive, default=500, metavar="N", help="JPEGs to draw (500)")
+    fewer.add_argument("--uncached-epochs", type=positive, default=3, metavar="N", help="that cache=off runs (3)")
+
+    command = commands.add_parser("frozen", parents=[common, one, fewer], help="a head on a frozen backbone: cached?")
+    command.add_argument("--epochs", type=positive, default=50, metavar="N", help="to compare for (50)")
+    command.add_argument("--engine", choices=("auto", "openvino", "tensorflow"), help="that fills the cache")
+    command.set_defaults(benchmark=frozen)
+
+    command = commands.add_parser("last_block", parents=[common, fewer], help="the last block fine-tuned: cached?")
+    command.add_argument("--epochs", type=positive, default=10, metavar="N", help="to compare for (10)")
+    command.add_argument(
+        "--backbones", default="efficientnet_lite0,inceptionv3,vgg16", metavar="A,B", help="with commas between them"
+    )
+    command.add_argument("--image-size", type=positive, metavar="N", help="side in pixels (224 for lite0, else 150)")
+    command.set_defaults(benchmark=last_block)
+
+    command = commands.add_parser("pipeline", parents=[common, one], help="input alone, and how long training waits")
+    command.add_argument("--images", type=positive, default=500, metavar="N", help="JPEGs to draw (500)")
+    command.set_defaults(benchmark=pipeline)
+
+    command = commands.add_parser(
+        "memory", parents=[common_options(repetitions=1), one], help="peak memory on few images and on many"
+    )
+    command.add_argument("--few", type=positive, default=2000, metavar="N", help="images (2000)")
+    command.add_argument("--many", type=positive, default=20000, metavar="N", help="images (20000)")
+    command.add_argument("--epochs", type=positive, default=1, metavar="N", help="1")
+    command.set_defaults(benchmark=memory)
+
+    command = commands.add_parser("engine", parents=[common, one], help="TensorFlow against OpenVINO")
+    command.add_argument("--batch-size", type=positive, default=32, metavar="N", help="images (32)")
+    command.add_argument("--batches", type=positive, default=10, metavar="N", help="of each repetition (10)")
+    command.set_defaults(benchmark=engine)
+
+    command = commands.add_parser("startup", parents=[common, one], help="help, --cfg job, the first step of a job")
+    command.add_argument("--images", type=positive, default=200, metavar="N", help="JPEGs to draw (200)")
+    command.set_defaults(benchmark=startup)
+
+    command = commands.add_parser("docs", help="write tables into docs/performance.md")
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="that --json wrote")
+    command.set_defaults(benchmark=None)
+
+    options = parser.parse_args(arguments)
+    if options.benchmark is not None:
+        options.directory = (options.directory or outputs_directory() / "bench").absolute()
+    return options
+
+
+def common_options(repetitions: int) -> argparse.ArgumentParser:
+    """Return the options that every benchmark has.
+
+    Args:
+        repetitions: where none are asked for.
+    """
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--repetitions", type=positive, default=repetitions, metavar="N", help=f"of both sides, in turn ({repetitions})"
+    )
+    common.add_argument("--json", type=Path, metavar="FILE", help="write every figure here, for `docs`")
+    common.add_argument("--directory", type=Path, help="for pictures and runs (outputs/bench); the pictures stay")
+    common.add_argument("--weights", metavar="NAME", help="of the backbone, none for random ones (its own)")
+    return common
+
+
+def positive(text: str) -> int:
+    """Return a whole number above zero."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raise for what cannot be compared, before anything is computed.
+
+    Raises:
+        HeadstartError: when the uncached side runs too few epochs or more than the other one.
+    """
+    epochs = getattr(options, "uncached_epochs", None)
+    if epochs is not None and not min(LEAST_EPOCHS, options.epochs) <= epochs <= options.epochs:
+        raise HeadstartError(
+            f"Expected --uncached-epochs to be at least {min(LEAST_EPOCHS, options.epochs)}, and at most --epochs "
+            f"({options.epochs}). Received: {epochs}"
+        )
+
+
+def own_command(arguments: list[str]) -> str:
+    """Return the command of this program without what names places of this machine."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for place in ("--json", "--directory"):
+        parser.add_argument(place)
+    _, rest = parser.parse_known_args(arguments)
+    return shlex.join(["python", "scripts/bench.py", *rest])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""The benchmarks: both sides run, the table and the JSON say the same, the named commands are those that ran."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import bench
+import bench_commands
+import bench_inside
+from bench_jpegs import COLOURS, write_jpegs
+from bench_report import read_report
+from bench_run import Finished, project_command, run, run_alone, scaled
+from headstart.errors import HeadstartError
+from pages import replace_block
+
+TINY = ("--backbone", "small_cnn", "--weights", "none", "--image-size", "32", "--repetitions", "1")
+TINY_BLOCKS = ("--backbones", "small_cnn", *TINY[2:])
+
+
+@pytest.fixture
+def started(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Answer every command with a run that is there already, and return the list of the commands."""
+    lines: list[list[str]] = []
+    results = json.loads((finished_run / "results.json").read_text())
+    results["seconds"]["first_step"] = results["seconds"]["start_up"] + results["seconds"]["data"] + 2
+    with (finished_run / "history.csv").open(newline="") as file:
+        epochs = list(csv.DictReader(file))
+
+    def answer(overrides: list[str], *places: Path) -> Finished:
+        lines.append(overrides)
+        command = project_command(" ".join(["python run.py", *overrides]), places[1] if len(places) > 1 else None)
+        return Finished(command, 100.0, 1_000_000, results, epochs)
+
+    monkeypatch.setattr(bench_commands, "run", answer)
+    monkeypatch.setattr(bench_commands, "run_alone", answer)
+    monkeypatch.setattr(bench_commands, "seconds_of", lambda command: 4.0)
+    return lines
+
+
+def measure(tmp_path: Path, *arguments: str) -> dict[str, Any]:
+    """Run a benchmark that must succeed, and return its JSON."""
+    file = tmp_path / "report.json"
+    assert bench.main([*arguments, "--directory", str(tmp_path / "bench"), "--json", str(file)]) == 0
+    report = json.loads(file.read_text())
+    assert report["name"] == arguments[0]
+    assert report["command"] == "python scripts/bench.py " + " ".join(arguments)
+    assert set(report["hardware"]) == {"cores", "processor", "python", "tensorflow"}
+    assert all(value > 0 for values in report["measured"].values() for value in values)
+    assert all(row["ratio"] == "" or row["ratio"] > 0 for row in report["rows"] if "ratio" in row)
+    assert str(tmp_path) not in file.read_text()
+    return report
+
+
+def test_frozen_runs_the_same_command_cached_and_not(started: list[list[str]], tmp_path: Path) -> None:
+    arguments = ("frozen", *TINY, "--images", "8", "--epochs", "4", "--engine", "tensorflow")
+    report = measure(tmp_path, *arguments)
+    off, auto = started
+    assert set(off) - set(auto) == {"cache=off", "epochs=3"}
+    assert set(auto) - set(off) == {"cache=auto", "epochs=4", "engine=tensorflow"}
+    assert report["commands"] == [
+        " ".join(["python run.py", *line]).replace(str(tmp_path / "bench" / "jpegs_8_500x400_0"), "JPEGS")
+        for line in started
+    ]
+    whole = report["rows"][0]
+    assert whole["ratio"] == whole["cache=off"] / whole["cache=auto"]
+    assert "the other 1 are counted at the median" in report["notes"][1]
+
+
+def test_what_is_scaled_keeps_the_first_epoch() -> None:
+    assert scaled(10.0, [5.0, 1.0, 2.0, 1.0], 4) == 10.0
+    assert scaled(10.0, [5.0, 1.0, 3.0], 10) == 10.0 - 4.0 + 9 * 2.0
+
+
+def test_last_block_measures_its_stage(started: list[list[str]], tmp_path: Path) -> None:
+    report = measure(tmp_path, "last_block", *TINY_BLOCKS, "--images", "8", "--epochs", "5")
+    off, auto = started
+    assert set(off) - set(auto) == {"cache=off", "freeze.stages.1.epochs=3"}
+    assert set(auto) - set(off) == {"cache=auto", "freeze.stages.1.epochs=5"}
+    assert [row[""] for row in report["rows"]] == ["stage: last_block", "whole command"]
+
+
+def test_memory_compares_few_images_with_many(started: list[list[str]], tmp_path: Path) -> None:
+    report = measure(tmp_path, "memory", *TINY, "--few", "4", "--many", "8")
+    assert [row["images"] for row in report["rows"]] == [4, 8]
+    assert [row["peak memory"] for row in report["rows"]] == [1, 1]
+    assert ["jpegs_4_32x32_0" in " ".join(line) for line in started] == [True, False]
+    assert "+0 MB against 4" in report["notes"][0]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_startup_names_every_command(started: list[list[str]], tmp_path: Path, told: bool) -> None:
+    if not told:  # by a version of headstart that does not
+        bench_commands.run([], tmp_path).results["seconds"].pop("first_step")
+        started.clear()
+    report = measure(tmp_path, "startup", *TINY, "--images", "8")
+    assert [line[0] for line in started[:2]] == ["--help", "--cfg"]
+    assert started[2] == started[3]  # the second time from the cache
+    assert report["commands"][:2] == ["python run.py --help", "python run.py --cfg job"]
+    assert [row["ratio"] for row in report["rows"][:2]] == [4 / 100, 4 / 100]
+    assert report["rows"][2]["median"] == (pytest.approx(2) if told else "not reported")
+    assert report["rows"][2]["ratio"] == (pytest.approx(1) if told else "")
+
+
+def test_pipeline_measures_input_and_training(tmp_path: Path) -> None:
+    report = measure(tmp_path, "pipeline", *TINY, "--images", "60")
+    assert len(report["rows"]) == 3
+    assert len(report["measured"]) == 2 + 2 * 3  # both inputs alone; training on them and on one batch in memory
+    alone = report["rows"][0]
+    assert alone["ratio"] == pytest.approx(alone["decoded before"] / alone["decoding JPEGs"])
+
+
+def test_both_inputs_of_the_pipeline_are_the_same_pixels(tmp_path: Path) -> None:
+    config = bench_inside.compose(
+        ["dataset=folder", f"dataset.root={write_jpegs(tmp_path, 20, 40, 30)}", "backbone=small_cnn"]
+    )
+    index = bench_inside.load_index(config.dataset, tmp_path)
+    both = bench_inside.training_inputs(index, 16, config, tmp_path).values()
+    first, second = (next(iter(dataset))[0].numpy() for dataset in both)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_engine_measures_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("headstart.model.engine")
+
+    class Forward:
+        def __init__(self, model: Any, engine: str) -> None:
+            self.model, self.engine = model, engine
+
+        def __call__(self, images: np.ndarray) -> Any:
+            return self.model(images, training=False)
+
+    module.forward = Forward  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    report = measure(tmp_path, "engine", *TINY, "--batch-size", "2", "--batches", "2")
+    assert set(report["measured"]) == {"TensorFlow", "OpenVINO"}
+    assert "up to 0 of the largest one apart" in report["notes"][0]
+
+
+def test_engine_says_when_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "headstart.model.engine", None)
+    assert bench.main(["engine", *TINY, "--directory", str(tmp_path)]) == 1
+    assert "Expected headstart.model.engine" in capsys.readouterr().out
+
+
+def test_a_command_is_measured_and_named(tmp_path: Path) -> None:
+    finished = run(["--cfg", "job", f"dataset.root={tmp_path}"], tmp_path, tmp_path)
+    assert finished.command == "python run.py --cfg job dataset.root=JPEGS"
+    assert finished.seconds > 0
+    assert finished.peak_bytes > 1_000_000
+    assert finished.results == {}
+
+
+def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match=r"backbone=vgg61` to succeed.*exit code 1.*did you mean vgg"):
+        run_alone(["backbone=vgg61"], tmp_path, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_few_epochs_are_refused_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for epochs in ("2", "51"):
+        assert bench.main(["frozen", "--uncached-epochs", epochs, "--directory", str(tmp_path)]) == 1
+        assert f"Received: {epochs}" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_replaces_its_block_of_the_page_alone(
+    started: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text("Before.\n<!-- bench: frozen -->\n<!-- /bench: frozen -->\n<!-- bench: x -->\n<!-- /bench: x -->\n")
+    monkeypatch.setattr(bench, "PAGE", page)
+    measure(tmp_path, "frozen", *TINY, "--images", "8")
+    for _ in range(2):  # the second time over its own text
+        assert bench.main(["docs", str(tmp_path / "report.json")]) == 0
+    text = page.read_text()
+    assert text.startswith("Before.\n<!-- bench: frozen -->\n|  | cache=off | cache=auto | ratio |\n| --- | ---: |")
+    assert text.endswith("<!-- /bench: frozen -->\n<!-- bench: x -->\n<!-- /bench: x -->\n")
+    assert "\npython scripts/bench.py frozen --backbone small_cnn" in text
+    assert text.count("# runs python run.py dataset=folder dataset.root=JPEGS") == 2
+    assert read_report(tmp_path / "report.json").markdown() in text
+
+
+def test_a_page_without_the_block_and_a_file_of_something_else_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(HeadstartError, match="Expected <!-- demo --> and <!-- /demo -->"):
+        replace_block(tmp_path / "missing.md", "demo", "")
+    (tmp_path / "other.json").write_text("[]")
+    assert bench.main(["docs", str(tmp_path / "other.json")]) == 1
+    assert "Expected what `python scripts/bench.py" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_the_jpegs_are_told_apart_by_colour_and_drawn_once(tmp_path: Path) -> None:
+    first, second = (write_jpegs(tmp_path / name, 8, 100, 80, seed=1) for name in ("a", "b"))
+    files = sorted(first.rglob("*.jpg"))
+    assert len(files) == 8
+    assert [file.read_bytes() for file in files] == [file.read_bytes() for file in sorted(second.rglob("*.jpg"))]
+    for file in files:
+        with Image.open(file) as picture:
+            assert 80 <= picture.width <= 120
+            assert 64 <= picture.height <= 96
+            mean = np.asarray(picture).mean(axis=(0, 1))
+        nearest = min(COLOURS, key=lambda name: np.abs(mean - COLOURS[name]).sum())
+        assert nearest == file.parent.name
+    times = [file.stat().st_mtime_ns for file in files]
+    assert write_jpegs(tmp_path / "a", 8, 100, 80, seed=1) == first
+    assert [file.stat().st_mtime_ns for file in files] == times
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("frozen", *TINY, "--images", "30", "--epochs", "4"),
+        ("last_block", *TINY_BLOCKS, "--images", "30", "--epochs", "4"),
+        ("memory", *TINY, "--few", "20", "--many", "40"),
+        ("startup", *TINY, "--images", "30"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_whole_commands(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    report = measure(tmp_path, *arguments)
+    assert all(command.startswith("python run.py ") for command in report["commands"])
+    assert [file.name for file in (tmp_path / "bench").iterdir() if not file.name.startswith("jpegs_")] == []
