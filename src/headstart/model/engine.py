@@ -88,12 +88,9 @@ class Forward:
         Args:
             rows: what the network takes, uint8 or float, (n, ...); n may differ from call to call.
         """
-        if self._requests is None:
-            return self._by_tensorflow(rows)
-        if not self._compared:
-            self._compare(rows[:COMPARED])
-            return self(rows)
-        return self._requests(rows)
+        if self._requests is not None and not self._compared and len(rows):
+            self._compare(self._requests, rows[:COMPARED])
+        return self._by_tensorflow(rows) if self._requests is None else self._requests(rows)
 
     def _by_tensorflow(self, rows: np.ndarray) -> np.ndarray:
         import tensorflow as tf
@@ -122,12 +119,10 @@ class Forward:
             reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
             _say(f"OpenVINO cannot run this network ({reason}), so TensorFlow runs it")
 
-    def _compare(self, rows: np.ndarray) -> None:
+    def _compare(self, requests: Requests, rows: np.ndarray) -> None:
         """Let TensorFlow go on where OpenVINO gives other numbers."""
-        if self._requests is None or not len(rows):
-            return
         expected = self._by_tensorflow(rows.astype(np.float32))
-        apart = float(np.abs(self._requests(rows) - expected).max())
+        apart = float(np.abs(requests(rows) - expected).max())
         largest = max(1.0, float(np.abs(expected).max()))
         self._compared = True
         if not apart <= TOLERANCE * largest:  # also where either is not a number
