@@ -61,7 +61,7 @@ def frozen(options: argparse.Namespace) -> Report:
             {side: float(runs[0].epochs[same - 1]["validation_accuracy"]) for side, runs in found.items()},
         ),
         accuracies(
-            "test accuracy of the saved classifier",
+            f"test accuracy after {options.uncached_epochs} epochs, and after {options.epochs}",
             {side: runs[0].results["splits"]["test"]["accuracy"] for side, runs in found.items()},
         ),
     ]

@@ -10,7 +10,7 @@ from PIL import Image
 from headstart.console import track
 from headstart.files import new_directory
 
-# Told apart by colour, so that a frozen network learns them within an epoch or two.
+# Means of the classes, which are told apart by colour: enough for a frozen network to learn.
 COLOURS = {"amber": (190, 140, 60), "green": (80, 150, 80), "blue": (70, 110, 180), "violet": (150, 90, 170)}
 WIDTH, HEIGHT = 500, 400  # pixels, about what the photographs of common datasets have
 SPREAD = 0.2  # each side is up to this share longer or shorter
