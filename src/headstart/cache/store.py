@@ -13,7 +13,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from rich.filesize import decimal
 
-from headstart.cache.segments import remove_leftovers, remove_segment, segment_files, segment_sizes
+from headstart.cache.segments import DamagedError, remove_leftovers, remove_segment, segment_files, segment_sizes
 from headstart.cache.table import Table, digest
 from headstart.console import console
 
@@ -85,22 +85,28 @@ class Cache:
         """Return a table by its directory.
 
         Raises:
-            ValueError, KeyError: when table.json is not what was written.
+            DamagedError: when table.json is not what was written.
+            FileNotFoundError: when another process has removed it.
         """
-        head = json.loads((directory / "table.json").read_text(encoding="utf-8"))
-        shape, dtype = tuple(int(side) for side in head["shape"]), np.dtype(head["dtype"])
-        return Table(directory, head["description"], shape, dtype, self.make_room, self._checked)
+        try:
+            head = json.loads((directory / "table.json").read_text(encoding="utf-8"))
+            table = self.table(head["description"], tuple(head["shape"]), np.dtype(head["dtype"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedError(f"{directory / 'table.json'} cannot be read") from error
+        if table.directory != directory:
+            raise DamagedError(f"{directory / 'table.json'} describes another table")
+        return table
 
     def remove_empty_tables(self) -> None:
         """Remove the tables without a segment that no process holds."""
-        for directory in self.tables():
+        for lock in self.directory.glob("*/lock"):
             try:
-                with FileLock(directory / "lock").acquire(blocking=False):
-                    if not segment_files(directory):
-                        remove_leftovers(directory)
-                        (directory / "table.json").unlink()
-                        (directory / "lock").unlink()
-                        directory.rmdir()
+                with FileLock(lock).acquire(blocking=False):
+                    remove_leftovers(lock.parent)
+                    if not segment_files(lock.parent):
+                        (lock.parent / "table.json").unlink(missing_ok=True)
+                        lock.unlink()
+                        lock.parent.rmdir()
             except (Timeout, OSError):  # somebody computes, or begins to
                 continue
 
