@@ -17,11 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from worker import SHAPE, computing, keys_of, table_in, values_of
 
 from headstart.cache import table as table_module
 from headstart.cache.segments import open_segment, segment_files
 from headstart.cache.store import Cache
+from headstart.errors import HeadstartError
 
 WORKER = Path(__file__).with_name("worker.py")
 ROW = 4 * SHAPE[0]  # bytes
@@ -325,17 +327,33 @@ def test_too_few_rows_or_too_many_are_no_answer(wrong: int, tmp_path: Path) -> N
     assert table_in(tmp_path).missing(keys) == keys
 
 
-def test_what_is_written_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_full_after_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = keys_of(5)
 
-    def full(*_: object) -> None:
+    def full(file: Path, data: memoryview) -> None:
+        with file.open("wb") as opened:
+            opened.write(data[:7])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(HeadstartError, match="Expected 100 bytes to be written to .*No space left on device"):
         table_in(tmp_path).rows(keys, computing(keys))
-    [place] = tmp_path.iterdir()
-    assert [file.name for file in place.iterdir()] == ["lock"]
+    monkeypatch.undo()
+    assert assert_valid(tmp_path) == set()
+    np.testing.assert_array_equal(everything(table_in(tmp_path).rows(keys, computing(keys))), values_of(keys))
+
+
+def test_a_table_that_is_removed_while_somebody_waits_for_it_is_made_anew(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    table.directory.mkdir()
+    with FileLock(table.directory / "lock"):
+        [process] = start(tmp_path, 10, 0)
+        assert process.stdout is not None
+        assert "another process" in process.stdout.readline()
+        (table.directory / "lock").unlink()
+        table.directory.rmdir()
+    finish(process)
+    assert assert_valid(tmp_path) == set(keys_of(10))
 
 
 def test_segments_and_open_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

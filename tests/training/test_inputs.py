@@ -116,9 +116,9 @@ def test_a_fitted_head_gets_the_features_with_and_without_the_cache(folder: Path
 
 def test_labels_never_come_from_the_cache(folder: Path, tmp_path: Path) -> None:
     """The same pictures with fewer classes, in another order: nothing is computed again, and what is said is right."""
-    given = [*TINY, f"dataset.root={folder}", "freeze=all", "epochs=20", "optimizer.learning_rate=0.05"]
+    given = [*TINY, f"dataset.root={folder}", "freeze=all", "head=logistic_regression", "epochs=1"]
     computed, right = [], []
-    for classes in ("null", "[red,blue]", "[blue,red]"):
+    for classes in ("null", "[blue,red]"):
         config = compose([*given, f"dataset.classes={classes}", "dataset.split.test=0", "dataset.split.validation=0.5"])
         network, index, inputs = prepare(config, tmp_path)
         train_stages(network, config.freeze.stages, inputs, config.head, config.seed)
@@ -127,8 +127,8 @@ def test_labels_never_come_from_the_cache(folder: Path, tmp_path: Path) -> None:
         names = [index.class_names[label] for label in said]
         right.append(np.mean([path.startswith(name) for path, name in zip(index.paths, names, strict=True)]))
         computed.append(inputs.activations.computed)
-    assert computed == [30, 0, 0]
-    assert right == [1, 1, 1]
+    assert computed == [30, 0]
+    assert right == [1, 1]
 
 
 VIEWS = ("freeze=all", "augmentation=flip", "augmentation.rotation=20", "augmentation.views=4", "batch_size=6")

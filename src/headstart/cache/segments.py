@@ -16,7 +16,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+from rich.filesize import decimal
 
+from headstart.errors import HeadstartError
 from headstart.files import write_text
 
 CHUNK = 1 << 20  # bytes that are read at once
@@ -97,6 +99,9 @@ def write_segment(directory: Path, keys: Sequence[str], rows: np.ndarray) -> Seg
         directory: of the table; its lock is held.
         keys: of the rows.
         rows: (n, ...), C-contiguous.
+
+    Raises:
+        HeadstartError: when they cannot be written: others may have filled the disk.
     """
     file = directory / f"{uuid4().hex}.rows"
     data = _bytes(rows)
@@ -106,6 +111,12 @@ def write_segment(directory: Path, keys: Sequence[str], rows: np.ndarray) -> Seg
         segment = Segment(file, tuple(keys), data.nbytes // len(keys), os.open(file, os.O_RDONLY))
         index = {"checksum": _checksum(keys, [data]), "keys": list(keys)}
         write_text(file.with_suffix(".json"), json.dumps(index))
+    except OSError as error:
+        remove_segment(file)
+        raise HeadstartError(
+            f"Expected {decimal(data.nbytes)} to be written to {directory}. Received: {error.strerror}; "
+            "cache=off keeps nothing"
+        ) from error
     except BaseException:
         remove_segment(file)
         raise
