@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 from conftest import TINY, write_pictures
 
-from headstart.activations import Activations
+from headstart.activations import Activations, Views
 from headstart.cache.store import Cache
 from headstart.config import Config, compose
+from headstart.data.augment import Augmentation
 from headstart.data.check import check_images
 from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.data.pixels import Pixels
 from headstart.data.sources import load_index
 from headstart.model.assemble import Network, build_network
+from headstart.model.boundary import frozen_boundary
 from headstart.training.hardware import seed_everything
 from headstart.training.inputs import ImageInputs
 from headstart.training.stages import TrainingResult, train_stages
@@ -108,8 +110,79 @@ def test_a_fitted_head_gets_the_features_with_and_without_the_cache(folder: Path
         given.append(inputs(network, config.freeze.stages[0], 0))
         assert given[-1].features.labels.tolist() == index.split("train").labels.tolist()
     np.testing.assert_array_equal(given[0].features.activations, given[1].features.activations)
-    assert len(list((tmp_path / "auto" / "activations").iterdir())) == 2
-    assert not (tmp_path / "off" / "activations").exists()
+    assert len(list((tmp_path / "auto" / "tables").iterdir())) == 2  # decoded images and their activations
+    assert not (tmp_path / "off" / "tables").exists()
+
+
+def test_labels_never_come_from_the_cache(folder: Path, tmp_path: Path) -> None:
+    """The same pictures with fewer classes, in another order: nothing is computed again, and what is said is right."""
+    given = [*TINY, f"dataset.root={folder}", "freeze=all", "head=logistic_regression", "epochs=1"]
+    computed, right = [], []
+    for classes in ("null", "[blue,red]"):
+        config = compose([*given, f"dataset.classes={classes}", "dataset.split.test=0", "dataset.split.validation=0.5"])
+        network, index, inputs = prepare(config, tmp_path)
+        train_stages(network, config.freeze.stages, inputs, config.head, config.seed)
+        images = np.stack([load_image(index.file(i), config.image_size, "stretch") for i in range(len(index))])
+        said = network.classifier(images.astype(np.float32), training=False).numpy().argmax(axis=1)
+        names = [index.class_names[label] for label in said]
+        right.append(np.mean([path.startswith(name) for path, name in zip(index.paths, names, strict=True)]))
+        computed.append(inputs.activations.computed)
+    assert computed == [30, 0]
+    assert right == [1, 1]
+
+
+VIEWS = ("freeze=all", "augmentation=flip", "augmentation.rotation=20", "augmentation.views=4", "batch_size=6")
+
+
+def drawn(config: Config, cache: Path, epochs: int, stage: int = 0) -> tuple[np.ndarray, ImageInputs]:
+    """Return the view that each epoch shows of each training image, int (epochs, images)."""
+    network, index, inputs = prepare(config, cache)
+    boundary = frozen_boundary(network, "head")
+    assert boundary is not None
+    given = inputs(network, config.freeze.stages[0], stage)
+    training = index.split("train")
+    seen = Views(Augmentation(config.augmentation), 4)
+    rows = inputs.activations.rows(boundary, training, "train", seen).read(np.arange(4 * len(training)))
+    batches = given.training.take(epochs * given.steps).as_numpy_iterator()
+    shown = np.concatenate([values for values, _, _ in batches]).reshape(epochs, len(training), -1)
+    views = np.full((epochs, len(training)), -1)
+    for epoch, values in enumerate(shown):
+        matches = [np.flatnonzero((rows == value).all(axis=1)) for value in values]
+        assert all(len(match) == 1 for match in matches)
+        places = np.concatenate(matches)
+        views[epoch, places // 4] = places % 4
+    return views, inputs
+
+
+def test_an_epoch_draws_one_view_of_each_image(folder: Path, tmp_path: Path) -> None:
+    given = [*TINY, f"dataset.root={folder}", "dataset.split.seed=0", *VIEWS]
+    views, inputs = drawn(compose(given), tmp_path, epochs=6)
+    assert (views >= 0).all()  # every image in every epoch
+    assert set(np.unique(views)) == {0, 1, 2, 3}
+    assert (views.std(axis=0) > 0).sum() > 12  # of 18: epochs differ
+    assert (views.std(axis=1) > 0).all()  # images differ
+    assert inputs.activations.computed == 18 * 4 + 6  # validation as it is
+    again, inputs = drawn(compose(given), tmp_path, epochs=6)
+    np.testing.assert_array_equal(again, views)
+    other, inputs = drawn(compose([*given, "seed=1", "backbone.weights=none"]), tmp_path, epochs=6)
+    assert (other != views).any()
+    later, _ = drawn(compose(given), tmp_path, epochs=6, stage=1)
+    assert (later != views).any()
+
+
+def test_validation_is_clean_beside_views(folder: Path, tmp_path: Path) -> None:
+    given = [*TINY, f"dataset.root={folder}"]
+    config = compose([*given, *VIEWS])
+    network, _, inputs = prepare(config, tmp_path)
+    with_views = inputs(network, config.freeze.stages[0], 0)
+    assert "18 images" not in with_views.frozen_work
+    assert "78 images, 4 views of each to train on, computed once" in with_views.frozen_work
+    config = compose([*given, "freeze=all", "batch_size=6"])
+    network, _, inputs = prepare(config, tmp_path / "other")
+    plain = inputs(network, config.freeze.stages[0], 0)
+    for one, other in zip(with_views.validation, plain.validation, strict=True):
+        np.testing.assert_allclose(one[0], other[0], atol=1e-6)
+        np.testing.assert_array_equal(one[1], other[1])
 
 
 def test_steps_show_every_image_once_unless_they_are_given(tmp_path: Path) -> None:

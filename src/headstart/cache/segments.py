@@ -1,7 +1,7 @@
 """A segment: some rows of a table in one file, complete and as they were written, or not there at all.
 
 UUID.rows  the rows, one after the other
-UUID.json  the key of each row and the checksum of the file; written last, so that it is what makes a segment
+UUID.json  the key of each row and a checksum of keys and rows; written last, so that it is what makes a segment
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+from rich.filesize import decimal
 
+from headstart.errors import HeadstartError
 from headstart.files import write_text
 
 CHUNK = 1 << 20  # bytes that are read at once
@@ -56,51 +58,69 @@ class Segment:
         self.close()
 
 
-def open_segment(file: Path, row_bytes: int) -> Segment:
+def read_keys(file: Path) -> tuple[str, ...]:
+    """Return the keys of a segment's rows, which nobody has checked.
+
+    Args:
+        file: UUID.rows.
+
+    Raises:
+        DamagedError: when they cannot be read.
+        FileNotFoundError: when another process has removed them.
+    """
+    return _read_index(file)[0]
+
+
+def open_segment(file: Path, row_bytes: int, check: bool = True) -> Segment:
     """Return a segment whose every byte is what was written.
 
     Args:
         file: UUID.rows.
         row_bytes: of one row.
+        check: whether to read them all; not again what this process has checked or written.
 
     Raises:
         DamagedError: when it is not.
         FileNotFoundError: when another process has removed it.
     """
-    try:
-        index = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-        keys, checksum = tuple(index["keys"]), int(index["checksum"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedError(f"{file.with_suffix('.json')} cannot be read") from error
+    keys, checksum = _read_index(file)
     segment = Segment(file, keys, row_bytes, os.open(file, os.O_RDONLY))
     if os.fstat(segment.descriptor).st_size != len(keys) * row_bytes:
         raise DamagedError(f"{file} has another size")
-    if _checksum(segment.descriptor) != checksum:
+    if check and _checksum(keys, _chunks(segment.descriptor)) != checksum:
         raise DamagedError(f"{file} has another checksum")
     return segment
 
 
-def write_segment(directory: Path, keys: Sequence[str], rows: np.ndarray) -> int:
-    """Write rows as a new segment.
+def write_segment(directory: Path, keys: Sequence[str], rows: np.ndarray) -> Segment:
+    """Write rows as a new segment and return it, open: nobody can take it away before it is read.
 
     Args:
         directory: of the table; its lock is held.
         keys: of the rows.
         rows: (n, ...), C-contiguous.
 
-    Returns:
-        The bytes on disk.
+    Raises:
+        HeadstartError: when they cannot be written: others may have filled the disk.
     """
     file = directory / f"{uuid4().hex}.rows"
     data = _bytes(rows)
     try:
         # Not flushed to disk, which takes longer than writing: what a power cut spoils has another checksum.
         file.write_bytes(data)
-        write_text(file.with_suffix(".json"), json.dumps({"checksum": zlib.crc32(data), "keys": list(keys)}))
+        segment = Segment(file, tuple(keys), data.nbytes // len(keys), os.open(file, os.O_RDONLY))
+        index = {"checksum": _checksum(keys, [data]), "keys": list(keys)}
+        write_text(file.with_suffix(".json"), json.dumps(index))
+    except OSError as error:
+        remove_segment(file)
+        raise HeadstartError(
+            f"Expected {decimal(data.nbytes)} to be written to {directory}. Received: {error.strerror}; "
+            "cache=off keeps nothing"
+        ) from error
     except BaseException:
         remove_segment(file)
         raise
-    return data.nbytes
+    return segment
 
 
 def remove_segment(file: Path) -> None:
@@ -116,10 +136,11 @@ def segment_files(directory: Path) -> list[Path]:
 
 def remove_leftovers(directory: Path) -> None:
     """Remove what a process that was killed left of a segment; the table's lock is held, so nobody writes one now."""
-    complete = {file.name for file in segment_files(directory)}
-    for file in [*directory.glob("*.rows"), *directory.glob(".*.partial")]:
-        if file.name not in complete:
-            file.unlink(missing_ok=True)
+    for file in [*directory.glob("*.rows"), *segment_files(directory)]:
+        if not (file.exists() and file.with_suffix(".json").exists()):
+            remove_segment(file)
+    for file in directory.glob(".*.partial"):
+        file.unlink(missing_ok=True)
 
 
 def segment_sizes(directory: Path) -> Iterator[tuple[int, int, Path]]:
@@ -135,9 +156,26 @@ def _bytes(numbers: np.ndarray) -> memoryview:
     return numbers.reshape(-1).view(np.uint8).data
 
 
-def _checksum(descriptor: int) -> int:
-    checksum, offset = 0, 0
-    while chunk := os.pread(descriptor, CHUNK, offset):
+def _read_index(file: Path) -> tuple[tuple[str, ...], int]:
+    """Return keys and checksum."""
+    try:
+        index = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        return tuple(index["keys"]), index["checksum"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedError(f"{file.with_suffix('.json')} cannot be read") from error
+
+
+def _checksum(keys: Sequence[str], chunks: Iterable[bytes | memoryview]) -> int:
+    """Return a number that another key or another byte would change."""
+    checksum = zlib.crc32(json.dumps(list(keys)).encode())
+    for chunk in chunks:
         checksum = zlib.crc32(chunk, checksum)
-        offset += len(chunk)
     return checksum
+
+
+def _chunks(descriptor: int) -> Iterator[bytes]:
+    """Yield the bytes of an open file."""
+    offset = 0
+    while chunk := os.pread(descriptor, CHUNK, offset):
+        yield chunk
+        offset += len(chunk)

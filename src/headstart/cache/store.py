@@ -13,7 +13,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from rich.filesize import decimal
 
-from headstart.cache.segments import remove_segment, segment_files, segment_sizes
+from headstart.cache.segments import DamagedError, remove_leftovers, remove_segment, segment_files, segment_sizes
 from headstart.cache.table import Table, digest
 from headstart.console import console
 
@@ -26,7 +26,7 @@ class Cache:
 
     directory: Path
     max_bytes: float
-    _tables: dict[str, Table] = field(default_factory=dict, repr=False)  # what is open was checked already
+    _checked: set[Path] = field(default_factory=set, repr=False)  # segments, see Table
 
     def table(self, description: dict[str, Any], shape: tuple[int, ...], dtype: np.dtype) -> Table:
         """Return the table of a computation, empty where nothing was computed yet.
@@ -36,10 +36,9 @@ class Cache:
             shape: of one row.
             dtype: of the numbers.
         """
-        name = digest({**description, "shape": list(shape), "dtype": str(dtype)})[:32]
-        if name not in self._tables:
-            self._tables[name] = Table(self.directory / name, description, shape, np.dtype(dtype), self.make_room)
-        return self._tables[name]
+        whole = {**description, "shape": list(shape), "dtype": str(dtype)}
+        directory = self.directory / digest(whole)[:32]
+        return Table(directory, description, shape, np.dtype(dtype), self.make_room, self._checked)
 
     def objection(self, needed: int, what: str) -> str | None:
         """Return why this many bytes more cannot be kept, or None when they can.
@@ -59,18 +58,24 @@ class Cache:
 
     def make_room(self, needed: int) -> None:
         """Remove the least recently used segments until so many bytes fit; a process that reads one keeps it."""
-        segments = sorted(self._segments())
-        kept = sum(size for _, size, _ in segments)
-        removed = 0
-        for _, size, file in segments:
-            free = shutil.disk_usage(self.directory).free * (1 - SPARE)
-            if kept + needed <= self.max_bytes and needed <= free:
-                break
-            kept -= size
-            removed += size
-            remove_segment(file)
+        # Measured once: what somebody still reads is given back later.
+        free = shutil.disk_usage(self.directory).free * (1 - SPARE)
+        present = sum(size for _, size, _ in self._segments())
+        removed = self._remove_oldest(max(present + needed - self.max_bytes, needed - free))
         if removed:
             console.print(f"  cache: removed {decimal(removed)}, the least recently used, to make room")
+
+    def prune(self, unused_since: float = 0) -> int:
+        """Remove what is beyond the bound, and what was not used since then; return the bytes.
+
+        Args:
+            unused_since: seconds since the epoch.
+        """
+        present = sum(size for _, size, _ in self._segments())
+        old = sum(size for used, size, _ in self._segments() if used < unused_since * 1e9)
+        removed = self._remove_oldest(max(present - self.max_bytes, old))
+        self.remove_empty_tables()
+        return removed
 
     def tables(self) -> list[Path]:
         """Return the directories of all tables."""
@@ -80,22 +85,43 @@ class Cache:
         """Return a table by its directory.
 
         Raises:
-            ValueError, KeyError: when table.json is not what was written.
+            DamagedError: when table.json is not what was written.
+            FileNotFoundError: when another process has removed it.
         """
-        head = json.loads((directory / "table.json").read_text(encoding="utf-8"))
-        shape, dtype = tuple(int(side) for side in head["shape"]), np.dtype(head["dtype"])
-        return Table(directory, head["description"], shape, dtype, self.make_room)
+        try:
+            head = json.loads((directory / "table.json").read_text(encoding="utf-8"))
+            table = self.table(head["description"], tuple(head["shape"]), np.dtype(head["dtype"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedError(f"{directory / 'table.json'} cannot be read") from error
+        if table.directory != directory:
+            raise DamagedError(f"{directory / 'table.json'} describes another table")
+        return table
 
     def remove_empty_tables(self) -> None:
         """Remove the tables without a segment that no process holds."""
-        for directory in self.tables():
-            lock = FileLock(directory / "lock")
+        for lock in self.directory.glob("*/lock"):
             try:
-                with lock.acquire(blocking=False):
-                    if not segment_files(directory):
-                        shutil.rmtree(directory)
-            except Timeout:  # somebody computes
+                with FileLock(lock).acquire(blocking=False):
+                    remove_leftovers(lock.parent)
+                    if not segment_files(lock.parent):
+                        (lock.parent / "table.json").unlink(missing_ok=True)
+                        lock.unlink()
+                        lock.parent.rmdir()
+            except (Timeout, OSError):  # somebody computes, or begins to
                 continue
+
+    def _remove_oldest(self, size: float) -> int:
+        """Remove the least recently used segments until so many bytes are gone, and return how many are.
+
+        A process that reads one of them keeps it.
+        """
+        removed = 0
+        for _, bytes_of_segment, file in sorted(self._segments()):
+            if removed >= size:
+                break
+            remove_segment(file)
+            removed += bytes_of_segment
+        return removed
 
     def _segments(self) -> Iterator[tuple[int, int, Path]]:
         for directory in self.tables():

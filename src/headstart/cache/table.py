@@ -7,22 +7,23 @@ needs the same numbers finds them (another epoch, stage, job, split, fraction, f
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
-from rich.filesize import decimal
 
 from headstart.cache.segments import (
     DamagedError,
     Segment,
     open_segment,
+    read_keys,
     remove_leftovers,
     remove_segment,
     segment_files,
@@ -78,6 +79,7 @@ class Table:
         shape: of one row.
         dtype: of the numbers.
         make_room: called with the bytes that are about to be written.
+        checked: segments that this process has read as a whole; shared by all tables of a cache.
     """
 
     directory: Path
@@ -85,10 +87,11 @@ class Table:
     shape: tuple[int, ...]
     dtype: np.dtype
     make_room: Callable[[int], None]
+    checked: set[Path] = field(default_factory=set, repr=False)
     computed: int = 0  # rows, by this process
     reused: int = 0
     bytes_written: int = 0
-    _open: dict[Path, Segment] = field(default_factory=dict)  # by their file: checked once a process
+    _open: dict[Path, Segment] = field(default_factory=dict, repr=False)  # those with rows that were asked for
 
     @property
     def row_bytes(self) -> int:
@@ -97,7 +100,7 @@ class Table:
 
     def missing(self, keys: Sequence[str]) -> list[str]:
         """Return the keys without a row, each once, in their order."""
-        found = self._find()
+        found = self._find(keys)
         return [key for key in dict.fromkeys(keys) if key not in found]
 
     def rows(self, keys: Sequence[str], compute: Compute) -> Rows:
@@ -108,35 +111,53 @@ class Table:
             compute: called at most once, with the positions among `keys` of what is missing.
         """
         wanted = list(dict.fromkeys(keys))
-        found = self._find()
+        found = self._find(wanted)
         absent = [key for key in wanted if key not in found]
         if absent:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            with self._lock():
+            with self._locked():
                 remove_leftovers(self.directory)
-                found = self._find()  # another process may have computed them while this one waited
+                found = self._find(wanted)  # another process may have computed them while this one waited
                 absent = [key for key in wanted if key not in found]
+                _touch(found)  # what is about to be read does not make room for the rest
                 if absent:
                     self._add(absent, keys, compute)
-            found = self._find()
+            found = self._find(wanted)
         self.computed += len(absent)
         self.reused += len(wanted) - len(absent)
-        files = sorted({file for file, _ in (found[key] for key in wanted)})
+        _touch(found)
+        files = sorted({file for file, _ in found.values()})
         number = {file: position for position, file in enumerate(files)}
-        for file in files:  # the least recently used segment is the first to go
-            _touch(file)
         places = np.array([(number[found[key][0]], found[key][1]) for key in keys], np.int64).reshape(-1, 2)
         return Rows([self._open[file] for file in files], places, self.shape, self.dtype)
 
-    def _lock(self) -> FileLock:
-        """Return the table's lock, held; the system takes it from a process that dies."""
+    def damaged(self) -> Iterator[tuple[Path, str]]:
+        """Read every segment, and yield the file of each that is not what was written, with what is wrong."""
+        for file in segment_files(self.directory):
+            try:
+                open_segment(file, self.row_bytes).close()
+            except FileNotFoundError:
+                if file.with_suffix(".json").exists():  # else another process has removed it since it was listed
+                    yield file, f"{file} is missing"
+            except DamagedError as error:
+                yield file, str(error)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the table's lock; the system takes it from a process that dies."""
         lock = FileLock(self.directory / "lock")
+        said = False
+        while not lock.is_locked:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # somebody removed the empty table in between
+                try:
+                    lock.acquire(blocking=said)
+                except Timeout:
+                    console.print("  another process computes the same already: waiting for it", soft_wrap=True)
+                    said = True
         try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            console.print("  another process computes what is frozen already: waiting for it", soft_wrap=True)
-            lock.acquire()
-        return lock
+            yield
+        finally:
+            lock.release()
 
     def _add(self, absent: list[str], keys: Sequence[str], compute: Compute) -> None:
         """Compute rows and write them, a segment at a time."""
@@ -150,27 +171,39 @@ class Table:
             waiting.append(np.asarray(batch, self.dtype))
             while (ready := sum(map(len, waiting))) >= size or (ready and written + ready == len(absent)):
                 rows = np.ascontiguousarray(np.concatenate(waiting))
-                self.bytes_written += write_segment(
-                    self.directory, absent[written : written + len(rows[:size])], rows[:size]
-                )
+                segment = write_segment(self.directory, absent[written : written + len(rows[:size])], rows[:size])
+                self._open[segment.file] = segment
+                self.checked.add(segment.file)
+                self.bytes_written += rows[:size].nbytes
                 written += len(rows[:size])
                 waiting = [rows[size:]]
         if written != len(absent):
             raise ValueError(f"Expected {len(absent)} computed rows. Received: {written}")
 
-    def _find(self) -> dict[str, tuple[Path, int]]:
-        """Return segment and row of every key on disk; damaged segments are removed, and said."""
+    def _find(self, keys: Iterable[str]) -> dict[str, tuple[Path, int]]:
+        """Return segment and row of each of the keys that is on disk; damaged segments are removed, and said.
+
+        Only segments that hold one of the keys are opened and checked: others' data may lie in the same table.
+        """
+        wanted = set(keys)
         for file in segment_files(self.directory):
             if file in self._open:
                 continue
             try:
-                self._open[file] = open_segment(file, self.row_bytes)
+                if not wanted.isdisjoint(read_keys(file)):
+                    self._open[file] = open_segment(file, self.row_bytes, check=file not in self.checked)
+                    self.checked.add(file)
             except FileNotFoundError:
                 continue  # removed by another process since it was listed
             except DamagedError as error:
                 console.print(f"  cache: {error}: it is computed again", markup=False, soft_wrap=True)
                 remove_segment(file)
-        return {key: (file, row) for file, segment in self._open.items() for row, key in enumerate(segment.keys)}
+        return {
+            key: (file, row)
+            for file, segment in self._open.items()
+            for row, key in enumerate(segment.keys)
+            if key in wanted
+        }
 
     def _head(self) -> dict[str, Any]:
         return {"description": self.description, "shape": list(self.shape), "dtype": str(self.dtype)}
@@ -181,13 +214,8 @@ def digest(description: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 
-def size_on_disk(rows: int, row_bytes: int) -> str:
-    """Say what rows take on disk."""
-    return decimal(rows * row_bytes)
-
-
-def _touch(file: Path) -> None:
-    try:
-        os.utime(file)
-    except FileNotFoundError:  # removed by another process; it is open here and can still be read
-        return
+def _touch(found: dict[str, tuple[Path, int]]) -> None:
+    """Note that segments are used: the least recently used one is the first to go."""
+    for file in {file for file, _ in found.values()}:
+        with contextlib.suppress(FileNotFoundError):  # removed by another process; it is open and can still be read
+            os.utime(file)

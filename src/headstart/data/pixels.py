@@ -103,6 +103,7 @@ class Pixels:
     bytes_estimated: int = 0
     bytes_written: int = 0
     _table: Table | None = field(default=None, repr=False)
+    _said: bool = field(default=False, repr=False)  # that there is no room
 
     def of(self, index: ImageIndex, name: str) -> Files | Rows:
         """Return what gives the pixels of the images, after decoding those that never were.
@@ -124,7 +125,9 @@ class Pixels:
         missing = len(table.missing(index.digests))
         needed = missing * table.row_bytes
         if objection := self.cache.objection(needed, "decoded images"):
-            console.print(f"  {objection}: images are decoded in every epoch", markup=False, soft_wrap=True)
+            if not self._said:
+                console.print(f"  {objection}: images are decoded in every epoch", markup=False, soft_wrap=True)
+            self._said = True
             return files
 
         def decode(positions: np.ndarray) -> Iterator[np.ndarray]:
