@@ -69,7 +69,7 @@ def test_a_run_with_the_same_frozen_part_computes_nothing(folder: Path, cache: P
         # Test images go through the last cut alone, and through both where each stage is evaluated.
         (("freeze=last_block",), 24 + IMAGES),
         (("freeze=last_block", "evaluate_after_each_stage=true"), 2 * IMAGES),
-        (("freeze=none",), 0),
+        (("freeze=none",), 24),  # its first stage, the head's
     ],
     ids=["all", "svm", "sigmoid", "last_block", "each_stage", "none"],
 )
