@@ -97,18 +97,18 @@ def training_inputs(index: ImageIndex, image_size: int, config: Config, director
         config: resize and batch size.
         directory: for what is decoded.
     """
-    from headstart.data.augment import Augmentation
-    from headstart.data.pipeline import batches, evaluation_batches, training_dataset
+    from headstart.cache.store import Cache
+    from headstart.data.pipeline import training_dataset
+    from headstart.data.pixels import Pixels
 
-    resize, batch_size = config.dataset.resize, config.batch_size
-    pixels = np.lib.format.open_memmap(
-        directory / "pixels.npy", mode="w+", dtype=np.uint8, shape=(len(index), image_size, image_size, 3)
-    )
-    for images, _, positions in batches(index, evaluation_batches(index, batch_size), image_size, resize):
-        pixels[positions] = images
+    resize = config.dataset.resize
     weights = np.ones(len(index.class_names), np.float32)
-    common = (index, image_size, resize, batch_size, Augmentation(config.augmentation), weights, config.seed, False, 0)
-    return {FILES: training_dataset(*common), DECODED: training_dataset(*common, pixels)}
+
+    def dataset(cache: Cache | None) -> tf.data.Dataset:
+        given = Pixels(image_size, resize, cache).of(index, "train")
+        return training_dataset(index, given, config.batch_size, None, weights, config.seed, False)
+
+    return {FILES: dataset(None), DECODED: dataset(Cache(directory / "tables", config.cache.max_gb * 1e9))}
 
 
 def input_rate(dataset: tf.data.Dataset, steps: int) -> float:

@@ -66,7 +66,8 @@ def test_accuracy_lies_within_its_interval(results: dict[str, Any]) -> None:
 def test_seconds_of_the_phases_add_up(results: dict[str, Any]) -> None:
     seconds = dict(results["seconds"])
     stages = {name: seconds.pop(name) for name in ("stage_head", "stage_last_block")}
-    total = seconds.pop("total")
+    total, first_step = seconds.pop("total"), seconds.pop("first_step")
+    assert seconds["start_up"] + seconds["data"] < first_step < total
     assert set(seconds) == {"start_up", "data", "model", "training", "saving", "evaluation", "tracking"}
     assert sum(seconds.values()) == pytest.approx(total, abs=0.01)
     assert 0 < sum(stages.values()) <= seconds["training"]

@@ -48,7 +48,7 @@ class Clock:
         Args:
             started: when the process began, seconds since the epoch.
         """
-        self.phase, self.since = "start_up", started
+        self.phase, self.since, self.started = "start_up", started, started
         self.seconds: dict[str, float] = {}
 
     def begin(self, phase: str) -> None:

@@ -115,6 +115,8 @@ def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any
         "trainable_by_stage": training.trainable_parameters,
     }
     results["seconds"].update({f"stage_{name}": seconds for name, seconds in training.seconds.items()})
+    if training.first_step is not None:  # from the start of the process, which imports and data are part of
+        results["seconds"]["first_step"] = round(training.first_step - clock.started, 3)
 
     clock.begin("saving")
     # From here on only what was saved is used, so that it is what the figures are about.

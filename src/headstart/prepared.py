@@ -105,12 +105,12 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     from headstart.model.freeze import layers_to_train
     from headstart.training.hardware import choose_precision, choose_strategy, prepare_devices, seed_everything
 
+    clock.begin("model")
     devices = prepare_devices()
     strategy = choose_strategy(devices)
     precision = choose_precision(config.precision)
     seed_everything(config.seed, config.deterministic, precision)
 
-    clock.begin("model")
     with strategy.scope():
         network = build_network(config.backbone, config.head, len(class_names), image_size, config.seed)
     for stage in config.freeze.stages:  # all of them before a run is opened

@@ -122,7 +122,7 @@ def test_both_inputs_of_the_pipeline_are_the_same_pixels(tmp_path: Path) -> None
     config = bench_inside.compose(
         ["dataset=folder", f"dataset.root={write_jpegs(tmp_path, 20, 40, 30)}", "backbone=small_cnn"]
     )
-    index = bench_inside.load_index(config.dataset, tmp_path)
+    index, _ = bench_inside.check_images(bench_inside.load_index(config.dataset, tmp_path), "fail", tmp_path)
     both = bench_inside.training_inputs(index, 16, config, tmp_path).values()
     first, second = (next(iter(dataset))[0].numpy() for dataset in both)
     np.testing.assert_array_equal(first, second)

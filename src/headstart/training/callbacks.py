@@ -83,6 +83,7 @@ class EpochRecorder(keras.callbacks.Callback):
         self.stage, self.epochs, self.first_epoch = stage, epochs, first_epoch
         self.classifier, self.best, self.record, self.progress = classifier, best, record, progress
         self.task = progress.add_task(stage, total=None)
+        self.first_step: float | None = None  # when it was done, seconds since the epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start the clock and name the epoch on the bar."""
@@ -97,6 +98,7 @@ class EpochRecorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Move the bar."""
+        self.first_step = self.first_step or time.time()
         self.progress.advance(self.task)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

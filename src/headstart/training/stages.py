@@ -32,6 +32,7 @@ class TrainingResult:
     history: list[EpochRecord]
     trainable_parameters: dict[str, int] = field(default_factory=dict)  # by stage
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
+    first_step: float | None = None  # when it was done, seconds since the epoch; None where only scikit-learn fits
 
 
 def train_stages(
@@ -97,6 +98,7 @@ def train_stages(
                     shuffle=False,  # the batches come in a new order every epoch already
                     verbose=0,
                 )
+            result.first_step = result.first_step or recorder.first_step
         check_unchanged(before, frozen_fingerprints(network, stage.batch_norm), stage.name)
         best.restore(network.classifier)
         result.seconds[stage.name] = time.perf_counter() - started
