@@ -14,6 +14,7 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
 from bench_commands import frozen, last_block, memory, startup  # noqa: E402
 from bench_inside import engine, pipeline  # noqa: E402
 from bench_report import hardware, read_report  # noqa: E402
+from bench_settings import settings  # noqa: E402
 from headstart.console import console  # noqa: E402
 from headstart.errors import HeadstartError  # noqa: E402
 from headstart.files import write_json  # noqa: E402
@@ -93,6 +94,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     command = commands.add_parser("startup", parents=[common, one], help="help, --cfg job, the first step of a job")
     command.add_argument("--images", type=positive, default=200, metavar="N", help="JPEGs to draw (200)")
     command.set_defaults(benchmark=startup)
+
+    command = commands.add_parser("settings", help="time and accuracy of one setting's values, over seeds")
+    command.add_argument("--run", required=True, metavar="OVERRIDES", help="of run.py, in quotes")
+    command.add_argument("--vary", required=True, metavar="KEY=A,B", help="the setting and its values")
+    command.add_argument("--seeds", default="0,1,2", metavar="A,B", help="0,1,2")
+    command.add_argument("--name", default="settings", help="of the table in docs/performance.md (settings)")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write every figure here, for `docs`")
+    command.add_argument("--directory", type=Path, help="for the runs (outputs/bench)")
+    command.set_defaults(benchmark=settings)
 
     command = commands.add_parser("docs", help="write tables into docs/performance.md")
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="that --json wrote")

@@ -16,6 +16,7 @@ from PIL import Image
 import bench
 import bench_commands
 import bench_inside
+import bench_settings
 from bench_jpegs import COLOURS, write_jpegs
 from bench_report import read_report
 from bench_run import Finished, project_command, run, run_alone, scaled
@@ -42,6 +43,7 @@ def started(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[st
 
     monkeypatch.setattr(bench_commands, "run", answer)
     monkeypatch.setattr(bench_commands, "run_alone", answer)
+    monkeypatch.setattr(bench_settings, "run", answer)
     monkeypatch.setattr(bench_commands, "seconds_of", lambda command: 4.0)
     return lines
 
@@ -108,6 +110,24 @@ def test_startup_names_every_command(started: list[list[str]], tmp_path: Path, t
     assert [row["ratio"] for row in report["rows"][:2]] == [4 / 100, 4 / 100]
     assert report["rows"][2]["median"] == (pytest.approx(2) if told else "not reported")
     assert report["rows"][2]["ratio"] == (pytest.approx(1) if told else "")
+
+
+def test_settings_are_run_in_turn_with_every_seed(started: list[list[str]], tmp_path: Path) -> None:
+    report = measure(
+        tmp_path, "settings", "--run", "experiment=quick", "--vary", "cache.dtype=float32,float16", "--seeds", "3,4"
+    )
+    assert started == [
+        ["experiment=quick", f"cache.dtype={value}", f"seed={seed}"]
+        for seed in (3, 4)
+        for value in ("float32", "float16")
+    ]
+    assert [row["cache.dtype"] for row in report["rows"]] == ["float32", "float16"]
+    assert all(row["ratio"] == 1 and "±" in row["test accuracy"] for row in report["rows"])
+
+
+def test_a_setting_without_values_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["settings", "--run", "", "--vary", "seed", "--directory", str(tmp_path)]) == 1
+    assert "KEY=VALUE,VALUE" in capsys.readouterr().out
 
 
 def test_pipeline_measures_input_and_training(tmp_path: Path) -> None:

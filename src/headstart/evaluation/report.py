@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.console import track
+from headstart.console import console
 from headstart.data.index import ImageIndex
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.metrics import Evaluation, evaluate, worst_mistakes
@@ -128,20 +128,19 @@ def mistake_figures(
         (names[true], names[predicted], float(probabilities[i, predicted]), float(probabilities[i, true]))
         for i, (true, predicted) in zip(worst, pairs, strict=True)
     ]
-    heat_maps = [
-        grad_cam.heat_maps(np.stack([image, image]), np.array([predicted, true]))
-        for image, (true, predicted) in track(
-            zip(images[:EXPLAINED], pairs, strict=False),
-            len(images[:EXPLAINED]),
-            f"explaining the most confident mistakes: {split}",
-        )
-    ]
+    explained = images[:EXPLAINED]
+    heat_maps: list[np.ndarray] = []
+    if explained:
+        with console.status(f"explaining the most confident mistakes: {split}"):
+            classes = np.array([(predicted, true) for true, predicted in pairs[:EXPLAINED]])
+            maps = grad_cam.heat_maps(np.repeat(np.stack(explained), 2, axis=0), classes.reshape(-1))
+            heat_maps = list(maps.reshape(len(explained), 2, *maps.shape[1:]))
     return {
         f"{split}_mistakes": mistakes_figure(
             images, [caption[:3] for caption in captions], f"{split}: the most confident mistakes"
         ),
         f"{split}_mistakes_explained": explained_figure(
-            images[:EXPLAINED],
+            explained,
             heat_maps,
             captions[:EXPLAINED],
             f"{split}: what spoke for the classes in the most confident mistakes ({grad_cam.description})",
