@@ -336,7 +336,7 @@ def test_a_disk_that_is_full_after_all_is_said(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(HeadstartError, match="Expected 100 bytes to be written to .*No space left on device"):
+    with pytest.raises(HeadstartError, match=r"Expected 100 bytes to be written to .*No space left on device"):
         table_in(tmp_path).rows(keys, computing(keys))
     monkeypatch.undo()
     assert assert_valid(tmp_path) == set()
