@@ -23,6 +23,8 @@ from headstart.config import compose, conf_directory
 from headstart.experiment import run
 
 IMAGES = 30  # 18 to train on, 6 to validate, 6 to test
+KILLS = 3
+SIGMOID = ("head.output=sigmoid", "dataset.classes=[red,blue]")
 RUN = conf_directory().parent / "run.py"
 
 
@@ -63,23 +65,24 @@ def test_a_run_with_the_same_frozen_part_computes_nothing(folder: Path, cache: P
 @pytest.mark.parametrize(
     ("overrides", "computed"),
     [
-        (("freeze=all",), IMAGES),
-        (("freeze=all", "head=svm"), IMAGES),
-        (("freeze=all", "head.output=sigmoid", "dataset.classes=[red,blue]"), 20),
+        pytest.param(("freeze=all",), IMAGES, id="all", marks=pytest.mark.slow),
+        pytest.param(("freeze=all", "head=svm"), IMAGES, id="svm", marks=pytest.mark.slow),
+        pytest.param((*SIGMOID, "freeze=all"), 20, id="sigmoid", marks=pytest.mark.slow),
         # Test images go through the last cut alone, and through both where each stage is evaluated.
-        (("freeze=last_block",), 24 + IMAGES),
-        (("freeze=last_block", "evaluate_after_each_stage=true"), 2 * IMAGES),
-        (("freeze=none",), 24),  # its first stage, the head's
+        pytest.param(("freeze=last_block",), 24 + IMAGES, id="last_block", marks=pytest.mark.slow),
+        pytest.param(("freeze=last_block", "evaluate_after_each_stage=true"), 2 * IMAGES, id="each_stage"),
+        # Of its two stages the last one trains everything, so that the evaluation has no cut.
+        pytest.param(("freeze=none",), 24, id="none", marks=pytest.mark.slow),
+        pytest.param(("freeze=scratch",), 0, id="scratch", marks=pytest.mark.slow),
     ],
-    ids=["all", "svm", "sigmoid", "last_block", "each_stage", "none"],
 )
 def test_runs_with_and_without_the_cache_agree(
     overrides: tuple[str, ...], computed: int, folder: Path, cache: Path, tmp_path: Path
 ) -> None:
     results = {name: results_of(tmp_path / name, folder, *overrides, f"cache={name}") for name in ("auto", "off")}
     assert results["auto"]["cache"]["images_computed"] == computed
-    assert results["auto"]["cache"]["images_decoded"] == (20 if "head.output=sigmoid" in overrides else IMAGES)
-    assert results["off"]["cache"]["images_decoded"] == results["off"]["cache"]["bytes_written"] == 0
+    assert results["auto"]["cache"]["images_decoded"] == (20 if overrides[0] == SIGMOID[0] else IMAGES)
+    assert (results["off"]["cache"]["images_decoded"], results["off"]["cache"]["bytes_written"]) == (0, 0)
     (paths, cached), (same, plain) = (predictions(tmp_path / name) for name in ("auto", "off"))
     assert paths == same
     np.testing.assert_allclose(cached, plain, atol=1e-5)
@@ -99,6 +102,7 @@ def environment(directory: Path) -> dict[str, str]:
     return {**os.environ, "HEADSTART_OUTPUTS": str(directory)}
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_compute_each_image_once(folder: Path, cache: Path, tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(
@@ -115,16 +119,16 @@ def test_two_runs_at_once_compute_each_image_once(folder: Path, cache: Path, tmp
     assert found[0]["splits"] == found[1]["splits"]
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_runs_that_are_killed_while_they_compute_leave_a_cache_to_build_on(
-    kills: int, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # More images than a segment, so that a kill finds some written and some not.
     rows = table_module.LEAST_ROWS
     count = 2 * rows + rows // 2
     folder = write_pictures(tmp_path / "pictures", {"red": count // 2, "green": count - count // 2}, size=8)
-    chance = random.Random(kills)
-    for number in range(kills):
+    chance = random.Random(0)
+    for number in range(KILLS):
         before = segments(cache)
         process = subprocess.Popen(
             command(folder, tmp_path / f"killed {number}"),

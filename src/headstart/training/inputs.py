@@ -76,7 +76,7 @@ class ImageInputs:
             if is_fitted(config.head, stage):  # scikit-learn needs one array
                 features = Features(frozen.read(np.arange(len(training))), training.labels, weights)
             fresh, there = self.activations.computed - before[0], self.activations.reused - before[1]
-            what = f"images, {views.count} views of each to train on," if views else "images"
+            what = f"images, {views.count} views of each training image among them," if views else "images"
             reason = f"frozen up to {boundary.cut}: {fresh:,} {what} computed once, {there:,} from the cache"
             change = None
         return StageInput(
