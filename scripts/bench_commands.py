@@ -52,7 +52,8 @@ def frozen(options: argparse.Namespace) -> Report:
             for side, runs in found.items()
         },
     }
-    report = Report("frozen", {"": "", OFF: "{:.1f} s", AUTO: "{:.1f} s", "ratio": "{:.1f}"})
+    name = "frozen" if options.engine is None else f"frozen_{options.engine}"
+    report = Report(name, {"": "", OFF: "{:.1f} s", AUTO: "{:.1f} s", "ratio": "{:.1f}"})
     report.rows = [compared({"": what}, OFF, AUTO, figure) for what, figure in figures.items()]
     same = options.uncached_epochs  # the last epoch that both sides reached
     report.rows += [
