@@ -52,7 +52,7 @@ def frozen(options: argparse.Namespace) -> Report:
             for side, runs in found.items()
         },
     }
-    name = "frozen" if options.engine is None else f"frozen_{options.engine}"
+    name = "frozen_openvino" if options.engine == "openvino" else "frozen"
     report = Report(name, {"": "", OFF: "{:.1f} s", AUTO: "{:.1f} s", "ratio": "{:.1f}"})
     report.rows = [compared({"": what}, OFF, AUTO, figure) for what, figure in figures.items()]
     same = options.uncached_epochs  # the last epoch that both sides reached

@@ -109,7 +109,7 @@ def test_no_file_of_a_run_is_a_pickle(outputs_and_calls: tuple[Path, list[str]])
     files = [file for file in outputs.rglob("*") if file.is_file()]
     names = {file.name for file in files}
     assert {"model.keras", "reference.npz", "MLmodel", "mlflow.db", "results.json"} <= names
-    assert [file for file in files if file.suffix == ".npy"]  # the cached activations
+    assert [file for file in files if file.suffix == ".rows"]  # decoded images and activations
     scanned = [part for file in files for part in members(str(file.relative_to(outputs)), file.read_bytes())]
     assert any(name.endswith("model.keras:model.weights.h5") for name, _ in scanned)
     assert [name for name, content in scanned if is_pickle(content)] == []
