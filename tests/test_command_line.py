@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_inception_with_its_last_block_open(folder: Path, tmp_path: Path) -> None:
     directory = command(
         tmp_path, "backbone=inceptionv3", "freeze=last_block", "image_size=75", f"dataset.root={folder}"
