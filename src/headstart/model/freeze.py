@@ -86,8 +86,8 @@ def open_for_training(network: Network, train: Any) -> list[keras.layers.Layer]:
     return chosen
 
 
-def frozen_fingerprints(network: Network, batch_norm: str) -> dict[str, str]:
-    """Return a digest of the bytes of every variable that must not move in the stage that was opened.
+def moving_weights(network: Network, batch_norm: str) -> list[int]:
+    """Return the positions among the classifier's weights of those that may move in the stage that was opened.
 
     Args:
         network: the classifier, after `open_for_training`.
@@ -100,10 +100,21 @@ def frozen_fingerprints(network: Network, batch_norm: str) -> dict[str, str]:
         for layer in network.backbone.layers:
             if layer.trainable:
                 moving.update(id(variable) for variable in layer.weights)
+    return [position for position, variable in enumerate(network.classifier.weights) if id(variable) in moving]
+
+
+def frozen_fingerprints(network: Network, batch_norm: str) -> dict[str, str]:
+    """Return a digest of the bytes of every variable that must not move in the stage that was opened.
+
+    Args:
+        network: the classifier, after `open_for_training`.
+        batch_norm: the stage's policy; with `train` the statistics of layers that train may move.
+    """
+    moving = set(moving_weights(network, batch_norm))
     return {
         f"{position}:{variable.path}": hashlib.sha256(variable.numpy().tobytes()).hexdigest()
         for position, variable in enumerate(network.classifier.weights)
-        if id(variable) not in moving
+        if position not in moving
     }
 
 

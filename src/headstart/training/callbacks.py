@@ -42,12 +42,20 @@ class BestEpoch:
 
     record: EpochRecord | None = None
     weights: list[np.ndarray] | None = None
+    # Positions of the weights that move in the stage; the others are those that are kept, as every stage starts there.
+    moving: list[int] | None = None
 
     def offer(self, record: EpochRecord, classifier: keras.Model) -> bool:
         """Keep a copy of the weights when this epoch is better than all before; say whether it was."""
         if self.record is not None and record.rank <= self.record.rank:
             return False
-        self.record, self.weights = record, classifier.get_weights()
+        self.record = record
+        if self.weights is None or self.moving is None:
+            self.weights = classifier.get_weights()
+        else:
+            variables = classifier.weights
+            for position in self.moving:
+                self.weights[position] = variables[position].numpy()
         return True
 
     def restore(self, classifier: keras.Model) -> None:
@@ -87,7 +95,7 @@ class EpochRecorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start the clock and name the epoch on the bar."""
-        self.started = time.perf_counter()
+        self.started, self.epoch = time.perf_counter(), epoch
         steps = self.params["steps"]
         self.progress.update(
             self.task,
@@ -99,7 +107,7 @@ class EpochRecorder(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Move the bar."""
         self.first_step = self.first_step or time.time()
-        self.progress.advance(self.task)
+        self.progress.update(self.task, completed=self.params["steps"] * self.epoch + batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Record the epoch, keep its weights if it is the best, and print its line."""

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from headstart.data.pixels import Batches
 
 
+SMALL_BYTES = 1 << 25  # of a batch of activations in evaluation
+MOST_AT_ONCE = 1024  # images in a batch of evaluation
+MOST_STEPS = 32
+
+
 @dataclass
 class Features:
     """The training split as arrays, for a head that scikit-learn fits."""
@@ -41,6 +46,7 @@ class StageInput:
     training: tf.data.Dataset  # endless batches of inputs, targets and weights
     validation: tf.data.Dataset  # inputs and targets; with class weights those too
     steps: int  # batches in an epoch
+    steps_at_once: int = 1  # between two callbacks
     frozen_work: str = "every image runs through the whole network in every epoch"  # said to the user
     weighting: str = ""  # said to the user where the epochs' figures are weighted
     features: Features | None = None  # where scikit-learn fits the head
@@ -79,6 +85,7 @@ class ImageInputs:
             what = f"images, {views.count} views of each training image among them," if views else "images"
             reason = f"frozen up to {boundary.cut}: {fresh:,} {what} computed once, {there:,} from the cache"
             change = None
+        steps = config.steps_per_epoch or -(-len(training) // config.batch_size)
         return StageInput(
             model=boundary.suffix if boundary else network.training_model(stage.batch_norm),
             training=training_dataset(
@@ -96,11 +103,12 @@ class ImageInputs:
             validation=evaluation_dataset(
                 validation,
                 given[1],
-                config.batch_size,
+                _evaluation_batch(given[1], config.batch_size) if boundary else config.batch_size,
                 one_sigmoid,
                 None if config.class_weight == "none" else weights,
             ),
-            steps=config.steps_per_epoch or -(-len(training) // config.batch_size),
+            steps=steps,
+            steps_at_once=_steps_at_once(given[0], steps),
             frozen_work=reason,
             weighting=_weighting(config.class_weight, self.index.class_names, weights),
             features=features,
@@ -139,6 +147,19 @@ class ImageInputs:
         if self.config.cache.activations and not self.activations.objection(boundary, [part], views):
             return self.activations.rows(boundary, part, name, views)
         return self.activations.in_memory(boundary, part, name)
+
+
+def _evaluation_batch(given: Batches, batch_size: int) -> int:
+    """Return how many activations are evaluated at once: a step of small ones takes no longer than its start."""
+    row_bytes = int(np.prod(given.shape)) * given.dtype.itemsize
+    return max(batch_size, min(SMALL_BYTES // row_bytes, MOST_AT_ONCE))
+
+
+def _steps_at_once(given: Batches, steps: int) -> int:
+    """Return how many steps are done without a return to Python, which takes longer than a step of a head alone."""
+    if len(given.shape) > 1 or tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        return 1
+    return max(count for count in range(1, MOST_STEPS + 1) if steps % count == 0)
 
 
 def _weighting(kind: str, class_names: tuple[str, ...], weights: np.ndarray) -> str:

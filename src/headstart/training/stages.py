@@ -16,7 +16,13 @@ from headstart.config import HeadConfig, OptimizerConfig, StageConfig
 from headstart.console import console, progress_bar
 from headstart.errors import HeadstartError
 from headstart.model.assemble import Network
-from headstart.model.freeze import check_unchanged, frozen_fingerprints, layers_to_train, open_for_training
+from headstart.model.freeze import (
+    check_unchanged,
+    frozen_fingerprints,
+    layers_to_train,
+    moving_weights,
+    open_for_training,
+)
 from headstart.training.announce import count_parameters, print_epoch, print_stage
 from headstart.training.callbacks import BestEpoch, EpochRecord, EpochRecorder
 from headstart.training.fitted import fit_linear, set_head
@@ -82,11 +88,12 @@ def train_stages(
         result.trainable_parameters[stage.name] = count_parameters(network.classifier.trainable_variables)
         print_stage(network, stage, rates, given, head)
         before = frozen_fingerprints(network, stage.batch_norm)
+        best.moving = moving_weights(network, stage.batch_norm)
         epoch = len(result.history) + 1
         if given.features is not None:
             note(_fit_head(network, stage, given, given.features, head.fit, seed, epoch, best))
         else:
-            compile_for_training(network, stage, given, label_smoothing)
+            compile_for_training(network, stage, given, label_smoothing, given.steps_at_once)
             with progress_bar() as progress, reading_errors_as_they_were():
                 recorder = EpochRecorder(stage.name, stage.epochs, epoch, network.classifier, best, note, progress)
                 given.model.fit(
@@ -114,7 +121,9 @@ def train_stages(
     return result
 
 
-def compile_for_training(network: Network, stage: StageConfig, given: StageInput, label_smoothing: float) -> None:
+def compile_for_training(
+    network: Network, stage: StageConfig, given: StageInput, label_smoothing: float, steps_at_once: int = 1
+) -> None:
     """Compile the model of a stage that has been opened, with its optimizer, loss and metric.
 
     Args:
@@ -122,12 +131,19 @@ def compile_for_training(network: Network, stage: StageConfig, given: StageInput
         stage: with its whole optimizer.
         given: the stage's input; its model is compiled.
         label_smoothing: share of the target that is spread over all classes.
+        steps_at_once: without a return to Python, where callbacks are called; divides the steps of an epoch.
     """
     rates = block_rates([block.name for block in network.blocks], stage.optimizer.block_decay)
     optimizer = build_optimizer(stage.optimizer, given.steps, stage.epochs, _rate_of(network, rates))
     model = given.model
     # Without XLA, which is far slower than plain graphs on a CPU (depthwise convolutions).
-    model.compile(optimizer, loss=_loss(model, label_smoothing), weighted_metrics=[_accuracy(model)], jit_compile=False)
+    model.compile(
+        optimizer,
+        loss=_loss(model, label_smoothing),
+        weighted_metrics=[_accuracy(model)],
+        jit_compile=False,
+        steps_per_execution=steps_at_once,
+    )
     _create_variables(model)
 
 
