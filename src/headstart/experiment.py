@@ -20,7 +20,7 @@ from headstart.summary import (
     print_end,
     print_suggestion,
 )
-from headstart.tracking import store_uri, tracked_run
+from headstart.tracking import import_mlflow, store_uri, tracked_run
 from headstart.training.hardware import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) ->
         clock.begin("training")
         return _find_learning_rate(prepared, results)
 
+    clock.begin("start_up")
+    import_mlflow()
     clock.begin("tracking")
     tags = run_tags(config, prepared.index, output)
     with tracked_run(uri, config.tracking.experiment, run_name(config), tags) as tracker:

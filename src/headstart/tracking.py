@@ -43,6 +43,15 @@ def store_uri(config: TrackingConfig) -> str:
     return f"{SQLITE}{outputs_directory() / 'mlflow.db'}"
 
 
+def import_mlflow() -> None:
+    """Import MLflow, which takes more than a second, without its telemetry and what it says about its tables."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    import mlflow
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # loaded at its first use otherwise
+
+
 class Tracker:
     """Logs one run; made by `tracked_run`."""
 
@@ -115,10 +124,8 @@ def tracked_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> I
     Raises:
         HeadstartError: when the store cannot be reached.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    import_mlflow()
     os.environ.pop("MLFLOW_RUN_ID", None)  # would make this run continue somebody else's
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     import mlflow
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
