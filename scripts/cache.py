@@ -179,7 +179,7 @@ def said(description: dict[str, Any]) -> str:
     if description.get("what") == "images":
         return "decoded images"
     views = ", augmented views" if description.get("augmentation") else ""
-    return f"{description.get('what')} up to {description.get('cut')}{views}"
+    return f"{description.get('backbone')} up to {description.get('cut')}{views}"
 
 
 def unknown_directories(directory: Path) -> list[Path]:

@@ -71,12 +71,14 @@ class Activations:
         pixels: gives the images.
         dtype: `float32` or `float16`, in which it is kept.
         engine: what runs the frozen parts: `auto`, `tensorflow` or `openvino`.
+        backbone: its name, for people who look at what is kept.
     """
 
     cache: Cache
     pixels: Pixels
     dtype: str = "float32"
     engine: str = "tensorflow"
+    backbone: str = "a network"
     computed: int = 0  # images (or views of them) that went through a frozen part in this run
     reused: int = 0  # those whose activations were there already
     bytes_estimated: int = 0
@@ -151,6 +153,7 @@ class Activations:
             return known[0]
         what = {
             "what": "activations",
+            "backbone": self.backbone,
             "cut": boundary.cut,
             "prefix": _fingerprint(boundary.prefix),
             # What is no layer: the preprocessing of some backbones swaps red and blue by a plain operation.

@@ -192,7 +192,7 @@ def _activations(prepared: Prepared) -> Activations:
     config = prepared.config
     cache = Cache(cache_directory() / "tables", config.cache.max_gb * 1e9)
     pixels = Pixels(prepared.image_size, config.dataset.resize, cache if config.cache.images else None)
-    return Activations(cache, pixels, config.cache.dtype, config.engine)
+    return Activations(cache, pixels, config.cache.dtype, config.engine, config.backbone.name)
 
 
 def _predictor(prepared: Prepared, classifier: Classifier, stage: StageConfig, activations: Activations) -> Predictor:

@@ -19,7 +19,14 @@ from headstart.cache.store import Cache
 SCRIPT = Path(__file__).parents[2] / "scripts" / "cache.py"
 DAY = 24 * 60 * 60
 IMAGES = {"what": "images", "image_size": 32, "resize": "stretch", "reader": "1"}
-FROZEN = {"what": "activations", "cut": "block_2", "image_size": 64, "resize": "crop", "augmentation": None}
+FROZEN = {
+    "what": "activations",
+    "backbone": "small_cnn",
+    "cut": "block_2",
+    "image_size": 64,
+    "resize": "crop",
+    "augmentation": None,
+}
 VIEWS = FROZEN | {"augmentation": {"flip": True}}
 
 
@@ -83,9 +90,9 @@ def test_list_says_what_each_table_is(script: ModuleType, directory: Path, capsy
     images, frozen, views = ([cell.strip() for cell in line.split("│")[2:-1]] for line in lines if " px" in line)
     day = time.strftime("%Y-%m-%d", time.localtime(time.time() - 10 * DAY))
     assert images[:5] == ["decoded images", "32 px, stretch", "32 x 32 x 3 uint8", "40", "122.9 kB"]
-    assert frozen[:5] == ["activations up to block_2", "64 px, crop", "8 x 4 float32", "30", "3.8 kB"]
+    assert frozen[:5] == ["small_cnn up to block_2", "64 px, crop", "8 x 4 float32", "30", "3.8 kB"]
     assert frozen[5].startswith(day)
-    assert views[:5] == ["activations up to block_2, augmented views", "64 px, crop", "8 x 4 float16", "20", "1.3 kB"]
+    assert views[:5] == ["small_cnn up to block_2, augmented views", "64 px, crop", "8 x 4 float16", "20", "1.3 kB"]
     assert "128.0 kB in all; " in lines[-1]
     assert "are free on this disk" in lines[-1]
     assert everything(directory) == before
@@ -159,8 +166,8 @@ def test_prune_to_a_size_removes_what_was_used_longest_ago(
 ) -> None:
     assert script.main(["prune", "--max-gb", "0.000125"]) == 0  # less than all, more than the images
     printed = words(capsys)
-    assert "removed 1.3 kB of 1.3 kB: activations up to block_2, augmented views, 64 px, crop" in printed
-    assert "removed 3.8 kB of 3.8 kB: activations up to block_2, 64 px, crop" in printed
+    assert "removed 1.3 kB of 1.3 kB: small_cnn up to block_2, augmented views, 64 px, crop" in printed
+    assert "removed 3.8 kB of 3.8 kB: small_cnn up to block_2, 64 px, crop" in printed
     assert f"5.1 kB removed, 122.9 kB kept in {directory}" in printed
     assert [len(files_of(directory, what)) for what in ("images", "flip", "block_2")] == [1, 0, 0]
 
