@@ -10,7 +10,6 @@ import math
 import os
 import re
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +23,7 @@ from rich.table import Table
 
 from headstart.cache.segments import DamagedError, remove_segment, segment_files, segment_sizes
 from headstart.cache.store import Cache
-from headstart.console import console, print_titled, track
+from headstart.console import console, exit_with, print_titled, track
 from headstart.errors import HeadstartError
 from headstart.paths import cache_directory
 
@@ -211,8 +210,4 @@ def remove_earlier(directory: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names of another encoding
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    exit_with(main)

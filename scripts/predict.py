@@ -25,7 +25,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from headstart.artifact import Classifier, load_classifier
-from headstart.console import console, track
+from headstart.console import console, exit_with, track
 from headstart.data.images import IMAGE_EXTENSIONS, load_image
 from headstart.errors import HeadstartError
 from headstart.evaluation.gradcam import GradCam
@@ -279,8 +279,4 @@ def captioned(picture: np.ndarray, text: str, ending: str = "") -> Image.Image:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names of another encoding
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    exit_with(main)

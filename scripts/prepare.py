@@ -6,7 +6,6 @@ import argparse
 import os
 import shlex
 import shutil
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +13,7 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents
 os.environ.setdefault("HEADSTART_DATA", str(Path(__file__).absolute().parents[1] / "data"))
 
 from headstart.config import SplitConfig, check_values, compose
-from headstart.console import console, track
+from headstart.console import console, exit_with, track
 from headstart.data.flat import list_flat
 from headstart.data.folder import list_folder
 from headstart.data.index import ImageIndex
@@ -162,8 +161,4 @@ def put(source: Path, file: Path, copy: bool) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names of another encoding
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    exit_with(main)

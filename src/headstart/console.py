@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import NoReturn, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -49,3 +50,16 @@ def print_titled(title: str, table: Table) -> None:
     """Print a table below its title; rich would wrap a title at the width of the table."""
     console.print(f"\n[bold]{escape(title)}[/]")
     console.print(table)
+
+
+def exit_with(main: Callable[[], int]) -> NoReturn:
+    """Run a program and end with its exit code; Ctrl-C is no error of ours.
+
+    Args:
+        main: reads the command line and returns the exit code.
+    """
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names of another encoding
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
