@@ -19,7 +19,7 @@ from headstart.data.index import ImageIndex
 from headstart.data.pixels import Pixels
 from headstart.data.verdicts import READER
 from headstart.model.boundary import Boundary
-from headstart.model.engine import engine_name, forward
+from headstart.model.engine import Forward, engine_name, forward
 
 if TYPE_CHECKING:
     import keras
@@ -85,6 +85,8 @@ class Activations:
     bytes_written: int = 0
     # Tables by boundary, which is kept, so that nothing else gets its id: weights are digested once for each.
     _known: dict[tuple[int, bool], tuple[Table, Boundary]] = field(default_factory=dict, repr=False)
+
+    _ready: dict[str, Forward] = field(default_factory=dict, repr=False)  # by the name of the table they fill
 
     def summary(self) -> dict[str, int]:
         """Return what was computed, found and written in this run."""
@@ -179,7 +181,7 @@ class Activations:
         keys: tuple[str, ...],
     ) -> Iterator[np.ndarray]:
         """Yield the activations of what is missing, batch after batch, with a bar and an estimate."""
-        run, augment = forward(boundary.prefix, self.engine), _augment(boundary.prefix, views)
+        run, augment = self._forward(boundary, views), _augment(boundary.prefix, views)
         each = views.count if views else 1
         images, wanted = self._images(index, positions // each, name)
         order = np.array_split(np.arange(len(positions)), -(-len(positions) // BATCH_SIZE))
@@ -199,6 +201,13 @@ class Activations:
                         soft_wrap=True,
                     )
             started = time.perf_counter() if number == 0 else started
+
+    def _forward(self, boundary: Boundary, views: Views | None) -> Forward:
+        """Return what runs a frozen part; one of the same layers and weights that was made ready before will do."""
+        name = self._table(boundary, views).directory.name
+        if name not in self._ready:
+            self._ready[name] = forward(boundary.prefix, self.engine)
+        return self._ready[name]
 
     def _images(self, index: ImageIndex, positions: np.ndarray, name: str) -> tuple[Any, np.ndarray]:
         """Return what gives the pixels of some images only, and their positions in it."""
