@@ -65,12 +65,13 @@ def measure(tmp_path: Path, *arguments: str) -> dict[str, Any]:
 def test_frozen_runs_the_same_command_cached_and_not(started: list[list[str]], tmp_path: Path) -> None:
     arguments = ("frozen", *TINY, "--images", "8", "--epochs", "4", "--engine", "tensorflow")
     report = measure(tmp_path, *arguments)
-    off, auto = started
+    off, auto, again = started
+    assert again == auto  # the next job
     assert set(off) - set(auto) == {"cache=off", "epochs=3"}
     assert set(auto) - set(off) == {"cache=auto", "epochs=4", "engine=tensorflow"}
     assert report["commands"] == [
         " ".join(["python run.py", *line]).replace(str(tmp_path / "bench" / "jpegs_8_500x400_0"), "JPEGS")
-        for line in started
+        for line in (off, auto)
     ]
     whole = report["rows"][0]
     assert whole["ratio"] == whole["cache=off"] / whole["cache=auto"]
