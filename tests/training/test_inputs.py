@@ -51,7 +51,15 @@ def trained(config: Config, cache: Path) -> tuple[TrainingResult, np.ndarray, Im
         ("freeze=last_block",),
         ("freeze=all", "head=flatten64_bn"),
         ("freeze=all", "head.output=sigmoid", "dataset.classes=[red,blue]", "class_weight=balanced"),
-        ("freeze=two_thirds", "backbone=efficientnet_lite0", "backbone.weights=none", "optimizer.learning_rate=1e-4"),
+        pytest.param(
+            (
+                "freeze=two_thirds",
+                "backbone=efficientnet_lite0",
+                "backbone.weights=none",
+                "optimizer.learning_rate=1e-4",
+            ),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_cached_and_uncached_training_agree(overrides: tuple[str, ...], folder: Path, tmp_path: Path) -> None:
