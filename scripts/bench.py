@@ -95,13 +95,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     command.add_argument("--images", type=positive, default=200, metavar="N", help="JPEGs to draw (200)")
     command.set_defaults(benchmark=startup)
 
-    command = commands.add_parser("settings", help="time and accuracy of one setting's values, over seeds")
+    command = commands.add_parser(
+        "settings", parents=[place_options()], help="time and accuracy of one setting's values, over seeds"
+    )
     command.add_argument("--run", required=True, metavar="OVERRIDES", help="of run.py, in quotes")
     command.add_argument("--vary", required=True, metavar="KEY=A,B", help="the setting and its values")
     command.add_argument("--seeds", default="0,1,2", metavar="A,B", help="0,1,2")
     command.add_argument("--name", default="settings", help="of the table in docs/performance.md (settings)")
-    command.add_argument("--json", type=Path, metavar="FILE", help="write every figure here, for `docs`")
-    command.add_argument("--directory", type=Path, help="for the runs (outputs/bench)")
     command.set_defaults(benchmark=settings)
 
     command = commands.add_parser("docs", help="write tables into docs/performance.md")
@@ -114,18 +114,24 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
+def place_options() -> argparse.ArgumentParser:
+    """Return the options that say where things go."""
+    places = argparse.ArgumentParser(add_help=False)
+    places.add_argument("--json", type=Path, metavar="FILE", help="write every figure here, for `docs`")
+    places.add_argument("--directory", type=Path, help="for pictures and runs (outputs/bench); the pictures stay")
+    return places
+
+
 def common_options(repetitions: int) -> argparse.ArgumentParser:
     """Return the options that every benchmark has.
 
     Args:
         repetitions: where none are asked for.
     """
-    common = argparse.ArgumentParser(add_help=False)
+    common = argparse.ArgumentParser(add_help=False, parents=[place_options()])
     common.add_argument(
         "--repetitions", type=positive, default=repetitions, metavar="N", help=f"of both sides, in turn ({repetitions})"
     )
-    common.add_argument("--json", type=Path, metavar="FILE", help="write every figure here, for `docs`")
-    common.add_argument("--directory", type=Path, help="for pictures and runs (outputs/bench); the pictures stay")
     common.add_argument("--weights", metavar="NAME", help="of the backbone, none for random ones (its own)")
     return common
 

@@ -84,7 +84,7 @@ def run(overrides: list[str], work: Path, pictures: Path | None = None) -> Finis
     return Finished(command, seconds, usage.ru_maxrss * MEMORY_UNIT, results, epochs)
 
 
-def run_alone(overrides: list[str], directory: Path, pictures: Path) -> Finished:
+def run_alone(overrides: list[str], directory: Path, pictures: Path | None = None) -> Finished:
     """Run a command with outputs and a cache that are empty before and gone afterwards."""
     with workspace(directory) as work:
         return run(overrides, work, pictures)

@@ -9,7 +9,7 @@ from functools import partial
 from statistics import mean, median, stdev
 
 from bench_report import Report, alternate
-from bench_run import Finished, run, workspace
+from bench_run import Finished, run_alone
 from headstart.errors import HeadstartError
 
 
@@ -28,7 +28,7 @@ def settings(options: argparse.Namespace) -> Report:
     found: dict[str, list[Finished]] = {value: [] for value in values}
     for seed in seeds:  # every value in turn, so that what else the machine does falls on all of them alike
         sides: dict[str, Callable[[], Finished]] = {
-            value: partial(_alone, [*line, f"{key}={value}", f"seed={seed}"], options) for value in values
+            value: partial(run_alone, [*line, f"{key}={value}", f"seed={seed}"], options.directory) for value in values
         }
         once = alternate(sides, repetitions=1)
         for value, [finished] in once.items():
@@ -53,11 +53,6 @@ def settings(options: argparse.Namespace) -> Report:
     ]
     report.commands = [runs[0].command for runs in found.values()]
     return report
-
-
-def _alone(overrides: list[str], options: argparse.Namespace) -> Finished:
-    with workspace(options.directory) as work:
-        return run(overrides, work)
 
 
 def _seconds(runs: list[Finished]) -> list[float]:

@@ -79,14 +79,30 @@ class Activations:
     dtype: str = "float32"
     engine: str = "tensorflow"
     backbone: str = "a network"
-    computed: int = 0  # images (or views of them) that went through a frozen part in this run
-    reused: int = 0  # those whose activations were there already
-    bytes_estimated: int = 0
-    bytes_written: int = 0
     # Tables by boundary, which is kept, so that nothing else gets its id: weights are digested once for each.
     _known: dict[tuple[int, bool], tuple[Table, Boundary]] = field(default_factory=dict, repr=False)
-
     _ready: dict[str, Forward] = field(default_factory=dict, repr=False)  # by the name of the table they fill
+    _not_kept: int = field(default=0, repr=False)  # images whose activations were not kept on disk
+
+    @property
+    def computed(self) -> int:
+        """How many images (or views of them) went through a frozen part in this run."""
+        return self._not_kept + sum(table.computed for table in self._tables())
+
+    @property
+    def reused(self) -> int:
+        """Of how many the activations were there already."""
+        return sum(table.reused for table in self._tables())
+
+    @property
+    def bytes_estimated(self) -> int:
+        """What the activations would take on disk, before they were computed."""
+        return sum(table.bytes_estimated for table in self._tables())
+
+    @property
+    def bytes_written(self) -> int:
+        """What they took."""
+        return sum(table.bytes_written for table in self._tables())
 
     def summary(self) -> dict[str, int]:
         """Return what was computed, found and written in this run."""
@@ -126,13 +142,7 @@ class Activations:
             HeadstartError: when an image cannot be read.
         """
         table, keys = self._table(boundary, views), _keys(index, views)
-        self.bytes_estimated += len(table.missing(keys)) * table.row_bytes
-        before = table.computed, table.reused, table.bytes_written
-        rows = table.rows(keys, lambda positions: self._compute(boundary, index, name, views, positions, keys))
-        self.computed += table.computed - before[0]
-        self.reused += table.reused - before[1]
-        self.bytes_written += table.bytes_written - before[2]
-        return rows
+        return table.rows(keys, lambda positions: self._compute(boundary, index, name, views, positions, keys))
 
     def in_memory(self, boundary: Boundary, index: ImageIndex, name: str) -> InMemory:
         """Return the activations of every image without keeping them on disk.
@@ -143,10 +153,13 @@ class Activations:
             name: of the split, for the progress bar.
         """
         everything = np.arange(len(index))
-        computed = self._compute(boundary, index, name, None, everything, ("",) * len(index))
+        computed = self._compute(boundary, index, name, None, everything, index.digests)
         values = np.concatenate(list(computed)).astype(storage_type(boundary, self.dtype))
-        self.computed += len(index)
+        self._not_kept += len(index)
         return InMemory(values)
+
+    def _tables(self) -> list[Table]:
+        return [table for table, _ in self._known.values()]
 
     def _table(self, boundary: Boundary, views: Views | None) -> Table:
         """Return the table of a frozen part: its name says all that decides the numbers beside the images."""
@@ -185,13 +198,15 @@ class Activations:
         each = views.count if views else 1
         images, wanted = self._images(index, positions // each, name)
         order = np.array_split(np.arange(len(positions)), -(-len(positions) // BATCH_SIZE))
-        row_bytes = int(np.prod(boundary.prefix.output.shape[1:])) * storage_type(boundary, self.dtype).itemsize
+        row_bytes = self._table(boundary, views).row_bytes
         batches = images.batches(wanted[part] for part in order)
         what = f"computing once what is frozen up to {boundary.cut}: {name}"
         started = time.perf_counter()
         for number, (part, pixels) in enumerate(zip(order, track(batches, len(order), what), strict=True)):
-            seeds = np.array([_seed(keys[position], position % each) for position in positions[part]], np.int32)
-            yield run(augment(pixels, seeds) if augment else pixels)
+            if augment is not None:
+                seeds = np.array([_seed(keys[position], position % each) for position in positions[part]], np.int32)
+                pixels = augment(pixels, seeds)
+            yield run(pixels)
             if number == 1 and len(order) > 2:  # the first one traces
                 seconds = (time.perf_counter() - started) * (len(order) - 2)
                 if seconds > WORTH_A_WORD:
@@ -232,7 +247,7 @@ def _keys(index: ImageIndex, views: Views | None) -> tuple[str, ...]:
 
 def _seed(key: str, view: int) -> tuple[int, int]:
     """Return the seed of a view, by content alone: every run has the same views of an image."""
-    return (int(key[:7], 16) if key else 0, view)
+    return int(key[:7], 16), view
 
 
 def _values(augmentation: Augmentation) -> dict[str, Any]:

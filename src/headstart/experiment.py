@@ -88,7 +88,7 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) ->
         return _find_learning_rate(prepared, results)
 
     clock.begin("start_up")
-    import_mlflow()
+    import_mlflow(uri)
     clock.begin("tracking")
     tags = run_tags(config, prepared.index, output)
     with tracked_run(uri, config.tracking.experiment, run_name(config), tags) as tracker:

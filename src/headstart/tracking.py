@@ -43,13 +43,19 @@ def store_uri(config: TrackingConfig) -> str:
     return f"{SQLITE}{outputs_directory() / 'mlflow.db'}"
 
 
-def import_mlflow() -> None:
-    """Import MLflow, which takes more than a second, without its telemetry and what it says about its tables."""
+def import_mlflow(uri: str) -> None:
+    """Import MLflow, which takes more than a second, without its telemetry and what it says about its tables.
+
+    Args:
+        uri: of the store, see `store_uri`; decides what else is loaded that its first use would load.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     import mlflow
-    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # loaded at its first use otherwise
+
+    if uri.startswith(SQLITE):
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
 
 class Tracker:
@@ -124,7 +130,7 @@ def tracked_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> I
     Raises:
         HeadstartError: when the store cannot be reached.
     """
-    import_mlflow()
+    import_mlflow(uri)
     os.environ.pop("MLFLOW_RUN_ID", None)  # would make this run continue somebody else's
     import mlflow
     from mlflow.exceptions import MlflowException

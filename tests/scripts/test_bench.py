@@ -43,7 +43,7 @@ def started(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[st
 
     monkeypatch.setattr(bench_commands, "run", answer)
     monkeypatch.setattr(bench_commands, "run_alone", answer)
-    monkeypatch.setattr(bench_settings, "run", answer)
+    monkeypatch.setattr(bench_settings, "run_alone", answer)
     monkeypatch.setattr(bench_commands, "seconds_of", lambda command: 4.0)
     return lines
 

@@ -90,6 +90,7 @@ class Table:
     checked: set[Path] = field(default_factory=set, repr=False)
     computed: int = 0  # rows, by this process
     reused: int = 0
+    bytes_estimated: int = 0  # before rows were computed
     bytes_written: int = 0
     _open: dict[Path, Segment] = field(default_factory=dict, repr=False)  # those with rows that were asked for
 
@@ -161,7 +162,9 @@ class Table:
 
     def _add(self, absent: list[str], keys: Sequence[str], compute: Compute) -> None:
         """Compute rows and write them, a segment at a time."""
-        self.make_room(len(absent) * self.row_bytes)
+        needed = len(absent) * self.row_bytes
+        self.bytes_estimated += needed
+        self.make_room(needed)
         write_text(self.directory / "table.json", json.dumps(self._head(), indent=2, sort_keys=True) + "\n")
         first = {key: position for position, key in reversed(list(enumerate(keys)))}
         size = max(LEAST_ROWS, -(-len(absent) // MOST_SEGMENTS))

@@ -152,9 +152,8 @@ def training_dataset(
     def to_example(values: Any, labels: Any, seeds: Any) -> tuple:
         values = tf.cast(values, tf.float32)
         targets = tf.one_hot(labels, classes)
-        if augmentation is not None and augmentation.changes_images:
+        if augmentation is not None:
             values = augmentation.images(values, seeds)
-        if augmentation is not None and augmentation.mixes:
             values, targets = augmentation.mix(values, targets, seeds[0])
         # A mixed image weighs what its parts weigh.
         return values, _targets(targets, one_sigmoid), tf.linalg.matvec(targets, class_weight)

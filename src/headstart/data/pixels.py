@@ -99,11 +99,23 @@ class Pixels:
     image_size: int
     resize: str
     cache: Cache | None = None
-    decoded: int = 0  # images that were decoded for the cache
-    bytes_estimated: int = 0
-    bytes_written: int = 0
     _table: Table | None = field(default=None, repr=False)
     _said: bool = field(default=False, repr=False)  # that there is no room
+
+    @property
+    def decoded(self) -> int:
+        """How many images were decoded for the cache."""
+        return self._table.computed if self._table else 0
+
+    @property
+    def bytes_estimated(self) -> int:
+        """What they would take on disk, before they were decoded."""
+        return self._table.bytes_estimated if self._table else 0
+
+    @property
+    def bytes_written(self) -> int:
+        """What they took."""
+        return self._table.bytes_written if self._table else 0
 
     def of(self, index: ImageIndex, name: str) -> Files | Rows:
         """Return what gives the pixels of the images, after decoding those that never were.
@@ -122,8 +134,7 @@ class Pixels:
             what = {"what": "images", "image_size": self.image_size, "resize": self.resize, "reader": READER}
             self._table = self.cache.table(what, files.shape, files.dtype)
         table = self._table
-        missing = len(table.missing(index.digests))
-        needed = missing * table.row_bytes
+        needed = len(table.missing(index.digests)) * table.row_bytes
         if objection := self.cache.objection(needed, "decoded images"):
             if not self._said:
                 console.print(f"  {objection}: images are decoded in every epoch", markup=False, soft_wrap=True)
@@ -134,9 +145,4 @@ class Pixels:
             order = np.array_split(positions, -(-len(positions) // DECODED_AT_ONCE))
             yield from track(files.batches(iter(order)), len(order), f"decoding images once: {name}")
 
-        before = table.computed, table.bytes_written
-        rows = table.rows(index.digests, decode)
-        self.decoded += table.computed - before[0]
-        self.bytes_written += table.bytes_written - before[1]
-        self.bytes_estimated += needed
-        return rows
+        return table.rows(index.digests, decode)
