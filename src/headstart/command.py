@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config
 from headstart.console import console
 from headstart.errors import HeadstartError
+from headstart.sweep.end import finish
 
-FAILURES: list[HeadstartError] = []  # of the jobs of this process
 STARTS: list[float] = []  # when the process began, until its first job has taken it
 
 
@@ -28,15 +28,16 @@ def run_job(composed: DictConfig) -> float | None:
     """
     from hydra.core.hydra_config import HydraConfig
 
+    hydra = HydraConfig.get()
+    if not OmegaConf.is_missing(hydra.job, "num"):
+        from headstart.sweep.job import run_member
+
+        return run_member(composed, hydra)  # type: ignore[arg-type]
     from headstart.experiment import run
 
-    try:
-        started = STARTS.pop() if STARTS else None
-        results = run(config.resolve(composed), Path(HydraConfig.get().runtime.output_dir), started)
-    except HeadstartError as error:  # the other jobs of a sweep go on
-        FAILURES.append(error)
-        _say(str(error))
-        return None
+    started = STARTS.pop() if STARTS else None
+    overrides = list(hydra.overrides.task)
+    results = run(config.resolve(composed), Path(hydra.runtime.output_dir), started, overrides=overrides)
     return results.get("splits", {}).get("validation", {}).get("accuracy")
 
 
@@ -55,21 +56,25 @@ def call(main: Callable[[], Any], started: float) -> int:
     config.register_schema()
     sys.argv[1:] = config.expand_home(sys.argv[1:])
     STARTS.append(started)
+    code = 1
     try:
         main()
+        code = 0
+    except HeadstartError as error:
+        _say(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         _say(config.explain(error))
-        return 1
     except OSError as error:
         if error.filename is None:
             raise
         _say(f"{error.strerror}: {error.filename}")  # a directory that cannot be written, a full disk
-        return 1
     except KeyboardInterrupt:
         console.print("Interrupted.")
-        return 130
+        code = 130
+    finally:
+        ending = finish(interrupted=code == 130)
     gc.freeze()  # else a second goes by in which what is left is searched for garbage
-    return 1 if FAILURES else 0
+    return code or ending
 
 
 def _say(error: str) -> None:

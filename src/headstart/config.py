@@ -194,6 +194,21 @@ class CacheConfig:
 
 
 @dataclass
+class CrossValidationConfig:
+    """Training and testing on every part of the images in turn; each fold is a job of a sweep."""
+
+    folds: int | None = number(None, minimum=2)
+    fold: int | None = number(None, minimum=0)  # which part is the test split; -m runs all of them
+
+
+@dataclass
+class SweepConfig:
+    """What several runs of one command (-m) have in common."""
+
+    name: str | None = None  # of its directory; null makes one from the command, which finds its jobs again
+
+
+@dataclass
 class RecipeConfig:
     """The published recipe that an experiment follows; says what a result is measured against, decides nothing."""
 
@@ -213,6 +228,8 @@ class Config:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
+    cv: CrossValidationConfig = field(default_factory=CrossValidationConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     seed: int = number(0, minimum=0)
     image_size: int | None = number(None, above=0)
@@ -227,6 +244,8 @@ class Config:
     deterministic: bool = True
     evaluate_after_each_stage: bool = False
     find_lr: bool = False
+    on_error: str = choice("continue", "stop")
+    plan: bool = False
 
 
 def conf_directory() -> Path:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart.config import Config, StageConfig, to_yaml
 from headstart.environment import Clock, command_line
+from headstart.errors import HeadstartError
 from headstart.files import file_name, write_json, write_text
-from headstart.identity import run_name, run_tags
+from headstart.identity import config_hash, run_name, run_tags
 from headstart.paths import cache_directory
 from headstart.prepared import Prepared, prepare
+from headstart.runs import RUNNING
 from headstart.summary import (
     markdown,
     markdown_of_labels,
@@ -33,13 +36,21 @@ if TYPE_CHECKING:
     from headstart.training.stages import TrainingResult
 
 
-def run(config: Config, output: Path, started: float | None = None) -> dict[str, Any]:
+def run(
+    config: Config,
+    output: Path,
+    started: float | None = None,
+    tags: dict[str, str] | None = None,
+    overrides: list[str] | None = None,
+) -> dict[str, Any]:
     """Train, evaluate, save and track one classifier, or let a network label pictures as it was published.
 
     Args:
         config: the resolved configuration.
         output: directory of the run; exists and can be written.
         started: when the process began, in seconds since the epoch; the figures of time count from there.
+        tags: of the run in the tracking store beside its own, such as the sweep it belongs to.
+        overrides: what was said on the command line of this run, as in `["backbone=vgg16"]`.
 
     Returns:
         What `results.json` in the output directory says.
@@ -52,6 +63,8 @@ def run(config: Config, output: Path, started: float | None = None) -> dict[str,
         "run_id": None,
         "status": "FAILED",
         "command": command_line(),
+        "overrides": overrides or [],
+        "config_hash": config_hash(config),
         "recipe": dataclasses.asdict(config.recipe),
         "seed": config.seed,
         "output": str(output),
@@ -59,17 +72,19 @@ def run(config: Config, output: Path, started: float | None = None) -> dict[str,
     }
     keep_freed_memory()
     try:
-        _run(config, output, clock, results)
+        _run(config, output, clock, results, tags or {})
         results["status"] = "FINISHED"
     except KeyboardInterrupt:
         results["status"] = "KILLED"
         raise
     except Exception as error:
-        results["error"] = f"{type(error).__name__}: {error}"
+        results["error"] = str(error) if isinstance(error, HeadstartError) else f"{type(error).__name__}: {error}"
+        write_text(output / "error.txt", "".join(traceback.format_exception(error)))
         raise
     finally:
         results["seconds"].update(clock.summary())
         write_json(output / "results.json", results)
+        (output / RUNNING).unlink(missing_ok=True)
     if config.find_lr:
         print_suggestion(results, config)
     else:
@@ -77,7 +92,7 @@ def run(config: Config, output: Path, started: float | None = None) -> dict[str,
     return results
 
 
-def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) -> None:
+def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any], more_tags: dict[str, str]) -> None:
     """Run, and fill `results` on the way."""
     write_text(output / "config.yaml", to_yaml(config))
     print_configuration(output / "config.yaml")
@@ -90,9 +105,11 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) ->
     clock.begin("start_up")
     import_mlflow(uri)
     clock.begin("tracking")
-    tags = run_tags(config, prepared.index, output)
+    tags = {**run_tags(config, prepared.index, output), **more_tags}
     with tracked_run(uri, config.tracking.experiment, run_name(config), tags) as tracker:
         results.update(run_id=tracker.run_id, experiment_id=tracker.experiment_id, tracking_uri=uri)
+        # What is known of this run where its process dies without a word.
+        write_json(output / RUNNING, {**results, "status": "RUNNING"})
         tracker.log_parameters(config)
         tracker.log_files(output / name for name in ("config.yaml", "splits.csv", "data_report.json"))
         if config.head.output == "imagenet":

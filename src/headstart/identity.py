@@ -13,17 +13,21 @@ if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
 
 
+DECIDES_NOTHING = ("tracking", "recipe", "sweep", "on_error", "plan")  # keys of the configuration
+
+
 def run_name(config: Config) -> str:
     """Return a name that tells runs apart at a glance."""
     if config.head.output == "imagenet":  # nothing is trained, nothing is random
         return f"{config.dataset.name} {config.backbone.name} as it is"
-    return f"{config.dataset.name} {config.backbone.name} {config.head.name} {config.freeze.name} seed {config.seed}"
+    fold = "" if config.cv.fold is None else f" fold {config.cv.fold}"
+    names = (config.dataset.name, config.backbone.name, config.head.name, config.freeze.name)
+    return f"{' '.join(names)} seed {config.seed}{fold}"
 
 
 def config_hash(config: Config) -> str:
     """Return a digest of everything that decides a run's figures; where it is tracked and what it follows do not."""
-    values = dataclasses.asdict(config)
-    del values["tracking"], values["recipe"]
+    values = {key: value for key, value in dataclasses.asdict(config).items() if key not in DECIDES_NOTHING}
     return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]
 
 

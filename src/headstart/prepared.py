@@ -92,7 +92,7 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     check_image_size(entry, image_size)
     check_original(config, entry, image_size)
     index, data_report = check_images(
-        load_index(config.dataset, cache_directory()), config.dataset.bad_images, cache_directory()
+        load_index(config.dataset, cache_directory(), config.cv), config.dataset.bad_images, cache_directory()
     )
     index.write_csv(output / "splits.csv")
     write_json(output / "data_report.json", data_report.to_dict())

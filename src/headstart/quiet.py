@@ -16,8 +16,12 @@ NOISE = re.compile(
 )
 
 
-def import_tensorflow() -> None:
-    """Import TensorFlow and Keras and look for GPUs; all that is not NOISE is still shown."""
+def import_tensorflow(look_for_gpus: bool = True) -> None:
+    """Import TensorFlow and Keras and look for GPUs; all that is not NOISE is still shown.
+
+    Args:
+        look_for_gpus: False leaves the GPU's driver alone, which cannot be used after a fork.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised; the rest is noise
     sys.stderr.flush()
     terminal = os.dup(2)
@@ -28,7 +32,8 @@ def import_tensorflow() -> None:
             import keras  # noqa: F401
             import tensorflow as tf
 
-            tf.config.list_physical_devices("GPU")
+            if look_for_gpus:
+                tf.config.list_physical_devices("GPU")
         finally:
             sys.stderr.flush()
             os.dup2(terminal, 2)

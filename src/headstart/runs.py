@@ -9,6 +9,21 @@ from typing import Any
 from headstart.errors import HeadstartError
 from headstart.paths import outputs_directory
 
+RUNNING = "running.json"  # in the directory of a run that is under way
+
+
+def read_results(directory: Path) -> dict[str, Any] | None:
+    """Return what a run's results.json says, None where there is none that can be read.
+
+    Args:
+        directory: of the run.
+    """
+    try:
+        results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # being written by somebody's own tool, or not headstart's: not a run
+        return None
+    return results if isinstance(results, dict) else None
+
 
 def finished_runs(outputs: Path | None = None) -> list[tuple[Path, dict[str, Any]]]:
     """Return the directories below the outputs that hold a finished run, with their results, oldest first.
@@ -18,11 +33,8 @@ def finished_runs(outputs: Path | None = None) -> list[tuple[Path, dict[str, Any
     """
     found = []
     for file in (outputs or outputs_directory()).glob("*/**/results.json"):
-        try:
-            results = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # being written by somebody's own tool, or not headstart's: not a run
-            continue
-        if isinstance(results, dict) and results.get("status") == "FINISHED" and results.get("run_id"):
+        results = read_results(file.parent)
+        if results and results.get("status") == "FINISHED" and results.get("run_id"):
             found.append((file.parent, results))
     return sorted(found, key=lambda run: (run[0] / "results.json").stat().st_mtime)
 

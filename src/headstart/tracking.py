@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import os
 import re
+import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
@@ -17,12 +18,14 @@ from uuid import uuid4
 from filelock import FileLock
 
 from headstart.config import TrackingConfig
+from headstart.console import console
 from headstart.errors import HeadstartError
 from headstart.paths import outputs_directory
 
 SQLITE = "sqlite:///"
 PLAIN_FILE = rf"{SQLITE}[^?:]+"  # no options behind the path, and not the database in memory
 PARAMETERS_A_CALL = 100  # MLflow's limit
+LONGEST_TAG = 5000  # characters, MLflow's limit
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit; the whole configuration is an artifact beside it
 SERVED_WITH = ("keras", "tensorflow", "numpy", "pillow", "omegaconf", "rich", "pandas")
 
@@ -130,8 +133,118 @@ def tracked_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> I
     Raises:
         HeadstartError: when the store cannot be reached.
     """
-    import_mlflow(uri)
     os.environ.pop("MLFLOW_RUN_ID", None)  # would make this run continue somebody else's
+    with _store(uri, experiment) as experiment_id:
+        import mlflow
+
+        run = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
+    status = "FAILED"
+    try:
+        yield Tracker(run.info.run_id, experiment_id)
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    except Exception as error:
+        StoredRun(uri, run.info.run_id).explain(error)
+        raise
+    finally:
+        mlflow.end_run(status)
+
+
+class StoredRun:
+    """A run known by its id that this process has not open: the parent of a sweep, one whose process died."""
+
+    def __init__(self, uri: str, run_id: str) -> None:
+        """Find the run in its store.
+
+        Args:
+            uri: of the store, see `store_uri`.
+            run_id: of the run.
+        """
+        import_mlflow(uri)
+        import mlflow
+
+        self.run_id, self.client = run_id, mlflow.MlflowClient(uri)
+
+    @classmethod
+    def create(cls, uri: str, experiment: str, name: str, tags: dict[str, str]) -> StoredRun:
+        """Make a run that is under way until `end` is called.
+
+        Args:
+            uri: of the store, see `store_uri`.
+            experiment: that the run belongs to; made when it is not there.
+            name: of the run.
+            tags: to search by.
+
+        Raises:
+            HeadstartError: when the store cannot be reached.
+        """
+        with _store(uri, experiment) as experiment_id:
+            import mlflow
+
+            run = mlflow.MlflowClient(uri).create_run(experiment_id, tags=tags, run_name=name)
+        return cls(uri, run.info.run_id)
+
+    def log_files(self, files: Iterable[Path], into: str | None = None) -> None:
+        """Log files, all into one directory of the run's artifacts."""
+        for file in files:
+            self.client.log_artifact(self.run_id, str(file), into)
+
+    def explain(self, error: BaseException | str) -> None:
+        """Say why the run failed: the traceback as an artifact, its last line as a tag.
+
+        Args:
+            error: what was raised, or a sentence where nothing could be.
+        """
+        text = error if isinstance(error, str) else "".join(traceback.format_exception(error))
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        try:
+            self.client.set_tag(self.run_id, "error", first_line[:LONGEST_TAG])
+            self.client.log_text(self.run_id, text, "error.txt")
+        except Exception as second:  # noqa: BLE001  # the store may be what failed; the first error is raised all the same
+            console.print(f"  Warning: the error could not be tracked: {second}", markup=False, soft_wrap=True)
+
+    def describe(self, markdown: str, tags: dict[str, str]) -> None:
+        """Set what the run's page shows on top, and tags to search by."""
+        for key, value in {**tags, "mlflow.note.content": markdown}.items():
+            self.client.set_tag(self.run_id, key, value)
+
+    def log_metrics(self, metrics: dict[str, float]) -> None:
+        """Log figures of the whole run."""
+        for key, value in metrics.items():
+            self.client.log_metric(self.run_id, key, value)
+
+    def is_there(self) -> bool:
+        """Return whether the store knows the run."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_run(self.run_id).info.lifecycle_stage == "active"
+        except MlflowException:
+            return False
+
+    def end(self, status: str) -> None:
+        """Set the run's end to now.
+
+        Args:
+            status: `FINISHED`, `FAILED` or `KILLED`.
+        """
+        self.client.set_terminated(self.run_id, status)
+
+    def reopen(self) -> None:
+        """Say that the run is under way again."""
+        self.client.update_run(self.run_id, "RUNNING")
+
+
+@contextlib.contextmanager
+def _store(uri: str, experiment: str) -> Iterator[str]:
+    """Yield the id of an experiment, in a store that is made when it is not there, to nobody else meanwhile.
+
+    Raises:
+        HeadstartError: when the store cannot be reached.
+    """
+    import_mlflow(uri)
     import mlflow
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -141,20 +254,10 @@ def tracked_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> I
         with _few_retries(), _alone(uri):
             if re.fullmatch(PLAIN_FILE, uri) and not _database(uri).exists():
                 _create_store(_database(uri))
-            experiment_id = _experiment_id(uri, experiment)
-            run = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
+            yield _experiment_id(uri, experiment)
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:  # ImportError: a database's driver
         reason = str(error).strip().splitlines()[0]
         raise HeadstartError(f"Expected a tracking store at {uri} (tracking.uri). Received: {reason}") from error
-    status = "FAILED"
-    try:
-        yield Tracker(run.info.run_id, experiment_id)
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        mlflow.end_run(status)
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:

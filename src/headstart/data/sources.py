@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from headstart.config import DatasetConfig
+from headstart.config import CrossValidationConfig, DatasetConfig
+from headstart.data.cross_validation import choose_fold
 from headstart.data.csv_source import list_csv
 from headstart.data.digits import list_digits
 from headstart.data.flat import list_flat
@@ -18,13 +19,16 @@ from headstart.data.splitting import build_index, training_fraction
 from headstart.data.tfds_source import list_tfds
 from headstart.errors import HeadstartError, expect_one_of
 
+NO_FOLDS = CrossValidationConfig()
 
-def load_index(config: DatasetConfig, cache_directory: Path) -> ImageIndex:
+
+def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidationConfig = NO_FOLDS) -> ImageIndex:
     """Return the images of a dataset with their labels and splits; no image is read yet.
 
     Args:
         config: the dataset's configuration.
         cache_directory: where a source may keep files that can be made again.
+        cv: which fold of a cross-validation is the test split; without folds the splits stay as they are.
 
     Raises:
         HeadstartError: when a value is out of range, when there are no images, fewer than two classes, or a class
@@ -39,7 +43,7 @@ def load_index(config: DatasetConfig, cache_directory: Path) -> ImageIndex:
             )
         return index_pictures(expect_root(config))
     listing = keep_classes(SOURCES[config.source](config, cache_directory), config.classes)
-    index = build_index(listing, config.split)
+    index = build_index(choose_fold(listing, cv, config.split.seed), config.split)
     index.expect_every_class()
     return training_fraction(index, config.fraction, config.split.seed)
 

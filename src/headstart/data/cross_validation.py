@@ -1,0 +1,66 @@
+"""Cross-validation: every image is in the test split of exactly one fold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from headstart.config import CrossValidationConfig
+from headstart.data.index import natural_key, shortened
+from headstart.data.listing import Listing
+from headstart.errors import HeadstartError
+
+
+def choose_fold(listing: Listing, cv: CrossValidationConfig, seed: int) -> Listing:
+    """Return the listing with one fold as its test split, and everything else as training images.
+
+    The folds are stratified by class, and keep groups together. Images of a test split that the source brings are left
+    out, so that they stay unseen whatever the folds choose; those of its validation split take part.
+
+    Args:
+        listing: images with or without splits.
+        cv: how many folds there are, and which one is asked for.
+        seed: of the division into folds.
+
+    Returns:
+        The listing itself where there are no folds.
+
+    Raises:
+        HeadstartError: when no fold is chosen, or a class has fewer images (groups, where there are any) than folds.
+
+    Source: https://scikit-learn.org/stable/modules/cross_validation.html
+    """
+    if cv.folds is None:
+        return listing
+    if cv.fold is None or cv.fold >= cv.folds:
+        raise HeadstartError(
+            f"Expected cv.fold from 0 to {cv.folds - 1}, or -m for every fold: python run.py -m cv.folds={cv.folds}. "
+            f"Received: {cv.fold}"
+        )
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    rows = sorted((row for row in listing.rows if row.split != "test"), key=lambda row: natural_key(row.path))
+    grouped = bool(rows) and rows[0].group is not None
+    units = {(row.label, row.group if grouped else row.path) for row in rows}
+    counts = Counter(label for label, _ in units)
+    few = sorted((label for label, count in counts.items() if count < cv.folds), key=natural_key)
+    if few:
+        unit = "groups" if grouped else "images"
+        raise HeadstartError(
+            f"Expected at least {cv.folds} {unit} of every class for cv.folds={cv.folds}. "
+            f"Received: fewer of {shortened(few)} in {listing.root}"
+        )
+    labels = np.array([row.label for row in rows])
+    groups = [row.group for row in rows] if grouped else None
+    kind = StratifiedGroupKFold if grouped else StratifiedKFold
+    folds = list(kind(cv.folds, shuffle=True, random_state=seed).split(labels, labels, groups))
+    held_out = set(folds[cv.fold][1].tolist())
+    left_out = len(listing.rows) - len(rows)
+    note = f"{left_out:,} images of the test split take no part in the cross-validation"
+    return replace(
+        listing,
+        rows=[row._replace(split="test" if position in held_out else "train") for position, row in enumerate(rows)],
+        notes=(*listing.notes, note) if left_out else listing.notes,
+    )

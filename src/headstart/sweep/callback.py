@@ -1,0 +1,177 @@
+"""What happens in the launching process before any job of a sweep: its name, directory, lock and parent run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from headstart import config as configuration
+from headstart.console import console
+from headstart.environment import command_line
+from headstart.errors import HeadstartError
+from headstart.files import file_name
+from headstart.sweep import end
+from headstart.sweep.job import STOPPED
+from headstart.sweep.record import RECORD, Sweep
+from headstart.sweep.results import mark_interrupted
+from headstart.tracking import StoredRun, store_uri
+
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+NOT_OF_THE_NAME = ("plan", "on_error", "sweep.name", "sweep")  # keys that leave the jobs the same
+# Keys of launchers that run jobs side by side on this machine; others bring machines of their own.
+SIDE_BY_SIDE = {"JoblibLauncher": "n_jobs", "LocalLauncher": "array_parallelism"}
+
+
+class SweepCallback(Callback):
+    """Prepares what the jobs of a sweep find when they start."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Name the sweep, lock its directory, open its parent run, and tell the jobs where it is.
+
+        Raises:
+            SystemExit: with code 1 after the reason; any other exception would be a warning, and the jobs would start.
+        """
+        try:
+            prepare_sweep(config)
+        except (HeadstartError, HydraException, OSError) as error:
+            console.print(f"Error: {error}", markup=False, soft_wrap=True)
+            sys.exit(1)
+
+
+def prepare_sweep(config: DictConfig) -> None:
+    """Make the sweep that the command asks for, or find the one it made before.
+
+    Args:
+        config: of the sweep with Hydra's own part; gets the sweep's directory and a launcher.
+
+    Raises:
+        HeadstartError: when the sweep is under way already, or the tracking store cannot be reached.
+    """
+    _one_job_a_fold(config)
+    hydra = config.hydra
+    overrides = _overrides(hydra)
+    swept = tuple(override.key_or_group for override in overrides if _varies(override, hydra))
+    basic = hydra.sweeper._target_.endswith("BasicSweeper")
+    directory = _directory(config, overrides, swept)
+    with read_write(hydra), open_dict(hydra):
+        hydra.sweep.dir = str(directory)
+        hydra.overrides.hydra.append(f"hydra.sweep.dir={directory}")  # which the jobs are composed with
+        if config.plan:
+            hydra.launcher = OmegaConf.create({"_target_": BASIC})
+    if config.plan and not basic:
+        raise HeadstartError("Expected plan=true with the jobs known beforehand. Received: a sweeper that searches")
+    at_once = _jobs_at_once(hydra)
+    # Without the groups that only the jobs choose; the tracking store is one for all.
+    tracking = configuration.TrackingConfig(**OmegaConf.to_container(config.tracking, resolve=True))  # type: ignore
+    uri = store_uri(tracking)
+    sweep = Sweep(
+        name=directory.name,
+        directory=str(directory),
+        command=command_line(),
+        swept=swept,
+        jobs=_count(overrides, hydra) if basic else None,
+        at_once=at_once,
+        alone=hydra.launcher._target_ == BASIC,
+        on_error=config.on_error,
+        launch=uuid4().hex[:8],
+        tracking_uri=uri,
+        tracking_experiment=tracking.experiment,
+        parent_run_id="",
+    )
+    if config.plan:
+        return end.remember_plan(sweep)
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(directory / "sweep.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise HeadstartError(
+            f"Expected a sweep that is not under way. Received: {directory}, which another process works on"
+        ) from None
+    (directory / STOPPED).unlink(missing_ok=True)
+    mark_interrupted(directory)
+    sweep = _with_parent_run(sweep)
+    sweep.save()
+    end.remember(sweep, lock)
+    jobs = f"{sweep.jobs} jobs" if sweep.jobs else "jobs"
+    console.print(f"[bold]Sweep[/] of {jobs} over {', '.join(swept) or 'nothing'}: {directory}", soft_wrap=True)
+
+
+def _with_parent_run(sweep: Sweep) -> Sweep:
+    """Return the sweep with the run that its jobs are nested under, the one of before if there is one."""
+    import dataclasses
+
+    if (sweep.path / RECORD).exists():
+        before = Sweep.load(sweep.path)
+        if before.tracking_uri == sweep.tracking_uri:
+            parent = StoredRun(sweep.tracking_uri, before.parent_run_id)
+            if parent.is_there():
+                parent.reopen()
+                return dataclasses.replace(sweep, parent_run_id=before.parent_run_id)
+    tags = {"sweep": sweep.name, "output": sweep.directory, "command": sweep.command}
+    parent = StoredRun.create(sweep.tracking_uri, sweep.tracking_experiment, f"sweep {sweep.name}", tags)
+    return dataclasses.replace(sweep, parent_run_id=parent.run_id)
+
+
+def _one_job_a_fold(config: DictConfig) -> None:
+    """Let the sweep run over the folds of a cross-validation, where there is one and no fold is chosen."""
+    hydra = config.hydra
+    chosen = any(text.partition("=")[0] == "cv.fold" for text in hydra.overrides.task)
+    if config.cv.folds is not None and config.cv.fold is None and not chosen:
+        with read_write(hydra), open_dict(hydra):
+            hydra.overrides.task.append(f"cv.fold=range({config.cv.folds})")
+
+
+def _overrides(hydra: DictConfig) -> list[Override]:
+    """Return what the sweep's own parameters and the command line say, the later one of each key."""
+    texts = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
+    parsed = OverridesParser.create().parse_overrides([*texts, *hydra.overrides.task])
+    return list({override.key_or_group: override for override in parsed}.values())
+
+
+def _varies(override: Override, hydra: DictConfig) -> bool:
+    return override.is_sweep_override() or override.key_or_group in (hydra.sweeper.get("params") or {})
+
+
+def _count(overrides: list[Override], hydra: DictConfig) -> int:
+    """Return how many jobs Hydra's own sweeper makes."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    batches = BasicSweeper.split_arguments(overrides, hydra.sweeper.get("max_batch_size"))
+    return sum(len(batch) for batch in batches)
+
+
+def _directory(config: DictConfig, overrides: list[Override], swept: tuple[str, ...]) -> Path:
+    """Return the directory of the sweep: the same one for the same command, unless it is named."""
+    hydra = config.hydra
+    given = [text for text in hydra.overrides.hydra if text.startswith("hydra.sweep.dir=")]
+    if given:
+        return Path(str(hydra.sweep.dir)).absolute()
+    parent = Path(str(hydra.sweep.dir)).absolute().parent
+    named = any(override.key_or_group == "sweep.name" for override in overrides)
+    if named and config.sweep.name:
+        return parent / file_name(config.sweep.name)
+    deciding = sorted(item.input_line or "" for item in overrides if item.key_or_group not in NOT_OF_THE_NAME)
+    digest = hashlib.sha256("\n".join([hydra.sweeper._target_, *deciding]).encode()).hexdigest()[:6]
+    words = config.sweep.name or "_".join(key.rpartition(".")[2] for key in swept) or "sweep"
+    return parent / f"{file_name(words)[:60]}-{digest}"
+
+
+def _jobs_at_once(hydra: DictConfig) -> int:
+    """Return how many jobs share this machine."""
+    key = SIDE_BY_SIDE.get(hydra.launcher._target_.rpartition(".")[2])
+    if key is None:
+        return 1
+    number = int(hydra.launcher.get(key) or 1)
+    return number if number > 0 else max(1, (os.cpu_count() or 1) + 1 + number)

@@ -1,0 +1,90 @@
+"""The end of a sweep: what became of its jobs, the parent run, the comparison, the exit code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from filelock import FileLock
+from rich.table import Table
+
+from headstart.console import console, print_titled
+from headstart.sweep.record import Sweep
+
+UNDER_WAY: list[tuple[Sweep, FileLock]] = []  # of this process, the one that launches; at most one
+PLANNED: list[Sweep] = []  # the same for plan=true
+
+
+def remember(sweep: Sweep, lock: FileLock) -> None:
+    """Keep the sweep that this process launches until `finish` is called.
+
+    Args:
+        sweep: that has its parent run.
+        lock: on its directory.
+    """
+    UNDER_WAY.append((sweep, lock))
+
+
+def remember_plan(sweep: Sweep) -> None:
+    """Keep the sweep whose jobs are only listed."""
+    PLANNED.append(sweep)
+
+
+def finish(interrupted: bool = False) -> int:
+    """Close the sweep that this process launched, if there is one, and return the exit code.
+
+    Args:
+        interrupted: whether it was ended before its time.
+    """
+    if not UNDER_WAY:
+        return 0
+    sweep, lock = UNDER_WAY.pop()
+    ended = sweep.ended()
+    failed = [entry for entry in ended.values() if entry["event"] in ("failed", "killed", "not started")]
+    complete = sweep.jobs is None or len(ended) == sweep.jobs
+    status = "KILLED" if interrupted else "FINISHED" if complete and not failed else "FAILED"
+    _print_end(sweep, ended)
+    try:
+        _describe(sweep, ended, status)
+    finally:
+        lock.release()
+    return 0 if status == "FINISHED" else 1
+
+
+def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
+    """Print how many jobs ended how, and each one that did not finish."""
+    counts = {
+        word: sum(entry["event"] == event for entry in ended.values())
+        for event, word in (
+            ("finished", "finished"),
+            ("found", "done before"),
+            ("failed", "failed"),
+            ("killed", "interrupted"),
+            ("not started", "not started"),
+        )
+    }
+    said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    console.print(f"\n[bold]Sweep {sweep.name}[/]: {said or 'no job was started'}", soft_wrap=True)
+    lost = [entry for entry in ended.values() if entry["event"] not in ("finished", "found")]
+    if lost:
+        table = Table()
+        for name in ("job", "", "what happened"):
+            table.add_column(name, overflow="fold")
+        for entry in lost:
+            table.add_row(str(entry["job"]), entry["label"], entry.get("error") or entry["event"])
+        print_titled("Jobs without a result (the same command runs them again, and only them)", table)
+    console.print(f"Directory: {sweep.directory}", markup=False, soft_wrap=True)
+
+
+def _describe(sweep: Sweep, ended: dict[int, dict[str, Any]], status: str) -> None:
+    """Put the outcome on the parent run's page and close it."""
+    from headstart.tracking import StoredRun
+
+    parent = StoredRun(sweep.tracking_uri, sweep.parent_run_id)
+    parent.log_metrics(
+        {
+            "jobs": float(len(ended)),
+            "jobs_finished": float(sum(entry["event"] in ("finished", "found") for entry in ended.values())),
+            "jobs_failed": float(sum(entry["event"] in ("failed", "killed") for entry in ended.values())),
+        }
+    )
+    parent.end(status)

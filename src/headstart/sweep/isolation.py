@@ -1,0 +1,124 @@
+"""A fresh process for each job, forked from one that has imported TensorFlow but not used it.
+
+A process that ends gives back all its memory, a GPU's too, whatever the libraries kept; a crash takes one job along. A
+new interpreter would import TensorFlow and MLflow for every job, for seconds; a fork of one that has takes
+milliseconds (`scripts/bench.py jobs` measures both).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+PRELOADED = "headstart.sweep.preload"
+PAUSE = 0.3  # seconds between two looks at a process
+GRACE = 60.0  # seconds that an interrupted job has to close its run
+
+
+def run_apart(
+    function: Callable[..., Any], *arguments: Any, log: Path, while_it_runs: Callable[[], None] | None = None
+) -> int:
+    """Call a function in a process of its own and return the exit code, negative for the signal that killed it.
+
+    Args:
+        function: importable by name.
+        arguments: of the function; they are pickled.
+        log: file that gets what is printed.
+        while_it_runs: called a few times a second until it ends.
+
+    Raises:
+        KeyboardInterrupt: after the process, which Ctrl-C reaches as well, has ended.
+    """
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context: Any = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload([PRELOADED])
+    process = context.Process(target=_work, args=(dict(os.environ), log, function, arguments))
+    process.start()
+    try:
+        process.join(None if while_it_runs is None else PAUSE)
+        while while_it_runs is not None and process.is_alive():
+            while_it_runs()
+            process.join(PAUSE)
+    except KeyboardInterrupt:
+        process.join(GRACE)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        raise
+    return process.exitcode
+
+
+def _work(environment: dict[str, str], log: Path, function: Callable[..., Any], arguments: tuple) -> None:
+    """Be the job: with the environment of the process that asked for it, and no longer than that one lives."""
+    os.environ.clear()
+    os.environ.update(environment)  # the process this one is forked from has that of its own start
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        code = function(*arguments)
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _end_with_parent() -> None:
+    """Interrupt this process when the one that asked for it is gone, so that its run is closed as KILLED."""
+    import _thread
+
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    wait([parent.sentinel])
+    _thread.interrupt_main()
+    threading.Timer(GRACE, os._exit, [130]).start()
+
+
+def take_share(directory: Path, at_once: int) -> FileLock | None:
+    """Keep to one of several equal shares of the processors and GPUs, until this process ends.
+
+    Args:
+        directory: where the jobs of this machine can lock files.
+        at_once: how many jobs share the machine.
+
+    Returns:
+        The lock on the share, to be kept; None where the machine is not shared.
+    """
+    if at_once <= 1 or not hasattr(os, "sched_setaffinity"):
+        return None
+    place, lock = _first_free_place(directory, at_once)
+    processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, processors[place::at_once] or [processors[place % len(processors)]])
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = given.split(",") if given is not None else [str(number) for number in range(_count_gpus())]
+    if len(gpus) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[place::at_once] or [gpus[place % len(gpus)]])
+    return lock
+
+
+def _first_free_place(directory: Path, places: int) -> tuple[int, FileLock]:
+    """Lock the first place that nobody holds; waits where all are taken."""
+    while True:
+        for place in range(places):
+            lock = FileLock(directory / f"place-{place}.lock")
+            try:
+                lock.acquire(timeout=0.02)
+            except Timeout:
+                continue
+            return place, lock
+
+
+def _count_gpus() -> int:
+    """Return the number of NVIDIA GPUs, without the driver, which a process must not start before it forks."""
+    directory = Path("/proc/driver/nvidia/gpus")
+    return len(list(directory.iterdir())) if directory.is_dir() else 0

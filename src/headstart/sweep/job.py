@@ -1,0 +1,224 @@
+"""One job of a sweep: found done, planned, or run in a process of its own; what fails is recorded at once."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.markup import escape
+
+from headstart import config as configuration
+from headstart.config import Config
+from headstart.console import console
+from headstart.errors import HeadstartError
+from headstart.files import write_json
+from headstart.identity import config_hash
+from headstart.runs import RUNNING, read_results
+from headstart.sweep.isolation import run_apart, take_share
+from headstart.sweep.record import Sweep
+from headstart.sweep.results import find_finished, free_directory, mark_dead
+
+STOPPED = "stopped"  # file in a sweep's directory, where on_error=stop and a job failed
+
+
+class JobFailed(HeadstartError):
+    """A job of a sweep has failed; told to sweepers that count on a result of each job."""
+
+
+def run_member(composed: DictConfig, hydra: DictConfig) -> float | None:
+    """Run one job of a sweep, unless it is done, and return its validation accuracy.
+
+    Args:
+        composed: the job's configuration as Hydra hands it over.
+        hydra: Hydra's own part of it.
+
+    Raises:
+        JobFailed: when it fails and the sweeper is one that learns from each job; others go on.
+    """
+    sweep = Sweep.load(Path(hydra.sweep.dir))
+    number, overrides = int(hydra.job.num), list(hydra.overrides.task)
+    label = sweep.label(overrides)
+    results = _results(sweep, composed, Path(hydra.runtime.output_dir), number, overrides)
+    if results is not None and results["status"] == "FINISHED":
+        return results.get("splits", {}).get("validation", {}).get("accuracy")
+    if not hydra.sweeper._target_.endswith("BasicSweeper"):
+        raise JobFailed(f"{label}: {results['error'] if results else 'not started, after another job failed'}")
+    return None
+
+
+def _results(
+    sweep: Sweep, composed: DictConfig, preferred: Path, number: int, overrides: list[str]
+) -> dict[str, Any] | None:
+    """Return what became of a job; None where it was not started."""
+    label = sweep.label(overrides)
+    started = time.time()
+    if (sweep.path / STOPPED).exists():
+        sweep.note("not started", number, label)
+        return None
+    tags = {"sweep": sweep.name, "mlflow.parentRunId": sweep.parent_run_id}
+    try:
+        config = configuration.resolve(composed)
+        done = find_finished(sweep.path, config)
+    except HeadstartError as error:  # before there is anything to run
+        write_json(preferred / "results.json", _failure(str(error), overrides, preferred))
+        run_apart(record_failure, sweep, preferred, label, tags, str(error), log=preferred / "console.log")
+        return _end(sweep, number, label, started, preferred)
+    if done is not None:
+        directory, results = done
+        sweep.note("found", number, label, directory=directory.name)
+        _say(sweep, label, "done before", results)
+        return results
+    output = free_directory(preferred, config)
+    sweep.note("started", number, label, directory=output.name)
+    log = output / "console.log"
+    for left in ("results.json", RUNNING, log.name):  # by a run that failed or was killed
+        (output / left).unlink(missing_ok=True)
+    try:
+        with _shown(sweep, number, label, log) as look:
+            text = configuration.to_yaml(config)
+            code = run_apart(train, text, sweep, output, overrides, tags, log=log, while_it_runs=look)
+    except KeyboardInterrupt:
+        sweep.note("killed", number, label, directory=output.name)
+        raise
+    ended = read_results(output)
+    if ended is None or (ended["status"] != "FINISHED" and not ended.get("run_id")):
+        reason = str(ended["error"]) if ended else _death(code)
+        if ended is None:
+            write_json(output / "results.json", _failure(reason, overrides, output, config))
+        run_apart(record_failure, sweep, output, label, tags, reason, log=log)
+    return _end(sweep, number, label, started, output)
+
+
+@contextlib.contextmanager
+def _shown(sweep: Sweep, number: int, label: str, log: Path) -> Iterator[Callable[[], None] | None]:
+    """Show a job that runs alone on the last line of the terminal: which one it is, what it does."""
+    if not (sweep.alone and console.is_terminal):
+        yield None
+        return
+    position = f"job {number + 1}" + (f" of {sweep.jobs}" if sweep.jobs else "")
+    with console.status("") as status:
+
+        def look() -> None:
+            text = f"{position}  {label}  {_last_line(log)}"
+            status.update(escape(text[: max(20, console.width - 4)]))
+
+        yield look
+
+
+def _last_line(file: Path) -> str:
+    """Return the last line with text in a file that may not be there yet."""
+    try:
+        with file.open("rb") as opened:
+            opened.seek(max(0, file.stat().st_size - 1000))
+            lines = [line.strip() for line in opened.read().decode(errors="replace").splitlines() if line.strip()]
+    except FileNotFoundError:
+        return ""
+    return lines[-1] if lines else ""
+
+
+def train(text: str, sweep: Sweep, output: Path, overrides: list[str], tags: dict[str, str]) -> int:
+    """Run one configuration in this process and return the exit code; called in a process of its own.
+
+    Args:
+        text: the resolved configuration as YAML.
+        sweep: that the run belongs to.
+        output: directory of the run.
+        overrides: of the job, for results.json.
+        tags: of the run in the tracking store.
+    """
+    places = sweep.path / "places" / socket.gethostname()
+    places.mkdir(parents=True, exist_ok=True)
+    share = take_share(places, sweep.at_once)
+    from headstart.experiment import run
+
+    try:
+        run(configuration.from_yaml(text), output, tags=tags, overrides=overrides)
+    except HeadstartError as error:
+        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        return 1
+    finally:
+        if share is not None:
+            share.release()
+    return 0
+
+
+def record_failure(sweep: Sweep, output: Path, label: str, tags: dict[str, str], reason: str) -> int:
+    """Show in the tracking store what failed before or without closing its run; called in a process of its own.
+
+    Args:
+        sweep: that the job belongs to.
+        output: directory of the job.
+        label: of the job.
+        tags: of the run.
+        reason: what went wrong.
+    """
+    from headstart.tracking import StoredRun
+
+    if (output / RUNNING).exists():
+        mark_dead(output, "FAILED", reason)
+        return 0
+    run = StoredRun.create(sweep.tracking_uri, sweep.tracking_experiment, label, {**tags, "output": str(output)})
+    run.explain((output / "error.txt").read_text(encoding="utf-8") if (output / "error.txt").exists() else reason)
+    run.log_files(file for file in (output / "config.yaml", output / "console.log") if file.exists())
+    run.end("FAILED")
+    results = read_results(output) or {}
+    write_json(output / "results.json", {**results, "run_id": run.run_id})
+    return 0
+
+
+def _end(sweep: Sweep, number: int, label: str, started: float, output: Path) -> dict[str, Any]:
+    """Note and say how a job ended, and return its results."""
+    results = read_results(output) or {}
+    seconds = round(time.time() - started, 1)
+    event = {"FINISHED": "finished", "KILLED": "killed"}.get(results["status"], "failed")
+    error = str(results["error"]).splitlines()[0] if results.get("error") else None
+    sweep.note(event, number, label, directory=output.name, seconds=seconds, error=error)
+    if event != "finished" and sweep.on_error == "stop":
+        (sweep.path / STOPPED).touch()
+    _say(sweep, label, f"{event} in {seconds:.0f} s", results)
+    return results
+
+
+def _say(sweep: Sweep, label: str, what: str, results: dict[str, Any]) -> None:
+    """Print one line on a job that is over, and how long the others will take."""
+    ended = sweep.ended()
+    of = f" of {sweep.jobs}" if sweep.jobs else ""
+    text = f"[{len(ended)}{of}] {label}: {what}"
+    validation = results.get("splits", {}).get("validation")
+    if validation:
+        text += f", validation {validation['accuracy']:.1%}"
+    if results.get("error"):
+        text += f": {str(results['error']).splitlines()[0]}"
+    spent = [entry["seconds"] for entry in ended.values() if "seconds" in entry]
+    if sweep.jobs and spent and len(ended) < sweep.jobs:
+        left = (sweep.jobs - len(ended)) * sum(spent) / len(spent) / sweep.at_once
+        text += f"; about {_duration(left)} left"
+    console.print(text, markup=False, soft_wrap=True, style="bold red" if results.get("error") else "bold")
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 100
+        else f"{seconds / 60:.0f} min"
+        if seconds < 6000
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+def _failure(error: str, overrides: list[str], output: Path, config: Config | None = None) -> dict[str, Any]:
+    """Return the results of a job that could not write its own."""
+    digest = {"config_hash": config_hash(config)} if config else {}
+    return {"run_id": None, "status": "FAILED", "error": error, "overrides": overrides, "output": str(output), **digest}
+
+
+def _death(code: int) -> str:
+    """Say how a process ended that left no results."""
+    memory = " (often: out of memory; fewer jobs at once or a smaller batch_size need less)" if code == -9 else ""
+    how = f"was killed by signal {-code}{memory}" if code < 0 else f"ended with exit code {code}"
+    return f"The process of this job {how}; console.log has what it printed"

@@ -1,0 +1,16 @@
+"""What the process has imported from which the jobs of a sweep are forked.
+
+Only imports: a thread that it started or a device that it opened would be missing or broken in the jobs.
+"""
+
+from headstart.quiet import import_tensorflow
+from headstart.tracking import import_mlflow
+
+import_tensorflow(look_for_gpus=False)
+import_mlflow("sqlite:///")
+
+import hydra  # noqa: E402, F401
+import matplotlib.pyplot  # noqa: E402, F401
+import sklearn.linear_model  # noqa: E402, F401
+
+import headstart.experiment  # noqa: E402, F401

@@ -1,0 +1,82 @@
+"""A sweep on disk: what its jobs have in common, and a journal of what became of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headstart.files import write_json
+
+RECORD, JOURNAL = "sweep.json", "journal.jsonl"
+ENDED = ("finished", "failed", "killed", "found", "not started")  # events after which nothing more comes from a job
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One command with several jobs; every process that runs one of them reads it from the sweep's directory."""
+
+    name: str
+    directory: str
+    command: str
+    swept: tuple[str, ...]  # keys whose values differ between the jobs
+    jobs: int | None  # how many the command makes; None where the sweeper decides while it goes on
+    at_once: int  # jobs that share this machine
+    alone: bool  # whether one job after the other runs, in this terminal
+    on_error: str
+    launch: str  # id of this time that the command was given
+    tracking_uri: str
+    tracking_experiment: str
+    parent_run_id: str
+
+    @property
+    def path(self) -> Path:
+        """Return the sweep's directory."""
+        return Path(self.directory)
+
+    def save(self) -> None:
+        """Write the record."""
+        write_json(self.path / RECORD, dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, directory: Path) -> Sweep:
+        """Read the record of a sweep's directory."""
+        values = json.loads((directory / RECORD).read_text(encoding="utf-8"))
+        return cls(**{**values, "swept": tuple(values["swept"])})
+
+    def label(self, overrides: list[str]) -> str:
+        """Return what tells a job from the others, in the words of the command line.
+
+        Args:
+            overrides: of the job.
+        """
+        own = [text for text in overrides if text.partition("=")[0].lstrip("+~") in self.swept]
+        return " ".join(own or overrides) or "as configured"
+
+    def note(self, event: str, number: int, label: str, **more: Any) -> None:
+        """Add a line to the journal, whole even when several processes write at once.
+
+        Args:
+            event: `started` or one of `ENDED`.
+            number: of the job.
+            label: of the job.
+            more: values for this event.
+        """
+        entry = {"launch": self.launch, "time": round(time.time(), 3), "event": event, "job": number, "label": label}
+        line = json.dumps({**entry, **more}, ensure_ascii=False) + "\n"
+        with (self.path / JOURNAL).open("ab", buffering=0) as file:
+            file.write(line.encode("utf-8", "backslashreplace"))
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Return the entries of this time that the command was given, oldest first."""
+        file = self.path / JOURNAL
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        entries = [json.loads(line) for line in lines if line.endswith("}")]  # a killed writer may leave half a line
+        return [entry for entry in entries if entry["launch"] == self.launch]
+
+    def ended(self) -> dict[int, dict[str, Any]]:
+        """Return the last entry of each job that is over, by its number."""
+        return {entry["job"]: entry for entry in self.journal() if entry["event"] in ENDED}

@@ -1,0 +1,88 @@
+"""What the jobs of a sweep left behind: which are done, which were interrupted, where the next one may write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from headstart.config import Config
+from headstart.data.check import check_images
+from headstart.data.sources import load_index
+from headstart.files import write_json
+from headstart.identity import config_hash
+from headstart.paths import cache_directory
+from headstart.runs import RUNNING, read_results
+
+
+def find_finished(sweep: Path, config: Config) -> tuple[Path, dict[str, Any]] | None:
+    """Return the finished job of a sweep with the same configuration on the same images, if there is one.
+
+    Args:
+        sweep: directory of the sweep.
+        config: the job's resolved configuration.
+    """
+    digest = config_hash(config)
+    for file in sorted(sweep.glob("*/results.json")):
+        results = read_results(file.parent)
+        if results and results["status"] == "FINISHED" and results.get("config_hash") == digest:
+            # The images are looked at only where everything else is the same.
+            index, _ = check_images(
+                load_index(config.dataset, cache_directory(), config.cv), config.dataset.bad_images, cache_directory()
+            )
+            if results["dataset"]["fingerprint"] == index.fingerprint:
+                return file.parent, results
+    return None
+
+
+def free_directory(preferred: Path, config: Config) -> Path:
+    """Return a directory that a job may write to: the preferred one unless another job's results are there.
+
+    Args:
+        preferred: the directory that Hydra gave the job.
+        config: the job's resolved configuration.
+    """
+    digest = config_hash(config)
+    results = read_results(preferred)
+    finished = results is not None and results["status"] == "FINISHED"  # of other images, else it would be found
+    if results is not None and (finished or results.get("config_hash", digest) != digest):
+        number = 1
+        while (directory := preferred.with_name(f"{preferred.name}-{digest[:8]}-{number}")).exists():
+            again = read_results(directory)
+            if again is None or again["status"] != "FINISHED":
+                break
+            number += 1
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+    return preferred
+
+
+def mark_interrupted(sweep: Path) -> list[Path]:
+    """Mark the runs of a sweep that a process left without a word, as KILLED, here and in the tracking store.
+
+    Args:
+        sweep: directory of the sweep; nothing of it may be under way.
+    """
+    interrupted = sorted(file.parent for file in sweep.glob(f"*/{RUNNING}"))
+    for directory in interrupted:
+        mark_dead(directory, "KILLED", "The process that ran it was killed.")
+    return interrupted
+
+
+def mark_dead(directory: Path, status: str, reason: str) -> None:
+    """Mark a run whose process died, here and in the tracking store.
+
+    Args:
+        directory: of the run, with its `running.json`.
+        status: `KILLED`, or `FAILED` where the process died by itself.
+        reason: a sentence.
+    """
+    from headstart.tracking import StoredRun
+
+    running = json.loads((directory / RUNNING).read_text(encoding="utf-8"))
+    run = StoredRun(running["tracking_uri"], running["run_id"])
+    if run.is_there():
+        run.explain(reason)
+        run.end(status)
+    write_json(directory / "results.json", {**running, "status": status, "error": reason})
+    (directory / RUNNING).unlink()
