@@ -46,6 +46,13 @@ def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]
             progress.advance(task)
 
 
+def duration(seconds: float) -> str:
+    """Return seconds in the unit in which a person would say them."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 def print_titled(title: str, table: Table) -> None:
     """Print a table below its title; rich would wrap a title at the width of the table."""
     console.print(f"\n[bold]{escape(title)}[/]")

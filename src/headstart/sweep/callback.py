@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +17,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config as configuration
 from headstart.console import console
@@ -23,7 +26,7 @@ from headstart.errors import HeadstartError
 from headstart.files import file_name
 from headstart.sweep import end
 from headstart.sweep.job import STOPPED
-from headstart.sweep.record import RECORD, Sweep
+from headstart.sweep.record import RECORD, Sweep, job_label
 from headstart.sweep.results import mark_interrupted
 from headstart.tracking import StoredRun, store_uri
 
@@ -34,15 +37,19 @@ SIDE_BY_SIDE = {"JoblibLauncher": "n_jobs", "LocalLauncher": "array_parallelism"
 
 
 class SweepCallback(Callback):
-    """Prepares what the jobs of a sweep find when they start."""
+    """Prepares what the jobs of a sweep find when they start, or lists them where they are only planned."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Name the sweep, lock its directory, open its parent run, and tell the jobs where it is.
 
         Raises:
-            SystemExit: with code 1 after the reason; any other exception would be a warning, and the jobs would start.
+            SystemExit: with code 0 after a plan; with code 1 after the reason why the sweep cannot be, because any
+                other exception would be a warning, and the jobs would start.
         """
         try:
+            if config.plan:
+                show_plan(config)
+                sys.exit(0)
             prepare_sweep(config)
         except (HeadstartError, HydraException, OSError) as error:
             console.print(f"Error: {error}", markup=False, soft_wrap=True)
@@ -61,17 +68,12 @@ def prepare_sweep(config: DictConfig) -> None:
     _one_job_a_fold(config)
     hydra = config.hydra
     overrides = _overrides(hydra)
-    swept = tuple(override.key_or_group for override in overrides if _varies(override, hydra))
+    swept = tuple(override.key_or_group for override in overrides if override.is_sweep_override())
     basic = hydra.sweeper._target_.endswith("BasicSweeper")
     directory = _directory(config, overrides, swept)
     with read_write(hydra), open_dict(hydra):
         hydra.sweep.dir = str(directory)
         hydra.overrides.hydra.append(f"hydra.sweep.dir={directory}")  # which the jobs are composed with
-        if config.plan:
-            hydra.launcher = OmegaConf.create({"_target_": BASIC})
-    if config.plan and not basic:
-        raise HeadstartError("Expected plan=true with the jobs known beforehand. Received: a sweeper that searches")
-    at_once = _jobs_at_once(hydra)
     # Without the groups that only the jobs choose; the tracking store is one for all.
     tracking = configuration.TrackingConfig(**OmegaConf.to_container(config.tracking, resolve=True))  # type: ignore
     uri = store_uri(tracking)
@@ -80,8 +82,8 @@ def prepare_sweep(config: DictConfig) -> None:
         directory=str(directory),
         command=command_line(),
         swept=swept,
-        jobs=_count(overrides, hydra) if basic else None,
-        at_once=at_once,
+        jobs=len(_jobs(overrides)) if basic else None,
+        at_once=_jobs_at_once(hydra),
         alone=hydra.launcher._target_ == BASIC,
         on_error=config.on_error,
         launch=uuid4().hex[:8],
@@ -89,8 +91,6 @@ def prepare_sweep(config: DictConfig) -> None:
         tracking_experiment=tracking.experiment,
         parent_run_id="",
     )
-    if config.plan:
-        return end.remember_plan(sweep)
     directory.mkdir(parents=True, exist_ok=True)
     lock = FileLock(directory / "sweep.lock")
     try:
@@ -106,6 +106,45 @@ def prepare_sweep(config: DictConfig) -> None:
     end.remember(sweep, lock)
     jobs = f"{sweep.jobs} jobs" if sweep.jobs else "jobs"
     console.print(f"[bold]Sweep[/] of {jobs} over {', '.join(swept) or 'nothing'}: {directory}", soft_wrap=True)
+
+
+def show_plan(config: DictConfig) -> None:
+    """List the jobs of the sweep that the command asks for.
+
+    Args:
+        config: of the sweep with Hydra's own part.
+
+    Raises:
+        HeadstartError: when the sweeper decides on its jobs while it goes on.
+    """
+    import hydra as hydra_package
+
+    from headstart.sweep.plan import plan_jobs, print_plan
+
+    _one_job_a_fold(config)
+    hydra = config.hydra
+    if not hydra.sweeper._target_.endswith("BasicSweeper"):
+        raise HeadstartError(
+            "Expected plan=true with Hydra's own sweeper, whose jobs are known beforehand. "
+            f"Received: {hydra.sweeper._target_.rpartition('.')[2]}"
+        )
+    overrides = _overrides(hydra)
+    swept = [override.key_or_group for override in overrides if override.is_sweep_override()]
+    directory = _directory(config, overrides, swept)
+    kept = list(hydra.overrides.hydra)
+    jobs = [
+        (job_label(job, swept), partial(_resolve, hydra_package.compose, str(hydra.job.config_name), [*kept, *job]))
+        for job in _jobs(overrides)
+    ]
+    print_plan(directory.name, directory, plan_jobs(directory, jobs), _jobs_at_once(hydra))
+
+
+def _resolve(compose: Callable[..., DictConfig], name: str, overrides: list[str]) -> configuration.Config:
+    """Return the configuration of one job, as Hydra will compose it."""
+    try:
+        return configuration.resolve(compose(name, overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise HeadstartError(configuration.explain(error)) from error
 
 
 def _with_parent_run(sweep: Sweep) -> Sweep:
@@ -140,19 +179,14 @@ def _overrides(hydra: DictConfig) -> list[Override]:
     return list({override.key_or_group: override for override in parsed}.values())
 
 
-def _varies(override: Override, hydra: DictConfig) -> bool:
-    return override.is_sweep_override() or override.key_or_group in (hydra.sweeper.get("params") or {})
-
-
-def _count(overrides: list[Override], hydra: DictConfig) -> int:
-    """Return how many jobs Hydra's own sweeper makes."""
+def _jobs(overrides: list[Override]) -> list[list[str]]:
+    """Return what Hydra's own sweeper makes of the overrides: those of each job."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-    batches = BasicSweeper.split_arguments(overrides, hydra.sweeper.get("max_batch_size"))
-    return sum(len(batch) for batch in batches)
+    return BasicSweeper.split_arguments(overrides, None)[0]
 
 
-def _directory(config: DictConfig, overrides: list[Override], swept: tuple[str, ...]) -> Path:
+def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[str]) -> Path:
     """Return the directory of the sweep: the same one for the same command, unless it is named."""
     hydra = config.hydra
     given = [text for text in hydra.overrides.hydra if text.startswith("hydra.sweep.dir=")]

@@ -11,7 +11,6 @@ from headstart.console import console, print_titled
 from headstart.sweep.record import Sweep
 
 UNDER_WAY: list[tuple[Sweep, FileLock]] = []  # of this process, the one that launches; at most one
-PLANNED: list[Sweep] = []  # the same for plan=true
 
 
 def remember(sweep: Sweep, lock: FileLock) -> None:
@@ -22,11 +21,6 @@ def remember(sweep: Sweep, lock: FileLock) -> None:
         lock: on its directory.
     """
     UNDER_WAY.append((sweep, lock))
-
-
-def remember_plan(sweep: Sweep) -> None:
-    """Keep the sweep whose jobs are only listed."""
-    PLANNED.append(sweep)
 
 
 def finish(interrupted: bool = False) -> int:

@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from headstart import config as configuration
 from headstart.config import Config
-from headstart.console import console
+from headstart.console import console, duration
 from headstart.errors import HeadstartError
 from headstart.files import write_json
 from headstart.identity import config_hash
@@ -197,18 +197,8 @@ def _say(sweep: Sweep, label: str, what: str, results: dict[str, Any]) -> None:
     spent = [entry["seconds"] for entry in ended.values() if "seconds" in entry]
     if sweep.jobs and spent and len(ended) < sweep.jobs:
         left = (sweep.jobs - len(ended)) * sum(spent) / len(spent) / sweep.at_once
-        text += f"; about {_duration(left)} left"
+        text += f"; about {duration(left)} left"
     console.print(text, markup=False, soft_wrap=True, style="bold red" if results.get("error") else "bold")
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 100
-        else f"{seconds / 60:.0f} min"
-        if seconds < 6000
-        else f"{seconds / 3600:.1f} h"
-    )
 
 
 def _failure(error: str, overrides: list[str], output: Path, config: Config | None = None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,7 @@ class Sweep:
         Args:
             overrides: of the job.
         """
-        own = [text for text in overrides if text.partition("=")[0].lstrip("+~") in self.swept]
-        return " ".join(own or overrides) or "as configured"
+        return job_label(overrides, self.swept)
 
     def note(self, event: str, number: int, label: str, **more: Any) -> None:
         """Add a line to the journal, whole even when several processes write at once.
@@ -80,3 +80,14 @@ class Sweep:
     def ended(self) -> dict[int, dict[str, Any]]:
         """Return the last entry of each job that is over, by its number."""
         return {entry["job"]: entry for entry in self.journal() if entry["event"] in ENDED}
+
+
+def job_label(overrides: Sequence[str], swept: Sequence[str]) -> str:
+    """Return what tells a job from the others of its sweep, in the words of the command line.
+
+    Args:
+        overrides: of the job.
+        swept: keys whose values differ between the jobs.
+    """
+    own = [text for text in overrides if text.partition("=")[0].lstrip("+~") in swept]
+    return " ".join(own or overrides) or "as configured"
