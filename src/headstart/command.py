@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from headstart import config
 from headstart.console import console
 from headstart.errors import HeadstartError
+from headstart.interruption import Terminated, heed_termination
 from headstart.sweep.end import finish
 
 STARTS: list[float] = []  # when the process began, until its first job has taken it
@@ -56,7 +57,8 @@ def call(main: Callable[[], Any], started: float) -> int:
     config.register_schema()
     sys.argv[1:] = config.expand_home(sys.argv[1:])
     STARTS.append(started)
-    code = 1
+    heed_termination()
+    code, interrupted = 1, False
     try:
         main()
         code = 0
@@ -68,11 +70,12 @@ def call(main: Callable[[], Any], started: float) -> int:
         if error.filename is None:
             raise
         _say(f"{error.strerror}: {error.filename}")  # a directory that cannot be written, a full disk
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         console.print("Interrupted.")
-        code = 130
+        interrupted = True
+        code = interruption.exit_code if isinstance(interruption, Terminated) else 130
     finally:
-        ending = finish(interrupted=code == 130)
+        ending = finish(interrupted)
     gc.freeze()  # else a second goes by in which what is left is searched for garbage
     return code or ending
 

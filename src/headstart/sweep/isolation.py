@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+
+from headstart.interruption import Terminated, heed_termination
 
 PRELOADED = "headstart.sweep.preload"
 PAUSE = 0.3  # seconds between two looks at a process
@@ -35,7 +38,7 @@ def run_apart(
         while_it_runs: called a few times a second until it ends.
 
     Raises:
-        KeyboardInterrupt: after the process, which Ctrl-C reaches as well, has ended.
+        KeyboardInterrupt: when this process is interrupted, after the other one has ended.
     """
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context: Any = multiprocessing.get_context(method)
@@ -48,7 +51,9 @@ def run_apart(
         while while_it_runs is not None and process.is_alive():
             while_it_runs()
             process.join(PAUSE)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
+        if isinstance(interruption, Terminated) and process.is_alive():  # Ctrl-C reaches the process by itself
+            process.terminate()
         process.join(GRACE)
         if process.is_alive():
             process.kill()
@@ -64,6 +69,7 @@ def _work(environment: dict[str, str], log: Path, function: Callable[..., Any], 
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    heed_termination()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         code = function(*arguments)
@@ -74,13 +80,11 @@ def _work(environment: dict[str, str], log: Path, function: Callable[..., Any], 
 
 def _end_with_parent() -> None:
     """Interrupt this process when the one that asked for it is gone, so that its run is closed as KILLED."""
-    import _thread
-
     parent = multiprocessing.parent_process()
     if parent is None:
         return
     wait([parent.sentinel])
-    _thread.interrupt_main()
+    os.kill(os.getpid(), signal.SIGTERM)  # raised in the main thread
     threading.Timer(GRACE, os._exit, [130]).start()
 
 
