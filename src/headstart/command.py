@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from headstart import config
 from headstart.console import console
 from headstart.errors import HeadstartError
-from headstart.interruption import Terminated, heed_termination
+from headstart.interruption import exit_code, heed_termination
 from headstart.sweep.end import finish
 
 STARTS: list[float] = []  # when the process began, until its first job has taken it
@@ -73,7 +73,7 @@ def call(main: Callable[[], Any], started: float) -> int:
     except KeyboardInterrupt as interruption:
         console.print("Interrupted.")
         interrupted = True
-        code = interruption.exit_code if isinstance(interruption, Terminated) else 130
+        code = exit_code(interruption)
     finally:
         ending = finish(interrupted)
     gc.freeze()  # else a second goes by in which what is left is searched for garbage

@@ -10,7 +10,10 @@ from typing import NoReturn
 class Terminated(KeyboardInterrupt):
     """Raised where the process is when SIGTERM arrives."""
 
-    exit_code = 128 + signal.SIGTERM
+
+def exit_code(interruption: KeyboardInterrupt) -> int:
+    """Return what a shell expects of a process that ended so: 128 and the signal's number."""
+    return 128 + (signal.SIGTERM if isinstance(interruption, Terminated) else signal.SIGINT)
 
 
 def heed_termination() -> None:

@@ -146,7 +146,8 @@ def tracked_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> I
         status = "KILLED"
         raise
     except Exception as error:
-        StoredRun(uri, run.info.run_id).explain(error)
+        reason = str(error).strip() or type(error).__name__
+        StoredRun(uri, run.info.run_id).explain(reason, "".join(traceback.format_exception(error)))
         raise
     finally:
         mlflow.end_run(status)
@@ -191,17 +192,16 @@ class StoredRun:
         for file in files:
             self.client.log_artifact(self.run_id, str(file), into)
 
-    def explain(self, error: BaseException | str) -> None:
-        """Say why the run failed: the traceback as an artifact, its last line as a tag.
+    def explain(self, reason: str, details: str) -> None:
+        """Say why the run failed.
 
         Args:
-            error: what was raised, or a sentence where nothing could be.
+            reason: its first line becomes a tag.
+            details: becomes an artifact, such as the traceback.
         """
-        text = error if isinstance(error, str) else "".join(traceback.format_exception(error))
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         try:
-            self.client.set_tag(self.run_id, "error", first_line[:LONGEST_TAG])
-            self.client.log_text(self.run_id, text, "error.txt")
+            self.client.set_tag(self.run_id, "error", reason.strip().splitlines()[0][:LONGEST_TAG])
+            self.client.log_text(self.run_id, details, "error.txt")
         except Exception as second:  # noqa: BLE001  # the store may be what failed; the first error is raised all the same
             console.print(f"  Warning: the error could not be tracked: {second}", markup=False, soft_wrap=True)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from headstart.interruption import Terminated, heed_termination
+from headstart.interruption import Terminated, exit_code, heed_termination
 
 PRELOADED = "headstart.sweep.preload"
 PAUSE = 0.3  # seconds between two looks at a process
@@ -73,8 +73,8 @@ def _work(environment: dict[str, str], log: Path, function: Callable[..., Any], 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         code = function(*arguments)
-    except KeyboardInterrupt:
-        code = 130
+    except KeyboardInterrupt as interruption:
+        code = exit_code(interruption)
     sys.exit(code)
 
 

@@ -163,7 +163,8 @@ def record_failure(sweep: Sweep, output: Path, label: str, tags: dict[str, str],
         mark_dead(output, "FAILED", reason)
         return 0
     run = StoredRun.create(sweep.tracking_uri, sweep.tracking_experiment, label, {**tags, "output": str(output)})
-    run.explain((output / "error.txt").read_text(encoding="utf-8") if (output / "error.txt").exists() else reason)
+    details = output / "error.txt"
+    run.explain(reason, details.read_text(encoding="utf-8") if details.exists() else reason)
     run.log_files(file for file in (output / "config.yaml", output / "console.log") if file.exists())
     run.end("FAILED")
     results = read_results(output) or {}

@@ -82,7 +82,7 @@ def mark_dead(directory: Path, status: str, reason: str) -> None:
     running = json.loads((directory / RUNNING).read_text(encoding="utf-8"))
     run = StoredRun(running["tracking_uri"], running["run_id"])
     if run.is_there():
-        run.explain(reason)
+        run.explain(reason, reason)
         run.end(status)
     write_json(directory / "results.json", {**running, "status": status, "error": reason})
     (directory / RUNNING).unlink()

@@ -1,0 +1,72 @@
+"""The record of a sweep: what tells its jobs apart, and the journal of what became of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+from headstart.sweep.record import JOURNAL, Sweep, job_label
+
+
+def sweep(directory: Path, launch: str = "first") -> Sweep:
+    directory.mkdir(exist_ok=True)
+    return Sweep(
+        name=directory.name,
+        directory=str(directory),
+        command="python run.py -m seed=0,1",
+        swept=("freeze", "seed"),
+        jobs=2,
+        at_once=1,
+        alone=True,
+        on_error="continue",
+        launch=launch,
+        tracking_uri="sqlite:///nowhere.db",
+        tracking_experiment="headstart",
+        parent_run_id="parent",
+    )
+
+
+def test_jobs_find_the_sweep_in_its_directory(tmp_path: Path) -> None:
+    written = sweep(tmp_path)
+    written.save()
+    assert Sweep.load(tmp_path) == written
+
+
+def test_a_label_has_what_differs() -> None:
+    overrides = ["dataset=folder", "freeze=all", "+seed=1"]
+    assert job_label(overrides, ("freeze", "seed")) == "freeze=all +seed=1"
+    assert job_label(overrides, ()) == "dataset=folder freeze=all +seed=1"
+    assert job_label([], ()) == "as configured"
+
+
+def test_the_last_event_of_each_job_counts(tmp_path: Path) -> None:
+    record = sweep(tmp_path)
+    record.note("started", 0, "seed=0")
+    record.note("failed", 0, "seed=0", error="out of memory", seconds=3.0)
+    record.note("started", 1, "seed=1")
+    assert record.ended().keys() == {0}
+    assert record.ended()[0]["error"] == "out of memory"
+
+
+def test_another_launch_of_the_command_starts_from_nothing(tmp_path: Path) -> None:
+    sweep(tmp_path).note("finished", 0, "seed=0")
+    again = sweep(tmp_path, "second")
+    assert again.ended() == {}
+    again.note("found", 0, "seed=0")
+    assert again.ended()[0]["event"] == "found"
+
+
+def test_half_a_line_of_a_killed_process_is_left_out(tmp_path: Path) -> None:
+    record = sweep(tmp_path)
+    record.note("finished", 0, "seed=0")
+    with (tmp_path / JOURNAL).open("a") as file:
+        file.write('{"launch": "first", "ev')
+    assert record.ended().keys() == {0}
+
+
+def test_lines_of_jobs_side_by_side_stay_whole(tmp_path: Path) -> None:
+    record = dataclasses.replace(sweep(tmp_path), jobs=200)
+    with ThreadPool(8) as pool:
+        pool.map(lambda number: record.note("finished", number, "é" * 2000), range(200))
+    assert len(record.ended()) == 200
