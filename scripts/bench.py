@@ -13,6 +13,7 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
 
 from bench_commands import frozen, last_block, memory, startup  # noqa: E402
 from bench_inside import engine, pipeline  # noqa: E402
+from bench_jobs import jobs  # noqa: E402
 from bench_report import hardware, read_report  # noqa: E402
 from bench_settings import settings  # noqa: E402
 from headstart.console import console  # noqa: E402
@@ -94,6 +95,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     command = commands.add_parser("startup", parents=[common, one], help="help, --cfg job, the first step of a job")
     command.add_argument("--images", type=positive, default=200, metavar="N", help="JPEGs to draw (200)")
     command.set_defaults(benchmark=startup)
+
+    command = commands.add_parser("jobs", parents=[common], help="a job of a sweep against a command of its own")
+    command.add_argument("--jobs", type=positive, default=8, metavar="N", help="of each side (8)")
+    command.set_defaults(benchmark=jobs)
 
     command = commands.add_parser(
         "settings", parents=[place_options()], help="time and accuracy of one setting's values, over seeds"

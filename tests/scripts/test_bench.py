@@ -16,6 +16,7 @@ from PIL import Image
 import bench
 import bench_commands
 import bench_inside
+import bench_jobs
 import bench_settings
 from bench_jpegs import COLOURS, write_jpegs
 from bench_report import read_report
@@ -254,3 +255,15 @@ def test_whole_commands(arguments: tuple[str, ...], tmp_path: Path) -> None:
     report = measure(tmp_path, *arguments)
     assert all(command.startswith("python run.py ") for command in report["commands"])
     assert [file.name for file in (tmp_path / "bench").iterdir() if not file.name.startswith("jpegs_")] == []
+
+
+def test_jobs_of_a_sweep_against_commands(
+    tmp_path: Path, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_jobs, "run", bench_commands.run)
+    report = measure(tmp_path, "jobs", "--jobs", "4", "--repetitions", "1")
+    alone, together = report["rows"]
+    assert (alone["a job"], together["a job"]) == (100.0, 25.0)  # four commands, one command; each took 100 s
+    assert together["ratio"] == 4.0
+    assert ["-m", "freeze=all", "epochs=3", "seed=range(4)"] in started
+    assert [line for line in started if line[-1] == "seed=3"] == [["freeze=all", "epochs=3", "seed=3"]]
