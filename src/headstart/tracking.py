@@ -120,6 +120,20 @@ class Tracker:
             )
 
 
+def check_store(uri: str, experiment: str) -> None:
+    """Find out in seconds whether a store can be used; makes the experiment.
+
+    Args:
+        uri: of the store, see `store_uri`.
+        experiment: that runs will belong to.
+
+    Raises:
+        HeadstartError: when the store cannot be reached.
+    """
+    with _store(uri, experiment):
+        pass
+
+
 @contextlib.contextmanager
 def tracked_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> Iterator[Tracker]:
     """Open a run in the tracking store and close it as FINISHED, FAILED or KILLED.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -28,7 +30,7 @@ from headstart.sweep import end
 from headstart.sweep.job import STOPPED
 from headstart.sweep.record import RECORD, Sweep, job_label
 from headstart.sweep.results import mark_interrupted
-from headstart.tracking import StoredRun, store_uri
+from headstart.tracking import StoredRun, check_store, store_uri
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 NOT_OF_THE_NAME = ("plan", "on_error", "sweep.name", "sweep")  # keys that leave the jobs the same
@@ -51,8 +53,11 @@ class SweepCallback(Callback):
                 show_plan(config)
                 sys.exit(0)
             prepare_sweep(config)
-        except (HeadstartError, HydraException, OSError) as error:
+        except (HeadstartError, HydraException) as error:
             console.print(f"Error: {error}", markup=False, soft_wrap=True)
+            sys.exit(1)
+        except Exception:  # noqa: BLE001  # whatever it is, no job may start in a sweep that could not be prepared
+            traceback.print_exc()
             sys.exit(1)
 
 
@@ -91,6 +96,7 @@ def prepare_sweep(config: DictConfig) -> None:
         tracking_experiment=tracking.experiment,
         parent_run_id="",
     )
+    check_store(uri, tracking.experiment)
     directory.mkdir(parents=True, exist_ok=True)
     lock = FileLock(directory / "sweep.lock")
     try:
@@ -149,8 +155,6 @@ def _resolve(compose: Callable[..., DictConfig], name: str, overrides: list[str]
 
 def _with_parent_run(sweep: Sweep) -> Sweep:
     """Return the sweep with the run that its jobs are nested under, the one of before if there is one."""
-    import dataclasses
-
     if (sweep.path / RECORD).exists():
         before = Sweep.load(sweep.path)
         if before.tracking_uri == sweep.tracking_uri:
