@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -41,6 +42,16 @@ def write_pictures(directory: Path, classes: dict[str, int], size: int = 24, see
             pixels = np.clip(color * 0.6 + 50 + noise, 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(directory / name / f"{number:03}.png")
     return directory
+
+
+def jobs_of(overrides: list[str]) -> list[tuple[str, ...]]:
+    """Return the overrides of every job that a sweep over values with commas between them has."""
+    choices = []
+    for word in overrides:
+        key, _, value = word.partition("=")
+        options = [value] if value.startswith(("[", "{")) else value.split(",")
+        choices.append([f"{key}={option}" for option in options])
+    return list(itertools.product(*choices))
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import jobs_of
+from omegaconf import OmegaConf
 
 from headstart.config import OptimizerConfig, compose, conf_directory, from_yaml, to_yaml
 from headstart.errors import HeadstartError
@@ -32,7 +34,17 @@ def test_the_command_in_an_option_composes(option: str) -> None:
     command = comments(conf_directory() / group / f"{name}.yaml")[1]
     overrides = command.removeprefix("python run.py ").split()
     assert any(override.startswith(f"{group}={name}") for override in overrides)
-    compose(overrides)
+    for job in jobs_of(overrides):
+        compose(job)
+
+
+@pytest.mark.parametrize("file", sorted((conf_directory() / "sweep").glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_job_of_a_shipped_sweep_composes(file: Path) -> None:
+    parameters = OmegaConf.load(file).hydra.sweeper.params
+    jobs = jobs_of([f"{key}={value}" for key, value in parameters.items()])
+    assert len(jobs) > 4
+    for job in jobs:
+        compose([f"sweep={file.stem}", *job])
 
 
 def test_yaml_gives_the_same_configuration_back() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+from conftest import jobs_of
 
 from headstart.config import compose
 
@@ -25,22 +25,12 @@ COMMANDS = sorted(
 )
 
 
-def overrides_of(command: str) -> list[tuple[str, ...]]:
-    """Return the overrides of every job that a command runs."""
-    words = [word for word in shlex.split(command, comments=True)[2:] if word != "-m"]
-    choices = []
-    for word in words:
-        key, _, value = word.partition("=")
-        options = [value] if value.startswith(("[", "{")) else value.split(",")
-        choices.append([f"{key}={option}" for option in options])
-    return list(itertools.product(*choices))
-
-
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("python run.py ")])
 def test_every_run_in_the_documentation_composes(command: str) -> None:
     if {"--help", "--cfg"} & set(shlex.split(command, comments=True)):
         return
-    for overrides in overrides_of(command):
+    words = [word for word in shlex.split(command, comments=True)[2:] if word != "-m"]
+    for overrides in jobs_of(words):
         if "freeze=from_mixed9" not in overrides:  # the file that the README shows how to write
             compose(overrides)
 
