@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 from datetime import datetime
 from pathlib import Path
 
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
 
-from headstart.comparison import compare  # noqa: E402
-from headstart.comparison.select import newest_sweep, select_experiment, select_runs  # noqa: E402
-from headstart.console import console, exit_with  # noqa: E402
-from headstart.errors import HeadstartError  # noqa: E402
-from headstart.paths import outputs_directory  # noqa: E402
+from headstart.comparison import compare
+from headstart.comparison.select import newest_sweep, select_experiment, select_runs
+from headstart.console import console, exit_with
+from headstart.errors import HeadstartError
+from headstart.paths import outputs_directory
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,8 +22,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*", help="a sweep, or runs: directories or MLflow ids (the newest sweep)")
     parser.add_argument("--experiment", help="all runs of an MLflow experiment")
-    parser.add_argument("--tracking-uri", help="the store that ids and experiments are looked up in (that of the outputs)")
-    parser.add_argument("--output", type=Path, help="where to write (beside the sweep, or outputs/comparisons/DATE_TIME)")
+    parser.add_argument("--tracking-uri", help="the store of ids and experiments (that of the outputs)")
+    parser.add_argument(
+        "--output", type=Path, help="where to write (within the sweep, or outputs/comparisons/DATE_TIME)"
+    )
     options = parser.parse_args(arguments)
     try:
         if options.runs and options.experiment:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
 from headstart.comparison.collect import Run
 from headstart.comparison.strategies import Strategy, group_runs
 from headstart.comparison.table import Row, make_rows, markdown_table, percent, plain, print_table, write_csv
-from headstart.comparison.verdicts import NO_TEST, NegativeTransfer, negative_transfer, ranked, verdicts
+from headstart.comparison.verdicts import NO_TEST, TIE, NegativeTransfer, negative_transfer, ranked, verdicts
 from headstart.errors import HeadstartError
 from headstart.evaluation.writing import letters_without_a_font
 from headstart.files import write_text
@@ -22,19 +23,19 @@ if TYPE_CHECKING:
 
 LONGEST_MARKDOWN = 7500  # characters; MLflow's limit for a description is 8000
 LONGEST_ERROR = 300  # characters of a failed run's first line
-MOST_FAILED_IN_MARKDOWN = 10
+MOST_LISTED = 6  # failed runs and flags, where there is no room for more; the page has all
 EXPLANATIONS = (
     "A strategy is all runs that differ in nothing but the seed (or the cross-validation fold); its figures are means "
     "over them. Its name is what differs between the strategies.",
-    "The best strategy is the best by validation accuracy. Test images choose nothing; their figures are only reported, "
-    "so that they stay honest.",
+    "The best strategy is the best by validation accuracy. Test images choose nothing, so that their figures stay "
+    "honest.",
     "The interval of several seeds is Student's t interval of their mean: how far other seeds would move it, not other "
     "test images. That of one run, or of runs that are all alike, is Wilson's over the test images, and says nothing "
     "about other seeds. Folds share training images, which makes their interval rather too narrow.",
     "Against the best: a paired test on the same test images. One run each is tested by McNemar's exact test, several "
     "seeds by a paired bootstrap over images and seeds. P-values are corrected for the number of strategies (Holm), so "
-    "that all verdicts of this table are right together with 95 %. A tie is a difference that the test cannot tell from "
-    "none at that level; it does not say that two strategies are equal.",
+    "that all verdicts of this table are right together with 95 %. A tie is a difference that the test cannot tell "
+    "from none at that level; it does not say that two strategies are equal.",
     "Strategies that were tested on other images are compared with the best one on their own images only; where there "
     "is nothing to compare with, it says other images.",
     "Seconds are those of a whole run. What an earlier run left in the cache makes a later one faster.",
@@ -71,11 +72,11 @@ class Comparison:
 
     def print(self, console: Console) -> None:
         """Print the table, what did not finish, and where the page is."""
-        console.print(f"\n[bold]{_escaped(self.title)}[/]")
+        console.print(f"\n[bold]{escape(self.title)}[/]")
         console.print(self.summary, markup=False)
         if self.rows:
             print_table(self.rows, console)
-        for sentence in self.flags:
+        for sentence in _some(self.flags, "more, on the page"):
             console.print(f"Negative transfer: {sentence}", markup=False)
         for sentence in self.notes:
             console.print(sentence, markup=False)
@@ -154,7 +155,8 @@ def _summary(strategies: list[Strategy], rows: list[Row], failed: int) -> str:
     if not strategies:
         return f"No run finished; {failed} did not."
     best, first = strategies[0], rows[0]
-    ties = sum(row.verdict.word == "tie" for strategy, row in zip(strategies, rows, strict=True) if strategy.images == best.images)
+    same = [row for strategy, row in zip(strategies, rows, strict=True) if strategy.images == best.images]
+    ties = sum(row.verdict.word == TIE for row in same)
     sentence = f"Best by validation: {best.label}"
     if first.validation_accuracy is not None:
         sentence += f", {percent(first.validation_accuracy)} %"
@@ -177,24 +179,20 @@ def _flag(found: NegativeTransfer) -> str:
 def _markdown(summary: str, rows: list[Row], flags: list[str], failed: list[dict[str, str]]) -> str:
     """Return summary, what went wrong, and as much of the table as there is room for."""
     parts = [plain(summary)]
-    parts += [f"**Negative transfer:** {plain(_shortened(flag, LONGEST_ERROR))}" for flag in flags[:MOST_FAILED_IN_MARKDOWN]]
-    listed = [
-        f"- **{run['status']}** {plain(_shortened(run['name'], 120))}: {plain(_shortened(run['error'], 120))}"
-        for run in failed[:MOST_FAILED_IN_MARKDOWN]
-    ]
-    if len(failed) > len(listed):
-        listed.append(f"- and {len(failed) - len(listed)} more, in comparison.html")
+    lines = [f"{run['status']} {_shortened(run['name'], 120)}: {_shortened(run['error'], 120)}" for run in failed]
+    lines += [f"Negative transfer: {_shortened(flag, LONGEST_ERROR)}" for flag in flags]
+    listed = [f"- {plain(line)}" for line in _some(lines, "more, in comparison.html")]
     parts += ["\n".join(listed)] if listed else []
     if rows:
         parts.insert(1, markdown_table(rows, LONGEST_MARKDOWN - sum(len(part) + 2 for part in parts)))
     return "\n\n".join(parts)
 
 
+def _some(lines: Sequence[str], rest: str) -> list[str]:
+    """Return the first lines, and one that says how many more there are."""
+    more = len(lines) - MOST_LISTED
+    return [*lines[:MOST_LISTED], f"{more} {rest}"] if more > 0 else list(lines)
+
+
 def _shortened(text: str, characters: int) -> str:
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -238,7 +238,7 @@ def _winner(rows: Sequence[Row]) -> list[str]:
         return ["no run"]
     best = max(rows, key=lambda row: -1.0 if row.validation_accuracy is None else row.validation_accuracy)
     lines = style.wrap(best.strategy, 10.0, 3.4)[:3]
-    figures = [f"validation {best.validation_accuracy:.1%}" if best.validation_accuracy is not None else "no validation"]
+    figures = [] if best.validation_accuracy is None else [f"validation {best.validation_accuracy:.1%}"]
     figures += [f"test {best.test.mean:.1%} ({best.interval})"] if best.test else []
     return [*lines, *figures, f"of {len(rows)} strateg{'y' if len(rows) == 1 else 'ies'}"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,15 @@ class Image:
     label: str
     first: tuple[str, float]  # the class that most runs of the first strategy predict, and their mean confidence
     second: tuple[str, float]
+
+
+class Vote(NamedTuple):
+    """What the runs of one strategy make of one image."""
+
+    label: str
+    predicted: str  # by most of them
+    confidence: float  # their mean
+    share_right: float  # of all runs
 
 
 def confusion_figure(strategies: Sequence[Strategy]) -> Figure | None:
@@ -77,7 +86,8 @@ def _matrices(shares: Sequence[np.ndarray], names: Sequence[str], titles: Sequen
     short = [style.shorten(name, 8.0, LONGEST_NAME) for name in names]
     upright = max(style.text_width(name, 8.0) for name in short) > 3.4 / len(names)
     for axes, values, title in zip(panels, shares, titles, strict=False):
-        axes.imshow(np.ma.masked_invalid(np.where(values == 0, np.nan, values)), cmap="viridis", norm=PowerNorm(0.5, 0, 100))
+        seen = np.ma.masked_invalid(np.where(values == 0, np.nan, values))
+        axes.imshow(seen, cmap="viridis", norm=PowerNorm(0.5, 0, 100))
         for (row, column), value in np.ndenumerate(values):
             if value > 0:
                 text = "<1" if value < 0.5 else f"{value:.0f}"
@@ -101,8 +111,7 @@ def _recalls(shares: Sequence[np.ndarray], names: Sequence[str], titles: Sequenc
     spread = np.ptp(recalls[:, present], axis=0)
     chosen = present[np.argsort(-spread, kind="stable")][:MOST_RECALLS]
     figure = style.new_figure(style.WIDTH, 1.8 + 0.28 * len(chosen) + 0.22 * len(titles))
-    what = "recall of each class" if len(shares) == 1 else f"the {len(chosen)} classes in which the strategies differ most"
-    style.add_title(figure, f"Test images: {what} (of {len(names)} classes, too many for matrices side by side)")
+    style.add_title(figure, f"Recall on the test images: the {len(chosen)} of {len(names)} classes that differ most")
     axes = figure.subplots()
     for (colour, marker), values, title in zip(SERIES, recalls, titles, strict=False):
         axes.plot(
@@ -137,13 +146,14 @@ def picture_figures(strategies: Sequence[Strategy]) -> tuple[dict[str, Figure], 
     """
     same = [one for one in strategies if one.tested and one.images == strategies[0].images]
     if len(same) < 2:
-        return {}, "Pictures that one strategy gets right and another wrong take two strategies on the same test images."
+        return {}, "Pictures that one gets right and another wrong take two strategies on the same test images."
     first, second = same[0], same[1]
     root = first.runs[0].results.get("dataset", {}).get("root")
     if root is None or not Path(root).is_dir():
         return {}, f"The pictures are not on this machine ({root or 'an older run did not say where they are'})."
     only_first, only_second = _disagreements(first, second)
-    resize, figures = first.config.dataset.resize, {}
+    resize = first.config.dataset.resize
+    figures: dict[str, Figure] = {}
     for name, images, right, wrong in (
         ("only_the_best_is_right", only_first, "1", "2"),
         ("only_the_second_is_right", only_second, "2", "1"),
@@ -158,42 +168,42 @@ def picture_figures(strategies: Sequence[Strategy]) -> tuple[dict[str, Figure], 
             captions.append((f"true: {image.label}", pairs))
         if shown:
             title = f"Strategy {right} is right, strategy {wrong} is wrong: {len(images):,} test images"
-            figures[name] = labels_figure(shown, captions, f"{title}{f', {PICTURES} of them' if len(images) > PICTURES else ''}")
+            title += f", {PICTURES} of them" if len(images) > PICTURES else ""
+            figures[name] = labels_figure(shown, captions, title)
     return figures, None if figures else "The best two strategies are right and wrong on the same test images."
 
 
 def _disagreements(first: Strategy, second: Strategy) -> tuple[list[Image], list[Image]]:
-    """Return the images that most runs of one strategy get right and most runs of the other wrong, the clearest first."""
+    """Return the images that most runs of one strategy get right and of the other one wrong, the clearest first."""
     votes = [_votes(strategy) for strategy in (first, second)]
     found: tuple[list[tuple[float, Image]], list[tuple[float, Image]]] = ([], [])
     for path in sorted(votes[0].keys() & votes[1].keys()):
-        label, *one = votes[0][path]
-        _, *other = votes[1][path]
-        image = Image(path, label, (one[0], one[1]), (other[0], other[1]))
-        gap = one[2] - other[2]
-        if one[0] == label != other[0]:
+        one, other = votes[0][path], votes[1][path]
+        image = Image(path, one.label, (one.predicted, one.confidence), (other.predicted, other.confidence))
+        gap = one.share_right - other.share_right
+        if one.predicted == one.label != other.predicted:
             found[0].append((gap, image))
-        elif other[0] == label != one[0]:
+        elif other.predicted == one.label != one.predicted:
             found[1].append((-gap, image))
     ordered = [[image for _, image in sorted(side, key=lambda pair: -pair[0])] for side in found]
     return ordered[0], ordered[1]
 
 
-def _votes(strategy: Strategy) -> dict[str, tuple[str, str, float, float]]:
+def _votes(strategy: Strategy) -> dict[str, Vote]:
     """Return for each test image its class, the class that most runs predict, its mean confidence, the share right."""
     by_path: dict[str, list[tuple[str, str, float]]] = {}
-    for test in (run.test for run in strategy.runs):
-        for path, label, predicted, confidence in _zip(test) if test else ():
+    for test in (run.test for run in strategy.runs if run.test is not None):
+        for path, label, predicted, confidence in _images(test):
             by_path.setdefault(path, []).append((label, predicted, confidence))
     votes = {}
     for path, seen in by_path.items():
-        predicted = [one[1] for one in seen]
-        winner = max(dict.fromkeys(predicted), key=predicted.count)
+        classes = [one[1] for one in seen]
+        winner = max(dict.fromkeys(classes), key=classes.count)
         confidence = float(np.mean([one[2] for one in seen if one[1] == winner]))
         label = seen[0][0]
-        votes[path] = label, winner, confidence, predicted.count(label) / len(seen)
+        votes[path] = Vote(label, winner, confidence, classes.count(label) / len(seen))
     return votes
 
 
-def _zip(test: Predictions) -> zip[tuple[str, str, str, float]]:
+def _images(test: Predictions) -> zip[tuple[str, str, str, float]]:
     return zip(test.paths, test.labels, test.predicted, test.confidence.tolist(), strict=True)

@@ -82,9 +82,9 @@ def paired_bootstrap(
     """Compare strategies with a reference on the same images, where training was repeated.
 
     An image's score is the share of the seeds that get it right. Images are drawn with replacement, the same ones for
-    all strategies, and the seeds of each strategy by themselves, one fewer than there are, which keeps the variance of a
-    mean over few of them from being underestimated. The spread of the draws is the standard error of the difference; the
-    interval and the p-value take it with Student's t, whose degrees of freedom say how few the seeds are. Sources:
+    all strategies, and the seeds of each strategy by themselves, one fewer than there are, which keeps the variance of
+    a mean over few of them from being underestimated. The spread of the draws is the standard error of the difference;
+    the interval and the p-value take it with Student's t, whose degrees of freedom say how few the seeds are. Sources:
     B. Efron, R. Tibshirani, An introduction to the bootstrap (1993), chapters 6 and 12; J. Rao, C. Wu, Resampling
     inference with complex survey data, JASA 83 (1988), for the one fewer; F. Satterthwaite, An approximate distribution
     of estimates of variance components, Biometrics Bulletin 2 (1946), for the degrees of freedom.
@@ -151,7 +151,8 @@ def _draw_seeds(scores: np.ndarray, resamples: int, generator: np.random.Generat
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values corrected for being many: all conclusions at 5 % are true together with 95 %.
 
-    Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6 (1979).
+    Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6
+    (1979).
 
     Args:
         p_values: of all comparisons that are made, in any order.

@@ -21,9 +21,10 @@ from headstart.tracking import flatten
 REPLICATE = ("seed", "cv.fold")  # what may differ between the runs of one strategy
 # What decides no figure. Where the images lie does not either: which ones they are is told by their content.
 INDIFFERENT = (
-    *("tracking.", "recipe.", "engine", "cache.name", "cache.activations", "cache.images", "cache.max_gb"),
+    *("engine", "cache.name", "cache.activations", "cache.images", "cache.max_gb"),
     *("evaluate_after_each_stage", "find_lr", "dataset.root", "dataset.csv", "dataset.origin"),
 )
+INDIFFERENT_GROUPS = ("tracking.", "recipe.")
 CHARACTERS_OF_A_DIGEST = 8
 
 
@@ -165,7 +166,7 @@ def _key(flat: dict[str, Any]) -> str:
 
 
 def _left_out(key: str) -> bool:
-    return key in REPLICATE or key.startswith(tuple(name for name in INDIFFERENT if name[-1] == ".")) or key in INDIFFERENT
+    return key in REPLICATE or key in INDIFFERENT or key.startswith(INDIFFERENT_GROUPS)
 
 
 def _one_of_each(runs: Sequence[Run]) -> tuple[list[Run], int]:

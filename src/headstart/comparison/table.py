@@ -33,12 +33,12 @@ ROOMY_COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
 )
 NARROW_COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
     ("runs", "right"),
-    ("test acc. %\n95 % interval", "right"),
-    ("against\nthe best", "left"),
-    ("valid. %\nepoch", "right"),
+    ("test %\n95 % inter.", "right"),
+    ("against\nbest", "left"),
+    ("val. %\nepoch", "right"),
     ("macro\nF1", "right"),
     ("sec-\nonds", "right"),
-    ("trainable\nsize MB", "right"),
+    ("train\n MB", "right"),
 )
 
 
@@ -190,7 +190,8 @@ def plain(text: str) -> str:
 def print_table(rows: Sequence[Row], console: Console) -> None:
     """Print the table; in a narrow terminal two figures that belong together share a column, one below the other."""
     roomy = console.width >= ROOMY
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1 if roomy else 0), pad_edge=False, collapse_padding=True)
+    padding = (0, 1) if roomy else (0, 0)
+    table = Table(box=box.SIMPLE_HEAD, padding=padding, collapse_padding=True, show_edge=False)
     table.add_column("strategy", overflow="fold")
     for title, justify in ROOMY_COLUMNS if roomy else NARROW_COLUMNS:
         table.add_column(title, justify=justify, no_wrap=True)
@@ -201,10 +202,20 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
             cells = [row.runs, row.accuracy, row.interval, ", ".join(verdict), validation, row.epochs]
             cells += [_decimal(row.macro_f1), row.time, row.trainable, row.size]
         else:
-            cells = [row.runs.replace(" (", "\n("), f"{row.accuracy}\n{row.interval}", "\n".join(verdict)]
-            cells += [f"{validation}\n{row.epochs}", _decimal(row.macro_f1), row.time, f"{row.trainable}\n{row.size}"]
+            cells = [row.runs.replace(" (", "\n("), f"{row.accuracy}\n{_dashed(row.interval)}"]
+            cells.append("\n".join(verdict).replace(" = ", "=").replace(" < ", "<"))
+            cells += [
+                f"{validation}\n{_dashed(row.epochs)}",
+                _decimal(row.macro_f1),
+                row.time,
+                f"{row.trainable}\n{row.size}",
+            ]
         table.add_row(escape(row.strategy), *cells, style="bold" if row.verdict.word == BEST else None)
     console.print(table)
+
+
+def _dashed(bounds: str) -> str:
+    return bounds.replace(" to ", "-")
 
 
 def _decimal(value: float | None) -> str:

@@ -111,9 +111,9 @@ def compare_pairs(
         else:
             together[id(reference), folds].append((position, first, second))
     for members in together.values():
-        found = paired_bootstrap(members[0][1], [second for _, _, second in members])
-        for (position, _, _), difference in zip(members, found, strict=True):
-            results[position] = difference, "bootstrap"
+        bootstrapped = paired_bootstrap(members[0][1], [second for _, _, second in members])
+        for (position, _, _), found in zip(members, bootstrapped, strict=True):
+            results[position] = found, "bootstrap"
     return results
 
 
@@ -134,8 +134,8 @@ def correct_by_seed(strategy: Strategy, folds: Sequence[int]) -> np.ndarray | No
 def negative_transfer(strategies: Sequence[Strategy]) -> list[NegativeTransfer]:
     """Return where pretrained weights did harm, as far as the paired test supports it.
 
-    Fine-tuning is compared with the best frozen probe of the same backbone and head, both of them with the best training
-    from random weights; all on the same test images, all corrected together.
+    Fine-tuning is compared with the best frozen probe of the same backbone and head, both of them with the best
+    training from random weights; all on the same test images, all corrected together.
 
     Args:
         strategies: as `ranked` returns them.
