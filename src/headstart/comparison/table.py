@@ -90,6 +90,12 @@ class Row:
         return "" if value is None else "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
     @property
+    def points(self) -> str:
+        """The difference to the best one in percentage points, with its sign."""
+        value = self.verdict.difference
+        return "" if value is None else f"{round(100 * value, 1) + 0.0:+.1f}"
+
+    @property
     def time(self) -> str:
         """The mean seconds of a whole run."""
         return "-" if self.seconds is None else f"{self.seconds:,.0f}" if self.seconds >= 10 else f"{self.seconds:.1f}"
