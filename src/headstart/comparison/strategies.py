@@ -114,17 +114,18 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Strategy], list[tuple[str, Run
     named = _labels([flat_config(members[0].config) for members in groups.values() if members[0].config])
     strategies, unfinished = [], []
     for label, members in zip(named, (group for key, group in groups.items() if key), strict=True):
-        finished, repeated = _one_of_each([run for run in members if run.error is None])
-        done = {(run_seed, fold) for run_seed, fold in ((seed_of(run), fold_of(run)) for run in finished)}
-        failed = [run for run in members if run.error is not None and (seed_of(run), fold_of(run)) not in done]
-        notes += [f"{label}: {repeated} earlier run(s) of the same seed are left out"] if repeated else []
-        unfinished += [(_name_of_failed(label, run), run) for run in failed]
         by_images: dict[str, list[Run]] = defaultdict(list)
-        for run in finished:
-            by_images[_images(run)].append(run)
+        for run in members:
+            if run.error is None:
+                by_images[_images(run)].append(run)
+        done = {(seed_of(run), fold_of(run)) for same in by_images.values() for run in same}
+        failed = [run for run in members if run.error is not None and (seed_of(run), fold_of(run)) not in done]
+        unfinished += [(_name_of_failed(label, run), run) for run in failed]
         for images, same in by_images.items():
             shown = label if len(by_images) == 1 else f"{label} images={images[:CHARACTERS_OF_A_DIGEST]}"
-            strategies.append(Strategy(shown, same[0].config, tuple(same), len(failed), images))  # type: ignore[arg-type]
+            kept, repeated = _one_of_each(same)
+            notes += [f"{shown}: {repeated} earlier run(s) of the same seed are left out"] if repeated else []
+            strategies.append(Strategy(shown, same[0].config, kept, len(failed), images))  # type: ignore[arg-type]
     unfinished += [(run.directory.name, run) for run in groups.get("", [])]
     return strategies, unfinished, notes
 
@@ -169,10 +170,10 @@ def _left_out(key: str) -> bool:
     return key in REPLICATE or key in INDIFFERENT or key.startswith(INDIFFERENT_GROUPS)
 
 
-def _one_of_each(runs: Sequence[Run]) -> tuple[list[Run], int]:
+def _one_of_each(runs: Sequence[Run]) -> tuple[tuple[Run, ...], int]:
     """Return the last run of each seed and fold, so that none counts twice, and how many were dropped."""
     last = {(seed_of(run), fold_of(run)): run for run in runs}
-    return [last[key] for key in sorted(last)], len(runs) - len(last)
+    return tuple(last[key] for key in sorted(last)), len(runs) - len(last)
 
 
 def _labels(flats: Sequence[dict[str, Any]]) -> list[str]:
