@@ -40,6 +40,9 @@ EXPLANATIONS = (
     "is nothing to compare with, it says other images.",
     "Seconds are those of a whole run. What an earlier run left in the cache makes a later one faster.",
 )
+FEW_SEEDS = (
+    "Two seeds tell little about a third one: intervals are wide, and large differences may be ties. Try seed=0,1,2."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +115,7 @@ def compare(runs: Sequence[Run], directory: Path, title: str = "Comparison") -> 
     directory.mkdir(parents=True, exist_ok=True)
     drawn, reason = _figures(strategies, rows)
     notes += [reason] if reason and strategies else []
+    notes += [FEW_SEEDS] if any(len(strategy.seeds) == 2 for strategy in strategies) else []
     figures = {}
     for caption, (name, figure) in drawn.items():
         figures[caption] = directory / f"{name}.png"

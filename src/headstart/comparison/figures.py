@@ -129,7 +129,7 @@ def cost_figure(rows: Sequence[Row]) -> Figure | None:
     axes.set_ylabel("validation accuracy")
     axes.grid(color=style.LIGHT_GREY)
     axes.set_axisbelow(True)
-    axes.legend(loc="lower right", frameon=True)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     _write_numbers(figure, axes, [points[i] for i in front])
     return figure
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_MATRICES = 4
 MOST_CLASSES = 12  # of a matrix that is half a figure wide, with numbers that can be read
 MOST_RECALLS = 20  # classes in the figure that stands in for the matrices where there are more
-PICTURES = 6  # of each sheet
+PICTURES = 8  # of each sheet
 PICTURE_SIZE = 160  # pixels, as large as a sheet shows them
 LONGEST_NAME = 1.6  # inches, of a class
 SERIES = ((style.BLUE, "o"), (style.VERMILION, "s"), (style.GREEN, "^"), ("#CC79A7", "D"))

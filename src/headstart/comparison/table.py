@@ -49,6 +49,7 @@ class Row:
     strategy: str
     seeds: int
     folds: int
+    finished: int
     failed: int
     test: Interval | None
     verdict: Verdict
@@ -61,9 +62,10 @@ class Row:
 
     @property
     def runs(self) -> str:
-        """How many runs the figures are means of, and how many more failed."""
-        count = f"{self.seeds}" if self.folds == 1 else f"{self.seeds} x {self.folds}"
-        return f"{count} ({self.failed} failed)" if self.failed else count
+        """How many runs the figures are means of (seeds x folds), or how many of all where some failed."""
+        if self.failed:
+            return f"{self.finished} of {self.finished + self.failed}"
+        return f"{self.seeds}" if self.folds == 1 else f"{self.seeds} x {self.folds}"
 
     @property
     def accuracy(self) -> str:
@@ -118,6 +120,7 @@ def make_rows(strategies: Sequence[Strategy], verdicts: Sequence[Verdict]) -> li
             strategy=strategy.label,
             seeds=len(strategy.seeds),
             folds=len(strategy.folds),
+            finished=len(strategy.runs),
             failed=strategy.failed,
             test=strategy.test_accuracy(),
             verdict=verdict,
@@ -208,7 +211,7 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
             cells = [row.runs, row.accuracy, row.interval, ", ".join(verdict), validation, row.epochs]
             cells += [_decimal(row.macro_f1), row.time, row.trainable, row.size]
         else:
-            cells = [row.runs.replace(" (", "\n("), f"{row.accuracy}\n{_dashed(row.interval)}"]
+            cells = [row.runs, f"{row.accuracy}\n{_dashed(row.interval)}"]
             cells.append("\n".join(verdict).replace(" = ", "=").replace(" < ", "<"))
             cells += [
                 f"{validation}\n{_dashed(row.epochs)}",
