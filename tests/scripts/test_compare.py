@@ -25,6 +25,7 @@ def place(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (sweep / "1" / "config.yaml").write_text(config.replace("\nseed: 0\n", "\nseed: 7\n"))
     failed = {"run_id": "f" * 32, "status": "FAILED", "error": "ValueError: on purpose", "overrides": ["seed=7"]}
     (sweep / "1" / "results.json").write_text(json.dumps(failed))
+    (sweep / "sweep.json").write_text(json.dumps({"name": "today", "parent_run_id": "abcd" * 8}))
     return tmp_path
 
 
@@ -32,7 +33,7 @@ def results_of(run: Path) -> dict[str, Any]:
     return json.loads((run / "results.json").read_text())
 
 
-@pytest.mark.parametrize("named", [[], ["today"]])
+@pytest.mark.parametrize("named", [[], ["today"], ["abcd"]])
 def test_the_newest_sweep_or_one_by_its_name(place: Path, named: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main(named) == 0
     text = capsys.readouterr().out

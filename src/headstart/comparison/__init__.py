@@ -5,6 +5,6 @@ verdicts (what the test images say) -> table, figures, page.
 """
 
 from headstart.comparison.collect import Run, read_run, runs_below
-from headstart.comparison.compare import Comparison, compare
+from headstart.comparison.report import Comparison, compare
 
 __all__ = ["Comparison", "Run", "compare", "read_run", "runs_below"]

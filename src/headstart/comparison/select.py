@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from headstart.config import TrackingConfig
 from headstart.errors import HeadstartError
 from headstart.paths import outputs_directory
 from headstart.tracking import fetch_run, logged_runs, store_uri
+
+SHORTEST_ID = 4  # characters of the beginning of a run's id
 
 
 def newest_sweep() -> Path:
@@ -87,15 +90,21 @@ def local_runs() -> list[Run]:
 
 
 def _directory(name: str) -> Path | None:
-    """Return the directory that a name stands for: itself, or a sweep's among the outputs."""
-    for directory in (Path(name), outputs_directory() / "sweeps" / name):
+    """Return the directory that a name stands for: itself, or that of a sweep by its name or its parent run's id."""
+    sweeps = outputs_directory() / "sweeps"
+    for directory in (Path(name), sweeps / name):
         if directory.is_dir():
             return directory
+    for file in sweeps.glob("*/sweep.json") if len(name) >= SHORTEST_ID else ():
+        if str(json.loads(file.read_text(encoding="utf-8")).get("parent_run_id")).startswith(name):
+            return file.parent
     return None
 
 
 def _by_id(name: str, uri: str | None, fetched: Path) -> Run:
-    fitting = [run for run in local_runs() if len(name) >= 4 and str(run.results.get("run_id")).startswith(name)]
+    fitting = [
+        run for run in local_runs() if len(name) >= SHORTEST_ID and str(run.results.get("run_id")).startswith(name)
+    ]
     if len(fitting) == 1:
         return fitting[0]
     if len(fitting) > 1:
