@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from headstart.errors import HeadstartError, expect_one_of
 
@@ -330,8 +331,16 @@ def to_yaml(config: Config) -> str:
 
 
 def from_yaml(text: str) -> Config:
-    """Return the configuration that `to_yaml` wrote."""
-    return resolve(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))  # type: ignore[arg-type]
+    """Return the configuration that `to_yaml` wrote.
+
+    Raises:
+        HeadstartError: when the text is none, as that of another version may be.
+    """
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text))
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise HeadstartError(explain(error)) from error
+    return resolve(merged)  # type: ignore[arg-type]
 
 
 def explain(error: BaseException) -> str:

@@ -23,7 +23,7 @@ from headstart.summary import (
     print_end,
     print_suggestion,
 )
-from headstart.tracking import import_mlflow, store_uri, tracked_run
+from headstart.tracking import import_mlflow, log_results, store_uri, tracked_run
 from headstart.training.hardware import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def run(
         results["seconds"].update(clock.summary())
         write_json(output / "results.json", results)
         (output / RUNNING).unlink(missing_ok=True)
+    if results["run_id"]:
+        log_results(results["tracking_uri"], results["run_id"], output / "results.json")
     if config.find_lr:
         print_suggestion(results, config)
     else:
@@ -140,6 +142,7 @@ def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any
     clock.begin("saving")
     # From here on only what was saved is used, so that it is what the figures are about.
     classifier = prepared.save("validation")
+    results["model_bytes"] = (output / "classifier" / "model.keras").stat().st_size
 
     clock.begin("evaluation")
     predictor = _predictor(prepared, classifier, config.freeze.stages[-1], activations)

@@ -117,6 +117,7 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
         layers_to_train(network, stage.train)
     results["dataset"] = {
         "name": config.dataset.name,
+        "root": str(index.root),
         "fingerprint": index.fingerprint,
         "images": {split: int(counts.sum()) for split, counts in index.counts().items()},
         "classes": len(class_names),

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from headstart.console import console, print_titled
 from headstart.sweep.record import Sweep
+from headstart.tracking import StoredRun
 
 UNDER_WAY: list[tuple[Sweep, FileLock]] = []  # of this process, the one that launches; at most one
 
@@ -37,9 +38,18 @@ def finish(interrupted: bool = False) -> int:
     complete = sweep.jobs is None or len(ended) == sweep.jobs
     status = "KILLED" if interrupted else "FINISHED" if complete and not failed else "FAILED"
     _print_end(sweep, ended)
+    parent = StoredRun(sweep.tracking_uri, sweep.parent_run_id)
     try:
-        _describe(sweep, ended, status)
+        _compare(sweep, parent)
+        parent.log_metrics(
+            {
+                "jobs": float(len(ended)),
+                "jobs_finished": float(sum(entry["event"] in ("finished", "found") for entry in ended.values())),
+                "jobs_failed": float(sum(entry["event"] in ("failed", "killed") for entry in ended.values())),
+            }
+        )
     finally:
+        parent.end(status)
         lock.release()
     return 0 if status == "FINISHED" else 1
 
@@ -69,16 +79,14 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
     console.print(f"Directory: {sweep.directory}", markup=False, soft_wrap=True)
 
 
-def _describe(sweep: Sweep, ended: dict[int, dict[str, Any]], status: str) -> None:
-    """Put the outcome on the parent run's page and close it."""
-    from headstart.tracking import StoredRun
+def _compare(sweep: Sweep, parent: StoredRun) -> None:
+    """Compare the runs of the sweep, in the terminal, on a page, and on the page of the parent run."""
+    from headstart.comparison import compare, runs_below
 
-    parent = StoredRun(sweep.tracking_uri, sweep.parent_run_id)
-    parent.log_metrics(
-        {
-            "jobs": float(len(ended)),
-            "jobs_finished": float(sum(entry["event"] in ("finished", "found") for entry in ended.values())),
-            "jobs_failed": float(sum(entry["event"] in ("failed", "killed") for entry in ended.values())),
-        }
-    )
-    parent.end(status)
+    runs = runs_below(sweep.path)
+    if not any(run.results.get("splits") for run in runs):  # nothing was evaluated
+        return
+    comparison = compare(runs, sweep.path / "comparison", f"Sweep {sweep.name}")
+    comparison.print(console)
+    parent.log_files([comparison.page, *comparison.files], "comparison")
+    parent.describe(f"{comparison.markdown}\n\n`{sweep.command}`", {})

@@ -1,0 +1,112 @@
+"""Which runs are meant: a sweep, directories, MLflow ids, an experiment; on this machine, else from the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from headstart.comparison.collect import Run, is_run, read_run, runs_below
+from headstart.config import TrackingConfig
+from headstart.errors import HeadstartError
+from headstart.paths import outputs_directory
+from headstart.tracking import fetch_run, logged_runs, store_uri
+
+SHORTEST_ID = 4  # characters of the beginning of a run's id
+
+
+def newest_sweep() -> Path:
+    """Return the directory of the sweep that was started last.
+
+    Raises:
+        HeadstartError: when there is none.
+    """
+    sweeps = [path for path in (outputs_directory() / "sweeps").glob("*") if path.is_dir() and runs_directories(path)]
+    if not sweeps:
+        raise HeadstartError(
+            f"Expected a sweep under {outputs_directory() / 'sweeps'}. Received: none; start one, for example "
+            "python run.py -m freeze=all,last_block seed=0,1, or name runs"
+        )
+    return max(sweeps, key=lambda path: max(run.stat().st_mtime for run in runs_directories(path)))
+
+
+def runs_directories(directory: Path) -> list[Path]:
+    """Return the directories of runs directly below another one."""
+    return [path for path in directory.iterdir() if path.is_dir() and is_run(path)]
+
+
+def select_runs(names: Sequence[str], uri: str | None, fetched: Path) -> tuple[list[Run], Path | None]:
+    """Return the named runs, and the directory of the sweep where it is one sweep that is named.
+
+    Args:
+        names: directories of sweeps or runs, names of sweeps, MLflow ids of runs or the beginnings of such.
+        uri: of the store that ids are looked up in which are not on this machine; None is that of the outputs.
+        fetched: an empty directory, for what comes from the store.
+
+    Raises:
+        HeadstartError: for a name that is none of these.
+    """
+    runs: list[Run] = []
+    sweep = None
+    for name in names:
+        directory = _directory(name)
+        if directory is None:
+            runs.append(_by_id(name, uri, fetched))
+            continue
+        found = runs_below(directory)
+        if not found:
+            raise HeadstartError(f"Expected runs below {directory}. Received: a directory without any")
+        sweep = directory if len(names) == 1 and not is_run(directory) else None
+        runs += found
+    return list({str(run.directory.resolve()): run for run in runs}.values()), sweep
+
+
+def select_experiment(name: str, uri: str | None, fetched: Path) -> list[Run]:
+    """Return all runs of an MLflow experiment: those whose directories are here, the others from the store.
+
+    Args:
+        name: of the experiment.
+        uri: of the store; None is that of the outputs.
+        fetched: an empty directory, for what comes from the store.
+
+    Raises:
+        HeadstartError: when the experiment has no run.
+    """
+    here = [run for run in local_runs() if run.config and run.config.tracking.experiment == name]
+    known = {run.results.get("run_id") for run in here}
+    address = uri or store_uri(TrackingConfig("local"))
+    logged = [run_id for run_id in logged_runs(address, name) if run_id not in known]
+    runs = here + [read_run(fetch_run(address, run_id, fetched)) for run_id in logged]
+    if not runs:
+        raise HeadstartError(f"Expected an experiment with runs, here or in {address}. Received: {name}")
+    return runs
+
+
+def local_runs() -> list[Run]:
+    """Return every run among the outputs, those that failed too, oldest first."""
+    places = [*(outputs_directory() / "runs").glob("*"), *(outputs_directory() / "sweeps").glob("*/*")]
+    found = [path for path in places if path.is_dir() and is_run(path)]
+    return [read_run(path) for path in sorted(found, key=lambda path: path.stat().st_mtime)]
+
+
+def _directory(name: str) -> Path | None:
+    """Return the directory that a name stands for: itself, or that of a sweep by its name or its parent run's id."""
+    sweeps = outputs_directory() / "sweeps"
+    for directory in (Path(name), sweeps / name):
+        if directory.is_dir():
+            return directory
+    for file in sweeps.glob("*/sweep.json") if len(name) >= SHORTEST_ID else ():
+        if str(json.loads(file.read_text(encoding="utf-8")).get("parent_run_id")).startswith(name):
+            return file.parent
+    return None
+
+
+def _by_id(name: str, uri: str | None, fetched: Path) -> Run:
+    fitting = [
+        run for run in local_runs() if len(name) >= SHORTEST_ID and str(run.results.get("run_id")).startswith(name)
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    if len(fitting) > 1:
+        raise HeadstartError(f"Expected the id of one run. Received: {name}, which {len(fitting)} runs begin with")
+    return read_run(fetch_run(uri or store_uri(TrackingConfig("local")), name, fetched))

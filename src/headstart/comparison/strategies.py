@@ -1,0 +1,232 @@
+"""Which runs belong together: strategies, named by what differs between them, in the words of the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from headstart.comparison.collect import Run
+from headstart.comparison.statistics import Interval, accuracy_interval
+from headstart.config import Config
+from headstart.identity import run_name
+from headstart.tracking import flatten
+
+REPLICATE = ("seed", "cv.fold")  # what may differ between the runs of one strategy
+# What decides no figure. Where the images lie does not either: which ones they are is told by their content.
+INDIFFERENT = (
+    *("engine", "cache.name", "cache.activations", "cache.images", "cache.max_gb"),
+    *("evaluate_after_each_stage", "find_lr", "dataset.root", "dataset.csv", "dataset.origin"),
+)
+INDIFFERENT_GROUPS = ("tracking.", "recipe.")
+CHARACTERS_OF_A_DIGEST = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Strategy:
+    """Runs that differ in nothing but the seed and the cross-validation fold.
+
+    Args:
+        label: what differs from the other strategies.
+        config: of the first run.
+        runs: the finished ones, one for each seed and fold, in that order.
+        failed: how many more did not finish.
+        images: tells the test images apart from others; equal digests are the same images.
+    """
+
+    label: str
+    config: Config
+    runs: tuple[Run, ...]
+    failed: int
+    images: str
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, in order."""
+        return sorted({seed_of(run) for run in self.runs})
+
+    @property
+    def folds(self) -> list[int]:
+        """The cross-validation folds, in order; a single 0 without cross-validation."""
+        return sorted({fold_of(run) for run in self.runs})
+
+    @property
+    def tested(self) -> bool:
+        """Whether there are test images."""
+        return all(run.test is not None for run in self.runs)
+
+    def test_accuracy(self) -> Interval | None:
+        """Return the mean test accuracy with its interval over seeds, over folds, or over the images of one run."""
+        if not self.tested:
+            return None
+        right = {(seed_of(run), fold_of(run)): run.test.correct for run in self.runs if run.test is not None}
+        by_seed = [np.concatenate([values for (seed, _), values in right.items() if seed == one]) for one in self.seeds]
+        correct, images = int(sum(one.sum() for one in by_seed)), sum(len(one) for one in by_seed)
+        if len(self.seeds) == 1 and len(self.folds) > 1:
+            return accuracy_interval([float(values.mean()) for values in right.values()], correct, images, "folds")
+        return accuracy_interval([float(values.mean()) for values in by_seed], correct, images)
+
+    def mean(self, *keys: str) -> float | None:
+        """Return the mean of a figure of results.json over the runs; None where none has it."""
+        values = [value for run in self.runs if (value := _inside(run.results, keys)) is not None]
+        return fmean(values) if values else None
+
+    @property
+    def validation_accuracy(self) -> float:
+        """The mean over the runs; what the best strategy is chosen by."""
+        value = self.mean("splits", "validation", "accuracy")
+        return -1.0 if value is None else value
+
+    @property
+    def best_epochs(self) -> tuple[int, int] | None:
+        """The lowest and the highest best validation epoch of the runs."""
+        epochs = [_inside(run.results, ("best_epoch", "epoch")) for run in self.runs]
+        known = [int(epoch) for epoch in epochs if epoch is not None]
+        return (min(known), max(known)) if known else None
+
+    @property
+    def bytes(self) -> int | None:
+        """The mean size of the saved models."""
+        sizes = [run.bytes for run in self.runs if run.bytes is not None]
+        return round(fmean(sizes)) if sizes else None
+
+
+def group_runs(runs: Sequence[Run]) -> tuple[list[Strategy], list[tuple[str, Run]], list[str]]:
+    """Group runs into strategies.
+
+    Args:
+        runs: in the order in which they were started.
+
+    Returns:
+        The strategies; the runs that did not finish, each with its name; what else was left out, in sentences.
+    """
+    comparable = [run for run in runs if not _reason_to_leave_out(run)]
+    notes = [reason for run in runs if (reason := _reason_to_leave_out(run))]
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in comparable:
+        groups[_key(flat_config(run.config)) if run.config else ""].append(run)
+    named = _labels([flat_config(members[0].config) for members in groups.values() if members[0].config])
+    strategies, unfinished = [], []
+    for label, members in zip(named, (group for key, group in groups.items() if key), strict=True):
+        by_images: dict[str, list[Run]] = defaultdict(list)
+        for run in members:
+            if run.error is None:
+                by_images[_images(run)].append(run)
+        done = {(seed_of(run), fold_of(run)) for same in by_images.values() for run in same}
+        failed = [run for run in members if run.error is not None and (seed_of(run), fold_of(run)) not in done]
+        unfinished += [(_name_of_failed(label, run), run) for run in failed]
+        for images, same in by_images.items():
+            shown = label if len(by_images) == 1 else f"{label} images={images[:CHARACTERS_OF_A_DIGEST]}"
+            kept, repeated = _one_of_each(same)
+            notes += [f"{shown}: {repeated} earlier run(s) of the same seed are left out"] if repeated else []
+            strategies.append(Strategy(shown, same[0].config, kept, len(failed), images))  # type: ignore[arg-type]
+    unfinished += [(run.directory.name, run) for run in groups.get("", [])]
+    return strategies, unfinished, notes
+
+
+def flat_config(config: Config) -> dict[str, Any]:
+    """Return every value of a configuration by its dotted key."""
+    return flatten(dataclasses.asdict(config))
+
+
+def seed_of(run: Run) -> int:
+    """Return the seed of a run."""
+    return run.config.seed if run.config else 0
+
+
+def fold_of(run: Run) -> int:
+    """Return the cross-validation fold of a run, 0 where there is none."""
+    fold = flat_config(run.config).get("cv.fold") if run.config else None
+    return 0 if fold is None else int(fold)
+
+
+def _reason_to_leave_out(run: Run) -> str | None:
+    """Say why a run has nothing that could be compared."""
+    if run.error is None and "splits" not in run.results:
+        return f"{run.directory.name} is left out: it looked for a learning rate, and has no accuracy"
+    if run.config and run.config.head.output == "imagenet":
+        return f"{run.directory.name} is left out: it labels pictures, and has no accuracy"
+    return None
+
+
+def _images(run: Run) -> str:
+    """Return what tells a run's test images apart; folds of the same images belong together."""
+    flat = flat_config(run.config) if run.config else {}
+    return run.images["all"] if (flat.get("cv.folds") or 0) > 1 else run.images["test"]
+
+
+def _key(flat: dict[str, Any]) -> str:
+    """Return what the runs of one strategy share."""
+    return repr(sorted((key, value) for key, value in flat.items() if not _left_out(key)))
+
+
+def _left_out(key: str) -> bool:
+    return key in REPLICATE or key in INDIFFERENT or key.startswith(INDIFFERENT_GROUPS)
+
+
+def _one_of_each(runs: Sequence[Run]) -> tuple[tuple[Run, ...], int]:
+    """Return the last run of each seed and fold, so that none counts twice, and how many were dropped."""
+    last = {(seed_of(run), fold_of(run)): run for run in runs}
+    return tuple(last[key] for key in sorted(last)), len(runs) - len(last)
+
+
+def _labels(flats: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a name for each configuration: the values that differ, and are not decided by another one that does."""
+    keys = list(dict.fromkeys(key for flat in flats for key in flat if not _left_out(key)))
+    differing = [key for key in keys if _varies(key, _decided_by(key), flats)]
+    labels = []
+    for flat in flats:
+        parts = [f"{key.removesuffix('.name')}={_text(flat[key])}" for key in differing if key in flat]
+        names = ("backbone", "head", "freeze")
+        labels.append(" ".join(parts or [f"{group}={flat[f'{group}.name']}" for group in names]))
+    return labels
+
+
+def _decided_by(key: str) -> list[str]:
+    """Return the keys that may decide the value of a key, and which then stand for it."""
+    group = key.split(".")[0]
+    deciding = [f"{group}.name"] if key != f"{group}.name" and "." in key else []
+    if group in ("freeze", "optimizer"):
+        deciding.append("scenario.name")
+    # A stage carries the run's optimizer and epochs wherever it has none of its own.
+    if stage := re.fullmatch(r"freeze\.stages\.\d+\.(optimizer\..+|epochs)", key):
+        deciding.append(stage[1])
+    return deciding
+
+
+def _varies(key: str, deciding: Sequence[str], flats: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether a value differs between configurations that agree in the deciding ones."""
+    values = defaultdict(set)
+    for flat in flats:
+        if key in flat:
+            values[tuple(str(flat.get(name)) for name in deciding)].add(str(flat[key]))
+    return any(len(found) > 1 for found in values.values())
+
+
+def _text(value: Any) -> str:
+    """Return a value as it is typed."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _name_of_failed(label: str, run: Run) -> str:
+    """Return the name of a run that did not finish: its own words on the command line, else its strategy and seed."""
+    overrides = run.results.get("overrides")
+    if overrides:
+        return " ".join(map(str, overrides))
+    return f"{label} seed={seed_of(run)}" if label else (run_name(run.config) if run.config else run.directory.name)
+
+
+def _inside(results: dict[str, Any], keys: Sequence[str]) -> Any:
+    """Return a value of nested dictionaries; None where one is missing."""
+    node: Any = results
+    for key in keys:
+        node = node.get(key) if isinstance(node, dict) else None
+    return node

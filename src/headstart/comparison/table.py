@@ -1,0 +1,239 @@
+"""The one table of a comparison, as rows for a page, as CSV, as Markdown and in the terminal."""
+
+from __future__ import annotations
+
+import csv
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.console import Console, JustifyMethod
+from rich.markup import escape
+from rich.table import Table
+
+from headstart.comparison.statistics import Interval
+from headstart.comparison.strategies import Strategy
+from headstart.comparison.verdicts import BEST, Verdict
+from headstart.evaluation.writing import open_table
+
+ROOMY = 130  # columns of a terminal from which on nothing has to stand on two lines
+ROOMY_COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
+    ("runs", "right"),
+    ("test acc. %", "right"),
+    ("95 % interval", "right"),
+    ("against the best", "left"),
+    ("valid. acc. %", "right"),
+    ("best epoch", "right"),
+    ("macro F1", "right"),
+    ("seconds", "right"),
+    ("trainable", "right"),
+    ("size MB", "right"),
+)
+NARROW_COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
+    ("runs", "right"),
+    ("test %\n95 % inter.", "right"),
+    ("against\nbest", "left"),
+    ("val. %\nepoch", "right"),
+    ("macro\nF1", "right"),
+    ("sec-\nonds", "right"),
+    ("train\n MB", "right"),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One strategy's figures."""
+
+    strategy: str
+    seeds: int
+    folds: int
+    finished: int
+    failed: int
+    test: Interval | None
+    verdict: Verdict
+    validation_accuracy: float | None
+    best_epochs: tuple[int, int] | None
+    macro_f1: float | None
+    seconds: float | None
+    trainable_parameters: float | None
+    model_bytes: int | None
+
+    @property
+    def runs(self) -> str:
+        """How many runs the figures are means of (seeds x folds), or how many of all where some failed."""
+        if self.failed:
+            return f"{self.finished} of {self.finished + self.failed}"
+        return f"{self.seeds}" if self.folds == 1 else f"{self.seeds} x {self.folds}"
+
+    @property
+    def accuracy(self) -> str:
+        """The mean test accuracy in percent."""
+        return percent(self.test.mean if self.test else None)
+
+    @property
+    def interval(self) -> str:
+        """The bounds of the interval of the test accuracy in percent."""
+        return f"{100 * self.test.low:.1f} to {100 * self.test.high:.1f}" if self.test else "-"
+
+    @property
+    def epochs(self) -> str:
+        """The best validation epoch, from the lowest to the highest of the runs."""
+        if self.best_epochs is None:
+            return "-"
+        low, high = self.best_epochs
+        return f"{low}" if low == high else f"{low} to {high}"
+
+    @property
+    def p_value(self) -> str:
+        """The corrected p-value, in words for people."""
+        value = self.verdict.p_value
+        return "" if value is None else "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+    @property
+    def points(self) -> str:
+        """The difference to the best one in percentage points, with its sign."""
+        value = self.verdict.difference
+        return "" if value is None else f"{round(100 * value, 1) + 0.0:+.1f}"
+
+    @property
+    def time(self) -> str:
+        """The mean seconds of a whole run."""
+        return "-" if self.seconds is None else f"{self.seconds:,.0f}" if self.seconds >= 10 else f"{self.seconds:.1f}"
+
+    @property
+    def trainable(self) -> str:
+        """How many parameters train in the last stage."""
+        return "-" if self.trainable_parameters is None else _short(self.trainable_parameters)
+
+    @property
+    def size(self) -> str:
+        """The size of the saved model in megabytes."""
+        return "-" if self.model_bytes is None else f"{self.model_bytes / 1e6:,.1f}"
+
+
+def make_rows(strategies: Sequence[Strategy], verdicts: Sequence[Verdict]) -> list[Row]:
+    """Return a row for each strategy, in the same order."""
+    return [
+        Row(
+            strategy=strategy.label,
+            seeds=len(strategy.seeds),
+            folds=len(strategy.folds),
+            finished=len(strategy.runs),
+            failed=strategy.failed,
+            test=strategy.test_accuracy(),
+            verdict=verdict,
+            validation_accuracy=strategy.mean("splits", "validation", "accuracy"),
+            best_epochs=strategy.best_epochs,
+            macro_f1=strategy.mean("splits", "test", "macro_f1"),
+            seconds=strategy.mean("seconds", "total"),
+            trainable_parameters=strategy.mean("parameters", "trainable"),
+            model_bytes=strategy.bytes,
+        )
+        for strategy, verdict in zip(strategies, verdicts, strict=True)
+    ]
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a share in percent without the sign; a dash where there is none."""
+    return "-" if value is None else f"{100 * value:.{digits}f}"
+
+
+def write_csv(rows: Sequence[Row], file: Path) -> None:
+    """Write every figure as a number, a row for each strategy."""
+    with open_table(file) as table:
+        writer = csv.writer(table)
+        writer.writerow(
+            [
+                *("strategy", "seeds", "folds", "failed_runs"),
+                *("test_accuracy", "test_accuracy_low", "test_accuracy_high", "interval"),
+                *("verdict", "difference_to_best", "p_value", "test"),
+                *("validation_accuracy", "best_epoch_lowest", "best_epoch_highest", "test_macro_f1"),
+                *("seconds", "trainable_parameters", "model_bytes"),
+            ]
+        )
+        for row in rows:
+            test, verdict = row.test, row.verdict
+            writer.writerow(
+                [
+                    *(row.strategy, row.seeds, row.folds, row.failed),
+                    *((test.mean, test.low, test.high, test.method) if test else ("", "", "", "")),
+                    *(verdict.word, verdict.difference, verdict.p_value, verdict.method),
+                    *(row.validation_accuracy, *(row.best_epochs or ("", "")), row.macro_f1),
+                    *(row.seconds, row.trainable_parameters, row.model_bytes),
+                ]
+            )
+
+
+def markdown_table(rows: Sequence[Row], most_characters: int) -> str:
+    """Return the table as Markdown, without the last rows where it would become too long.
+
+    Args:
+        rows: best first.
+        most_characters: that the text may have.
+    """
+    head = (
+        "| strategy | runs | test accuracy % | 95 % interval | against the best | validation % | best epoch "
+        "| macro F1 | seconds | trainable | size MB |\n"
+        "| --- | ---: | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    )
+    lines, room = [head], most_characters - len(head) - len("\n\n... and 1000 more strategies, in comparison.csv")
+    for position, row in enumerate(rows):
+        verdict = f"{row.verdict.word} ({row.p_value})" if row.p_value else row.verdict.word
+        cells = [plain(row.strategy), row.runs, row.accuracy, row.interval, verdict, percent(row.validation_accuracy)]
+        line = f"| {' | '.join([*cells, row.epochs, _decimal(row.macro_f1), row.time, row.trainable, row.size])} |"
+        room -= len(line) + 1
+        if room < 0:
+            lines.append(f"\n... and {len(rows) - position:,} more strategies, in comparison.csv")
+            break
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def plain(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line and within one cell of a table."""
+    return " ".join(html.escape(text, quote=False).replace("|", "\\|").replace("`", "'").split())
+
+
+def print_table(rows: Sequence[Row], console: Console) -> None:
+    """Print the table; in a narrow terminal two figures that belong together share a column, one below the other."""
+    roomy = console.width >= ROOMY
+    padding = (0, 1) if roomy else (0, 0)
+    table = Table(box=box.SIMPLE_HEAD, padding=padding, collapse_padding=True, show_edge=False)
+    table.add_column("strategy", overflow="fold")
+    for title, justify in ROOMY_COLUMNS if roomy else NARROW_COLUMNS:
+        table.add_column(title, justify=justify, no_wrap=True)
+    for row in rows:
+        verdict = [part for part in (row.verdict.word, row.p_value) if part]
+        validation = percent(row.validation_accuracy)
+        if roomy:
+            cells = [row.runs, row.accuracy, row.interval, ", ".join(verdict), validation, row.epochs]
+            cells += [_decimal(row.macro_f1), row.time, row.trainable, row.size]
+        else:
+            cells = [row.runs, f"{row.accuracy}\n{_dashed(row.interval)}"]
+            cells.append("\n".join(verdict).replace(" = ", "=").replace(" < ", "<"))
+            cells += [
+                f"{validation}\n{_dashed(row.epochs)}",
+                _decimal(row.macro_f1),
+                row.time,
+                f"{row.trainable}\n{row.size}",
+            ]
+        table.add_row(escape(row.strategy), *cells, style="bold" if row.verdict.word == BEST else None)
+    console.print(table)
+
+
+def _dashed(bounds: str) -> str:
+    return bounds.replace(" to ", "-")
+
+
+def _decimal(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _short(count: float) -> str:
+    """Return a large number in three digits or so: 12.8k, 3.4M."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g}{unit}" if count < 1000 * size else f"{count / size:,.0f}{unit}"
+    return f"{count:.0f}"
