@@ -155,7 +155,8 @@ def _figures(strategies: list[Strategy], rows: list[Row]) -> tuple[dict[str, tup
 def _summary(strategies: list[Strategy], rows: list[Row], failed: int) -> str:
     """Return the result in a sentence or two."""
     runs = sum(len(strategy.runs) for strategy in strategies)
-    counts = f"{runs} finished runs of {len(strategies)} strategies" + (f", {failed} did not finish" if failed else "")
+    several = "strategies" if len(strategies) != 1 else "strategy"
+    counts = f"{runs} finished runs of {len(strategies)} {several}" + (f", {failed} did not finish" if failed else "")
     if not strategies:
         return f"No run finished; {failed} did not."
     best, first = strategies[0], rows[0]
