@@ -64,13 +64,17 @@ def write_run(
     directory.mkdir(parents=True)
     (directory / "config.yaml").write_text(to_yaml(config))
     difficulty = np.random.default_rng(data).uniform(size=images)  # of each image, for all runs alike
-    generator = np.random.default_rng([data, *hashlib.sha256(to_yaml(config).encode()).digest()])
+    # By what the tests vary, so that a new key of the configuration changes no outcome.
+    names = [config.backbone.name, config.backbone.weights, config.head.name, config.freeze.name, config.batch_size]
+    varied = repr([*names, config.seed, config.cv.fold])
+    generator = np.random.default_rng([data, *hashlib.sha256(varied.encode()).digest()])
     labels = np.arange(images) % len(classes)
     paths = [f"{classes[label]}/{number:04}.png".replace("<", "(") for number, label in enumerate(labels)]
     splits = {}
     predictions: list[list[Any]] = []
     for split in ("validation", "test"):
-        right = difficulty * 0.9 + generator.uniform(size=images) * 0.1 < accuracy + generator.normal(0, 0.004)
+        own = generator.uniform(size=images)
+        right = np.where(generator.uniform(size=images) < 0.15, own, difficulty) < accuracy + generator.normal(0, 0.004)
         predicted = np.where(right, labels, (labels + generator.integers(1, len(classes), images)) % len(classes))
         probabilities = generator.uniform(0.01, 0.02, (images, len(classes)))
         probabilities[np.arange(images), predicted] = generator.uniform(0.5, 1, images)
