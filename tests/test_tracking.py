@@ -344,3 +344,31 @@ def test_control_c_ends_a_run_as_killed(folder: Path, tmp_path: Path) -> None:
     results = json.loads(file.read_text())
     assert results["status"] == "KILLED"
     assert mlflow.MlflowClient(store(tmp_path)).get_run(results["run_id"]).info.status == "KILLED"
+
+
+def test_epochs_that_end_at_once_are_all_there_though_the_run_fails(tmp_path: Path) -> None:
+    import mlflow
+
+    with (
+        pytest.raises(ZeroDivisionError),
+        tracked_run(store(tmp_path), "headstart", "fails", {}) as tracker,
+    ):
+        for epoch in range(1, 301):
+            tracker.log_metrics({f"epoch/{name}": epoch / 7 for name in "abcdefg"}, epoch)
+        raise ZeroDivisionError
+    client = mlflow.MlflowClient(store(tmp_path))
+    assert client.get_run(tracker.run_id).info.status == "FAILED"
+    for name in "ag":
+        points = client.get_metric_history(tracker.run_id, f"epoch/{name}")
+        assert [(point.step, point.value) for point in points] == [(epoch, epoch / 7) for epoch in range(1, 301)]
+
+
+def test_a_slow_epoch_can_be_seen_when_it_ends(tmp_path: Path) -> None:
+    import mlflow
+
+    with tracked_run(store(tmp_path), "headstart", "slow", {}) as tracker:
+        client = mlflow.MlflowClient(store(tmp_path))
+        for epoch in (1, 2):
+            tracker.log_metrics({"epoch/loss": 0.5}, epoch)
+            assert len(client.get_metric_history(tracker.run_id, "epoch/loss")) == epoch
+            time.sleep(1.1)

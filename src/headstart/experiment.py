@@ -224,6 +224,7 @@ def _train(prepared: Prepared, activations: Activations, results: dict[str, Any]
         tracker.log_metrics({f"epoch/{key}": value for key, value in figures.items()}, record.epoch)
 
     def evaluate_stage(stage: StageConfig) -> None:
+        tracker.flush()
         name = stage.name
         if not config.evaluate_after_each_stage or name == stages[-1]:  # the last one is what will be saved
             return
