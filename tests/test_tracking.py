@@ -349,17 +349,19 @@ def test_control_c_ends_a_run_as_killed(folder: Path, tmp_path: Path) -> None:
 def test_epochs_that_end_at_once_are_all_there_though_the_run_fails(tmp_path: Path) -> None:
     import mlflow
 
-    with (
-        pytest.raises(ZeroDivisionError),
-        tracked_run(store(tmp_path), "headstart", "fails", {}) as tracker,
-    ):
-        for epoch in range(1, 301):
-            tracker.log_metrics({f"epoch/{name}": epoch / 7 for name in "abcdefg"}, epoch)
-        raise ZeroDivisionError
+    def fail() -> None:
+        with tracked_run(store(tmp_path), "headstart", "fails", {}) as tracker:
+            for epoch in range(1, 301):
+                tracker.log_metrics({f"epoch/{name}": epoch / 7 for name in "abcdefg"}, epoch)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     client = mlflow.MlflowClient(store(tmp_path))
-    assert client.get_run(tracker.run_id).info.status == "FAILED"
+    (run,) = client.search_runs([client.get_experiment_by_name("headstart").experiment_id])
+    assert run.info.status == "FAILED"
     for name in "ag":
-        points = client.get_metric_history(tracker.run_id, f"epoch/{name}")
+        points = client.get_metric_history(run.info.run_id, f"epoch/{name}")
         assert [(point.step, point.value) for point in points] == [(epoch, epoch / 7) for epoch in range(1, 301)]
 
 

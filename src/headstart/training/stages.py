@@ -104,6 +104,8 @@ def train_stages(
                     epochs=stage.epochs,
                     steps_per_epoch=given.steps,
                     validation_data=given.validation,
+                    # Else Keras starts to read it again at the end, in vain, and another time in the next epoch.
+                    validation_steps=int(given.validation.cardinality()),
                     callbacks=[waiting, *_callbacks(stage.optimizer, patience, recorder)],
                     shuffle=False,  # the batches come in a new order every epoch already
                     verbose=0,
