@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+GROUP_BYTES = 1 << 23  # of rows that are read and made ready together
+
+
 def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:
     """Return the weight of an image of each class, (classes,) float32.
 
@@ -130,7 +133,10 @@ def training_dataset(
     import tensorflow as tf
 
     classes = len(index.class_names)
-    steps = -(-len(index) // batch_size)
+    # Small rows come in groups of batches: to hand one over takes longer than a step of a head alone.
+    row_bytes = int(np.prod(given.shape)) * given.dtype.itemsize
+    group = batch_size * max(1, GROUP_BYTES // (batch_size * row_bytes)) if augmentation is None else batch_size
+    groups = -(-len(index) // group)  # in an epoch
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if batch_size % replicas:
         raise HeadstartError(
@@ -138,10 +144,10 @@ def training_dataset(
         )
 
     def generate() -> Iterator[tuple]:
-        order, again = itertools.tee(training_batches(len(index), batch_size, (seed, stage), replicas))
-        values = given.batches(_choose_views(again, len(index), steps, views, (seed, stage)))
+        order, again = itertools.tee(training_batches(len(index), group, (seed, stage), replicas))
+        values = given.batches(_choose_views(again, len(index), groups, views, (seed, stage)))
         for number, (positions, batch) in enumerate(zip(order, values, strict=True)):
-            epoch_seed = np.random.SeedSequence((seed, stage, number // steps)).generate_state(1)[0] >> 1
+            epoch_seed = np.random.SeedSequence((seed, stage, number // groups)).generate_state(1)[0] >> 1
             yield batch, index.labels[positions], np.stack([np.full_like(positions, epoch_seed), positions], axis=1)
 
     dataset = tf.data.Dataset.from_generator(
@@ -158,7 +164,10 @@ def training_dataset(
         # A mixed image weighs what its parts weigh.
         return values, _targets(targets, one_sigmoid), tf.linalg.matvec(targets, class_weight)
 
-    return dataset.map(to_example, num_parallel_calls=2, deterministic=True).prefetch(2)
+    dataset = dataset.map(to_example, num_parallel_calls=2, deterministic=True)
+    if group > batch_size:
+        dataset = dataset.flat_map(lambda *rows: tf.data.Dataset.from_tensor_slices(rows).batch(batch_size))
+    return dataset.prefetch(2)
 
 
 def _choose_views(
