@@ -75,6 +75,11 @@ def test_epochs_lie_on_one_axis_over_all_stages(logged: Any, client: Any) -> Non
     assert [value for _, value in curves["stage"]] == [0, 0, 1, 1]
 
 
+def test_the_share_of_waiting_is_a_metric_of_each_stage(logged: Any, results: dict[str, Any]) -> None:
+    for stage, share in results["waiting_for_input"].items():
+        assert logged.data.metrics[f"waiting_for_input/{stage}"] == pytest.approx(share, abs=1e-4)
+
+
 def test_final_figures_are_those_of_the_saved_classifier(logged: Any, client: Any, results: dict[str, Any]) -> None:
     metrics = logged.data.metrics
     for split in ("validation", "test"):

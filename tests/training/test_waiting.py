@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny import pictures, stage, tiny_network, train_on
 
 from headstart.training.waiting import WaitingForInput, waiting_seconds
 
@@ -72,6 +73,30 @@ def test_the_wait_between_steps_that_return_together_is_what_it_was(step: float)
         waited += max(0.0, when - ended)
         ended = max(ended, when) + step
     assert waiting_seconds(10.0, ended, ready) == pytest.approx(waited)
+
+
+def test_a_stage_that_waits_says_so_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    images, targets = pictures(6)
+
+    def generate() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        while True:
+            time.sleep(0.4)
+            yield images, targets
+
+    signature = tf.TensorSpec((None, *images.shape[1:])), tf.TensorSpec((None, targets.shape[1]))
+    slow = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    fast = tf.data.Dataset.from_tensors((images, targets))
+    stages = [stage("head", "waits", epochs=5), stage("head", "once", epochs=1)]
+    result = train_on(tiny_network("small_cnn"), stages, slow, fast, 1)
+    assert list(result.waiting_for_input) == ["waits"]  # of what builds the graph nothing can be said
+    assert 0.5 < result.waiting_for_input["waits"] <= 1
+    said = capsys.readouterr().out
+    assert "waits waited for its batches in" in said
+    assert "a larger batch_size" in said
+
+    result = train_on(tiny_network("small_cnn"), [stage("head", "quick", epochs=3)], fast.repeat(), fast, 1)
+    assert 0 <= result.waiting_for_input["quick"] <= 1
+    assert "waited for its batches" not in capsys.readouterr().out
 
 
 def test_batches_pass_unchanged() -> None:
