@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+ELEMENTS_AHEAD = 2  # batches, or groups of them, that are ready before a step asks for them
 GROUP_BYTES = 1 << 23  # of rows that are read and made ready together
 
 
@@ -164,10 +167,32 @@ def training_dataset(
         # A mixed image weighs what its parts weigh.
         return values, _targets(targets, one_sigmoid), tf.linalg.matvec(targets, class_weight)
 
-    dataset = dataset.map(to_example, num_parallel_calls=2, deterministic=True)
+    dataset = _made_ahead(dataset.map(to_example, num_parallel_calls=2, deterministic=True))
     if group > batch_size:
         dataset = dataset.flat_map(lambda *rows: tf.data.Dataset.from_tensor_slices(rows).batch(batch_size))
-    return dataset.prefetch(2)
+    return dataset
+
+
+def _made_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return an endless dataset whose next elements are made in a thread while the network trains.
+
+    TensorFlow's own `prefetch` would, but has no effect in deterministic runs (TensorFlow 2.21) on a dataset that calls
+    Python, as all of ours do. A single thread keeps the order.
+    """
+    import tensorflow as tf
+
+    def generate() -> Iterator[tuple]:
+        elements = iter(dataset)
+        thread = ThreadPoolExecutor(1)
+        try:
+            ahead = collections.deque(thread.submit(next, elements) for _ in range(ELEMENTS_AHEAD))
+            while True:
+                yield ahead.popleft().result()
+                ahead.append(thread.submit(next, elements))
+        finally:
+            thread.shutdown(cancel_futures=True)
+
+    return tf.data.Dataset.from_generator(generate, output_signature=dataset.element_spec)
 
 
 def _choose_views(
