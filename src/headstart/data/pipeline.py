@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 ELEMENTS_AHEAD = 2  # batches, or groups of them, that are ready before a step asks for them
-GROUP_BYTES = 1 << 23  # of rows that are read and made ready together
+GROUP_BYTES = 1 << 23  # of rows that are read and made ready together, or stay in memory
 
 
 def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:
@@ -99,7 +99,10 @@ def evaluation_dataset(
         example = (tf.cast(values, tf.float32), _targets(targets, one_sigmoid))
         return example if weights is None else (*example, tf.linalg.matvec(targets, tf.constant(weights)))
 
-    return dataset.map(to_example).apply(tf.data.experimental.assert_cardinality(len(order))).prefetch(2)
+    dataset = dataset.map(to_example).apply(tf.data.experimental.assert_cardinality(len(order)))
+    # Small ones stay in memory: to start reading again takes as long as an epoch of a head alone.
+    small = len(index) * int(np.prod(given.shape)) * np.dtype(np.float32).itemsize <= GROUP_BYTES
+    return dataset.cache() if small else dataset.prefetch(2)
 
 
 def training_dataset(
