@@ -54,6 +54,11 @@ def test_results_say_what_ran(results: dict[str, Any], finished_run: Path) -> No
     assert "error" not in results
 
 
+def test_each_stage_says_how_long_it_waited_for_its_input(results: dict[str, Any]) -> None:
+    assert set(results["waiting_for_input"]) == set(results["parameters"]["trainable_by_stage"])
+    assert all(0 <= share <= 1 for share in results["waiting_for_input"].values())
+
+
 def test_accuracy_lies_within_its_interval(results: dict[str, Any]) -> None:
     assert set(results["splits"]) == {"validation", "test"}
     for split in results["splits"].values():

@@ -75,6 +75,11 @@ def test_epochs_lie_on_one_axis_over_all_stages(logged: Any, client: Any) -> Non
     assert [value for _, value in curves["stage"]] == [0, 0, 1, 1]
 
 
+def test_the_share_of_waiting_is_a_metric_of_each_stage(logged: Any, results: dict[str, Any]) -> None:
+    for stage, share in results["waiting_for_input"].items():
+        assert logged.data.metrics[f"waiting_for_input/{stage}"] == pytest.approx(share, abs=1e-4)
+
+
 def test_final_figures_are_those_of_the_saved_classifier(logged: Any, client: Any, results: dict[str, Any]) -> None:
     metrics = logged.data.metrics
     for split in ("validation", "test"):
@@ -344,3 +349,33 @@ def test_control_c_ends_a_run_as_killed(folder: Path, tmp_path: Path) -> None:
     results = json.loads(file.read_text())
     assert results["status"] == "KILLED"
     assert mlflow.MlflowClient(store(tmp_path)).get_run(results["run_id"]).info.status == "KILLED"
+
+
+def test_epochs_that_end_at_once_are_all_there_though_the_run_fails(tmp_path: Path) -> None:
+    import mlflow
+
+    def fail() -> None:
+        with tracked_run(store(tmp_path), "headstart", "fails", {}) as tracker:
+            for epoch in range(1, 301):
+                tracker.log_metrics({f"epoch/{name}": epoch / 7 for name in "abcdefg"}, epoch)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    client = mlflow.MlflowClient(store(tmp_path))
+    (run,) = client.search_runs([client.get_experiment_by_name("headstart").experiment_id])
+    assert run.info.status == "FAILED"
+    for name in "ag":
+        points = client.get_metric_history(run.info.run_id, f"epoch/{name}")
+        assert [(point.step, point.value) for point in points] == [(epoch, epoch / 7) for epoch in range(1, 301)]
+
+
+def test_a_slow_epoch_can_be_seen_when_it_ends(tmp_path: Path) -> None:
+    import mlflow
+
+    with tracked_run(store(tmp_path), "headstart", "slow", {}) as tracker:
+        client = mlflow.MlflowClient(store(tmp_path))
+        for epoch in (1, 2):
+            tracker.log_metrics({"epoch/loss": 0.5}, epoch)
+            assert len(client.get_metric_history(tracker.run_id, "epoch/loss")) == epoch
+            time.sleep(1.1)

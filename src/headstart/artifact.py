@@ -24,7 +24,7 @@ from headstart.config import Config, to_yaml
 from headstart.data.images import RESIZE_MODES, load_image
 from headstart.errors import HeadstartError, expect_one_of
 from headstart.files import new_directory, write_json, write_text
-from headstart.model.engine import Forward, check_engine, forward
+from headstart.model.engine import Forward, check_engine, engine_name, forward
 from headstart.model.heads import class_probabilities
 from headstart.quiet import import_tensorflow
 
@@ -124,7 +124,7 @@ def save_classifier(
         "output": config.head.output,
         "format": 1,
     }
-    expected = class_probabilities(model.predict_on_batch(images.astype(np.float32)))
+    expected = _directly(model, images)
     with new_directory(directory) as partial:
         # A model of the same layers that was never compiled: the optimizer has no place in an artifact.
         keras.Model(model.input, model.output, name="classifier").save(partial / "model.keras")
@@ -165,7 +165,7 @@ def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classi
         classifier = Classifier(
             model, tuple(labels["class_names"]), labels["image_size"], labels["resize"], directory, engine
         )
-        received = classifier.probabilities(images)
+        received = classifier.probabilities(images) if engine_name(engine) == "openvino" else _directly(model, images)
         if received.shape != (len(images), len(classifier.class_names)) or images.shape[1] != classifier.image_size:
             raise ValueError("labels.json belongs to another model.keras")
         expect_one_of("resize", classifier.resize, RESIZE_MODES)
@@ -180,3 +180,8 @@ def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classi
             "version of Keras computes something else"
         )
     return classifier
+
+
+def _directly(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Return the probabilities of a few images without a graph, which takes longer to build than to do without."""
+    return class_probabilities(model(images.astype(np.float32), training=False))

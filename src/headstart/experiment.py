@@ -136,6 +136,10 @@ def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any
         "trainable_by_stage": training.trainable_parameters,
     }
     results["seconds"].update({f"stage_{name}": seconds for name, seconds in training.seconds.items()})
+    results["waiting_for_input"] = {name: round(share, 4) for name, share in training.waiting_for_input.items()}
+    tracker.log_metrics(
+        {f"waiting_for_input/{file_name(name)}": share for name, share in training.waiting_for_input.items()}
+    )
     if training.first_step is not None:  # from the start of the process, which imports and data are part of
         results["seconds"]["first_step"] = round(training.first_step - clock.started, 3)
 
@@ -240,6 +244,7 @@ def _train(prepared: Prepared, activations: Activations, results: dict[str, Any]
         tracker.log_metrics({f"epoch/{key}": value for key, value in figures.items()}, record.epoch)
 
     def evaluate_stage(stage: StageConfig) -> None:
+        tracker.flush()
         name = stage.name
         if not config.evaluate_after_each_stage or name == stages[-1]:  # the last one is what will be saved
             return

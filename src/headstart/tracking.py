@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import os
 import re
+import time
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,8 @@ SQLITE = "sqlite:///"
 PLAIN_FILE = rf"{SQLITE}[^?:]+"  # no options behind the path, and not the database in memory
 PARAMETERS_A_CALL = 100  # MLflow's limit
 LONGEST_TAG = 5000  # characters, MLflow's limit
+METRICS_A_CALL = 1000  # likewise
+SECONDS_BETWEEN_WRITES = 1.0  # of epochs; a page that is looked at while a run trains is no older
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit; the whole configuration is an artifact beside it
 COMPARED = {"config.yaml", "splits.csv", "predictions.csv", "history.csv", "results.json"}  # what a comparison reads
 NO_RESULTS = "no results.json among its artifacts: it did not finish"
@@ -69,6 +72,8 @@ class Tracker:
 
     def __init__(self, run_id: str, experiment_id: str) -> None:
         self.run_id, self.experiment_id = run_id, experiment_id
+        self._waiting: list[Any] = []  # mlflow.entities.Metric, of epochs that ended in quick succession
+        self._wrote = 0.0  # when, seconds of the monotonic clock
 
     def log_parameters(self, config: Any) -> None:
         """Log every value of a configuration (a dataclass) under its dotted key."""
@@ -80,10 +85,26 @@ class Tracker:
             mlflow.log_params(dict(items[start : start + PARAMETERS_A_CALL]))
 
     def log_metrics(self, metrics: dict[str, float], epoch: int | None = None) -> None:
-        """Log figures, those of an epoch with its number counted over all stages."""
+        """Log figures, those of an epoch with its number counted over all stages.
+
+        An epoch of a cached stage takes less time than writing it. Epochs that end within SECONDS_BETWEEN_WRITES of the
+        last writing wait for the next one, or for `flush`.
+        """
+        from mlflow.entities import Metric
+
+        now = round(time.time() * 1000)
+        self._waiting += [Metric(key, float(value), now, epoch or 0) for key, value in metrics.items()]
+        if epoch is None or time.monotonic() - self._wrote >= SECONDS_BETWEEN_WRITES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the figures that wait."""
         import mlflow
 
-        mlflow.log_metrics(metrics, step=epoch)
+        while self._waiting:
+            mlflow.MlflowClient().log_batch(self.run_id, metrics=self._waiting[:METRICS_A_CALL])
+            del self._waiting[:METRICS_A_CALL]
+        self._wrote = time.monotonic()
 
     def log_files(self, files: Iterable[Path], into: str | None = None) -> None:
         """Log files, all into one directory of the run's artifacts."""
@@ -155,9 +176,9 @@ def tracked_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> I
         import mlflow
 
         run = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
-    status = "FAILED"
+    status, tracker = "FAILED", Tracker(run.info.run_id, experiment_id)
     try:
-        yield Tracker(run.info.run_id, experiment_id)
+        yield tracker
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
@@ -167,7 +188,10 @@ def tracked_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> I
         StoredRun(uri, run.info.run_id).explain(reason, "".join(traceback.format_exception(error)))
         raise
     finally:
-        mlflow.end_run(status)
+        try:
+            tracker.flush()
+        finally:
+            mlflow.end_run(status)
 
 
 class StoredRun:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tiny import SIZE, index_of
 
 from headstart.config import AugmentationConfig
-from headstart.data import pixels
+from headstart.data import pipeline, pixels
 from headstart.data.augment import Augmentation
 from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
@@ -67,6 +67,19 @@ def test_every_epoch_shows_each_image_once_in_a_new_order() -> None:
     assert not np.array_equal(orders[0], orders[1])
     assert not np.array_equal(orders[1], orders[2])
     assert [len(batch) for batch in epochs(30, 0, 1)[0]] == [8, 8, 8, 6]
+
+
+def test_batches_are_the_same_however_many_are_read_together(
+    index: ImageIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row_bytes = SIZE * SIZE * 3
+    found = []
+    for batches in (1, 2, 3, 100):
+        monkeypatch.setattr(pipeline, "GROUP_BYTES", batches * BATCH * row_bytes)
+        weights = np.arange(1, len(index.class_names) + 1, dtype=np.float32)
+        found.append(taken(training_dataset(index, files(index), BATCH, None, weights, 0, False), 9))
+    assert [len(batch[0]) for batch in found[0]] == [8, 8, 8, 6, 8, 8, 8, 6, 8]
+    assert all(same(found[0], other) for other in found[1:])
 
 
 def test_the_seed_decides_the_order() -> None:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,15 @@ class Rows:
         return rows
 
     def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield some rows for each array of positions."""
-        for positions in order:
-            yield self.read(positions)
+        """Yield some rows for each array of positions, while the next ones are being read."""
+        with ThreadPoolExecutor(1) as thread:
+            ahead: Future[np.ndarray] | None = None
+            for positions in order:
+                ready, ahead = ahead, thread.submit(self.read, positions)
+                if ready is not None:
+                    yield ready.result()
+            if ahead is not None:
+                yield ahead.result()
 
 
 @dataclass

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,10 @@ from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+
+ELEMENTS_AHEAD = 2  # batches, or groups of them, that are ready before a step asks for them
+GROUP_BYTES = 1 << 23  # of rows that are read and made ready together, or stay in memory
 
 
 def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:
@@ -93,7 +99,10 @@ def evaluation_dataset(
         example = (tf.cast(values, tf.float32), _targets(targets, one_sigmoid))
         return example if weights is None else (*example, tf.linalg.matvec(targets, tf.constant(weights)))
 
-    return dataset.map(to_example).apply(tf.data.experimental.assert_cardinality(len(order))).prefetch(2)
+    dataset = dataset.map(to_example).apply(tf.data.experimental.assert_cardinality(len(order)))
+    # Small ones stay in memory: to start reading again takes as long as an epoch of a head alone.
+    small = len(index) * int(np.prod(given.shape)) * np.dtype(np.float32).itemsize <= GROUP_BYTES
+    return dataset.cache() if small else dataset.prefetch(2)
 
 
 def training_dataset(
@@ -130,7 +139,10 @@ def training_dataset(
     import tensorflow as tf
 
     classes = len(index.class_names)
-    steps = -(-len(index) // batch_size)
+    # Small rows come in groups of batches: to hand one over takes longer than a step of a head alone.
+    row_bytes = int(np.prod(given.shape)) * given.dtype.itemsize
+    group = batch_size * max(1, GROUP_BYTES // (batch_size * row_bytes)) if augmentation is None else batch_size
+    groups = -(-len(index) // group)  # in an epoch
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if batch_size % replicas:
         raise HeadstartError(
@@ -138,10 +150,10 @@ def training_dataset(
         )
 
     def generate() -> Iterator[tuple]:
-        order, again = itertools.tee(training_batches(len(index), batch_size, (seed, stage), replicas))
-        values = given.batches(_choose_views(again, len(index), steps, views, (seed, stage)))
+        order, again = itertools.tee(training_batches(len(index), group, (seed, stage), replicas))
+        values = given.batches(_choose_views(again, len(index), groups, views, (seed, stage)))
         for number, (positions, batch) in enumerate(zip(order, values, strict=True)):
-            epoch_seed = np.random.SeedSequence((seed, stage, number // steps)).generate_state(1)[0] >> 1
+            epoch_seed = np.random.SeedSequence((seed, stage, number // groups)).generate_state(1)[0] >> 1
             yield batch, index.labels[positions], np.stack([np.full_like(positions, epoch_seed), positions], axis=1)
 
     dataset = tf.data.Dataset.from_generator(
@@ -158,7 +170,32 @@ def training_dataset(
         # A mixed image weighs what its parts weigh.
         return values, _targets(targets, one_sigmoid), tf.linalg.matvec(targets, class_weight)
 
-    return dataset.map(to_example, num_parallel_calls=2, deterministic=True).prefetch(2)
+    dataset = _made_ahead(dataset.map(to_example, num_parallel_calls=2, deterministic=True))
+    if group > batch_size:
+        dataset = dataset.flat_map(lambda *rows: tf.data.Dataset.from_tensor_slices(rows).batch(batch_size))
+    return dataset
+
+
+def _made_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return an endless dataset whose next elements are made in a thread while the network trains.
+
+    TensorFlow's own `prefetch` would, but has no effect in deterministic runs (TensorFlow 2.21) on a dataset that calls
+    Python, as all of ours do. A single thread keeps the order.
+    """
+    import tensorflow as tf
+
+    def generate() -> Iterator[tuple]:
+        elements = iter(dataset)
+        thread = ThreadPoolExecutor(1)
+        try:
+            ahead = collections.deque(thread.submit(next, elements) for _ in range(ELEMENTS_AHEAD))
+            while True:
+                yield ahead.popleft().result()
+                ahead.append(thread.submit(next, elements))
+        finally:
+            thread.shutdown(cancel_futures=True)
+
+    return tf.data.Dataset.from_generator(generate, output_signature=dataset.element_spec)
 
 
 def _choose_views(

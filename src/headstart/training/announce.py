@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from headstart.training.callbacks import EpochRecord
     from headstart.training.inputs import StageInput
 
+MUCH_WAITING = 0.05  # share of the time of a stage's steps
+WORTH_A_WORD = 1.0  # seconds; less is not worth changing anything
+
 
 def count_parameters(variables: list[keras.Variable]) -> int:
     """Return how many numbers the variables hold."""
@@ -67,6 +70,23 @@ def print_epoch(record: EpochRecord, best: bool) -> None:
         f"  {record.epoch:>3}  {record.train_loss:>8.4f} {record.train_accuracy:>8.4f}   "
         f"{record.validation_loss:>8.4f} {record.validation_accuracy:>8.4f}  {record.seconds:>6.1f} s{mark}"
     )
+
+
+def print_waiting(stage: str, share: float, seconds: float, sooner: str) -> None:
+    """Print that a stage waited for its batches, where that is worth a word.
+
+    Args:
+        stage: its name.
+        share: of the time of its steps, 0 to 1.
+        seconds: that it waited in all.
+        sooner: what would give it its batches sooner.
+    """
+    if share > MUCH_WAITING and seconds > WORTH_A_WORD:
+        console.print(
+            f"  {stage} waited for its batches in {share:.0%} of the time of its steps: {sooner}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _count(number: int, noun: str) -> str:

@@ -47,6 +47,7 @@ class StageInput:
     validation: tf.data.Dataset  # inputs and targets; with class weights those too
     steps: int  # batches in an epoch
     steps_at_once: int = 1  # between two callbacks
+    sooner: str = "a larger batch_size asks for fewer batches"  # what would give it its batches sooner
     frozen_work: str = "every image runs through the whole network in every epoch"  # said to the user
     weighting: str = ""  # said to the user where the epochs' figures are weighted
     features: Features | None = None  # where scikit-learn fits the head
@@ -109,6 +110,7 @@ class ImageInputs:
             ),
             steps=steps,
             steps_at_once=_steps_at_once(given[0], steps),
+            sooner=_sooner(config, cached=boundary is not None),
             frozen_work=reason,
             weighting=_weighting(config.class_weight, self.index.class_names, weights),
             features=features,
@@ -160,6 +162,15 @@ def _steps_at_once(given: Batches, steps: int) -> int:
     if len(given.shape) > 1 or tf.distribute.get_strategy().num_replicas_in_sync > 1:
         return 1
     return max(count for count in range(1, MOST_STEPS + 1) if steps % count == 0)
+
+
+def _sooner(config: Config, cached: bool) -> str:
+    """Return what a person can do where a stage waits for its input."""
+    if not cached and not config.cache.images:
+        return f"cache=auto decodes each image once, cache={config.cache.name} in every epoch"
+    if not cached and Augmentation(config.augmentation).changes_images:
+        return "augmentation.views=4 augments each image four times, live in every epoch"
+    return "a faster disk for the cache ($HEADSTART_CACHE), or a larger batch_size, which asks for fewer batches"
 
 
 def _weighting(kind: str, class_names: tuple[str, ...], weights: np.ndarray) -> str:

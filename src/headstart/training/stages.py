@@ -23,11 +23,12 @@ from headstart.model.freeze import (
     moving_weights,
     open_for_training,
 )
-from headstart.training.announce import count_parameters, print_epoch, print_stage
+from headstart.training.announce import count_parameters, print_epoch, print_stage, print_waiting
 from headstart.training.callbacks import BestEpoch, EpochRecord, EpochRecorder
 from headstart.training.fitted import fit_linear, set_head
 from headstart.training.inputs import Features, StageInput, StageInputs
 from headstart.training.optimizers import block_rates, build_optimizer
+from headstart.training.waiting import WaitingForInput
 
 
 @dataclass
@@ -38,6 +39,7 @@ class TrainingResult:
     history: list[EpochRecord]
     trainable_parameters: dict[str, int] = field(default_factory=dict)  # by stage
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
+    waiting_for_input: dict[str, float] = field(default_factory=dict)  # by stage, see WaitingForInput.share
     first_step: float | None = None  # when it was done, seconds since the epoch; None where only scikit-learn fits
 
 
@@ -96,16 +98,22 @@ def train_stages(
             compile_for_training(network, stage, given, label_smoothing, given.steps_at_once)
             with progress_bar() as progress, reading_errors_as_they_were():
                 recorder = EpochRecorder(stage.name, stage.epochs, epoch, network.classifier, best, note, progress)
+                waiting = WaitingForInput(given.steps_at_once)
                 given.model.fit(
-                    given.training,
+                    waiting.timed(given.training),
                     epochs=stage.epochs,
                     steps_per_epoch=given.steps,
                     validation_data=given.validation,
-                    callbacks=_callbacks(stage.optimizer, patience, recorder),
+                    # Else Keras starts to read it again at the end, in vain, and another time in the next epoch.
+                    validation_steps=int(given.validation.cardinality()),
+                    callbacks=[waiting, *_callbacks(stage.optimizer, patience, recorder)],
                     shuffle=False,  # the batches come in a new order every epoch already
                     verbose=0,
                 )
             result.first_step = result.first_step or recorder.first_step
+            if waiting.share is not None:
+                result.waiting_for_input[stage.name] = waiting.share
+                print_waiting(stage.name, waiting.share, waiting.seconds, given.sooner)
         check_unchanged(before, frozen_fingerprints(network, stage.batch_norm), stage.name)
         best.restore(network.classifier)
         result.seconds[stage.name] = time.perf_counter() - started

@@ -1,0 +1,107 @@
+"""How long training waits for its input: a slow input gives a high share, a fast one a low share, the numbers stay."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import pictures, stage, tiny_network, train_on
+
+from headstart.training.waiting import WaitingForInput, waiting_seconds
+
+WIDTH = 8
+
+
+class Slow(keras.layers.Layer):
+    """Takes its time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def call(self, rows: tf.Tensor) -> tf.Tensor:
+        def wait(values: np.ndarray) -> np.ndarray:
+            time.sleep(self.seconds)
+            return values
+
+        return tf.ensure_shape(tf.numpy_function(wait, [rows], tf.float32), rows.shape)
+
+
+def share_of(input_seconds: float, step_seconds: float, steps_at_once: int, asynchronous: bool = True) -> float:
+    def generate() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        while True:
+            time.sleep(input_seconds)
+            yield np.ones((4, WIDTH), np.float32), np.ones((4, 1), np.float32)
+
+    signature = tf.TensorSpec((None, WIDTH)), tf.TensorSpec((None, 1))
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    inputs = keras.Input((WIDTH,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(Slow(step_seconds)(inputs)))
+    model.compile("sgd", "mse", jit_compile=False, steps_per_execution=steps_at_once)
+    waiting = WaitingForInput(steps_at_once)
+    given = waiting.timed(dataset.prefetch(2) if asynchronous else dataset)
+    model.fit(given, epochs=3, steps_per_epoch=4, shuffle=False, verbose=0, callbacks=[waiting])
+    return waiting.share
+
+
+@pytest.mark.parametrize("steps_at_once", [1, 4])
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_a_slow_input_is_waited_for(steps_at_once: int, asynchronous: bool) -> None:
+    assert share_of(0.05, 0.0, steps_at_once, asynchronous) > 0.6
+
+
+@pytest.mark.parametrize("steps_at_once", [1, 4])
+def test_a_fast_input_is_not_waited_for(steps_at_once: int) -> None:
+    assert share_of(0.0, 0.05, steps_at_once) < 0.1
+
+
+def test_steps_that_find_their_batches_ready_wait_for_none() -> None:
+    assert waiting_seconds(10.0, 14.0, [9.0, 9.5, 10.0, 11.0]) == 0
+    assert waiting_seconds(10.0, 11.0, [10.25]) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("step", [0.2, 1.0, 3.0])
+def test_the_wait_between_steps_that_return_together_is_what_it_was(step: float) -> None:
+    ready = [10.5, 11.0, 13.0, 13.5]
+    ended, waited = 10.0, 0.0
+    for when in ready:
+        waited += max(0.0, when - ended)
+        ended = max(ended, when) + step
+    assert waiting_seconds(10.0, ended, ready) == pytest.approx(waited)
+
+
+def test_a_stage_that_waits_says_so_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    images, targets = pictures(6)
+
+    def generate() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        while True:
+            time.sleep(0.4)
+            yield images, targets
+
+    signature = tf.TensorSpec((None, *images.shape[1:])), tf.TensorSpec((None, targets.shape[1]))
+    slow = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    fast = tf.data.Dataset.from_tensors((images, targets))
+    stages = [stage("head", "waits", epochs=5), stage("head", "once", epochs=1)]
+    result = train_on(tiny_network("small_cnn"), stages, slow, fast, 1)
+    assert list(result.waiting_for_input) == ["waits"]  # of what builds the graph nothing can be said
+    assert 0.5 < result.waiting_for_input["waits"] <= 1
+    said = capsys.readouterr().out
+    assert "waits waited for its batches in" in said
+    assert "a larger batch_size" in said
+
+    result = train_on(tiny_network("small_cnn"), [stage("head", "quick", epochs=3)], fast.repeat(), fast, 1)
+    assert 0 <= result.waiting_for_input["quick"] <= 1
+    assert "waited for its batches" not in capsys.readouterr().out
+
+
+def test_batches_pass_unchanged() -> None:
+    numbers = np.arange(24, dtype=np.float32).reshape(6, 4)
+    dataset = tf.data.Dataset.from_tensor_slices((numbers, numbers[:, :1], numbers[:, 1])).batch(4).repeat()
+    found = list(itertools.islice(WaitingForInput().timed(dataset), 4))
+    for batch, expected in zip(found, itertools.islice(dataset, 4), strict=True):
+        assert [part.numpy().tolist() for part in batch] == [part.numpy().tolist() for part in expected]
