@@ -34,8 +34,10 @@ from headstart.tracking import StoredRun, check_store, store_uri
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 NOT_OF_THE_NAME = ("plan", "on_error", "sweep.name", "sweep")  # keys that leave the jobs the same
-# Keys of launchers that run jobs side by side on this machine; others bring machines of their own.
-SIDE_BY_SIDE = {"JoblibLauncher": "n_jobs", "LocalLauncher": "array_parallelism"}
+# Paths and addresses that the configuration and the jobs ask for.
+PATHS = ("HEADSTART_OUTPUTS", "HEADSTART_CACHE", "HEADSTART_DATA")
+NEEDED = ("MLFLOW_TRACKING_URI",)
+NO_LIMIT = 60 * 24 * 365  # minutes
 
 
 class SweepCallback(Callback):
@@ -79,6 +81,8 @@ def prepare_sweep(config: DictConfig) -> None:
     with read_write(hydra), open_dict(hydra):
         hydra.sweep.dir = str(directory)
         hydra.overrides.hydra.append(f"hydra.sweep.dir={directory}")  # which the jobs are composed with
+        if _launcher(hydra.launcher) == "LocalLauncher" and not _given(hydra, "hydra.launcher.timeout_min"):
+            hydra.launcher.timeout_min = NO_LIMIT  # else an hour, the waiting for other jobs included
     # Without the groups that only the jobs choose; the tracking store is one for all.
     tracking = configuration.TrackingConfig(**OmegaConf.to_container(config.tracking, resolve=True))  # type: ignore
     uri = store_uri(tracking)
@@ -89,6 +93,8 @@ def prepare_sweep(config: DictConfig) -> None:
         swept=swept,
         jobs=len(_jobs(overrides)) if basic else None,
         at_once=_jobs_at_once(hydra),
+        processors=_processors_of_a_job(hydra.launcher),
+        environment=_environment(hydra.launcher),
         alone=hydra.launcher._target_ == BASIC,
         on_error=config.on_error,
         launch=uuid4().hex[:8],
@@ -109,9 +115,9 @@ def prepare_sweep(config: DictConfig) -> None:
     mark_interrupted(directory)
     sweep = _with_parent_run(sweep)
     sweep.save()
-    end.remember(sweep, lock)
     jobs = f"{sweep.jobs} jobs" if sweep.jobs else "jobs"
     console.print(f"[bold]Sweep[/] of {jobs} over {', '.join(swept) or 'nothing'}: {directory}", soft_wrap=True)
+    end.remember(sweep, lock)
 
 
 def show_plan(config: DictConfig) -> None:
@@ -172,6 +178,11 @@ def _one_job_a_fold(config: DictConfig) -> None:
     hydra = config.hydra
     chosen = any(text.partition("=")[0] == "cv.fold" for text in hydra.overrides.task)
     if config.cv.folds is not None and config.cv.fold is None and not chosen:
+        if not hydra.sweeper._target_.endswith("BasicSweeper"):
+            raise HeadstartError(
+                "Expected cv.fold to be given where a sweeper searches, which would choose the easiest fold. "
+                f"Received: cv.folds={config.cv.folds} with {hydra.sweeper._target_.rpartition('.')[2]}"
+            )
         with read_write(hydra), open_dict(hydra):
             hydra.overrides.task.append(f"cv.fold=range({config.cv.folds})")
 
@@ -193,8 +204,7 @@ def _jobs(overrides: list[Override]) -> list[list[str]]:
 def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[str]) -> Path:
     """Return the directory of the sweep: the same one for the same command, unless it is named."""
     hydra = config.hydra
-    given = [text for text in hydra.overrides.hydra if text.startswith("hydra.sweep.dir=")]
-    if given:
+    if _given(hydra, "hydra.sweep.dir"):
         return Path(str(hydra.sweep.dir)).absolute()
     parent = Path(str(hydra.sweep.dir)).absolute().parent
     named = any(override.key_or_group == "sweep.name" for override in overrides)
@@ -206,10 +216,43 @@ def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[st
     return parent / f"{file_name(words)[:60]}-{digest}"
 
 
+def _given(hydra: DictConfig, key: str) -> bool:
+    """Return whether the command line says something on a key of Hydra's own."""
+    return any(text.lstrip("+").startswith(f"{key}=") for text in hydra.overrides.hydra)
+
+
+def _launcher(launcher: DictConfig) -> str:
+    """Return the name of a launcher's class."""
+    return launcher._target_.rpartition(".")[2]
+
+
 def _jobs_at_once(hydra: DictConfig) -> int:
-    """Return how many jobs share this machine."""
-    key = SIDE_BY_SIDE.get(hydra.launcher._target_.rpartition(".")[2])
-    if key is None:
+    """Return how many jobs share this machine, as far as it is known here."""
+    processors = os.cpu_count() or 1
+    each = _processors_of_a_job(hydra.launcher)
+    if each is not None:
+        return max(1, int(processors / each))
+    if _launcher(hydra.launcher) != "JoblibLauncher":
         return 1
-    number = int(hydra.launcher.get(key) or 1)
-    return number if number > 0 else max(1, (os.cpu_count() or 1) + 1 + number)
+    number = int(hydra.launcher.n_jobs)
+    return number if number > 0 else max(1, processors + 1 + number)
+
+
+def _processors_of_a_job(launcher: DictConfig) -> float | None:
+    """Return how many processors each job has, where the launcher counts them but does not keep jobs to their own."""
+    if _launcher(launcher) == "RayLauncher":
+        return float(launcher.ray.remote.get("num_cpus") or 1)  # Ray's own default
+    if _launcher(launcher) == "LocalLauncher":  # starts all jobs at once, so that they wait for each other
+        return float(launcher.cpus_per_task or os.cpu_count() or 1)
+    return None
+
+
+def _environment(launcher: DictConfig) -> dict[str, str | None]:
+    """Return the variables that each job needs as they are here."""
+    environment: dict[str, str | None] = {
+        name: str(Path(value).absolute()) for name in PATHS if (value := os.environ.get(name)) is not None
+    }
+    environment |= {name: value for name in NEEDED if (value := os.environ.get(name)) is not None}
+    if _launcher(launcher) == "LocalLauncher":  # gives the first GPUs, or none, to every job
+        environment["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return environment

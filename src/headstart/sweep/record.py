@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ class Sweep:
     command: str
     swept: tuple[str, ...]  # keys whose values differ between the jobs
     jobs: int | None  # how many the command makes; None where the sweeper decides while it goes on
-    at_once: int  # jobs that share this machine
+    at_once: int  # jobs that share a machine
+    processors: float | None  # that each job asked of its launcher; decides how many share a machine, where it is known
+    environment: dict[str, str | None]  # variables that jobs on other machines need too; null for one that is not set
     alone: bool  # whether one job after the other runs, in this terminal
     on_error: str
     launch: str  # id of this time that the command was given
@@ -47,6 +50,13 @@ class Sweep:
         """Read the record of a sweep's directory."""
         values = json.loads((directory / RECORD).read_text(encoding="utf-8"))
         return cls(**{**values, "swept": tuple(values["swept"])})
+
+    def places(self) -> int:
+        """Return how many jobs share the machine that this process runs on."""
+        if self.processors is None:
+            return self.at_once
+        here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, int(here / self.processors))
 
     def label(self, overrides: list[str]) -> str:
         """Return what tells a job from the others, in the words of the command line.
