@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,14 @@ class Sweep:
     swept: tuple[str, ...]  # keys whose values differ between the jobs
     jobs: int | None  # how many the command makes; None where the sweeper decides while it goes on
     at_once: int  # jobs that share a machine
-    processors: float | None  # that each job asked of its launcher; decides how many share a machine, where it is known
-    environment: dict[str, str | None]  # variables that jobs on other machines need too; null for one that is not set
     alone: bool  # whether one job after the other runs, in this terminal
     on_error: str
     launch: str  # id of this time that the command was given
     tracking_uri: str
     tracking_experiment: str
     parent_run_id: str
+    processors: float | None = None  # of each job; where it is known it decides how many share a machine
+    environment: dict[str, str | None] = field(default_factory=dict)  # variables of each job; null is one not set
 
     @property
     def path(self) -> Path:
