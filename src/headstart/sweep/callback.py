@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -101,6 +102,8 @@ def prepare_sweep(config: DictConfig) -> None:
         tracking_uri=uri,
         tracking_experiment=tracking.experiment,
         parent_run_id="",
+        host=socket.gethostname(),
+        process=None if _launcher(hydra.launcher) == "SlurmLauncher" else os.getpid(),
     )
     check_store(uri, tracking.experiment)
     directory.mkdir(parents=True, exist_ok=True)

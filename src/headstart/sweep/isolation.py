@@ -38,7 +38,7 @@ def run_apart(
         while_it_runs: called a few times a second until it ends.
 
     Raises:
-        KeyboardInterrupt: when this process is interrupted, after the other one has ended.
+        BaseException: what interrupts this process, after the other one has ended.
     """
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context: Any = multiprocessing.get_context(method)
@@ -51,8 +51,9 @@ def run_apart(
         while while_it_runs is not None and process.is_alive():
             while_it_runs()
             process.join(PAUSE)
-    except KeyboardInterrupt as interruption:
-        if isinstance(interruption, Terminated) and process.is_alive():  # Ctrl-C reaches the process by itself
+    except BaseException as interruption:  # of a scheduler too, which raises what it likes
+        by_terminal = isinstance(interruption, KeyboardInterrupt) and not isinstance(interruption, Terminated)
+        if not by_terminal and process.is_alive():  # Ctrl-C reaches the process by itself
             process.terminate()
         process.join(GRACE)
         if process.is_alive():
@@ -70,6 +71,8 @@ def _work(environment: dict[str, str], log: Path, function: Callable[..., Any], 
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     heed_termination()
+    if hasattr(signal, "SIGUSR2"):  # SLURM's warning goes to every process; the one that asked for this one answers it
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         code = function(*arguments)

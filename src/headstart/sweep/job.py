@@ -46,6 +46,7 @@ def run_member(composed: DictConfig, hydra: DictConfig) -> float | tuple[float, 
     label = sweep.label(overrides)
     _adopt(sweep.environment)
     with _place(sweep) as share:
+        _stop_if_abandoned(sweep)  # a worker may outlive the sweep, with jobs in its queue
         results = _results(sweep, composed, Path(hydra.runtime.output_dir), number, overrides, share)
     if results is not None and results["status"] == "FINISHED":
         return objective(results, composed.objective)
@@ -61,6 +62,12 @@ def _adopt(environment: dict[str, str | None]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+def _stop_if_abandoned(sweep: Sweep) -> None:
+    """Let nothing go on whose sweep was killed: the same command would start it a second time, in the same place."""
+    if sweep.is_abandoned():
+        raise SystemExit(f"The process {sweep.process} that launched {sweep.name} is gone")
 
 
 @contextlib.contextmanager
@@ -106,10 +113,10 @@ def _results(
     for left in ("results.json", RUNNING, log.name):  # by a run that failed or was killed
         (output / left).unlink(missing_ok=True)
     try:
-        with _shown(sweep, number, label, log) as look:
+        with _watched(sweep, number, label, log) as look:
             text = configuration.to_yaml(config)
             code = run_apart(train, text, output, overrides, tags, share, log=log, while_it_runs=look)
-    except KeyboardInterrupt:
+    except BaseException:
         sweep.note("killed", number, label, directory=output.name)
         raise
     ended = read_results(output)
@@ -122,10 +129,10 @@ def _results(
 
 
 @contextlib.contextmanager
-def _shown(sweep: Sweep, number: int, label: str, log: Path) -> Iterator[Callable[[], None] | None]:
-    """Show a job that runs alone on the last line of the terminal: which one it is, what it does."""
+def _watched(sweep: Sweep, number: int, label: str, log: Path) -> Iterator[Callable[[], None]]:
+    """Yield what looks after a job; one that runs alone is shown on the last line of the terminal."""
     if not (sweep.alone and console.is_terminal):
-        yield None
+        yield lambda: _stop_if_abandoned(sweep)
         return
     position = f"job {number + 1}" + (f" of {sweep.jobs}" if sweep.jobs else "")
     with console.status("") as status:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ class Sweep:
     parent_run_id: str
     processors: float | None = None  # of each job; where it is known it decides how many share a machine
     environment: dict[str, str | None] = field(default_factory=dict)  # variables of each job; null is one not set
+    host: str | None = None  # where it was launched
+    process: int | None = None  # that launched it; null where a scheduler's queue may outlive it
 
     @property
     def path(self) -> Path:
@@ -57,6 +60,18 @@ class Sweep:
             return self.at_once
         here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return max(1, int(here / self.processors))
+
+    def is_abandoned(self) -> bool:
+        """Return whether the process that launched the sweep was on this machine and is gone."""
+        if self.process is None or self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.process, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:  # somebody else's by now, or ours of another user: it is there
+            return False
+        return False
 
     def label(self, overrides: list[str]) -> str:
         """Return what tells a job from the others, in the words of the command line.
