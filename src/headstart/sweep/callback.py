@@ -27,18 +27,13 @@ from headstart.console import console
 from headstart.environment import command_line
 from headstart.errors import HeadstartError
 from headstart.files import file_name
-from headstart.sweep import end
+from headstart.sweep import end, launchers
 from headstart.sweep.job import STOPPED
 from headstart.sweep.record import RECORD, Sweep, job_label
 from headstart.sweep.results import mark_interrupted
 from headstart.tracking import StoredRun, check_store, store_uri
 
-BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 NOT_OF_THE_NAME = ("plan", "on_error", "sweep.name", "sweep")  # keys that leave the jobs the same
-# Paths and addresses that the configuration and the jobs ask for.
-PATHS = ("HEADSTART_OUTPUTS", "HEADSTART_CACHE", "HEADSTART_DATA")
-NEEDED = ("MLFLOW_TRACKING_URI",)
-NO_LIMIT = 60 * 24 * 365  # minutes
 
 
 class SweepCallback(Callback):
@@ -82,8 +77,7 @@ def prepare_sweep(config: DictConfig) -> None:
     with read_write(hydra), open_dict(hydra):
         hydra.sweep.dir = str(directory)
         hydra.overrides.hydra.append(f"hydra.sweep.dir={directory}")  # which the jobs are composed with
-        if _launcher(hydra.launcher) == "LocalLauncher" and not _given(hydra, "hydra.launcher.timeout_min"):
-            hydra.launcher.timeout_min = NO_LIMIT  # else an hour, the waiting for other jobs included
+    launchers.adjust(hydra)
     # Without the groups that only the jobs choose; the tracking store is one for all.
     tracking = configuration.TrackingConfig(**OmegaConf.to_container(config.tracking, resolve=True))  # type: ignore
     uri = store_uri(tracking)
@@ -93,17 +87,17 @@ def prepare_sweep(config: DictConfig) -> None:
         command=command_line(),
         swept=swept,
         jobs=len(_jobs(overrides)) if basic else None,
-        at_once=_jobs_at_once(hydra),
-        processors=_processors_of_a_job(hydra.launcher),
-        environment=_environment(hydra.launcher),
-        alone=hydra.launcher._target_ == BASIC,
+        at_once=launchers.jobs_at_once(hydra.launcher),
+        processors=launchers.processors_of_a_job(hydra.launcher),
+        environment=launchers.environment_of_a_job(hydra.launcher),
+        alone=hydra.launcher._target_ == launchers.BASIC,
         on_error=config.on_error,
         launch=uuid4().hex[:8],
         tracking_uri=uri,
         tracking_experiment=tracking.experiment,
         parent_run_id="",
         host=socket.gethostname(),
-        process=None if _launcher(hydra.launcher) == "SlurmLauncher" else os.getpid(),
+        process=None if launchers.name_of(hydra.launcher) == launchers.SLURM else os.getpid(),
     )
     check_store(uri, tracking.experiment)
     directory.mkdir(parents=True, exist_ok=True)
@@ -151,7 +145,7 @@ def show_plan(config: DictConfig) -> None:
         (job_label(job, swept), partial(_resolve, hydra_package.compose, str(hydra.job.config_name), [*kept, *job]))
         for job in _jobs(overrides)
     ]
-    print_plan(directory.name, directory, plan_jobs(directory, jobs), _jobs_at_once(hydra))
+    print_plan(directory.name, directory, plan_jobs(directory, jobs), launchers.jobs_at_once(hydra.launcher))
 
 
 def _resolve(compose: Callable[..., DictConfig], name: str, overrides: list[str]) -> configuration.Config:
@@ -207,7 +201,7 @@ def _jobs(overrides: list[Override]) -> list[list[str]]:
 def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[str]) -> Path:
     """Return the directory of the sweep: the same one for the same command, unless it is named."""
     hydra = config.hydra
-    if _given(hydra, "hydra.sweep.dir"):
+    if launchers.is_given(hydra, "hydra.sweep.dir"):
         return Path(str(hydra.sweep.dir)).absolute()
     parent = Path(str(hydra.sweep.dir)).absolute().parent
     named = any(override.key_or_group == "sweep.name" for override in overrides)
@@ -217,45 +211,3 @@ def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[st
     digest = hashlib.sha256("\n".join([hydra.sweeper._target_, *deciding]).encode()).hexdigest()[:6]
     words = config.sweep.name or "_".join(key.rpartition(".")[2] for key in swept) or "sweep"
     return parent / f"{file_name(words)[:60]}-{digest}"
-
-
-def _given(hydra: DictConfig, key: str) -> bool:
-    """Return whether the command line says something on a key of Hydra's own."""
-    return any(text.lstrip("+").startswith(f"{key}=") for text in hydra.overrides.hydra)
-
-
-def _launcher(launcher: DictConfig) -> str:
-    """Return the name of a launcher's class."""
-    return launcher._target_.rpartition(".")[2]
-
-
-def _jobs_at_once(hydra: DictConfig) -> int:
-    """Return how many jobs share this machine, as far as it is known here."""
-    processors = os.cpu_count() or 1
-    each = _processors_of_a_job(hydra.launcher)
-    if each is not None:
-        return max(1, int(processors / each))
-    if _launcher(hydra.launcher) != "JoblibLauncher":
-        return 1
-    number = int(hydra.launcher.n_jobs)
-    return number if number > 0 else max(1, processors + 1 + number)
-
-
-def _processors_of_a_job(launcher: DictConfig) -> float | None:
-    """Return how many processors each job has, where the launcher counts them but does not keep jobs to their own."""
-    if _launcher(launcher) == "RayLauncher":
-        return float(launcher.ray.remote.get("num_cpus") or 1)  # Ray's own default
-    if _launcher(launcher) == "LocalLauncher":  # starts all jobs at once, so that they wait for each other
-        return float(launcher.cpus_per_task or os.cpu_count() or 1)
-    return None
-
-
-def _environment(launcher: DictConfig) -> dict[str, str | None]:
-    """Return the variables that each job needs as they are here."""
-    environment: dict[str, str | None] = {
-        name: str(Path(value).absolute()) for name in PATHS if (value := os.environ.get(name)) is not None
-    }
-    environment |= {name: value for name in NEEDED if (value := os.environ.get(name)) is not None}
-    if _launcher(launcher) == "LocalLauncher":  # gives the first GPUs, or none, to every job
-        environment["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return environment
