@@ -24,7 +24,7 @@ def test_an_mlflow_server(folder: Path, tmp_path: Path) -> None:
 
 
 @POSTGRES
-@needs("psycopg2", "postgres")
+@needs("psycopg", "postgres")
 def test_postgresql(folder: Path, tmp_path: Path) -> None:
     with postgres() as variables:
         uri = variables["DATABASE_URL"]
@@ -34,7 +34,7 @@ def test_postgresql(folder: Path, tmp_path: Path) -> None:
 
 
 @POSTGRES
-@needs("psycopg2", "postgres")
+@needs("psycopg", "postgres")
 def test_an_mlflow_server_before_postgresql(folder: Path, tmp_path: Path) -> None:
     with postgres() as database, mlflow_server(database["DATABASE_URL"]) as variables:
         answer = launch(tmp_path, *FOUR, f"dataset.root={folder}", **variables)
