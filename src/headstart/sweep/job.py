@@ -51,7 +51,7 @@ def run_member(composed: DictConfig, hydra: DictConfig) -> float | tuple[float, 
     if results is not None and results["status"] == "FINISHED":
         return objective(results, composed.objective)
     if not hydra.sweeper._target_.endswith("BasicSweeper"):
-        raise JobFailed(f"{label}: {results['error'] if results else 'not started, after another job failed'}")
+        raise JobFailed(f"{label}: {_reason(results)}")
     return None
 
 
@@ -116,9 +116,13 @@ def _results(
         with _watched(sweep, number, label, log) as look:
             text = configuration.to_yaml(config)
             code = run_apart(train, text, output, overrides, tags, share, log=log, while_it_runs=look)
-    except BaseException:
+    except (KeyboardInterrupt, SystemExit):
         sweep.note("killed", number, label, directory=output.name)
         raise
+    except Exception as error:  # noqa: BLE001  # of a scheduler that ends the job, such as submitit where time is up
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        sweep.note("killed", number, label, directory=output.name, error=reason)
+        return read_results(output)
     ended = read_results(output)
     if ended is None or (ended["status"] != "FINISHED" and not ended.get("run_id")):
         reason = str(ended["error"]) if ended else _death(code)
@@ -218,6 +222,13 @@ def _failure(error: str, overrides: list[str], output: Path, config: Config | No
     """Return the results of a job that could not write its own."""
     digest = {"config_hash": config_hash(config)} if config else {}
     return {"run_id": None, "status": "FAILED", "error": error, "overrides": overrides, "output": str(output), **digest}
+
+
+def _reason(results: dict[str, Any] | None) -> str:
+    """Say why a job has no result."""
+    if results is None:
+        return "not started, after another job failed"
+    return str(results.get("error") or results["status"])
 
 
 def _death(code: int) -> str:
