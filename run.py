@@ -20,8 +20,8 @@ from headstart.command import call, run_job  # noqa: E402
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(composed: DictConfig) -> float | None:
-    """Run one configuration and return the validation accuracy, where there is one, for sweepers."""
+def main(composed: DictConfig) -> float | tuple[float, float] | None:
+    """Run one configuration and return what `objective` says, for sweepers."""
     return run_job(composed)
 
 

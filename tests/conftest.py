@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +46,12 @@ def write_pictures(directory: Path, classes: dict[str, int], size: int = 24, see
 
 
 def jobs_of(overrides: list[str]) -> list[tuple[str, ...]]:
-    """Return the overrides of every job that a sweep over values with commas between them has."""
+    """Return the overrides of every job of a sweep over values with commas between them; an interval gives its ends."""
     choices = []
     for word in overrides:
         key, _, value = word.partition("=")
-        options = [value] if value.startswith(("[", "{")) else value.split(",")
+        interval = re.search(r"interval\(([^,]+),([^)]+)\)", value)
+        options = [value] if value.startswith(("[", "{")) else list(interval.groups()) if interval else value.split(",")
         choices.append([f"{key}={option}" for option in options])
     return list(itertools.product(*choices))
 

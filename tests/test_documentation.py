@@ -29,7 +29,7 @@ COMMANDS = sorted(
 def test_every_run_in_the_documentation_composes(command: str) -> None:
     if {"--help", "--cfg"} & set(shlex.split(command, comments=True)):
         return
-    words = [word for word in shlex.split(command, comments=True)[2:] if word != "-m"]
+    words = [word for word in shlex.split(command, comments=True)[2:] if not word.startswith(("-m", "hydra", "+hydra"))]
     for overrides in jobs_of(words):
         if "freeze=from_mixed9" not in overrides:  # the file that the README shows how to write
             compose(overrides)

@@ -16,13 +16,14 @@ from headstart import config
 from headstart.console import console
 from headstart.errors import HeadstartError
 from headstart.interruption import exit_code, heed_termination
+from headstart.runs import objective
 from headstart.sweep.end import finish
 
 STARTS: list[float] = []  # when the process began, until its first job has taken it
 
 
-def run_job(composed: DictConfig) -> float | None:
-    """Run one configuration and return the validation accuracy, where there is one, for sweepers.
+def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
+    """Run one configuration and return what `objective` says, for sweepers.
 
     Args:
         composed: the configuration as Hydra hands it over.
@@ -39,7 +40,7 @@ def run_job(composed: DictConfig) -> float | None:
     started = STARTS.pop() if STARTS else None
     overrides = list(hydra.overrides.task)
     results = run(config.resolve(composed), Path(hydra.runtime.output_dir), started, overrides=overrides)
-    return results.get("splits", {}).get("validation", {}).get("accuracy")
+    return objective(results, composed.objective)
 
 
 def call(main: Callable[[], Any], started: float) -> int:

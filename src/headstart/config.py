@@ -245,6 +245,7 @@ class Config:
     deterministic: bool = True
     evaluate_after_each_stage: bool = False
     find_lr: bool = False
+    objective: str = choice("accuracy", "accuracy_and_seconds")
     on_error: str = choice("continue", "stop")
     plan: bool = False
 

@@ -24,7 +24,8 @@ def describe_environment(devices: list[str], precision: str, engine: str) -> dic
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processors": os.cpu_count(),
+        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),  # null is all
         "gpus": devices,
         "precision": precision,
         "engine": engine,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
 
 
-DECIDES_NOTHING = ("tracking", "recipe", "sweep", "on_error", "plan")  # keys of the configuration
+DECIDES_NOTHING = ("tracking", "recipe", "sweep", "objective", "on_error", "plan")  # keys of the configuration
 
 
 def run_name(config: Config) -> str:

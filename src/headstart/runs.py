@@ -25,6 +25,19 @@ def read_results(directory: Path) -> dict[str, Any] | None:
     return results if isinstance(results, dict) else None
 
 
+def objective(results: dict[str, Any], wanted: str) -> float | tuple[float, float] | None:
+    """Return what a sweeper is told of a run, None where no accuracy on validation images is known.
+
+    Args:
+        results: of the run.
+        wanted: `accuracy`, or `accuracy_and_seconds` for both.
+    """
+    accuracy = results.get("splits", {}).get("validation", {}).get("accuracy")
+    if accuracy is None or wanted == "accuracy":
+        return accuracy
+    return accuracy, results["seconds"]["total"]
+
+
 def finished_runs(outputs: Path | None = None) -> list[tuple[Path, dict[str, Any]]]:
     """Return the directories below the outputs that hold a finished run, with their results, oldest first.
 

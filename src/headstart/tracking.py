@@ -26,6 +26,7 @@ from headstart.paths import outputs_directory
 
 SQLITE = "sqlite:///"
 PLAIN_FILE = rf"{SQLITE}[^?:]+"  # no options behind the path, and not the database in memory
+DATABASES = (SQLITE, "postgresql", "mysql", "mssql")  # a server chooses for itself where artifacts go
 PARAMETERS_A_CALL = 100  # MLflow's limit
 LONGEST_TAG = 5000  # characters, MLflow's limit
 METRICS_A_CALL = 1000  # likewise
@@ -436,10 +437,10 @@ def _experiment_id(uri: str, name: str) -> str:
     """Return the id of an experiment that is made when it is not there."""
     import mlflow
 
-    if uri.startswith(SQLITE) and mlflow.get_experiment_by_name(name) is None:
+    if uri.startswith(DATABASES) and mlflow.get_experiment_by_name(name) is None:
         # MLflow would put the artifacts below the working directory.
-        artifacts = _database(uri).with_name("mlartifacts") / name
-        mlflow.create_experiment(name, artifact_location=artifacts.as_uri())
+        beside = _database(uri).parent if uri.startswith(SQLITE) else outputs_directory()
+        mlflow.create_experiment(name, artifact_location=(beside / "mlartifacts" / name).as_uri())
     return mlflow.set_experiment(name).experiment_id
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from headstart.sweep import isolation
-from headstart.sweep.isolation import run_apart, take_share
+from headstart.sweep.isolation import keep_to_share, run_apart, take_place
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +31,10 @@ def fail() -> None:
 
 
 def show_share(places: Path, at_once: int) -> int:
-    lock = take_share(places, at_once)
+    place, lock = take_place(places, at_once)
+    keep_to_share(place, at_once)
     os.write(1, f"{sorted(os.sched_getaffinity(0))} {os.environ.get('CUDA_VISIBLE_DEVICES')}\n".encode())
-    assert lock is None or lock.is_locked
+    assert lock.is_locked
     return 0
 
 
@@ -77,7 +78,7 @@ def test_jobs_side_by_side_divide_processors_and_gpus(tmp_path: Path, monkeypatc
     line = one.read_text().splitlines()[0]
     assert line == f"{everything[::2]} 0,2"
     one.unlink()
-    lock = isolation._first_free_place(tmp_path / "places", 2)[1]  # as a job that is under way holds it
+    lock = take_place(tmp_path / "places", 2)[1]  # as a job that is under way holds it
     assert run_apart(show_share, tmp_path / "places", 2, log=other) == 0
     lock.release()
     assert other.read_text().splitlines()[0] == f"{everything[1::2]} 1,3"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -26,16 +27,13 @@ from headstart.console import console
 from headstart.environment import command_line
 from headstart.errors import HeadstartError
 from headstart.files import file_name
-from headstart.sweep import end
+from headstart.sweep import end, launchers
 from headstart.sweep.job import STOPPED
 from headstart.sweep.record import RECORD, Sweep, job_label
 from headstart.sweep.results import mark_interrupted
 from headstart.tracking import StoredRun, check_store, store_uri
 
-BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 NOT_OF_THE_NAME = ("plan", "on_error", "sweep.name", "sweep")  # keys that leave the jobs the same
-# Keys of launchers that run jobs side by side on this machine; others bring machines of their own.
-SIDE_BY_SIDE = {"JoblibLauncher": "n_jobs", "LocalLauncher": "array_parallelism"}
 
 
 class SweepCallback(Callback):
@@ -79,6 +77,7 @@ def prepare_sweep(config: DictConfig) -> None:
     with read_write(hydra), open_dict(hydra):
         hydra.sweep.dir = str(directory)
         hydra.overrides.hydra.append(f"hydra.sweep.dir={directory}")  # which the jobs are composed with
+    launchers.adjust(hydra)
     # Without the groups that only the jobs choose; the tracking store is one for all.
     tracking = configuration.TrackingConfig(**OmegaConf.to_container(config.tracking, resolve=True))  # type: ignore
     uri = store_uri(tracking)
@@ -88,13 +87,17 @@ def prepare_sweep(config: DictConfig) -> None:
         command=command_line(),
         swept=swept,
         jobs=len(_jobs(overrides)) if basic else None,
-        at_once=_jobs_at_once(hydra),
-        alone=hydra.launcher._target_ == BASIC,
+        at_once=launchers.jobs_at_once(hydra.launcher),
+        processors=launchers.processors_of_a_job(hydra.launcher),
+        environment=launchers.environment_of_a_job(hydra.launcher),
+        alone=hydra.launcher._target_ == launchers.BASIC,
         on_error=config.on_error,
         launch=uuid4().hex[:8],
         tracking_uri=uri,
         tracking_experiment=tracking.experiment,
         parent_run_id="",
+        host=socket.gethostname(),
+        process=None if launchers.name_of(hydra.launcher) == launchers.SLURM else os.getpid(),
     )
     check_store(uri, tracking.experiment)
     directory.mkdir(parents=True, exist_ok=True)
@@ -109,9 +112,9 @@ def prepare_sweep(config: DictConfig) -> None:
     mark_interrupted(directory)
     sweep = _with_parent_run(sweep)
     sweep.save()
-    end.remember(sweep, lock)
     jobs = f"{sweep.jobs} jobs" if sweep.jobs else "jobs"
     console.print(f"[bold]Sweep[/] of {jobs} over {', '.join(swept) or 'nothing'}: {directory}", soft_wrap=True)
+    end.remember(sweep, lock)
 
 
 def show_plan(config: DictConfig) -> None:
@@ -142,7 +145,7 @@ def show_plan(config: DictConfig) -> None:
         (job_label(job, swept), partial(_resolve, hydra_package.compose, str(hydra.job.config_name), [*kept, *job]))
         for job in _jobs(overrides)
     ]
-    print_plan(directory.name, directory, plan_jobs(directory, jobs), _jobs_at_once(hydra))
+    print_plan(directory.name, directory, plan_jobs(directory, jobs), launchers.jobs_at_once(hydra.launcher))
 
 
 def _resolve(compose: Callable[..., DictConfig], name: str, overrides: list[str]) -> configuration.Config:
@@ -172,6 +175,11 @@ def _one_job_a_fold(config: DictConfig) -> None:
     hydra = config.hydra
     chosen = any(text.partition("=")[0] == "cv.fold" for text in hydra.overrides.task)
     if config.cv.folds is not None and config.cv.fold is None and not chosen:
+        if not hydra.sweeper._target_.endswith("BasicSweeper"):
+            raise HeadstartError(
+                "Expected cv.fold to be given where a sweeper searches, which would choose the easiest fold. "
+                f"Received: cv.folds={config.cv.folds} with {hydra.sweeper._target_.rpartition('.')[2]}"
+            )
         with read_write(hydra), open_dict(hydra):
             hydra.overrides.task.append(f"cv.fold=range({config.cv.folds})")
 
@@ -193,8 +201,7 @@ def _jobs(overrides: list[Override]) -> list[list[str]]:
 def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[str]) -> Path:
     """Return the directory of the sweep: the same one for the same command, unless it is named."""
     hydra = config.hydra
-    given = [text for text in hydra.overrides.hydra if text.startswith("hydra.sweep.dir=")]
-    if given:
+    if launchers.is_given(hydra, "hydra.sweep.dir"):
         return Path(str(hydra.sweep.dir)).absolute()
     parent = Path(str(hydra.sweep.dir)).absolute().parent
     named = any(override.key_or_group == "sweep.name" for override in overrides)
@@ -204,12 +211,3 @@ def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[st
     digest = hashlib.sha256("\n".join([hydra.sweeper._target_, *deciding]).encode()).hexdigest()[:6]
     words = config.sweep.name or "_".join(key.rpartition(".")[2] for key in swept) or "sweep"
     return parent / f"{file_name(words)[:60]}-{digest}"
-
-
-def _jobs_at_once(hydra: DictConfig) -> int:
-    """Return how many jobs share this machine."""
-    key = SIDE_BY_SIDE.get(hydra.launcher._target_.rpartition(".")[2])
-    if key is None:
-        return 1
-    number = int(hydra.launcher.get(key) or 1)
-    return number if number > 0 else max(1, (os.cpu_count() or 1) + 1 + number)

@@ -8,20 +8,23 @@ from filelock import FileLock
 from rich.table import Table
 
 from headstart.console import console, print_titled
+from headstart.sweep.lines import Lines
 from headstart.sweep.record import Sweep
 from headstart.tracking import StoredRun
 
-UNDER_WAY: list[tuple[Sweep, FileLock]] = []  # of this process, the one that launches; at most one
+UNDER_WAY: list[tuple[Sweep, FileLock, Lines]] = []  # of this process, the one that launches; at most one
 
 
 def remember(sweep: Sweep, lock: FileLock) -> None:
-    """Keep the sweep that this process launches until `finish` is called.
+    """Keep the sweep that this process launches until `finish` is called, and say how its jobs end.
 
     Args:
         sweep: that has its parent run.
         lock: on its directory.
     """
-    UNDER_WAY.append((sweep, lock))
+    lines = Lines(sweep)
+    lines.start()
+    UNDER_WAY.append((sweep, lock, lines))
 
 
 def finish(interrupted: bool = False) -> int:
@@ -32,7 +35,8 @@ def finish(interrupted: bool = False) -> int:
     """
     if not UNDER_WAY:
         return 0
-    sweep, lock = UNDER_WAY.pop()
+    sweep, lock, lines = UNDER_WAY.pop()
+    lines.finish()
     ended = sweep.ended()
     failed = [entry for entry in ended.values() if entry["event"] in ("failed", "killed", "not started")]
     complete = sweep.jobs is None or len(ended) == sweep.jobs

@@ -38,7 +38,7 @@ def run_apart(
         while_it_runs: called a few times a second until it ends.
 
     Raises:
-        KeyboardInterrupt: when this process is interrupted, after the other one has ended.
+        BaseException: what interrupts this process, after the other one has ended.
     """
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context: Any = multiprocessing.get_context(method)
@@ -51,8 +51,9 @@ def run_apart(
         while while_it_runs is not None and process.is_alive():
             while_it_runs()
             process.join(PAUSE)
-    except KeyboardInterrupt as interruption:
-        if isinstance(interruption, Terminated) and process.is_alive():  # Ctrl-C reaches the process by itself
+    except BaseException as interruption:  # of a scheduler too, which raises what it likes
+        by_terminal = isinstance(interruption, KeyboardInterrupt) and not isinstance(interruption, Terminated)
+        if not by_terminal and process.is_alive():  # Ctrl-C reaches the process by itself
             process.terminate()
         process.join(GRACE)
         if process.is_alive():
@@ -70,6 +71,8 @@ def _work(environment: dict[str, str], log: Path, function: Callable[..., Any], 
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     heed_termination()
+    if hasattr(signal, "SIGUSR2"):  # SLURM's warning goes to every process; the one that asked for this one answers it
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         code = function(*arguments)
@@ -88,30 +91,16 @@ def _end_with_parent() -> None:
     threading.Timer(GRACE, os._exit, [130]).start()
 
 
-def take_share(directory: Path, at_once: int) -> FileLock | None:
-    """Keep to one of several equal shares of the processors and GPUs, until this process ends.
+def take_place(directory: Path, places: int) -> tuple[int, FileLock]:
+    """Take the first of several places that nobody has, wait where all are taken, and keep it by its lock.
 
     Args:
         directory: where the jobs of this machine can lock files.
-        at_once: how many jobs share the machine.
+        places: how many jobs share the machine.
 
     Returns:
-        The lock on the share, to be kept; None where the machine is not shared.
+        The number of the place and the lock, to be released; a process that dies has released it.
     """
-    if at_once <= 1 or not hasattr(os, "sched_setaffinity"):
-        return None
-    place, lock = _first_free_place(directory, at_once)
-    processors = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, processors[place::at_once] or [processors[place % len(processors)]])
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = given.split(",") if given is not None else [str(number) for number in range(_count_gpus())]
-    if len(gpus) > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[place::at_once] or [gpus[place % len(gpus)]])
-    return lock
-
-
-def _first_free_place(directory: Path, places: int) -> tuple[int, FileLock]:
-    """Lock the first place that nobody holds; waits where all are taken."""
     while True:
         for place in range(places):
             lock = FileLock(directory / f"place-{place}.lock")
@@ -120,6 +109,23 @@ def _first_free_place(directory: Path, places: int) -> tuple[int, FileLock]:
             except Timeout:
                 continue
             return place, lock
+
+
+def keep_to_share(place: int, places: int) -> None:
+    """Use only one of several equal shares of the processors and GPUs from now on, in this process.
+
+    Args:
+        place: which share, from 0.
+        places: how many jobs share the machine.
+    """
+    if places <= 1 or not hasattr(os, "sched_setaffinity"):
+        return
+    processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, processors[place::places] or [processors[place % len(processors)]])
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = given.split(",") if given is not None else [str(number) for number in range(_count_gpus())]
+    if len(gpus) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[place::places] or [gpus[place % len(gpus)]])
 
 
 def _count_gpus() -> int:

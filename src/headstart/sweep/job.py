@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +15,12 @@ from rich.markup import escape
 
 from headstart import config as configuration
 from headstart.config import Config
-from headstart.console import console, duration
+from headstart.console import console
 from headstart.errors import HeadstartError
 from headstart.files import write_json
 from headstart.identity import config_hash
-from headstart.runs import RUNNING, read_results
-from headstart.sweep.isolation import run_apart, take_share
+from headstart.runs import RUNNING, objective, read_results
+from headstart.sweep.isolation import keep_to_share, run_apart, take_place
 from headstart.sweep.record import Sweep
 from headstart.sweep.results import find_finished, free_directory, mark_dead
 
@@ -30,8 +31,8 @@ class JobFailed(HeadstartError):
     """A job of a sweep has failed; told to sweepers that count on a result of each job."""
 
 
-def run_member(composed: DictConfig, hydra: DictConfig) -> float | None:
-    """Run one job of a sweep, unless it is done, and return its validation accuracy.
+def run_member(composed: DictConfig, hydra: DictConfig) -> float | tuple[float, float] | None:
+    """Run one job of a sweep, unless it is done, and return what `objective` says.
 
     Args:
         composed: the job's configuration as Hydra hands it over.
@@ -43,16 +44,50 @@ def run_member(composed: DictConfig, hydra: DictConfig) -> float | None:
     sweep = Sweep.load(Path(hydra.sweep.dir))
     number, overrides = int(hydra.job.num), list(hydra.overrides.task)
     label = sweep.label(overrides)
-    results = _results(sweep, composed, Path(hydra.runtime.output_dir), number, overrides)
+    _adopt(sweep.environment)
+    with _place(sweep) as share:
+        _stop_if_abandoned(sweep)  # a worker may outlive the sweep, with jobs in its queue
+        results = _results(sweep, composed, Path(hydra.runtime.output_dir), number, overrides, share)
     if results is not None and results["status"] == "FINISHED":
-        return results.get("splits", {}).get("validation", {}).get("accuracy")
+        return objective(results, composed.objective)
     if not hydra.sweeper._target_.endswith("BasicSweeper"):
-        raise JobFailed(f"{label}: {results['error'] if results else 'not started, after another job failed'}")
+        raise JobFailed(f"{label}: {_reason(results)}")
     return None
 
 
+def _adopt(environment: dict[str, str | None]) -> None:
+    """Set the variables that the launching process had, which a launcher may not have handed on."""
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _stop_if_abandoned(sweep: Sweep) -> None:
+    """Let nothing go on whose sweep was killed: the same command would start it a second time, in the same place."""
+    if sweep.is_abandoned():
+        raise SystemExit(f"The process {sweep.process} that launched {sweep.name} is gone")
+
+
+@contextlib.contextmanager
+def _place(sweep: Sweep) -> Iterator[tuple[int, int]]:
+    """Yield the job's place on this machine and how many there are; waits where all are taken."""
+    if sweep.at_once == 1 and sweep.processors is None:
+        yield 0, 1  # one after the other, or where a scheduler divides the machine
+        return
+    places = sweep.places()
+    directory = sweep.path / "places" / socket.gethostname()
+    directory.mkdir(parents=True, exist_ok=True)
+    place, lock = take_place(directory, places)
+    try:
+        yield place, places
+    finally:
+        lock.release()
+
+
 def _results(
-    sweep: Sweep, composed: DictConfig, preferred: Path, number: int, overrides: list[str]
+    sweep: Sweep, composed: DictConfig, preferred: Path, number: int, overrides: list[str], share: tuple[int, int]
 ) -> dict[str, Any] | None:
     """Return what became of a job; None where it was not started."""
     label = sweep.label(overrides)
@@ -70,8 +105,7 @@ def _results(
         return _end(sweep, number, label, started, preferred)
     if done is not None:
         directory, results = done
-        sweep.note("found", number, label, directory=directory.name)
-        _say(sweep, label, "done before", results)
+        sweep.note("found", number, label, directory=directory.name, accuracy=objective(results, "accuracy"))
         return results
     output = free_directory(preferred, config)
     sweep.note("started", number, label, directory=output.name)
@@ -79,12 +113,16 @@ def _results(
     for left in ("results.json", RUNNING, log.name):  # by a run that failed or was killed
         (output / left).unlink(missing_ok=True)
     try:
-        with _shown(sweep, number, label, log) as look:
+        with _watched(sweep, number, label, log) as look:
             text = configuration.to_yaml(config)
-            code = run_apart(train, text, sweep, output, overrides, tags, log=log, while_it_runs=look)
-    except KeyboardInterrupt:
+            code = run_apart(train, text, output, overrides, tags, share, log=log, while_it_runs=look)
+    except (KeyboardInterrupt, SystemExit):
         sweep.note("killed", number, label, directory=output.name)
         raise
+    except Exception as error:  # noqa: BLE001  # of a scheduler that ends the job, such as submitit where time is up
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        sweep.note("killed", number, label, directory=output.name, error=reason)
+        return read_results(output)
     ended = read_results(output)
     if ended is None or (ended["status"] != "FINISHED" and not ended.get("run_id")):
         reason = str(ended["error"]) if ended else _death(code)
@@ -95,10 +133,10 @@ def _results(
 
 
 @contextlib.contextmanager
-def _shown(sweep: Sweep, number: int, label: str, log: Path) -> Iterator[Callable[[], None] | None]:
-    """Show a job that runs alone on the last line of the terminal: which one it is, what it does."""
+def _watched(sweep: Sweep, number: int, label: str, log: Path) -> Iterator[Callable[[], None]]:
+    """Yield what looks after a job; one that runs alone is shown on the last line of the terminal."""
     if not (sweep.alone and console.is_terminal):
-        yield None
+        yield lambda: _stop_if_abandoned(sweep)
         return
     position = f"job {number + 1}" + (f" of {sweep.jobs}" if sweep.jobs else "")
     with console.status("") as status:
@@ -121,19 +159,17 @@ def _last_line(file: Path) -> str:
     return lines[-1] if lines else ""
 
 
-def train(text: str, sweep: Sweep, output: Path, overrides: list[str], tags: dict[str, str]) -> int:
+def train(text: str, output: Path, overrides: list[str], tags: dict[str, str], share: tuple[int, int]) -> int:
     """Run one configuration in this process and return the exit code; called in a process of its own.
 
     Args:
         text: the resolved configuration as YAML.
-        sweep: that the run belongs to.
         output: directory of the run.
         overrides: of the job, for results.json.
         tags: of the run in the tracking store.
+        share: of the machine, see `keep_to_share`.
     """
-    places = sweep.path / "places" / socket.gethostname()
-    places.mkdir(parents=True, exist_ok=True)
-    share = take_share(places, sweep.at_once)
+    keep_to_share(*share)
     from headstart.experiment import run
 
     try:
@@ -141,9 +177,6 @@ def train(text: str, sweep: Sweep, output: Path, overrides: list[str], tags: dic
     except HeadstartError as error:
         console.print(f"Error: {error}", markup=False, soft_wrap=True)
         return 1
-    finally:
-        if share is not None:
-            share.release()
     return 0
 
 
@@ -173,39 +206,29 @@ def record_failure(sweep: Sweep, output: Path, label: str, tags: dict[str, str],
 
 
 def _end(sweep: Sweep, number: int, label: str, started: float, output: Path) -> dict[str, Any]:
-    """Note and say how a job ended, and return its results."""
+    """Note how a job ended, and return its results."""
     results = read_results(output) or {}
     seconds = round(time.time() - started, 1)
     event = {"FINISHED": "finished", "KILLED": "killed"}.get(results["status"], "failed")
     error = str(results["error"]).splitlines()[0] if results.get("error") else None
-    sweep.note(event, number, label, directory=output.name, seconds=seconds, error=error)
+    told = {"directory": output.name, "seconds": seconds, "accuracy": objective(results, "accuracy"), "error": error}
+    sweep.note(event, number, label, **told)
     if event != "finished" and sweep.on_error == "stop":
         (sweep.path / STOPPED).touch()
-    _say(sweep, label, f"{event} in {seconds:.0f} s", results)
     return results
-
-
-def _say(sweep: Sweep, label: str, what: str, results: dict[str, Any]) -> None:
-    """Print one line on a job that is over, and how long the others will take."""
-    ended = sweep.ended()
-    of = f" of {sweep.jobs}" if sweep.jobs else ""
-    text = f"[{len(ended)}{of}] {label}: {what}"
-    validation = results.get("splits", {}).get("validation")
-    if validation:
-        text += f", validation {validation['accuracy']:.1%}"
-    if results.get("error"):
-        text += f": {str(results['error']).splitlines()[0]}"
-    spent = [entry["seconds"] for entry in ended.values() if "seconds" in entry]
-    if sweep.jobs and spent and len(ended) < sweep.jobs:
-        left = (sweep.jobs - len(ended)) * sum(spent) / len(spent) / sweep.at_once
-        text += f"; about {duration(left)} left"
-    console.print(text, markup=False, soft_wrap=True, style="bold red" if results.get("error") else "bold")
 
 
 def _failure(error: str, overrides: list[str], output: Path, config: Config | None = None) -> dict[str, Any]:
     """Return the results of a job that could not write its own."""
     digest = {"config_hash": config_hash(config)} if config else {}
     return {"run_id": None, "status": "FAILED", "error": error, "overrides": overrides, "output": str(output), **digest}
+
+
+def _reason(results: dict[str, Any] | None) -> str:
+    """Say why a job has no result."""
+    if results is None:
+        return "not started, after another job failed"
+    return str(results.get("error") or results["status"])
 
 
 def _death(code: int) -> str:

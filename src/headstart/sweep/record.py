@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,17 @@ class Sweep:
     command: str
     swept: tuple[str, ...]  # keys whose values differ between the jobs
     jobs: int | None  # how many the command makes; None where the sweeper decides while it goes on
-    at_once: int  # jobs that share this machine
+    at_once: int  # jobs that share a machine
     alone: bool  # whether one job after the other runs, in this terminal
     on_error: str
     launch: str  # id of this time that the command was given
     tracking_uri: str
     tracking_experiment: str
     parent_run_id: str
+    processors: float | None = None  # of each job; where it is known it decides how many share a machine
+    environment: dict[str, str | None] = field(default_factory=dict)  # variables of each job; null is one not set
+    host: str | None = None  # where it was launched
+    process: int | None = None  # that launched it; null where a scheduler's queue may outlive it
 
     @property
     def path(self) -> Path:
@@ -47,6 +53,25 @@ class Sweep:
         """Read the record of a sweep's directory."""
         values = json.loads((directory / RECORD).read_text(encoding="utf-8"))
         return cls(**{**values, "swept": tuple(values["swept"])})
+
+    def places(self) -> int:
+        """Return how many jobs share the machine that this process runs on."""
+        if self.processors is None:
+            return self.at_once
+        here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, int(here / self.processors))
+
+    def is_abandoned(self) -> bool:
+        """Return whether the process that launched the sweep was on this machine and is gone."""
+        if self.process is None or self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.process, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:  # somebody else's by now, or ours of another user: it is there
+            return False
+        return False
 
     def label(self, overrides: list[str]) -> str:
         """Return what tells a job from the others, in the words of the command line.

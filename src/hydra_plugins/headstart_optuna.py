@@ -1,0 +1,158 @@
+"""`hydra/sweeper=optuna`: the values of each job are proposed by Optuna; here, because Hydra looks for plugins here.
+
+Hydra's own plugin (hydra-optuna-sweeper 1.3) is for Optuna 2, which cannot keep a study in a database with the
+SQLAlchemy that MLflow brings, and lets the first failed job end the study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial, Trial
+
+DIRECTIONS = {"accuracy": ["maximize"], "accuracy_and_seconds": ["maximize", "minimize"]}
+
+
+class OptunaSweeper(Sweeper):
+    """Launches trials of an Optuna study, several together, until there are enough of them."""
+
+    def __init__(
+        self,
+        n_trials: int,
+        n_jobs: int | None,
+        seed: int | None,
+        storage: str | None,
+        study_name: str | None,
+        params: DictConfig | None,
+    ) -> None:
+        """Keep what `conf/hydra/sweeper/optuna.yaml` explains."""
+        self.n_trials, self.n_jobs, self.seed = n_trials, n_jobs, seed
+        self.storage, self.study_name, self.params = storage, study_name, params
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Make the launcher that the configuration names."""
+        self.settings = config
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Launch trials until the study has enough, and say which ones were the best.
+
+        Args:
+            arguments: of the command line; those with several values or an interval are searched.
+        """
+        from headstart.errors import HeadstartError
+        from headstart.sweep.record import Sweep
+
+        sweep = Sweep.load(Path(self.settings.hydra.sweep.dir))
+        texts = [f"{key!s}={value}" for key, value in dict(self.params or {}).items()]
+        overrides = OverridesParser.create().parse_overrides([*texts, *arguments])
+        given = {override.key_or_group: override for override in overrides}.values()  # the later one of each key
+        space = {item.get_key_element(): _distribution(item) for item in given if item.is_sweep_override()}
+        fixed = [_text(item) for item in given if not item.is_sweep_override()]
+        if not space:
+            raise HeadstartError(
+                "Expected something to search, such as head=linear,dense512 or "
+                "'optimizer.learning_rate=tag(log,interval(1e-4,1e-1))'. Received: one value for every key"
+            )
+        study = self._study(self.study_name or sweep.name)
+        together = self.n_jobs or sweep.at_once
+        while (left := self.n_trials - _told(study)) > 0:
+            trials = [study.ask(space) for _ in range(min(left, together))]
+            jobs = [[*fixed, *(f"{key}={trial.params[key]}" for key in space)] for trial in trials]
+            for trial, returned in zip(trials, self.launcher.launch(jobs, trials[0].number), strict=True):
+                _tell(study, trial, returned)
+        _print_best(study, sweep)
+
+    def _study(self, name: str) -> Study:
+        """Return the study, the one of before where there is a database that has it."""
+        import optuna
+        from optuna.trial import TrialState
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(
+            study_name=name, storage=self.storage, directions=DIRECTIONS[self.settings.objective], load_if_exists=True
+        )
+        # One that goes on must not propose what it began with again.
+        seed = None if self.seed is None else self.seed + len(study.trials)
+        study.sampler = optuna.samplers.TPESampler(seed=seed)
+        for trial in study.get_trials(states=(TrialState.RUNNING,)):  # of a process that was killed
+            study.tell(trial.number, state=TrialState.FAIL)
+        return study
+
+
+def _distribution(override: Override) -> BaseDistribution:
+    """Return what Optuna draws a key's values from."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    value: Any = override.value()
+    if isinstance(value, IntervalSweep):
+        whole = isinstance(value.start, int) and isinstance(value.end, int)
+        kind = IntDistribution if whole else FloatDistribution
+        return kind(value.start, value.end, log="log" in value.tags)
+    if isinstance(value, RangeSweep) and not value.shuffle:
+        values = list(override.sweep_iterator())
+        if all(isinstance(item, int) for item in values) and value.step > 0:
+            return IntDistribution(values[0], values[-1], step=int(value.step))
+    return CategoricalDistribution(list(override.sweep_iterator(transformer=Transformer.encode)))
+
+
+def _text(override: Override) -> str:
+    """Return a key with one value as on the command line."""
+    if override.is_delete():
+        return override.input_line or ""
+    return f"{override.get_key_element()}={override.get_value_element_as_str()}"
+
+
+def _told(study: Study) -> int:
+    """Return how many trials are over."""
+    return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+
+
+def _tell(study: Study, trial: Trial, returned: JobReturn) -> None:
+    """Tell the study how a trial ended; a failed one does not end the study."""
+    from optuna.trial import TrialState
+
+    from headstart.sweep.job import JobFailed
+
+    try:
+        value = returned.return_value
+    except JobFailed:
+        study.tell(trial, state=TrialState.FAIL)
+    else:
+        study.tell(trial, value)
+
+
+def _print_best(study: Study, sweep: Any) -> None:
+    """Print and write the best trial, or those that no other one beats in both figures."""
+    from optuna.trial import TrialState
+
+    from headstart.console import console
+    from headstart.files import write_json
+
+    states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    if TrialState.COMPLETE not in states:
+        return
+    best: Sequence[FrozenTrial] = study.best_trials
+    trials = [{"job": trial.number, "values": trial.values, "parameters": trial.params} for trial in best]
+    write_json(sweep.path / "best_trials.json", {"study": study.study_name, "trials": trials})
+    console.print(f"\n[bold]Best of {len(states)} trials[/] ({states.count(TrialState.FAIL)} failed)")
+    for trial in best:
+        figures = f"validation {trial.values[0]:.1%}" + "".join(f", {value:.0f} s" for value in trial.values[1:])
+        chosen = " ".join(f"{key}={value}" for key, value in trial.params.items())
+        console.print(f"  {figures}: {chosen} (job {trial.number})", markup=False, soft_wrap=True)

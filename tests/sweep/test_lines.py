@@ -1,0 +1,50 @@
+"""The one line for each job that is over."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from test_record import sweep
+
+from headstart.sweep.lines import Lines, job_line
+
+
+def test_a_line_says_what_became_of_a_job_and_how_long_the_others_take(tmp_path: Path) -> None:
+    record = dataclasses.replace(sweep(tmp_path), jobs=4)
+    entries = [
+        {"event": "found", "job": 0, "label": "seed=0", "time": 0.0, "accuracy": 0.5},
+        {"event": "started", "job": 1, "label": "seed=1", "time": 1.0},
+        {"event": "started", "job": 2, "label": "seed=2", "time": 2.0},
+        {"event": "finished", "job": 1, "label": "seed=1", "time": 31.0, "seconds": 30.0, "accuracy": 0.925},
+        {"event": "failed", "job": 2, "label": "seed=2", "time": 41.0, "seconds": 39.0, "error": "no room"},
+    ]
+    assert job_line(record, entries[:1]) == "[1 of 4] seed=0: done before, validation 50.0%"
+    # Two at once: one is over after 30 seconds, two are left.
+    assert job_line(record, entries[:4]) == "[2 of 4] seed=1: finished in 30 s, validation 92.5%; about 60 s left"
+    assert job_line(record, entries) == "[3 of 4] seed=2: failed in 39 s: no room; about 20 s left"
+    assert job_line(dataclasses.replace(record, jobs=None), entries[:1]).startswith("[1] seed=0")
+
+
+def test_lines_of_jobs_that_run_elsewhere_are_printed_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = dataclasses.replace(sweep(tmp_path), jobs=1)
+    lines = Lines(record)
+    lines.start()
+    record.note("started", 0, "seed=0")
+    record.note("finished", 0, "seed=0", seconds=2.0)
+    lines.finish()
+    assert capsys.readouterr().out == "[1 of 1] seed=0: finished in 2 s\n"
+
+
+def test_a_sweep_is_abandoned_when_its_process_is_gone(tmp_path: Path) -> None:
+    here = dataclasses.replace(sweep(tmp_path), host=socket.gethostname())
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert not here.is_abandoned()  # a queue has its jobs
+    assert not dataclasses.replace(here, process=os.getpid()).is_abandoned()
+    assert dataclasses.replace(here, process=child.pid).is_abandoned()
+    assert not dataclasses.replace(here, process=child.pid, host="elsewhere").is_abandoned()
