@@ -32,7 +32,8 @@ def run_job(composed: DictConfig) -> float | None:
 
     try:
         started = STARTS.pop() if STARTS else None
-        results = run(config.resolve(composed), Path(HydraConfig.get().runtime.output_dir), started)
+        job = HydraConfig.get()
+        results = run(config.resolve(composed, job.overrides.task), Path(job.runtime.output_dir), started)
     except HeadstartError as error:  # the other jobs of a sweep go on
         FAILURES.append(error)
         _say(str(error))
