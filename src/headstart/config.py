@@ -203,6 +203,11 @@ class ScenarioConfig:
     name: str | None = choice(None, *CELLS, "auto")  # auto: measured when the run starts
     overrides: list[str] = field(default_factory=list)  # auto: what else was asked for, which the cell is composed with
 
+    @property
+    def cell(self) -> str | None:
+        """The scenario that is named; None where there is none, or it has to be measured."""
+        return None if self.name == "auto" else self.name
+
 
 @dataclass
 class RecipeConfig:
@@ -345,8 +350,8 @@ def resolve(composed: DictConfig, overrides: list[str] | tuple[str, ...] = ()) -
     if len(set(names)) < len(names):
         raise HeadstartError(f"Expected every stage in freeze.stages to have a name of its own. Received: {names}")
     check_values(config)
-    if config.scenario.name == "auto":
-        config.scenario.overrides = config.scenario.overrides or list(overrides)
+    if config.scenario.name == "auto" and overrides:
+        config.scenario.overrides = list(overrides)
         scenario_cells(config)  # whatever does not fit one of them is said now, not after the measuring
     return config
 

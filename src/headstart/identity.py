@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headstart.config import Config
+from headstart.config import Config, ScenarioConfig, scenario_cells
 
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
@@ -21,9 +21,19 @@ def run_name(config: Config) -> str:
 
 
 def config_hash(config: Config) -> str:
-    """Return a digest of everything that decides a run's figures; where it is tracked and what it follows do not."""
+    """Return a digest of everything that decides a run's figures; where it is tracked and what it follows do not.
+
+    Of `scenario=auto` that is what it may choose from, and the data, whose fingerprint stands beside this one. So the
+    digest is known before anything is measured, and is the same afterwards.
+    """
+    if config.scenario.name == "auto":
+        cells = [
+            config_hash(dataclasses.replace(cell, scenario=ScenarioConfig(name)))
+            for name, cell in scenario_cells(config).items()
+        ]
+        return hashlib.sha256(repr(["auto", *cells]).encode()).hexdigest()[:16]
     values = dataclasses.asdict(config)
-    del values["tracking"], values["recipe"]
+    del values["tracking"], values["recipe"], values["scenario"]  # a scenario's name decides nothing, its stages do
     return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]
 
 
