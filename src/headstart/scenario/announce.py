@@ -12,7 +12,7 @@ from headstart.console import console, print_titled
 from headstart.evaluation.plots.depth import depth_figure
 from headstart.scenario.square import FEW_BELOW, CutProbe, Placement
 
-BAR = 30  # characters of an accuracy of 100 %
+BAR = 15  # characters of an accuracy of 100 %
 MOST_ROWS = 20  # of the curve on the screen; the figure has all
 
 
@@ -53,8 +53,10 @@ def print_curve(placement: Placement) -> None:
         placement: what was measured.
     """
     table = Table()
-    for column in ("depth", "cut", "channels", "accuracy", ""):
-        table.add_column(column, justify="right" if column in ("depth", "channels", "accuracy") else "left")
+    for column in ("depth", "cut", "channels", "accuracy"):
+        table.add_column(column, justify="left" if column == "cut" else "right", overflow="fold")
+    table.add_column(no_wrap=True, min_width=BAR)
+    table.add_column()
     for row in _shown(placement):
         marks = [word for word, one in (("best", placement.best), ("last", placement.last)) if one == row]
         table.add_row(
@@ -62,7 +64,8 @@ def print_curve(placement: Placement) -> None:
             escape(row.cut),
             f"{row.channels:,}",
             f"{row.accuracy:.4f}",
-            f"{'█' * round(BAR * row.accuracy)} {', '.join(marks)}".strip(),
+            "█" * round(BAR * row.accuracy),
+            ", ".join(marks),
         )
     title = f"Linear probes of {placement.measured_images:,} training images (chance {placement.chance:.2f})"
     print_titled(title, table)
