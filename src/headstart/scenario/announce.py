@@ -12,7 +12,7 @@ from headstart.console import console, print_titled
 from headstart.evaluation.plots.depth import depth_figure
 from headstart.scenario.square import FEW_BELOW, CutProbe, Placement
 
-BAR = 15  # characters of an accuracy of 100 %
+BAR = 10  # characters of an accuracy of 100 %
 MOST_ROWS = 20  # of the curve on the screen; the figure has all
 
 
