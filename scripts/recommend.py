@@ -20,13 +20,13 @@ from headstart.data.check import check_images
 from headstart.data.sources import load_index
 from headstart.errors import HeadstartError
 from headstart.files import file_name, write_json
-from headstart.model.backbones import check_image_size, get_entry
+from headstart.model.backbones import check_image_size, get_entry, packaged_backbones
 from headstart.model.engine import check_engine
 from headstart.model.weights import check_weights
 from headstart.paths import cache_directory, outputs_directory
 from headstart.prepared import choose_image_size
 from headstart.quiet import import_tensorflow
-from headstart.scenario.check import check_measurable
+from headstart.scenario.check import check_measurable, check_rankable
 from headstart.summary import print_data
 
 
@@ -102,8 +102,8 @@ def recommend(config: Config, overrides: list[str], backbones: str | None, outpu
     check_weights(entry, config.backbone.weights)
     image_size = choose_image_size(config, entry)
     check_image_size(entry, image_size)
-    for name in backbones.split(",") if backbones else []:
-        get_entry(name)
+    names = [name.strip() for name in backbones.split(",")] if backbones else packaged_backbones()
+    check_rankable(names)
     index, report = check_images(
         load_index(config.dataset, cache_directory()), config.dataset.bad_images, cache_directory()
     )
@@ -113,13 +113,13 @@ def recommend(config: Config, overrides: list[str], backbones: str | None, outpu
     from headstart.activations import activations_for
     from headstart.scenario.announce import print_curve, print_placement, write_figure
     from headstart.scenario.measure import images_to_measure, measure
-    from headstart.scenario.ranking import packaged_backbones, rank_backbones
+    from headstart.scenario.ranking import rank_backbones
 
     placement = measure(config, index, image_size, activations_for(config, image_size))
     print_curve(placement)
     print_placement(placement, scenario_cells(config))
     images = images_to_measure(index, config.dataset.split.seed)
-    ranked = rank_backbones(config, images, backbones.split(",") if backbones else packaged_backbones())
+    ranked = rank_backbones(config, images, names)
     print_ranking(ranked, len(images))
 
     name = Path(config.dataset.root).name if config.dataset.root else config.dataset.name

@@ -28,3 +28,17 @@ def check_measurable(config: Config) -> None:
             f"backbone={config.backbone.name} backbone.weights={weights}; choose backbone=efficientnet_lite0, or name "
             "the scenario yourself: scenario=small_different"
         )
+
+
+def check_rankable(names: list[str]) -> None:
+    """Raise for a name that no backbone with ImageNet weights has.
+
+    Args:
+        names: of backbones.
+
+    Raises:
+        HeadstartError: naming the first one.
+    """
+    for name in names:
+        if not get_entry(name).weights:
+            raise HeadstartError(f"Expected --backbones to have ImageNet weights. Received: {name}, which has none")

@@ -12,7 +12,7 @@ from headstart.activations import activations_for
 from headstart.config import BackboneConfig, Config, HeadConfig
 from headstart.data.index import ImageIndex
 from headstart.errors import HeadstartError
-from headstart.model.backbones import BACKBONES, check_image_size, get_entry
+from headstart.model.backbones import check_image_size, get_entry
 from headstart.model.weights import check_weights
 from headstart.prepared import choose_image_size
 from headstart.scenario.logme import log_maximum_evidence
@@ -32,24 +32,15 @@ class Ranked:
     why_none: str = ""
 
 
-def packaged_backbones() -> list[str]:
-    """Return the backbones whose weights come with the installation."""
-    return [name for name, entry in BACKBONES.items() if entry.package]
-
-
 def rank_backbones(config: Config, images: ImageIndex, names: list[str]) -> list[Ranked]:
     """Return backbones, the one whose features suit the labels best first, those that could not be computed last.
 
     Args:
         config: the data set, the size of the images, the cache.
         images: training images, with their digests.
-        names: of backbones that have ImageNet weights.
-
-    Raises:
-        HeadstartError: for a name that no backbone with ImageNet weights has, before anything is computed.
+        names: of backbones that have ImageNet weights, see `check_rankable`.
     """
-    configs = [_with_backbone(config, name) for name in names]
-    ranked = [_rank(one, images) for one in configs]
+    ranked = [_rank(_with_backbone(config, name), images) for name in names]
     return sorted(ranked, key=lambda one: -np.inf if one.logme is None else one.logme, reverse=True)
 
 
@@ -57,10 +48,7 @@ def _with_backbone(config: Config, name: str) -> Config:
     """Return the configuration with another backbone, and with its weights of ImageNet unless it is the same one."""
     if name == config.backbone.name:
         return config
-    entry = get_entry(name)
-    if not entry.weights:
-        raise HeadstartError(f"Expected --backbones to have ImageNet weights. Received: {name}, which has none")
-    return dataclasses.replace(config, backbone=BackboneConfig(name, entry.weights[-1]))
+    return dataclasses.replace(config, backbone=BackboneConfig(name, get_entry(name).weights[-1]))
 
 
 def _rank(config: Config, images: ImageIndex) -> Ranked:
