@@ -14,7 +14,7 @@ from headstart.errors import HeadstartError
 from headstart.identity import config_hash
 
 CALLS_FOR = {  # freeze schedule and optimizer
-    "small_similar": ("all", "adam"),
+    "small_similar": ("all", "adam_fast"),
     "large_similar": ("two_thirds", "adam"),
     "small_different": ("first_half", "adamw"),
     "large_different": ("none", "adamw"),
