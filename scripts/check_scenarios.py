@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run what is missing, print and write the tables, and return the exit code."""
     options = parse(arguments)
     try:
-        found = {name: check(name, options) for name in options.datasets}
+        placed = options.measure.split(",") if options.measure else []
+        found = {name: check(name, options, name in options.datasets) for name in [*options.datasets, *placed]}
         for name, one in found.items():
             show(name, one)
         if options.write:
@@ -57,18 +58,19 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--image-size", type=int, default=128, metavar="PX", help="side of the images (128)")
     parser.add_argument("--backbone", default="efficientnet_lite0", metavar="NAME", help="(efficientnet_lite0)")
     parser.add_argument("--set", action="append", default=[], metavar="key=value", help="more of the configuration")
-    parser.add_argument("--measure-only", action="store_true", help="place the data sets, and train nothing")
+    parser.add_argument("--measure", metavar="A,B", help="data sets that are placed too, without training")
     parser.add_argument("--output", type=Path, metavar="DIRECTORY", help="of the runs (outputs/check_scenarios)")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/scenarios.md")
     return parser.parse_args(arguments)
 
 
-def check(dataset: str, options: argparse.Namespace) -> dict[str, Any]:
+def check(dataset: str, options: argparse.Namespace, train: bool) -> dict[str, Any]:
     """Measure a data set and train what has not been trained, and return what was found.
 
     Args:
         dataset: option of the group dataset.
         options: of the command line.
+        train: all four scenarios, not only place the data set.
     """
     directory = (options.output or outputs_directory() / "check_scenarios") / dataset
     common = [f"dataset={dataset}", f"image_size={options.image_size}", f"backbone={options.backbone}", *options.set]
@@ -78,9 +80,7 @@ def check(dataset: str, options: argparse.Namespace) -> dict[str, Any]:
     seconds = time.monotonic() - started
     scenario = json.loads((measured / "recommendation.json").read_text(encoding="utf-8"))["scenario"]
     found: dict[str, Any] = {"scenario": scenario, "seconds": seconds, "runs": {}}
-    if options.measure_only:
-        return found
-    for cell in CELLS:
+    for cell in CELLS if train else []:
         seeds = [seed for seed in range(options.seeds) if results_of(directory / cell / str(seed)) is None]
         if seeds:
             sweep = [f"hydra.sweep.dir={directory / cell}", "hydra.sweep.subdir=${seed}"]
@@ -176,7 +176,8 @@ def cells_of(one: dict[str, Any], recommended: str) -> tuple[str, ...]:
 
 def block(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> str:
     """Return the tables as Markdown."""
-    command = f"python scripts/check_scenarios.py {' '.join(found)} --write"
+    measure = [f"--measure {options.measure}"] if options.measure else []
+    command = " ".join(["python scripts/check_scenarios.py", *options.datasets, *measure, "--write"])
     lines = ["<!-- check: written by scripts/check_scenarios.py -->"]
     lines.append(f"`{command}`: {options.backbone}, {options.image_size} px, {options.seeds} seeds.")
     for name, one in found.items():

@@ -124,6 +124,9 @@ def test_the_tracking_store_knows_the_scenario(measured_run: Path) -> None:
     assert "scenario.json" in artifacts
     figures = {item.path for item in client.list_artifacts(results["run_id"], "figures")}
     assert "figures/scenario_probes.png" in figures
+    note = tracked.tags["mlflow.note.content"]
+    assert "Scenario small_similar, measured:" in note
+    assert f"- {results['scenario']['why'][0]}" in note
     written = from_yaml((measured_run / "config.yaml").read_text(encoding="utf-8"))
     assert written.freeze.name == "all"
     assert tracked.tags["config_hash"] == config_hash(written) == config_hash(compose(written.scenario.overrides))

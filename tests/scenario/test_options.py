@@ -15,7 +15,7 @@ from headstart.identity import config_hash
 
 CALLS_FOR = {  # freeze schedule and optimizer
     "small_similar": ("all", "adam_fast"),
-    "large_similar": ("two_thirds", "adam"),
+    "large_similar": ("two_thirds", "adamw"),
     "small_different": ("first_half", "adamw"),
     "large_different": ("none", "adamw"),
 }

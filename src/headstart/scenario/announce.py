@@ -9,7 +9,8 @@ from rich.table import Table
 
 from headstart.config import CELLS, Config
 from headstart.console import console, print_titled
-from headstart.evaluation.plots.depth import depth_figure
+from headstart.evaluation.plots import depth_figure
+from headstart.evaluation.writing import letters_without_a_font
 from headstart.scenario.square import FEW_BELOW, CutProbe, Placement
 
 BAR = 10  # characters of an accuracy of 100 %
@@ -71,6 +72,7 @@ def print_curve(placement: Placement) -> None:
     print_titled(title, table)
 
 
+@letters_without_a_font()
 def write_figure(placement: Placement, what: str, file: Path) -> None:
     """Draw the curve of the probes.
 

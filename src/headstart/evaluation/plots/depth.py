@@ -47,5 +47,5 @@ def depth_figure(
     axes.set_ylabel("accuracy of images that were left out")
     axes.grid(color=style.LIGHT_GREY)
     axes.set_axisbelow(True)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
