@@ -114,7 +114,10 @@ def recommend(config: Config, overrides: list[str], backbones: str | None, outpu
     from headstart.scenario.announce import print_curve, print_placement, write_figure
     from headstart.scenario.measure import images_to_measure, measure
     from headstart.scenario.ranking import rank_backbones
+    from headstart.training.hardware import prepare_devices, seed_everything
 
+    prepare_devices()
+    seed_everything(config.seed, config.deterministic, "float32")
     placement = measure(config, index, image_size, activations_for(config, image_size))
     print_curve(placement)
     print_placement(placement, scenario_cells(config))

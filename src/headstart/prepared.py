@@ -115,6 +115,7 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
         from headstart.scenario.choose import choose_scenario
 
         clock.begin("scenario")
+        seed_everything(config.seed, config.deterministic, "float32")  # whatever another job has left behind
         config, results["scenario"] = choose_scenario(config, index, image_size, output)
     clock.begin("model")
     strategy = choose_strategy(devices)
