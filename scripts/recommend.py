@@ -7,6 +7,7 @@ import dataclasses
 import os
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
 os.environ.setdefault("HEADSTART_DATA", str(Path(__file__).absolute().parents[1] / "data"))
@@ -28,6 +29,9 @@ from headstart.prepared import choose_image_size
 from headstart.quiet import import_tensorflow
 from headstart.scenario.check import check_measurable, check_rankable
 from headstart.summary import print_data
+
+if TYPE_CHECKING:
+    from headstart.scenario.ranking import Ranked
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -138,7 +142,7 @@ def recommend(config: Config, overrides: list[str], backbones: str | None, outpu
         console.print(f"  {purpose}:\n    {command}", markup=False, soft_wrap=True)
 
 
-def next_commands(overrides: list[str], cell: str, ranked: list) -> dict[str, str]:
+def next_commands(overrides: list[str], cell: str, ranked: list[Ranked]) -> dict[str, str]:
     """Return the commands to run next, by what they are for.
 
     Args:
@@ -157,7 +161,7 @@ def next_commands(overrides: list[str], cell: str, ranked: list) -> dict[str, st
     }
 
 
-def print_ranking(ranked: list, images: int) -> None:
+def print_ranking(ranked: list[Ranked], images: int) -> None:
     """Print the backbones, the best first.
 
     Args:

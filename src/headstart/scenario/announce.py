@@ -24,7 +24,8 @@ def print_placement(placement: Placement, cells: dict[str, Config]) -> None:
         placement: what was measured.
         cells: the configuration of each cell.
     """
-    print_titled("Scenario", square_table(placement.cell, cells))
+    backbone = cells[placement.cell].backbone.name
+    print_titled(f"Scenario, by the features of {backbone}", square_table(placement.cell, cells))
     for sentence in placement.why:
         console.print(f"  - {sentence}", markup=False, soft_wrap=True)
     console.print("  The thresholds are heuristics: docs/scenarios.md has their sources.", markup=False)
