@@ -13,6 +13,7 @@ from rich.filesize import decimal
 
 from headstart.cache.store import Cache
 from headstart.cache.table import Rows, Table
+from headstart.config import Config
 from headstart.console import console, track
 from headstart.data.augment import Augmentation
 from headstart.data.index import ImageIndex
@@ -20,6 +21,7 @@ from headstart.data.pixels import Pixels
 from headstart.data.verdicts import READER
 from headstart.model.boundary import Boundary
 from headstart.model.engine import Forward, engine_name, forward
+from headstart.paths import cache_directory
 
 if TYPE_CHECKING:
     import keras
@@ -228,6 +230,18 @@ class Activations:
         """Return what gives the pixels of some images only, and their positions in it."""
         wanted, inverse = np.unique(positions, return_inverse=True)
         return self.pixels.of(index.take(wanted), name), inverse
+
+
+def activations_for(config: Config, image_size: int) -> Activations:
+    """Return what keeps decoded images and frozen work, as a run's configuration says.
+
+    Args:
+        config: the resolved configuration.
+        image_size: side in pixels.
+    """
+    cache = Cache(cache_directory() / "tables", config.cache.max_gb * 1e9)
+    pixels = Pixels(image_size, config.dataset.resize, cache if config.cache.images else None)
+    return Activations(cache, pixels, config.cache.dtype, config.engine, config.backbone.name)
 
 
 def storage_type(boundary: Boundary, dtype: str) -> np.dtype:

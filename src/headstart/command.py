@@ -39,7 +39,8 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
 
     started = STARTS.pop() if STARTS else None
     overrides = list(hydra.overrides.task)
-    results = run(config.resolve(composed), Path(hydra.runtime.output_dir), started, overrides=overrides)
+    resolved = config.resolve(composed, overrides)
+    results = run(resolved, Path(hydra.runtime.output_dir), started, overrides=overrides)
     return objective(results, composed.objective)
 
 

@@ -7,7 +7,10 @@ choices stand in the fields themselves. Below this file a configuration travels 
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import dataclasses
+import functools
 import math
 import os
 import re
@@ -23,9 +26,11 @@ from yaml import YAMLError
 from headstart.errors import HeadstartError, expect_one_of
 
 REQUIRED: Any = "???"  # OmegaConf's mark for a value that must be given
+SCENARIO = re.compile(r"[+~]*scenario\b")  # an override of the group or one of its values
+CELLS = ("small_similar", "large_similar", "small_different", "large_different")  # of the square of scenarios
 
 
-def choice(default: str, *others: str) -> Any:
+def choice(default: str | None, *others: str) -> Any:
     """Return a field that takes one of the given words."""
     return field(default=default, metadata={"choices": (default, *others)})
 
@@ -210,6 +215,19 @@ class SweepConfig:
 
 
 @dataclass
+class ScenarioConfig:
+    """Which of the four scenarios of transfer learning a run is in; its freeze schedule and optimizer come with it."""
+
+    name: str | None = choice(None, *CELLS, "auto")  # auto: measured when the run starts
+    overrides: list[str] = field(default_factory=list)  # auto: what else was asked for, which the cell is composed with
+
+    @property
+    def cell(self) -> str | None:
+        """The scenario that is named; None where there is none, or it has to be measured."""
+        return None if self.name == "auto" else self.name
+
+
+@dataclass
 class RecipeConfig:
     """The published recipe that an experiment follows; says what a result is measured against, decides nothing."""
 
@@ -232,6 +250,7 @@ class Config:
     cv: CrossValidationConfig = field(default_factory=CrossValidationConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
+    scenario: ScenarioConfig = field(default_factory=ScenarioConfig)
     seed: int = number(0, minimum=0)
     image_size: int | None = number(None, above=0)
     batch_size: int = number(32, minimum=1)
@@ -263,7 +282,7 @@ def register_schema() -> None:
 
 
 def compose(overrides: list[str] | tuple[str, ...] = ()) -> Config:
-    """Compose a run's configuration outside `run.py`, for scripts and tests.
+    """Compose a run's configuration, for scripts and tests, and for what a run finds out itself.
 
     Args:
         overrides: as on the command line, for example `["backbone=vgg16", "seed=1"]`.
@@ -272,12 +291,19 @@ def compose(overrides: list[str] | tuple[str, ...] = ()) -> Config:
         HeadstartError: for an unknown name or key, a wrong type, a value out of its range.
     """
     import hydra
+    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
 
     register_schema()
     try:
-        with hydra.initialize_config_dir(str(conf_directory()), version_base="1.3"):
-            return resolve(hydra.compose("config", expand_home(overrides)))
+        # Within a job of run.py Hydra is there already, and knows the options of --config-dir too.
+        there = GlobalHydra.instance().is_initialized()
+        with (
+            contextlib.nullcontext()
+            if there
+            else hydra.initialize_config_dir(str(conf_directory()), version_base="1.3")
+        ):
+            return resolve(hydra.compose("config", expand_home(overrides)), overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise HeadstartError(explain(error)) from error
 
@@ -294,11 +320,40 @@ def expand_home(overrides: list[str] | tuple[str, ...]) -> list[str]:
     ]
 
 
-def resolve(composed: DictConfig) -> Config:
+def scenario_cells(config: Config) -> dict[str, Config]:
+    """Return what `scenario=auto` may become: for each cell the configuration with its freeze schedule and optimizer.
+
+    They are those of `scenario=CELL` beside the same other overrides, so that what was given explicitly wins in the
+    same way.
+
+    Args:
+        config: of a run with `scenario=auto`.
+
+    Raises:
+        HeadstartError: when the other overrides do not fit the cell.
+    """
+    others = tuple(override for override in config.scenario.overrides if not SCENARIO.match(override))
+    composed = {cell: copy.deepcopy(_compose_cell(cell, others)) for cell in CELLS}
+    return {
+        cell: dataclasses.replace(config, freeze=one.freeze, optimizer=one.optimizer) for cell, one in composed.items()
+    }
+
+
+@functools.cache
+def _compose_cell(cell: str, others: tuple[str, ...]) -> Config:
+    """Return a cell's configuration; composing takes a fifth of a second, and a run asks several times."""
+    try:
+        return compose([*others, f"scenario={cell}"])
+    except HeadstartError as error:
+        raise HeadstartError(f"scenario={cell}, which scenario=auto may choose: {error}") from error
+
+
+def resolve(composed: DictConfig, overrides: list[str] | tuple[str, ...] = ()) -> Config:
     """Turn what Hydra composed into plain dataclasses, with every value checked.
 
     Args:
         composed: the configuration as Hydra hands it over.
+        overrides: with which it was composed; `scenario=auto` needs them when it has measured.
 
     Returns:
         The configuration in which each stage carries its whole optimizer and `epochs` has been applied.
@@ -323,6 +378,9 @@ def resolve(composed: DictConfig) -> Config:
     if len(set(names)) < len(names):
         raise HeadstartError(f"Expected every stage in freeze.stages to have a name of its own. Received: {names}")
     check_values(config)
+    if config.scenario.name == "auto" and overrides:
+        config.scenario.overrides = list(overrides)
+        scenario_cells(config)  # whatever does not fit one of them is said now, not after the measuring
     return config
 
 
@@ -392,8 +450,8 @@ def check_values(node: Any, prefix: str = "") -> None:
         for position, member in enumerate(value if isinstance(value, list) else [value]):
             if dataclasses.is_dataclass(member):
                 check_values(member, f"{key}[{position}]." if isinstance(value, list) else f"{key}.")
-        if "choices" in item.metadata:
-            expect_one_of(key, value, [name for name in item.metadata["choices"] if name != REQUIRED])
+        if "choices" in item.metadata and (value is not None or item.default is not None):
+            expect_one_of(key, value, [name for name in item.metadata["choices"] if name not in (None, REQUIRED)])
         if "count_or" in item.metadata:
             word, count = item.metadata["count_or"], isinstance(value, int) and not isinstance(value, bool)
             if value != word and not (count and value >= 1):

@@ -13,7 +13,6 @@ from headstart.environment import Clock, command_line
 from headstart.errors import HeadstartError
 from headstart.files import file_name, write_json, write_text
 from headstart.identity import config_hash, run_name, run_tags
-from headstart.paths import cache_directory
 from headstart.prepared import Prepared, prepare
 from headstart.runs import RUNNING
 from headstart.summary import (
@@ -66,6 +65,7 @@ def run(
         "overrides": overrides or [],
         "config_hash": config_hash(config),
         "recipe": dataclasses.asdict(config.recipe),
+        "scenario": {"name": config.scenario.name, "cell": config.scenario.cell},
         "seed": config.seed,
         "output": str(output),
         "seconds": {},
@@ -100,6 +100,7 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any], mo
     print_configuration(output / "config.yaml")
     uri = store_uri(config.tracking)
     prepared = prepare(config, output, clock, results)
+    config = prepared.config  # with the freeze schedule and optimizer of the scenario that was found
     if config.find_lr:
         clock.begin("training")
         return _find_learning_rate(prepared, results)
@@ -108,12 +109,15 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any], mo
     import_mlflow(uri)
     clock.begin("tracking")
     tags = {**run_tags(config, prepared.index, output), **more_tags}
+    if results["scenario"]["cell"]:
+        tags["scenario"] = results["scenario"]["cell"]
     with tracked_run(uri, config.tracking.experiment, run_name(config), tags) as tracker:
         results.update(run_id=tracker.run_id, experiment_id=tracker.experiment_id, tracking_uri=uri)
         # What is known of this run where its process dies without a word.
         write_json(output / RUNNING, {**results, "status": "RUNNING"})
         tracker.log_parameters(config)
-        tracker.log_files(output / name for name in ("config.yaml", "splits.csv", "data_report.json"))
+        described = ("config.yaml", "splits.csv", "data_report.json", "scenario.json")
+        tracker.log_files(output / name for name in described if (output / name).exists())
         if config.head.output == "imagenet":
             _classify(prepared, clock, results, tracker)
         else:
@@ -124,8 +128,10 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any], mo
 
 def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker) -> None:
     """Train through all stages, save the classifier, and evaluate what was saved."""
+    from headstart.activations import activations_for
+
     config, network, output = prepared.config, prepared.network, prepared.output
-    activations = _activations(prepared)
+    activations = activations_for(config, prepared.image_size)
     clock.begin("training")
     with prepared.strategy.scope():
         training = _train(prepared, activations, results, tracker)
@@ -188,13 +194,14 @@ def _classify(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker
 
 def _find_learning_rate(prepared: Prepared, results: dict[str, Any]) -> None:
     """Sweep the learning rate of the first stage and put the weights back; nothing is trained, tracked or saved."""
+    from headstart.activations import activations_for
     from headstart.evaluation.training_report import report_learning_rate
     from headstart.training.inputs import ImageInputs
     from headstart.training.learning_rate_finder import sweep_learning_rate
 
     config, stage = prepared.config, prepared.config.freeze.stages[0]
     with prepared.strategy.scope():
-        inputs = ImageInputs(config, prepared.index, _activations(prepared))
+        inputs = ImageInputs(config, prepared.index, activations_for(config, prepared.image_size))
         sweep = sweep_learning_rate(prepared.network, stage, inputs, config.label_smoothing)
     configured = stage.optimizer.learning_rate
     title = f"{run_name(config)}: stage {stage.name}, {stage.optimizer.name}"
@@ -205,18 +212,6 @@ def _find_learning_rate(prepared: Prepared, results: dict[str, Any]) -> None:
         suggested_learning_rate=sweep.suggestion,
         suggestion_reason=sweep.reason,
     )
-
-
-def _activations(prepared: Prepared) -> Activations:
-    """Return what keeps decoded images and frozen work of the run."""
-    from headstart.activations import Activations
-    from headstart.cache.store import Cache
-    from headstart.data.pixels import Pixels
-
-    config = prepared.config
-    cache = Cache(cache_directory() / "tables", config.cache.max_gb * 1e9)
-    pixels = Pixels(prepared.image_size, config.dataset.resize, cache if config.cache.images else None)
-    return Activations(cache, pixels, config.cache.dtype, config.engine, config.backbone.name)
 
 
 def _predictor(prepared: Prepared, classifier: Classifier, stage: StageConfig, activations: Activations) -> Predictor:

@@ -35,7 +35,8 @@ def print_help() -> None:
     console.print("[bold]python run.py \\[GROUP=OPTION ...] \\[KEY=VALUE ...][/]   one run")
     console.print("[bold]python run.py -m GROUP=OPTION,OPTION ...[/]            every combination\n")
     config_lines = (conf / "config.yaml").read_text().splitlines()
-    defaults = dict(line.strip("- ").split(": ") for line in config_lines if line.startswith("  - ") and ": " in line)
+    listed = [line[4:].partition("  #")[0] for line in config_lines if line.startswith("  - ") and ": " in line]
+    defaults = dict(line.split(": ") for line in listed)
     for group in sorted({option.parent for option in conf.glob("*/*.yaml")}):
         console.print(f"[bold]{group.name}[/]  (default: {defaults.get(group.name, 'null')})")
         print_rows((option.stem, escape(" ".join(comments(option)[:1]))) for option in sorted(group.glob("*.yaml")))

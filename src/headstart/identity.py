@@ -7,13 +7,21 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headstart.config import Config
+from headstart.config import Config, ScenarioConfig, scenario_cells
 
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
 
 
-DECIDES_NOTHING = ("tracking", "recipe", "sweep", "objective", "on_error", "plan")  # keys of the configuration
+DECIDES_NOTHING = (
+    "tracking",
+    "recipe",
+    "scenario",
+    "sweep",
+    "objective",
+    "on_error",
+    "plan",
+)  # a scenario's name; its stages do
 
 
 def run_name(config: Config) -> str:
@@ -26,7 +34,17 @@ def run_name(config: Config) -> str:
 
 
 def config_hash(config: Config) -> str:
-    """Return a digest of everything that decides a run's figures; where it is tracked and what it follows do not."""
+    """Return a digest of everything that decides a run's figures; where it is tracked and what it follows do not.
+
+    Of `scenario=auto` that is what it may choose from, and the data, whose fingerprint stands beside this one. So the
+    digest is known before anything is measured, and is the same afterwards.
+    """
+    if config.scenario.name == "auto":
+        cells = [
+            config_hash(dataclasses.replace(cell, scenario=ScenarioConfig(name)))
+            for name, cell in scenario_cells(config).items()
+        ]
+        return hashlib.sha256(repr(["auto", *cells]).encode()).hexdigest()[:16]
     values = {key: value for key, value in dataclasses.asdict(config).items() if key not in DECIDES_NOTHING}
     return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.artifact import Classifier, load_classifier, save_classifier
-from headstart.config import Config
+from headstart.config import Config, scenario_cells
 from headstart.data.check import check_images
 from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
@@ -23,6 +23,7 @@ from headstart.model.original import check_original
 from headstart.model.weights import check_weights
 from headstart.paths import cache_directory
 from headstart.quiet import import_tensorflow
+from headstart.scenario.check import check_measurable
 from headstart.summary import print_data, print_derived
 from headstart.training.fitted import check_fit
 
@@ -84,7 +85,11 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
         HeadstartError: for anything that the user can mend.
     """
     clock.begin("data")  # before TensorFlow is imported, so that what is wrong is said at once
-    check_fit(config)
+    measured = config.scenario.name == "auto"
+    if measured:
+        check_measurable(config)
+    for possible in scenario_cells(config).values() if measured else [config]:
+        check_fit(possible)
     check_engine(config.engine)
     entry = get_entry(config.backbone.name)
     check_weights(entry, config.backbone.weights)
@@ -105,8 +110,14 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     from headstart.model.freeze import layers_to_train
     from headstart.training.hardware import choose_precision, choose_strategy, prepare_devices, seed_everything
 
-    clock.begin("model")
     devices = prepare_devices()
+    if measured:
+        from headstart.scenario.choose import choose_scenario
+
+        clock.begin("scenario")
+        seed_everything(config.seed, config.deterministic, "float32")  # whatever another job has left behind
+        config, results["scenario"] = choose_scenario(config, index, image_size, output)
+    clock.begin("model")
     strategy = choose_strategy(devices)
     precision = choose_precision(config.precision)
     seed_everything(config.seed, config.deterministic, precision)

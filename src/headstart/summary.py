@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PHASES = {
     "start_up": "start-up",
     "data": "checking the data",
+    "scenario": "measuring the scenario",
     "model": "building the model",
     "training": "training",
     "saving": "saving",
@@ -260,9 +261,23 @@ def markdown(results: dict[str, Any], config: Config) -> str:
         f"Best epoch {best['epoch']} (stage {best['stage']}), {config.backbone.name}, head {config.head.name}, "
         f"freeze {config.freeze.name}, {results['dataset']['image_size']} px, seed {config.seed}.",
         "",
+        *_markdown_of_scenario(results.get("scenario", {})),
         f"`{results['command']}`",
     ]
     return "\n".join(lines)
+
+
+def _markdown_of_scenario(scenario: dict[str, Any]) -> list[str]:
+    """Return lines about the scenario of a run, what was measured of it too, and an empty one."""
+    if not scenario.get("cell"):
+        return []
+    measured = [f"- {sentence}" for sentence in scenario.get("why", [])]
+    return [
+        f"Scenario {scenario['cell']}{', measured:' if measured else '.'}",
+        "",
+        *measured,
+        *([""] if measured else []),
+    ]
 
 
 def _markdown_of_stages(stages: dict[str, Any]) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,38 +16,15 @@ from headstart.comparison.figures import scenario_figure
 from headstart.comparison.strategies import group_runs
 from headstart.comparison.table import make_rows
 from headstart.comparison.verdicts import ranked, verdicts
-from headstart.config import Config
+from headstart.config import CrossValidationConfig, ScenarioConfig
 
 FOLDS, IMAGES = 4, 80
 
 
-@dataclass
-class CrossValidation:
-    """The folds of a run."""
-
-    folds: int = FOLDS
-    fold: int = 0
-
-
-@dataclass
-class Scenario:
-    """The scenario of a run."""
-
-    name: str | None = None
-
-
-@dataclass
-class Extended(Config):
-    """A configuration with both nodes."""
-
-    cv: CrossValidation = field(default_factory=CrossValidation)
-    scenario: Scenario = field(default_factory=Scenario)
-
-
-def extended(run: Run, **nodes: object) -> Run:
-    """Return a run whose configuration has more nodes."""
-    values = {item.name: getattr(run.config, item.name) for item in dataclasses.fields(Config)}
-    return Run(run.directory, run.status, run.results, Extended(**values, **nodes), run.error)  # type: ignore[arg-type]
+def extended(run: Run, **nodes: Any) -> Run:
+    """Return a run whose configuration has other nodes."""
+    assert run.config is not None
+    return Run(run.directory, run.status, run.results, dataclasses.replace(run.config, **nodes), run.error)
 
 
 def fold_run(directory: Path, freeze: str, seed: int, fold: int, right: np.ndarray) -> Run:
@@ -66,7 +43,7 @@ def fold_run(directory: Path, freeze: str, seed: int, fold: int, right: np.ndarr
     ):
         with (directory / name).open("w", newline="") as file:
             csv.writer(file).writerows(content)
-    return extended(read_run(directory), cv=CrossValidation(fold=fold))
+    return extended(read_run(directory), cv=CrossValidationConfig(FOLDS, fold))
 
 
 def folds(directory: Path, seeds: int) -> list[Run]:
@@ -111,7 +88,7 @@ def test_folds_that_one_strategy_lacks_are_left_out_of_the_test(tmp_path: Path) 
 
 def test_a_scenario_stands_for_the_schedule_that_it_sets(tmp_path: Path) -> None:
     runs = [
-        extended(write_run(tmp_path / name, configured(f"freeze={freeze}"), accuracy), scenario=Scenario(name))
+        extended(write_run(tmp_path / name, configured(f"freeze={freeze}"), accuracy), scenario=ScenarioConfig(name))
         for name, freeze, accuracy in (
             ("small_similar", "all", 0.8),
             ("small_different", "first_half", 0.9),

@@ -12,6 +12,7 @@ from headstart.errors import HeadstartError
 from headstart.evaluation.plots import (
     calibration_figure,
     confusion_figure,
+    depth_figure,
     explained_figure,
     grid_figure,
     history_figure,
@@ -319,3 +320,15 @@ def test_learning_rate_figure_without_a_finite_loss() -> None:
     figure = learning_rate_figure(np.array([1e-7]), nothing, nothing, None, 1e-3, "Sweep")
     check_readable(figure)
     assert any("never finite" in text.get_text() for text in visible_texts(figure))
+
+
+@pytest.mark.parametrize(("cuts", "best"), [(2, 0), (31, 20), (80, 79)])
+def test_depth_figure_marks_the_best_and_the_last_probe(cuts: int, best: int) -> None:
+    depths = list(np.linspace(0.01, 1, cuts))
+    accuracies = [1.0 if position == best else 0.5 for position in range(cuts)]
+    figure = depth_figure(depths, accuracies, 0.1, best, 1000, LONG_TITLE)
+    check_readable(figure)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[0] == "linear probe, 1,000 images"
+    assert labels[1] == f"best: 100.0% at {depths[best]:.0%}"
+    assert labels[2].startswith("last: 100.0%" if best == cuts - 1 else "last: 50.0%")

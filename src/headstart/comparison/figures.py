@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.comparison.strategies import Strategy, flat_config
+from headstart.comparison.strategies import Strategy
 from headstart.comparison.table import Row
 from headstart.comparison.verdicts import BEST, BETTER, TIE, WORSE
 from headstart.evaluation.plots import style
@@ -220,9 +220,9 @@ def scenario_figure(strategies: Sequence[Strategy], rows: Sequence[Row]) -> Figu
 
 
 def scenario_of(strategy: Strategy) -> str | None:
-    """Return the scenario that a strategy's configuration names."""
-    name = flat_config(strategy.config).get("scenario.name")
-    return None if name is None else str(name)
+    """Return the scenario that a strategy's runs are in: named by the configuration, or measured."""
+    cell = strategy.runs[0].results.get("scenario", {}).get("cell")
+    return cell or strategy.config.scenario.cell
 
 
 def _cell(column: int, line: int, filled: bool) -> Any:

@@ -163,6 +163,11 @@ def get_entry(name: str) -> BackboneEntry:
     return BACKBONES[name]
 
 
+def packaged_backbones() -> list[str]:
+    """Return the backbones whose weights come with the installation."""
+    return [name for name, entry in BACKBONES.items() if entry.package]
+
+
 def check_image_size(entry: BackboneEntry, image_size: int) -> None:
     """Raise when images are too small for a backbone.
 

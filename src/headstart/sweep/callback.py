@@ -151,7 +151,7 @@ def show_plan(config: DictConfig) -> None:
 def _resolve(compose: Callable[..., DictConfig], name: str, overrides: list[str]) -> configuration.Config:
     """Return the configuration of one job, as Hydra will compose it."""
     try:
-        return configuration.resolve(compose(name, overrides))
+        return configuration.resolve(compose(name, overrides), overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise HeadstartError(configuration.explain(error)) from error
 

@@ -97,7 +97,7 @@ def _results(
         return None
     tags = {"sweep": sweep.name, "mlflow.parentRunId": sweep.parent_run_id}
     try:
-        config = configuration.resolve(composed)
+        config = configuration.resolve(composed, overrides)
         done = find_finished(sweep.path, config)
     except HeadstartError as error:  # before there is anything to run
         write_json(preferred / "results.json", _failure(str(error), overrides, preferred))

@@ -2,6 +2,7 @@
 
 from headstart.evaluation.plots.calibration import calibration_figure
 from headstart.evaluation.plots.confusion import confusion_figure
+from headstart.evaluation.plots.depth import depth_figure
 from headstart.evaluation.plots.heat import overlay
 from headstart.evaluation.plots.history import history_figure
 from headstart.evaluation.plots.learning_rate import learning_rate_figure
@@ -10,6 +11,7 @@ from headstart.evaluation.plots.pictures import explained_figure, grid_figure, l
 __all__ = [
     "calibration_figure",
     "confusion_figure",
+    "depth_figure",
     "explained_figure",
     "grid_figure",
     "history_figure",

@@ -1,0 +1,186 @@
+"""Which scenario, which backbone, which command next, without training: `python scripts/recommend.py FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
+os.environ.setdefault("HEADSTART_DATA", str(Path(__file__).absolute().parents[1] / "data"))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from rich.table import Table
+
+from headstart.config import CELLS, SCENARIO, Config, compose, scenario_cells
+from headstart.console import console, exit_with, print_titled
+from headstart.data.check import check_images
+from headstart.data.sources import load_index
+from headstart.errors import HeadstartError
+from headstart.files import file_name, write_json
+from headstart.model.backbones import check_image_size, get_entry, packaged_backbones
+from headstart.model.engine import check_engine
+from headstart.model.weights import check_weights
+from headstart.paths import cache_directory, outputs_directory
+from headstart.prepared import choose_image_size
+from headstart.quiet import import_tensorflow
+from headstart.scenario.check import check_measurable, check_rankable
+from headstart.summary import print_data
+
+if TYPE_CHECKING:
+    from headstart.scenario.ranking import Ranked
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print and return the exit code: 1 for anything that the user can mend."""
+    options = parse(arguments)
+    try:
+        overrides = overrides_of(options.words)
+        config = compose([*overrides, "scenario=auto"])
+        recommend(config, overrides, options.backbones, options.output)
+    except HeadstartError as error:
+        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        return 1
+    except OSError as error:
+        console.print(f"Error: {error.strerror}: {error.filename}", markup=False, soft_wrap=True)
+        return 1
+    return 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "words",
+        nargs="+",
+        metavar="FOLDER | key=value",
+        help="the images, as for run.py: a folder, or dataset=digits; other values too, such as image_size=128",
+    )
+    parser.add_argument("--backbones", metavar="A,B", help="to rank by LogME (those whose weights are packaged)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIRECTORY",
+        help="of recommendation.json and probes.png (outputs/recommend_NAME)",
+    )
+    return parser.parse_intermixed_args(arguments)
+
+
+def overrides_of(words: list[str]) -> list[str]:
+    """Return the configuration of the words: one that is no key=value, or is a directory, is the folder of the images.
+
+    Raises:
+        HeadstartError: when there are two folders, no data at all, or a scenario, which is what is asked here.
+    """
+    folders = [word for word in words if "=" not in word or Path(word).expanduser().is_dir()]
+    overrides = [word for word in words if word not in folders]
+    if len(folders) > 1:
+        raise HeadstartError(f"Expected one FOLDER. Received: {', '.join(folders)}")
+    if any(SCENARIO.match(word) for word in overrides):
+        raise HeadstartError("Expected no scenario, which is what is measured here. Received: one")
+    named = any(word.startswith(("dataset=", "experiment=")) for word in overrides)
+    if folders:
+        root = str(Path(folders[0]).expanduser().absolute())
+        quoted = root if all(letter.isalnum() or letter in "/._-" for letter in root) else f'"{root}"'
+        overrides = [*([] if named else ["dataset=folder"]), *overrides, f"dataset.root={quoted}"]
+    elif not named:
+        raise HeadstartError("Expected FOLDER, or dataset=NAME. Received: neither")
+    return overrides
+
+
+def recommend(config: Config, overrides: list[str], backbones: str | None, output: Path | None) -> None:
+    """Measure, print and write what was found.
+
+    Args:
+        config: with `scenario=auto`.
+        overrides: what it was composed with beside the scenario.
+        backbones: to rank, with commas between them; None takes those whose weights are packaged.
+        output: the directory that is written to; None has a name among the outputs.
+    """
+    entry = get_entry(config.backbone.name)
+    check_measurable(config)
+    check_engine(config.engine)
+    check_weights(entry, config.backbone.weights)
+    image_size = choose_image_size(config, entry)
+    check_image_size(entry, image_size)
+    names = [name.strip() for name in backbones.split(",")] if backbones else packaged_backbones()
+    check_rankable(names)
+    index, report = check_images(
+        load_index(config.dataset, cache_directory()), config.dataset.bad_images, cache_directory()
+    )
+    print_data(index, report.warnings())
+
+    import_tensorflow()
+    from headstart.activations import activations_for
+    from headstart.scenario.announce import print_curve, print_placement, write_figure
+    from headstart.scenario.measure import images_to_measure, measure
+    from headstart.scenario.ranking import rank_backbones
+    from headstart.training.hardware import prepare_devices, seed_everything
+
+    prepare_devices()
+    seed_everything(config.seed, config.deterministic, "float32")
+    placement = measure(config, index, image_size, activations_for(config, image_size))
+    print_curve(placement)
+    print_placement(placement, scenario_cells(config))
+    images = images_to_measure(index, config.dataset.split.seed)
+    ranked = rank_backbones(config, images, names)
+    print_ranking(ranked, len(images))
+
+    name = Path(config.dataset.root).name if config.dataset.root else config.dataset.name
+    directory = output or outputs_directory() / f"recommend_{file_name(name)}"
+    directory.mkdir(parents=True, exist_ok=True)
+    write_figure(placement, f"{name}, {config.backbone.name}", directory / "probes.png")
+    commands = next_commands(overrides, placement.cell, ranked)
+    found = {"scenario": placement.to_dict(), "backbones": [dataclasses.asdict(one) for one in ranked]}
+    write_json(directory / "recommendation.json", {**found, "image_size": image_size, "commands": commands})
+    console.print(f"\n  {directory / 'probes.png'}", markup=False, soft_wrap=True)
+    console.print("\n[bold]Next[/]")
+    for purpose, command in commands.items():
+        console.print(f"  {purpose}:\n    {command}", markup=False, soft_wrap=True)
+
+
+def next_commands(overrides: list[str], cell: str, ranked: list[Ranked]) -> dict[str, str]:
+    """Return the commands to run next, by what they are for.
+
+    Args:
+        overrides: of the data and whatever else was given.
+        cell: the scenario that was found.
+        ranked: the backbones, the best first.
+    """
+    given = any(word.startswith("backbone=") for word in overrides)
+    best = next((one.backbone for one in ranked if one.logme is not None), None)
+    common = [*overrides, *([] if given or best is None else [f"backbone={best}"])]
+    return {
+        "train as the scenario calls for": shlex.join(["python", "run.py", *common, f"scenario={cell}"]),
+        "or see whether another one does better": shlex.join(
+            ["python", "run.py", "-m", *common, f"scenario={','.join(CELLS)}", "seed=0,1,2"]
+        ),
+    }
+
+
+def print_ranking(ranked: list[Ranked], images: int) -> None:
+    """Print the backbones, the best first.
+
+    Args:
+        ranked: what `rank_backbones` returns.
+        images: how many they were ranked on.
+    """
+    table = Table()
+    for column in ("backbone", "weights", "px", "LogME", "features", "parameters"):
+        table.add_column(column, justify="left" if column in ("backbone", "weights") else "right")
+    for one in ranked:
+        figures = ("-", "-", "-")
+        if one.logme is not None:
+            figures = (f"{one.logme:.4f}", f"{one.features:,}", f"{one.parameters:,}")
+        table.add_row(one.backbone, one.weights, str(one.image_size), *figures)
+    print_titled(f"Backbones by LogME on {images:,} training images (higher is better)", table)
+    for one in ranked:
+        if one.logme is None:
+            console.print(f"  {one.backbone}: {one.why_none}", markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    exit_with(main)

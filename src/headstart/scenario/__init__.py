@@ -1,0 +1,1 @@
+"""Which of the four scenarios of transfer learning a data set is in: measured, placed, explained."""

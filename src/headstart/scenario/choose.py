@@ -1,0 +1,58 @@
+"""`scenario=auto`: what a run does with the cell that its data lies in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from headstart.activations import activations_for
+from headstart.config import Config, scenario_cells, to_yaml
+from headstart.console import console
+from headstart.data.index import ImageIndex
+from headstart.files import write_json, write_text
+from headstart.scenario.announce import print_placement, write_figure
+from headstart.scenario.measure import measure
+
+FILE = "scenario.json"
+FIGURE = "figures/scenario_probes.png"
+
+
+def choose_scenario(config: Config, index: ImageIndex, image_size: int, output: Path) -> tuple[Config, dict[str, Any]]:
+    """Measure the training images, say which scenario they are in, and return what it calls for.
+
+    Args:
+        config: of a run with `scenario=auto`.
+        index: all images, with their digests.
+        image_size: side in pixels.
+        output: directory of the run; gets scenario.json, figures/scenario_probes.png, and config.yaml anew.
+
+    Returns:
+        The configuration with the freeze schedule and optimizer of the cell, and what results.json says of it.
+
+    Raises:
+        HeadstartError: when it cannot be measured.
+    """
+    cells = scenario_cells(config)
+    placement = measure(config, index, image_size, activations_for(config, image_size))
+    chosen, given = cells[placement.cell], given_groups(cells)
+    print_placement(placement, cells)
+    for group in given:
+        console.print(f"  {group}={getattr(chosen, group).name} was given and stays.", markup=False)
+    console.print(f"  Training as scenario={placement.cell} calls for.", markup=False)
+    found = {"name": "auto", "cell": placement.cell, "given": given, **placement.to_dict()}
+    write_json(output / FILE, found)
+    write_figure(placement, f"{config.dataset.name}, {config.backbone.name}", output / FIGURE)
+    write_text(output / "config.yaml", to_yaml(chosen))
+    return chosen, found
+
+
+def given_groups(cells: dict[str, Config]) -> list[str]:
+    """Return which of freeze and optimizer are the same in every cell, because they were given explicitly.
+
+    Args:
+        cells: the configuration of each cell.
+    """
+    freezes = {cell.freeze.name for cell in cells.values()}
+    optimizers = [cell.optimizer for cell in cells.values()]
+    same = {"freeze": len(freezes) == 1, "optimizer": all(one == optimizers[0] for one in optimizers)}
+    return [group for group, is_same in same.items() if is_same]

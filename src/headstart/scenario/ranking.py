@@ -1,0 +1,86 @@
+"""Backbones ranked for a data set without training any: LogME on the features that a new head would get."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from headstart.activations import activations_for
+from headstart.config import BackboneConfig, Config, HeadConfig
+from headstart.data.index import ImageIndex
+from headstart.errors import HeadstartError
+from headstart.model.backbones import check_image_size, get_entry
+from headstart.model.weights import check_weights
+from headstart.prepared import choose_image_size
+from headstart.scenario.logme import log_maximum_evidence
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """How well a backbone's features suit a data set."""
+
+    backbone: str
+    weights: str
+    image_size: int  # side in pixels
+    logme: float | None  # None where it could not be computed
+    features: int = 0  # numbers that a head gets of an image
+    parameters: int = 0  # of the backbone
+    seconds: float = 0.0  # that computing or reading the features took
+    why_none: str = ""
+
+
+def rank_backbones(config: Config, images: ImageIndex, names: list[str]) -> list[Ranked]:
+    """Return backbones, the one whose features suit the labels best first, those that could not be computed last.
+
+    Args:
+        config: the data set, the size of the images, the cache.
+        images: training images, with their digests.
+        names: of backbones that have ImageNet weights, see `check_rankable`.
+    """
+    ranked = [_rank(_with_backbone(config, name), images) for name in names]
+    return sorted(ranked, key=lambda one: -np.inf if one.logme is None else one.logme, reverse=True)
+
+
+def _with_backbone(config: Config, name: str) -> Config:
+    """Return the configuration with another backbone, and with its weights of ImageNet unless it is the same one."""
+    if name == config.backbone.name:
+        return config
+    return dataclasses.replace(config, backbone=BackboneConfig(name, get_entry(name).weights[-1]))
+
+
+def _rank(config: Config, images: ImageIndex) -> Ranked:
+    """Return LogME of one backbone, or why there is none: weights that are not there stop no other backbone."""
+    from headstart.model.assemble import build_network
+    from headstart.model.boundary import frozen_boundary
+
+    entry, backbone, classes = get_entry(config.backbone.name), config.backbone, len(images.class_names)
+    size = choose_image_size(config, entry)
+    try:
+        check_image_size(entry, size)
+        check_weights(entry, backbone.weights)
+        network = build_network(backbone, HeadConfig("linear"), classes, size, seed=0)
+    except HeadstartError as error:
+        return Ranked(backbone.name, backbone.weights, size, None, why_none=str(error))
+    boundary = frozen_boundary(network, "head")
+    if boundary is None:
+        raise ValueError(f"Expected {backbone.name} to have a cut below its head")
+    activations = activations_for(config, size)
+    started = time.perf_counter()
+    if config.cache.activations and not activations.objection(boundary, [images]):
+        features = activations.rows(boundary, images, "train").read(np.arange(len(images)))
+    else:
+        features = activations.in_memory(boundary, images, "train").values
+    seconds = time.perf_counter() - started
+    logme = log_maximum_evidence(features, images.labels, classes)
+    return Ranked(
+        backbone.name,
+        backbone.weights,
+        size,
+        logme,
+        features.shape[1],
+        network.backbone.count_params(),
+        round(seconds, 3),
+    )

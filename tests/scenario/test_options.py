@@ -1,0 +1,119 @@
+"""What a scenario sets, what wins over it, and what a run's digest says of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headstart.config import CELLS, ScenarioConfig, compose, conf_directory, from_yaml, scenario_cells, to_yaml
+from headstart.errors import HeadstartError
+from headstart.identity import config_hash
+
+CALLS_FOR = {  # freeze schedule and optimizer
+    "small_similar": ("all", "adam_fast"),
+    "large_similar": ("two_thirds", "adamw"),
+    "small_different": ("first_half", "adamw"),
+    "large_different": ("none", "adamw"),
+}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_scenario_sets_freeze_schedule_and_optimizer(cell: str) -> None:
+    freeze, optimizer = CALLS_FOR[cell]
+    named, alone = compose([f"scenario={cell}"]), compose([f"freeze={freeze}", f"optimizer={optimizer}"])
+    assert named.scenario == ScenarioConfig(cell)
+    assert (named.freeze, named.optimizer) == (alone.freeze, alone.optimizer)
+    assert config_hash(named) == config_hash(alone)  # the name decides nothing
+
+
+def test_what_is_given_explicitly_wins_wherever_it_stands() -> None:
+    for overrides in (["scenario=large_different", "freeze=gradual"], ["freeze=gradual", "scenario=large_different"]):
+        config = compose(overrides)
+        assert (config.freeze.name, config.optimizer.name) == ("gradual", "adamw")
+    assert compose(["scenario=large_different", "optimizer=sgd"]).freeze.stages[-1].optimizer.name == "sgd"
+    assert compose(["scenario=small_similar", "freeze.stages.0.epochs=3"]).freeze.stages[0].epochs == 3
+
+
+def test_a_scenario_wins_over_a_recipe_s_schedule_and_leaves_the_rest() -> None:
+    config = compose(["experiment=dogs_vs_cats", "scenario=small_different"])
+    assert (config.freeze.name, config.optimizer.name) == ("first_half", "adamw")
+    assert (config.head.name, config.batch_size) == ("flatten64_bn", 8)
+
+
+def test_shares_that_stay_frozen_are_those_of_the_literature() -> None:
+    from headstart.model.assemble import build_network
+    from headstart.model.freeze import layers_to_train
+
+    config = compose(["backbone.weights=none"])
+    network = build_network(config.backbone, config.head, 3, 64, seed=0)
+    weighted = [layer for layer in network.backbone.layers if layer.weights]
+    frozen = {
+        cell: 1 - len(layers_to_train(network, compose([f"scenario={cell}"]).freeze.stages[-1].train)) / len(weighted)
+        for cell in CELLS
+    }
+    assert frozen["small_similar"] == 1
+    assert 0.6 <= frozen["large_similar"] <= 0.8
+    assert 1 / 3 <= frozen["small_different"] <= 0.52  # a whole number of layers is about a half
+    assert frozen["large_different"] == 0
+
+
+def test_auto_may_become_each_cell_with_what_else_was_asked_for() -> None:
+    config = compose(["scenario=auto", "optimizer=sgd", "epochs=2", "seed=3"])
+    assert config.scenario.overrides == ["scenario=auto", "optimizer=sgd", "epochs=2", "seed=3"]
+    cells = scenario_cells(config)
+    assert list(cells) == list(CELLS)
+    for cell, one in cells.items():
+        assert one.freeze.name == CALLS_FOR[cell][0]
+        assert {stage.epochs for stage in one.freeze.stages} == {2}
+        assert (one.optimizer.name, one.seed) == ("sgd", 3)
+    assert from_yaml(to_yaml(config)) == config
+
+
+def test_what_does_not_fit_a_cell_is_said_before_anything_is_measured() -> None:
+    with pytest.raises(HeadstartError, match=r"^scenario=small_similar, which scenario=auto may choose: freeze.stages"):
+        compose(["scenario=auto", "freeze.stages.1.epochs=3"])
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("scenario=small", "Expected scenario to be one of auto, large_different.*Received: small"),
+        ("scenario.name=tiny", "Expected scenario.name to be one of small_similar.*auto. Received: tiny"),
+        ("scenario.size=3", "Expected a key of scenario to be one of name, overrides. Received: size"),
+    ],
+)
+def test_a_wrong_scenario_is_refused(override: str, expected: str) -> None:
+    with pytest.raises(HeadstartError, match=expected):
+        compose([override])
+
+
+def test_the_digest_of_auto_is_known_before_and_stays_afterwards() -> None:
+    config = compose(["scenario=auto"])
+    digest = config_hash(config)
+    assert digest not in {config_hash(compose(overrides)) for overrides in ([], *([f"scenario={c}"] for c in CELLS))}
+    for cell in scenario_cells(config).values():
+        assert config_hash(cell) == digest
+    assert config_hash(compose(["scenario=auto", "tracking.experiment=other"])) == digest
+    others = [["seed=1"], ["optimizer=sgd"], ["freeze=all"], ["freeze.stages.0.epochs=1"], ["dataset=mnist"]]
+    assert digest not in {config_hash(compose(["scenario=auto", *other])) for other in others}
+    assert config_hash(dataclasses.replace(config, batch_size=5)) != digest
+
+
+def test_a_job_finds_options_of_a_directory_of_one_s_own(tmp_path: Path) -> None:
+    (tmp_path / "freeze").mkdir()
+    (tmp_path / "freeze" / "mine.yaml").write_text("name: mine\nstages:\n  - {name: a, train: head, epochs: 3}\n")
+    command = [sys.executable, "run.py", "--config-dir", str(tmp_path), "scenario=auto", "freeze=mine"]
+    answer = subprocess.run(
+        [*command, "backbone=small_cnn", f"hydra.run.dir={tmp_path / 'run'}"],
+        cwd=conf_directory().parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 1
+    assert "Error: Expected a backbone with ImageNet weights to measure" in answer.stdout  # so it got through composing
+    assert "scenario=small_different" in answer.stdout

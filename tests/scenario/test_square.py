@@ -1,0 +1,76 @@
+"""Where data lies in the square: by how many images there are, and by which depth serves them best."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from headstart.scenario.square import FEW_BELOW, CutProbe, Placement, lead, place, view_of_imagenet
+
+CUTS = 5
+
+
+def placed(right: list[int], per_class: int = 10, images: int = 100) -> Placement:
+    """Return the placement of data of which each probe gets the first so many images right."""
+    correct = np.arange(images) < np.array(right)[:, None]
+    probes = [CutProbe(f"cut{place}", (place + 1) / CUTS, 8, count / images) for place, count in enumerate(right)]
+    return place(np.array([per_class, per_class, per_class + 1]), probes, correct, None, "no classifier", 0.34)
+
+
+@pytest.mark.parametrize(
+    ("right", "per_class", "cell"),
+    [
+        ([40, 60, 80, 90, 95], FEW_BELOW - 1, "small_similar"),
+        ([40, 60, 80, 90, 95], FEW_BELOW, "large_similar"),
+        ([40, 60, 95, 90, 70], FEW_BELOW - 1, "small_different"),
+        ([40, 60, 95, 90, 70], FEW_BELOW, "large_different"),
+        ([40, 60, 80, 93, 90], 10, "small_similar"),  # three images more are no proof
+        ([100, 100, 100, 100, 100], 10, "small_similar"),  # of equals the deepest one
+        ([0, 0, 0, 0, 0], 10, "small_similar"),
+    ],
+)
+def test_the_cell(right: list[int], per_class: int, cell: str) -> None:
+    placement = placed(right, per_class)
+    assert placement.cell == cell
+    size, similarity = cell.split("_")
+    assert placement.why[0].endswith(f"{size}.")
+    assert placement.why[1].endswith(f"{similarity}.")
+    assert "no classifier" in placement.why[2]
+
+
+def test_the_evidence() -> None:
+    placement = placed([40, 60, 95, 90, 70])
+    assert (placement.best.cut, placement.last.cut) == ("cut2", "cut4")
+    assert placement.chance_of_gain == pytest.approx(4 * 0.5**25)  # 25 images to none, chosen from four cuts
+    assert "cut2 (60% of the depth) gets 95.0% right, on the last cut, cut4, 70.0%" in placement.why[1]
+    assert placement.images_per_class == {"median": 10, "least": 10, "most": 11}
+    assert placement.to_dict()["probes"][0] == {"cut": "cut0", "depth": 0.2, "channels": 8, "accuracy": 0.4}
+    assert placed([1, 2, 3, 4, 5]).chance_of_gain is None
+
+
+def test_a_lead_is_judged_by_the_images_that_differ() -> None:
+    better, worse = np.arange(1000) < 910, np.arange(1000) < 900
+    assert lead(better, worse, 1) == pytest.approx(0.5**10)
+    assert lead(better, worse, 30) == pytest.approx(30 * 0.5**10)
+    assert lead(better, better, 1) == lead(worse, better, 30) == 1
+    even = np.arange(1000) % 2 == 0
+    assert lead(even, ~even, 1) > 0.4
+
+
+def test_how_often_data_without_a_difference_is_called_different() -> None:
+    """All probes are equally good and independent: no more than one data set in twenty may be called different."""
+    generator = np.random.default_rng(0)
+    called = 0
+    for _ in range(300):
+        correct = generator.random((12, 200)) < 0.8
+        probes = [CutProbe(str(cut), (cut + 1) / 12, 8, float(row.mean())) for cut, row in enumerate(correct)]
+        called += place(np.array([100, 100]), probes, correct, None, "", 0.5).cell == "small_different"
+    assert called <= 300 * 0.05
+
+
+def test_what_imagenet_says() -> None:
+    probabilities = np.array([[1, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], [0, 0, 0.5, 0.5], [1, 0, 0, 0]])
+    view = view_of_imagenet(probabilities, ("cat", "dog", "owl", "fox"))
+    assert view.confidence == pytest.approx((1 + 0.25 + 0.5 + 1) / 4)
+    assert view.entropy == pytest.approx((0 + 1 + 0.5 + 0) / 4, abs=1e-6)
+    assert view.labels == [("cat", 0.75), ("owl", 0.25)]

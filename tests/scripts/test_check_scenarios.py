@@ -1,0 +1,103 @@
+"""The comparison of the four scenarios: on the same test images, over the seeds, with ties said."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import check_scenarios
+from headstart.config import CELLS
+
+IMAGES = 200
+RIGHT = {"small_similar": 180, "large_similar": 179, "small_different": 140, "large_different": 181}
+
+
+def write_run(directory: Path, right: int) -> Path:
+    """Write what a run leaves behind that gets the first so many test images right."""
+    directory.mkdir(parents=True)
+    splits = {"test": {"accuracy": right / IMAGES}, "validation": {"accuracy": 0.5}}
+    results = {"status": "FINISHED", "splits": splits, "seconds": {"total": 12.0}}
+    (directory / "results.json").write_text(json.dumps(results))
+    with (directory / "predictions.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["path", "split", "correct"])
+        writer.writeheader()
+        writer.writerow({"path": "other.jpg", "split": "validation", "correct": 0})
+        for number in range(IMAGES):
+            writer.writerow({"path": f"{number}.jpg", "split": "test", "correct": int(number < right)})
+    return directory
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> dict[str, Any]:
+    runs = {cell: [write_run(tmp_path / cell / str(seed), RIGHT[cell] + seed) for seed in (0, 1)] for cell in CELLS}
+    cut = {"cut": "top", "depth": 1.0, "channels": 8, "accuracy": 0.9}
+    scenario = {
+        "cell": "small_similar",
+        "images_per_class": {"median": 100.0},
+        "measured_images": 200,
+        "best": cut,
+        "last": cut,
+        "chance_of_gain": None,
+        "imagenet": {"confidence": 0.7, "entropy": 0.1, "labels": [["tabby", 0.25]]},
+    }
+    return {"scenario": scenario, "seconds": 3.0, "runs": runs}
+
+
+def test_the_best_comes_first_and_ties_are_called_so(found: dict[str, Any]) -> None:
+    rows = check_scenarios.compare(found)
+    assert [row["cell"] for row in rows] == ["large_different", "small_similar", "large_similar", "small_different"]
+    assert [row["tie"] for row in rows] == [True, True, True, False]
+    assert rows[0]["accuracy"] == pytest.approx(181.5 / IMAGES)
+    assert (rows[0]["least"], rows[0]["most"]) == (181 / IMAGES, 182 / IMAGES)
+    worst = rows[-1]
+    assert 0.1 < worst["low"] < (181.5 - 140.5) / IMAGES < worst["high"] < 0.3
+
+
+def test_the_page_says_where_the_data_lies_and_how_the_scenarios_did(found: dict[str, Any]) -> None:
+    options = check_scenarios.parse(["pets", "--measure", "cars"])
+    block = check_scenarios.block({"pets": found, "cars": {**found, "runs": {}}}, options)
+    assert block.startswith("<!-- check")
+    assert block.endswith("<!-- /check -->")
+    assert "`python scripts/check_scenarios.py pets --measure cars --write`" in block
+    assert "**pets**: small_similar. 100 training images a class" in block
+    assert "70% sure, entropy 10%: tabby 25%" in block
+    assert "| -> small_similar | 0.9025 | 0.900 to 0.905 |" in block
+    assert block.count("| behind |") == 1
+
+
+def test_runs_that_are_there_are_not_trained_again(
+    found: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = []
+
+    def run(command: list[Any]) -> None:
+        commands.append(list(map(str, command)))
+        if "--output" in commands[-1]:
+            output = Path(commands[-1][-1])
+            output.mkdir(parents=True)
+            (output / "recommendation.json").write_text(json.dumps({"scenario": found["scenario"]}))
+
+    monkeypatch.setattr(check_scenarios, "run", run)
+    runs = tmp_path / "runs"
+    for cell in CELLS[:3]:
+        for seed in range(2):
+            write_run(runs / "pets" / cell / str(seed), 100)
+    write_run(runs / "pets" / CELLS[3] / "1", 100)
+    options = check_scenarios.parse(["pets", "--seeds", "2", "--output", str(runs)])
+    check_scenarios.check("pets", options, train=True)
+    measured, trained = commands
+    assert measured[0].endswith("recommend.py")
+    assert trained[1:] == [
+        "-m",
+        "dataset=pets",
+        "image_size=128",
+        "backbone=efficientnet_lite0",
+        f"scenario={CELLS[3]}",
+        "seed=0",
+        f"hydra.sweep.dir={runs / 'pets' / CELLS[3]}",
+        "hydra.sweep.subdir=${seed}",
+    ]
