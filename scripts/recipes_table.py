@@ -70,7 +70,7 @@ def figures_of(results: dict[str, Any], config: Config) -> dict[str, Any]:
         "command": results["command"],
         "seed": results["seed"],
         "backbone": {"name": config.backbone.name, "weights": config.backbone.weights},
-        "dataset": results["dataset"],
+        "dataset": {key: value for key, value in results["dataset"].items() if key != "root"},  # of this machine
         "splits": {
             split: {key: value for key, value in figures.items() if not isinstance(value, list)}
             for split, figures in results["splits"].items()

@@ -19,6 +19,7 @@ from headstart.interruption import exit_code, heed_termination
 from headstart.runs import objective
 from headstart.sweep.end import finish
 
+FAILURES: list[HeadstartError] = []  # of the run of this process
 STARTS: list[float] = []  # when the process began, until its first job has taken it
 
 
@@ -39,8 +40,13 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
 
     started = STARTS.pop() if STARTS else None
     overrides = list(hydra.overrides.task)
-    resolved = config.resolve(composed, overrides)
-    results = run(resolved, Path(hydra.runtime.output_dir), started, overrides=overrides)
+    try:
+        resolved = config.resolve(composed, overrides)
+        results = run(resolved, Path(hydra.runtime.output_dir), started, overrides=overrides)
+    except HeadstartError as error:  # Hydra would say more of it, in its own words
+        FAILURES.append(error)
+        _say(str(error))
+        return None
     return objective(results, composed.objective)
 
 
@@ -79,7 +85,7 @@ def call(main: Callable[[], Any], started: float) -> int:
     finally:
         ending = finish(interrupted)
     gc.freeze()  # else a second goes by in which what is left is searched for garbage
-    return code or ending
+    return code or ending or (1 if FAILURES else 0)
 
 
 def _say(error: str) -> None:

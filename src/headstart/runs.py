@@ -46,6 +46,8 @@ def finished_runs(outputs: Path | None = None) -> list[tuple[Path, dict[str, Any
     """
     found = []
     for file in (outputs or outputs_directory()).glob("*/**/results.json"):
+        if file.parent.name == "artifacts":  # the copy that a tracking store among the outputs keeps
+            continue
         results = read_results(file.parent)
         if results and results.get("status") == "FINISHED" and results.get("run_id"):
             found.append((file.parent, results))

@@ -37,7 +37,7 @@ def results_of(run: Path) -> dict[str, Any]:
 def test_the_newest_sweep_or_one_by_its_name(place: Path, named: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main(named) == 0
     text = capsys.readouterr().out
-    assert "1 finished runs of 1 strategies, 1 did not finish" in text.replace("\n", " ")
+    assert "1 finished runs of 1 strategy, 1 did not finish" in text.replace("\n", " ")
     assert "FAILED  seed=7" in text
     assert "ValueError: on purpose" in text
     page = place / "sweeps" / "today" / "comparison" / "comparison.html"
@@ -61,7 +61,9 @@ def test_an_experiment_here_and_what_the_store_alone_has(
         shutil.rmtree(place / "sweeps" / "today" / directory)
     output = place / "out"
     assert script.main(["--experiment", "headstart", "--tracking-uri", uri, "--output", str(output)]) == 0
-    assert "1 finished runs" in capsys.readouterr().out
+    listed = logged_runs(uri, "headstart")  # of other tests too
+    assert results_of(finished_run)["run_id"] in listed
+    assert "finished runs of" in capsys.readouterr().out
     assert (output / "comparison.html").is_file()
 
 

@@ -35,7 +35,7 @@ def test_jobs_are_done_or_estimated_from_the_closest_run(
             ("done", job()),
             ("again", job("seed=1")),
             ("longer", job("epochs=20")),
-            ("unknown", job("backbone=efficientnet_lite0")),
+            ("unknown", job("backbone=xception", "backbone.weights=none", "image_size=72")),
         ],
     )
     assert (done.state, done.seconds) == ("done", None)
