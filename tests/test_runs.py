@@ -20,6 +20,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "runs/first": json.dumps({"run_id": "aaaa1111", "status": "FINISHED"}),
         "runs/second": json.dumps({"run_id": "aaaa2222", "status": "FINISHED"}),
         "sweeps/today/0": json.dumps({"run_id": "bbbb3333", "status": "FINISHED"}),
+        "mlartifacts/headstart/bbbb3333/artifacts": json.dumps({"run_id": "bbbb3333", "status": "FINISHED"}),
         "runs/failed": json.dumps({"run_id": None, "status": "FAILED"}),
         "runs/damaged": '{"run_id": "cccc',
         "runs/other": "[1, 2]",

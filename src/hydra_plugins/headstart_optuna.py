@@ -144,7 +144,9 @@ def _print_best(study: Study, sweep: Any) -> None:
 
     from headstart.console import console
     from headstart.files import write_json
+    from headstart.sweep.end import catch_up
 
+    catch_up()
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
     if TrialState.COMPLETE not in states:
         return

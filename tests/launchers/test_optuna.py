@@ -29,7 +29,9 @@ def test_the_best_trial_is_that_with_the_highest_accuracy(folder: Path, tmp_path
     accuracies = [result["splits"]["validation"]["accuracy"] for result in results]
     assert len(accuracies) == 3
     assert {trial["values"][0] for trial in best(tmp_path)} == {max(accuracies)}
-    assert f"validation {max(accuracies):.1%}" in answer.stdout.partition("Best of 3 trials")[2]
+    before, _, after = answer.stdout.partition("Best of 3 trials")
+    assert before.count(": finished in") == 3
+    assert f"validation {max(accuracies):.1%}" in after
     check_tracked(tmp_path, 3)
 
     answer = launch(tmp_path, *arguments, "hydra.sweeper.n_trials=4")  # the same proposals, and one more

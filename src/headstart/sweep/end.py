@@ -27,6 +27,12 @@ def remember(sweep: Sweep, lock: FileLock) -> None:
     UNDER_WAY.append((sweep, lock, lines))
 
 
+def catch_up() -> None:
+    """Say at once how the jobs ended that are over, before something else is said about them."""
+    for _, _, lines in UNDER_WAY:
+        lines.catch_up()
+
+
 def finish(interrupted: bool = False) -> int:
     """Close the sweep that this process launched, if there is one, and return the exit code.
 

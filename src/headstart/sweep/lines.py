@@ -23,26 +23,29 @@ class Lines(threading.Thread):
         """
         super().__init__(daemon=True)
         self.sweep, self.said = sweep, 0
-        self.over = threading.Event()
+        self.over, self.printing = threading.Event(), threading.Lock()
 
     def run(self) -> None:
         """Follow the journal until `finish` is called."""
         while not self.over.wait(PAUSE):
-            self._print_new()
+            self.catch_up()
 
     def finish(self) -> None:
         """Print what has not been printed yet, and stop."""
         self.over.set()
         self.join()
-        self._print_new()
+        self.catch_up()
 
-    def _print_new(self) -> None:
-        entries = self.sweep.journal()
-        for position, entry in enumerate(entries[self.said :], self.said):
-            if entry["event"] in SAID:
-                text = job_line(self.sweep, entries[: position + 1])
-                console.print(text, markup=False, soft_wrap=True, style="bold red" if entry.get("error") else "bold")
-        self.said = len(entries)
+    def catch_up(self) -> None:
+        """Print what has not been printed yet."""
+        with self.printing:
+            entries = self.sweep.journal()
+            for position, entry in enumerate(entries[self.said :], self.said):
+                if entry["event"] in SAID:
+                    style = "bold red" if entry.get("error") else "bold"
+                    text = job_line(self.sweep, entries[: position + 1])
+                    console.print(text, markup=False, soft_wrap=True, style=style)
+            self.said = len(entries)
 
 
 def job_line(sweep: Sweep, entries: list[dict[str, Any]]) -> str:
