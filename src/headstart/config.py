@@ -1,4 +1,4 @@
-"""The schema behind every configuration group; the only file that sees OmegaConf.
+"""The schema behind every configuration group; the only file below the command line that sees OmegaConf.
 
 Plain YAML under `conf/` holds the values. They are merged into these dataclasses while Hydra composes, so that a
 misspelt key or a wrong type is refused before any work, in YAML files and on the command line alike. Ranges and

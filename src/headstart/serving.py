@@ -1,7 +1,7 @@
 """The saved classifier as an MLflow model: pictures in, labels and probabilities out.
 
 MLflow stores and runs this file itself ("models from code"), so that nothing is pickled; that is why it imports MLflow
-although `tracking.py` is where headstart does.
+although `tracking` is where headstart does.
 """
 
 from __future__ import annotations
