@@ -18,11 +18,12 @@ def jobs(options: argparse.Namespace) -> Report:
     """Run the same small jobs as one sweep and as single commands, both with a cache that is filled before."""
     job = [*JOB, *weights(options.weights)]
     seeds = [f"seed={seed}" for seed in range(options.jobs)]
+    listed = ",".join(str(seed) for seed in range(options.jobs))
 
     def together() -> list[Finished]:
         with workspace(options.directory) as work:
             run([*job, f"seed={options.jobs}"], work)
-            return [run(["-m", *job, f"seed=range({options.jobs})"], work)]
+            return [run(["-m", *job, f"seed={listed}"], work)]
 
     def apart() -> list[Finished]:
         with workspace(options.directory) as work:

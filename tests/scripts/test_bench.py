@@ -265,5 +265,5 @@ def test_jobs_of_a_sweep_against_commands(
     alone, together = report["rows"]
     assert (alone["a job"], together["a job"]) == (100.0, 25.0)  # four commands, one command; each took 100 s
     assert together["ratio"] == 4.0
-    assert ["-m", "freeze=all", "epochs=3", "seed=range(4)"] in started
+    assert ["-m", "freeze=all", "epochs=3", "seed=0,1,2,3"] in started
     assert [line for line in started if line[-1] == "seed=3"] == [["freeze=all", "epochs=3", "seed=3"]]
