@@ -139,14 +139,14 @@ def prepare_training(config: Config, index: ImageIndex, part: str) -> Callable[[
     """
     from headstart.config import StageConfig
     from headstart.model.freeze import open_for_training
+    from headstart.training.compiling import compile_for_training
     from headstart.training.inputs import StageInput
-    from headstart.training.stages import compile_for_training
 
     network = build(config, len(index.class_names))
     stage = StageConfig("bench", part, 1, config.optimizer)
     open_for_training(network, stage.train)
     model = network.training_model(stage.batch_norm)
-    compile_for_training(network, stage, StageInput(model, None, None, 1), 0.0)
+    compile_for_training(network, stage, StageInput(model, lambda first_batch: None, None, 1), 0.0)
 
     def train(dataset: tf.data.Dataset, steps: int) -> float:
         started = time.perf_counter()

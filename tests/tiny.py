@@ -73,7 +73,7 @@ def train_on(
     """Train every stage on the same batches, through the whole network."""
 
     def inputs(network: Network, stage: StageConfig, number: int) -> StageInput:
-        return StageInput(network.training_model(stage.batch_norm), training, validation, steps)
+        return StageInput(network.training_model(stage.batch_norm), training.skip, validation, steps)
 
     return train_stages(network, stages, inputs, HeadConfig("head"), **arguments)
 

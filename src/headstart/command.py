@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from headstart import config
 from headstart.console import console
 from headstart.errors import HeadstartError
-from headstart.interruption import exit_code, heed_termination
+from headstart.interruption import exit_code, heed_signals
 from headstart.runs import objective
 from headstart.sweep.end import finish
 
@@ -65,7 +65,7 @@ def call(main: Callable[[], Any], started: float) -> int:
     config.register_schema()
     sys.argv[1:] = config.expand_home(sys.argv[1:])
     STARTS.append(started)
-    heed_termination()
+    heed_signals()
     code, interrupted = 1, False
     try:
         main()

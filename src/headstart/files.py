@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 LONGEST_NAME = 80  # letters of a name within a file name, of which file systems take 255 bytes
 
@@ -25,23 +25,37 @@ def file_name(name: str) -> str:
     return safe if safe == name else f"{safe}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file to write to that takes the place of another one at the end, or vanishes when something fails.
+
+    It has a temporary name until it is complete and on disk; a power cut leaves the old file or the new one.
+
+    Args:
+        path: the place; its directory must exist.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _to_disk(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically: under a temporary name, flushed to disk, then renamed.
+    """Write a text file atomically, see `new_file`.
 
     Args:
         path: where to; its directory must exist.
         text: the content, written as UTF-8. What UTF-8 cannot hold, as in a file name of another encoding, is written
             as an escape that JSON reads back.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with new_file(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -60,9 +74,36 @@ def new_directory(directory: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
+        for place in [*partial.rglob("*"), partial]:
+            _to_disk(place)
         if directory.exists():
             directory.rename(replaced)
         partial.rename(directory)
+        _to_disk(directory.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def remove_partial(directory: Path) -> None:
+    """Remove what a process that was killed had begun to write in a directory, where nobody else writes now.
+
+    Args:
+        directory: looked at without its subdirectories.
+    """
+    for left in directory.glob(".*"):
+        if left.suffix in (".partial", ".old") and left.is_dir():
+            shutil.rmtree(left)
+        elif left.suffix == ".partial":
+            left.unlink()
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on disk."""
+    if path.is_dir() and os.name == "nt":  # Windows opens no directories
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,14 +1,32 @@
-"""SIGTERM, with which schedulers and `kill` end a process, ends a run the way Ctrl-C does."""
+"""What ends a run before its time: SIGTERM, Ctrl-C, a time limit; training first finishes its batch and saves."""
 
 from __future__ import annotations
 
+import contextlib
+import re
 import signal
+import time
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import NoReturn
+
+from headstart.errors import HeadstartError
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Terminated(KeyboardInterrupt):
-    """Raised where the process is when SIGTERM arrives."""
+    """Raised where the process is when SIGTERM arrives, with which schedulers and `kill` end a process."""
+
+
+class TimeIsUp(Terminated):
+    """Raised where training has reached its `time_limit`."""
+
+
+class _Deferred:
+    """Whether interruptions wait for the end of a batch, and the one that waits."""
+
+    active = False
+    waiting: KeyboardInterrupt | None = None
 
 
 def exit_code(interruption: KeyboardInterrupt) -> int:
@@ -16,11 +34,62 @@ def exit_code(interruption: KeyboardInterrupt) -> int:
     return 128 + (signal.SIGTERM if isinstance(interruption, Terminated) else signal.SIGINT)
 
 
-def heed_termination() -> None:
-    """Raise `Terminated` in the main thread when SIGTERM arrives."""
-    signal.signal(signal.SIGTERM, _terminate)
+def heed_signals() -> None:
+    """Raise `Terminated` in the main thread when SIGTERM arrives and KeyboardInterrupt for Ctrl-C, at a good moment."""
+    signal.signal(signal.SIGTERM, _on_signal)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell starts what is in its background
+        signal.signal(signal.SIGINT, _on_signal)
 
 
-def _terminate(_: int, __: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what is closed now must not be disturbed
-    raise Terminated
+@contextlib.contextmanager
+def at_the_end_of_a_batch(limit: float | None = None) -> Iterator[Callable[[], KeyboardInterrupt | None]]:
+    """Let an interruption wait within this context; a second one does not.
+
+    Args:
+        limit: when time is up, seconds since the epoch; None is never.
+
+    Yields:
+        Called at the end of each batch: returns what is to be raised there once everything is saved, None to go on.
+    """
+    _Deferred.active, _Deferred.waiting = True, None
+
+    try:
+        yield lambda: _interrupted_by(limit)
+    finally:
+        _Deferred.active = False
+    if _Deferred.waiting is not None:  # arrived after the last batch
+        raise _Deferred.waiting
+
+
+def parse_duration(text: str) -> float:
+    """Return seconds from a duration such as `90s`, `30m`, `1h30m` or `2d`.
+
+    Args:
+        text: numbers with units from the longest to the shortest.
+
+    Raises:
+        HeadstartError: for anything else.
+    """
+    parts = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
+    seconds = (
+        sum(int(count or 0) * UNITS[unit] for count, unit in zip(parts.groups(), "dhms", strict=True)) if parts else 0
+    )
+    if not seconds:
+        raise HeadstartError(f"Expected time_limit to be a duration such as 90s, 30m or 1h30m. Received: {text}")
+    return float(seconds)
+
+
+def _interrupted_by(limit: float | None) -> KeyboardInterrupt | None:
+    if _Deferred.waiting is None and limit is not None and time.time() >= limit:
+        return TimeIsUp()
+    return _Deferred.waiting
+
+
+def _on_signal(number: int, _: FrameType | None) -> None:
+    interruption = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+    if number == signal.SIGTERM:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what is closed now must not be disturbed
+    if _Deferred.active and _Deferred.waiting is None:
+        _Deferred.waiting = interruption
+        return
+    raise interruption

@@ -106,7 +106,7 @@ def test_a_stage_says_why_it_computes_nothing_once(
     network, _, inputs = prepare(config, tmp_path)
     given = inputs(network, config.freeze.stages[0], 0)
     assert reason in given.frozen_work
-    batch = next(iter(given.training))[0]
+    batch = next(iter(given.training(0)))[0]
     assert batch.shape[1:] == given.model.input.shape[1:] == ((64,) if not overrides else (32, 32, 3))
 
 
@@ -151,7 +151,7 @@ def drawn(config: Config, cache: Path, epochs: int, stage: int = 0) -> tuple[np.
     training = index.split("train")
     seen = Views(Augmentation(config.augmentation), 4)
     rows = inputs.activations.rows(boundary, training, "train", seen).read(np.arange(4 * len(training)))
-    batches = given.training.take(epochs * given.steps).as_numpy_iterator()
+    batches = given.training(0).take(epochs * given.steps).as_numpy_iterator()
     shown = np.concatenate([values for values, _, _ in batches]).reshape(epochs, len(training), -1)
     views = np.full((epochs, len(training)), -1)
     for epoch, values in enumerate(shown):

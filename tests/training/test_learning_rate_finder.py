@@ -43,7 +43,7 @@ def sweep(network: Network, part: StageConfig, images: np.ndarray, targets: np.n
 
     def inputs(network: Network, stage: StageConfig, number: int) -> StageInput:
         assert number == 0
-        return StageInput(network.training_model(stage.batch_norm), training, validation, 4)
+        return StageInput(network.training_model(stage.batch_norm), training.skip, validation, 4)
 
     return sweep_learning_rate(network, part, inputs)
 
@@ -116,7 +116,7 @@ def test_the_weights_come_back_when_the_sweep_fails() -> None:
     )
 
     def inputs(network: Network, stage: StageConfig, number: int) -> StageInput:
-        return StageInput(network.training_model(stage.batch_norm), training, batches(images, targets)[1], 4)
+        return StageInput(network.training_model(stage.batch_norm), training.skip, batches(images, targets)[1], 4)
 
     with pytest.raises(HeadstartError, match="Received: that one"):
         sweep_learning_rate(network, stage("all"), inputs)
@@ -147,7 +147,7 @@ def test_an_update_takes_as_many_batches_as_are_accumulated() -> None:
     training, validation = batches(images, targets, batch_size=3)
 
     def inputs(network: Network, stage: StageConfig, number: int) -> StageInput:
-        return StageInput(network.training_model(stage.batch_norm), training, validation, 4)
+        return StageInput(network.training_model(stage.batch_norm), training.skip, validation, 4)
 
     parts = sweep_learning_rate(network, stage("all", optimizer="sgd", accumulate=2), inputs)
     np.testing.assert_allclose(parts.rates[:60], whole.rates[:60])

@@ -52,7 +52,9 @@ def evaluation_batches(index: ImageIndex, batch_size: int, replicas: int = 1) ->
         yield np.arange(start, end, dtype=np.int32)
 
 
-def training_batches(count: int, batch_size: int, seed: tuple[int, ...], replicas: int = 1) -> Iterator[np.ndarray]:
+def training_batches(
+    count: int, batch_size: int, seed: tuple[int, ...], replicas: int = 1, first_epoch: int = 0
+) -> Iterator[np.ndarray]:
     """Yield for ever the positions of a batch; every epoch shows each image once, in a new order.
 
     Args:
@@ -61,8 +63,9 @@ def training_batches(count: int, batch_size: int, seed: tuple[int, ...], replica
         seed: of the orders.
         replicas: devices that share each batch. Their gradients are averaged, so that their shares must be equal: the
             last batch of an epoch is filled up with the epoch's first images, as PyTorch's DistributedSampler does.
+        first_epoch: from which on, counted from 0.
     """
-    for epoch in itertools.count():
+    for epoch in itertools.count(first_epoch):
         order = np.random.default_rng((*seed, epoch)).permutation(count).astype(np.int32)
         order = np.concatenate([order, np.resize(order, -count % replicas)])
         for start in range(0, count, batch_size):
@@ -115,6 +118,7 @@ def training_dataset(
     one_sigmoid: bool,
     stage: int = 0,
     views: int = 1,
+    first_batch: int = 0,
 ) -> tf.data.Dataset:
     """Return endless shuffled batches of augmented training images, or their activations, with targets and weights.
 
@@ -132,6 +136,7 @@ def training_dataset(
         one_sigmoid: whether the target is one column, 1 for the second class, instead of one column per class.
         stage: number of the stage; each has orders and augmentations of its own.
         views: rows that are given for each image, one after the other; an epoch takes one of them.
+        first_batch: how many batches of the stage are left out, because they were trained on before.
 
     Raises:
         HeadstartError: when the devices cannot share a batch evenly.
@@ -149,10 +154,15 @@ def training_dataset(
             f"Expected batch_size to be a multiple of {replicas}, the number of GPUs. Received: {batch_size}"
         )
 
+    first_epoch, behind = divmod(first_batch, -(-len(index) // batch_size))
+    first_in_epoch, left_out = divmod(behind, group // batch_size)
+    first = first_epoch * groups + first_in_epoch
+
     def generate() -> Iterator[tuple]:
-        order, again = itertools.tee(training_batches(len(index), group, (seed, stage), replicas))
-        values = given.batches(_choose_views(again, len(index), groups, views, (seed, stage)))
-        for number, (positions, batch) in enumerate(zip(order, values, strict=True)):
+        every = training_batches(len(index), group, (seed, stage), replicas, first_epoch)
+        order, again = itertools.tee(itertools.islice(every, first_in_epoch, None))
+        values = given.batches(_choose_views(again, len(index), groups, views, (seed, stage), first))
+        for number, (positions, batch) in enumerate(zip(order, values, strict=True), first):
             epoch_seed = np.random.SeedSequence((seed, stage, number // groups)).generate_state(1)[0] >> 1
             yield batch, index.labels[positions], np.stack([np.full_like(positions, epoch_seed), positions], axis=1)
 
@@ -173,7 +183,7 @@ def training_dataset(
     dataset = _made_ahead(dataset.map(to_example, num_parallel_calls=2, deterministic=True))
     if group > batch_size:
         dataset = dataset.flat_map(lambda *rows: tf.data.Dataset.from_tensor_slices(rows).batch(batch_size))
-    return dataset
+    return dataset.skip(left_out) if left_out else dataset
 
 
 def _made_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -199,15 +209,15 @@ def _made_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _choose_views(
-    order: Iterator[np.ndarray], count: int, steps: int, views: int, seed: tuple[int, ...]
+    order: Iterator[np.ndarray], count: int, steps: int, views: int, seed: tuple[int, ...], first: int
 ) -> Iterator[np.ndarray]:
-    """Yield the rows of the images' views that each epoch takes."""
+    """Yield the rows of the images' views that each epoch takes; the first array is not that of number 0 always."""
     if views == 1:
         yield from order
         return
     chosen = np.zeros(count, np.int64)
-    for number, positions in enumerate(order):
-        if number % steps == 0:  # apart from the generator of the orders by the last number
+    for number, positions in enumerate(order, first):
+        if number % steps == 0 or number == first:  # apart from the generator of the orders by the last number
             chosen = np.random.default_rng((*seed, number // steps, 1)).integers(0, views, count)
         yield positions.astype(np.int64) * views + chosen[positions]
 

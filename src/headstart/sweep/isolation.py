@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from headstart.interruption import Terminated, exit_code, heed_termination
+from headstart.interruption import Terminated, exit_code, heed_signals
 
 PRELOADED = "headstart.sweep.preload"
 PAUSE = 0.3  # seconds between two looks at a process
@@ -70,7 +70,7 @@ def _work(environment: dict[str, str], log: Path, function: Callable[..., Any], 
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    heed_termination()
+    heed_signals()
     if hasattr(signal, "SIGUSR2"):  # SLURM's warning goes to every process; the one that asked for this one answers it
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

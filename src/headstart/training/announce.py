@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import keras
 
     from headstart.training.callbacks import EpochRecord
+    from headstart.training.checkpoint import Progress
     from headstart.training.inputs import StageInput
 
 MUCH_WAITING = 0.05  # share of the time of a stage's steps
@@ -70,6 +71,21 @@ def print_epoch(record: EpochRecord, best: bool) -> None:
         f"  {record.epoch:>3}  {record.train_loss:>8.4f} {record.train_accuracy:>8.4f}   "
         f"{record.validation_loss:>8.4f} {record.validation_accuracy:>8.4f}  {record.seconds:>6.1f} s{mark}"
     )
+
+
+def print_progress(progress: Progress, stages: list[str]) -> None:
+    """Print where training goes on that was interrupted.
+
+    Args:
+        progress: as it was saved.
+        stages: names of all stages.
+    """
+    if progress.stage == len(stages):
+        where = "all stages are trained"
+    else:
+        within = f" and {progress.step:,} steps" if progress.step else ""
+        where = f"stage {stages[progress.stage]} goes on after {progress.epoch} of its epochs{within}"
+    console.print(f"\n[bold]Resumed[/]: {where}", soft_wrap=True)
 
 
 def print_waiting(stage: str, share: float, seconds: float, sooner: str) -> None:

@@ -75,6 +75,8 @@ class EpochRecorder(keras.callbacks.Callback):
         best: BestEpoch,
         record: Callable[[EpochRecord], None],
         progress: Progress,
+        skipped: int = 0,
+        seconds_before: float = 0.0,
     ) -> None:
         """Start recording a stage.
 
@@ -86,28 +88,33 @@ class EpochRecorder(keras.callbacks.Callback):
             best: the best epoch so far, over all stages.
             record: called with each epoch's record.
             progress: the bar to move.
+            skipped: steps of the first epoch to come that were done before an interruption.
+            seconds_before: that they took.
         """
         super().__init__()
         self.stage, self.epochs, self.first_epoch = stage, epochs, first_epoch
         self.classifier, self.best, self.record, self.progress = classifier, best, record, progress
         self.task = progress.add_task(stage, total=None)
+        self.skipped, self.seconds_before = skipped, seconds_before
         self.first_step: float | None = None  # when it was done, seconds since the epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start the clock and name the epoch on the bar."""
-        self.started, self.epoch = time.perf_counter(), epoch
+        self.started, self.epoch = time.perf_counter() - self.seconds_before, epoch
         steps = self.params["steps"]
+        self.done = steps * epoch + self.skipped
+        self.skipped, self.seconds_before = 0, 0.0
         self.progress.update(
             self.task,
             total=steps * self.epochs,
-            completed=steps * epoch,
+            completed=self.done,
             description=f"{self.stage}: epoch {epoch + 1} of {self.epochs}",
         )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Move the bar."""
         self.first_step = self.first_step or time.time()
-        self.progress.update(self.task, completed=self.params["steps"] * self.epoch + batch + 1)
+        self.progress.update(self.task, completed=self.done + batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Record the epoch, keep its weights if it is the best, and print its line."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import keras
@@ -43,7 +44,8 @@ class StageInput:
     """What one stage is fitted on, and with which model."""
 
     model: keras.Model  # shares its variables with the classifier
-    training: tf.data.Dataset  # endless batches of inputs, targets and weights
+    # From the number of a batch in the stage to endless batches of inputs, targets and weights from there on.
+    training: Callable[[int], tf.data.Dataset]
     validation: tf.data.Dataset  # inputs and targets; with class weights those too
     steps: int  # batches in an epoch
     steps_at_once: int = 1  # between two callbacks
@@ -89,7 +91,8 @@ class ImageInputs:
         steps = config.steps_per_epoch or -(-len(training) // config.batch_size)
         return StageInput(
             model=boundary.suffix if boundary else network.training_model(stage.batch_norm),
-            training=training_dataset(
+            training=partial(
+                training_dataset,
                 training,
                 given[0],
                 config.batch_size,

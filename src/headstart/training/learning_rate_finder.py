@@ -19,8 +19,9 @@ from headstart.config import ScheduleConfig, StageConfig
 from headstart.console import progress_bar
 from headstart.model.assemble import Network
 from headstart.model.freeze import open_for_training
+from headstart.training.compiling import compile_for_training
 from headstart.training.inputs import StageInputs
-from headstart.training.stages import compile_for_training, reading_errors_as_they_were
+from headstart.training.stages import reading_errors_as_they_were
 
 LOWEST, HIGHEST = 1e-7, 10.0  # with any optimizer nothing is learned at the one and everything lost at the other
 UPDATES = 120  # enough to see the descent, too few to learn a small dataset by heart; its batches come again and again
@@ -65,7 +66,7 @@ def sweep_learning_rate(
         with progress_bar() as progress, reading_errors_as_they_were():
             sweep = _Sweep(optimizer.accumulate, progress)
             batches = UPDATES * optimizer.accumulate
-            given.model.fit(given.training, steps_per_epoch=batches, callbacks=[sweep], shuffle=False, verbose=0)
+            given.model.fit(given.training(0), steps_per_epoch=batches, callbacks=[sweep], shuffle=False, verbose=0)
     rates, losses = np.array(sweep.rates), np.array(sweep.losses)
     smoothed = smooth(losses)
     suggestion, reason = suggest(rates, losses, smoothed)

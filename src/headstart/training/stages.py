@@ -6,15 +6,16 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import keras
 import tensorflow as tf
 
-from headstart.config import HeadConfig, OptimizerConfig, StageConfig
+from headstart.config import HeadConfig, StageConfig
 from headstart.console import console, progress_bar
 from headstart.errors import HeadstartError
+from headstart.interruption import at_the_end_of_a_batch
 from headstart.model.assemble import Network
 from headstart.model.freeze import (
     check_unchanged,
@@ -23,11 +24,21 @@ from headstart.model.freeze import (
     moving_weights,
     open_for_training,
 )
-from headstart.training.announce import count_parameters, print_epoch, print_stage, print_waiting
+from headstart.training.announce import count_parameters, print_epoch, print_progress, print_stage, print_waiting
 from headstart.training.callbacks import BestEpoch, EpochRecord, EpochRecorder
+from headstart.training.checkpoint import (
+    Checkpoints,
+    Progress,
+    check_frozen,
+    digest_of,
+    set_python_random_state,
+)
+from headstart.training.compiling import accuracy_of, compile_for_training, loss_of
+from headstart.training.fit import Saving, fit_epochs
 from headstart.training.fitted import fit_linear, set_head
 from headstart.training.inputs import Features, StageInput, StageInputs
-from headstart.training.optimizers import block_rates, build_optimizer
+from headstart.training.optimizers import block_rates
+from headstart.training.snapshot import put_back_fitted, put_back_network, take_arrays
 from headstart.training.waiting import WaitingForInput
 
 
@@ -53,13 +64,16 @@ def train_stages(
     patience: int | None = None,
     record: Callable[[EpochRecord], None] = lambda record: None,
     after_stage: Callable[[StageConfig], None] = lambda stage: None,
+    checkpoints: Checkpoints | None = None,
+    time_limit: float | None = None,
 ) -> TrainingResult:
     """Train a classifier through its stages.
 
-    Each stage starts from the best epoch so far, and the classifier ends with the best epoch of all stages.
+    Each stage starts from the best epoch so far, and the classifier ends with the best epoch of all stages. Training
+    that was interrupted goes on where its checkpoint says, and ends with the same weights as if nothing had happened.
 
     Args:
-        network: the classifier; its weights are changed.
+        network: the classifier as its configuration builds it; its weights are changed.
         stages: with their whole optimizers.
         inputs: gives what a stage is fitted on.
         head: says whether scikit-learn fits the head in the stages that train nothing else.
@@ -68,55 +82,64 @@ def train_stages(
         patience: a stage ends after this many epochs without a lower validation loss; None never does.
         record: called with the record of each epoch as it ends.
         after_stage: called with a stage at its end, when the classifier has the best weights so far.
+        checkpoints: where progress is saved, and read where there is some; None saves nothing.
+        time_limit: when training stops as if it were interrupted, seconds since the epoch.
 
     Raises:
         HeadstartError: for an unknown target of `train`, an image that cannot be read, a loss that is not finite, a
-            frozen variable that moved.
+            frozen variable that moved, a checkpoint of another network.
+        KeyboardInterrupt: when interrupted, once a batch is finished and saved.
     """
     for stage in stages:  # all of them before any compute
         layers_to_train(network, stage.train)
-    best = BestEpoch()
-    result = TrainingResult(best=None, history=[])  # type: ignore[arg-type]
+    saved = checkpoints.load() if checkpoints else None
+    progress, best = saved or Progress(), BestEpoch()
+    first_step: float | None = None
+    moved: set[int] = set()  # positions of the weights that are not as they were built
+    for stage in stages[: progress.stage + 1]:
+        open_for_training(network, stage.train)
+        moved.update(moving_weights(network, stage.batch_norm))
+    if saved:
+        put_back_network(network, saved, moved, best)
+        print_progress(saved, [stage.name for stage in stages])
+        check_frozen(saved, frozen_fingerprints(network, stage.batch_norm))  # of the last stage that was opened
 
     def note(epoch: EpochRecord) -> None:
-        result.history.append(epoch)
+        progress.history.append(epoch)
         record(epoch)
 
-    for number, stage in enumerate(stages):
-        started = time.perf_counter()
+    for number, stage in list(enumerate(stages))[progress.stage :]:
+        resumed = saved if saved and saved.stage == number else None
         open_for_training(network, stage.train)
+        best.moving = moving_weights(network, stage.batch_norm)
+        moved.update(best.moving)
+        before = frozen_fingerprints(network, stage.batch_norm)
+        if resumed:
+            set_python_random_state(resumed.python_random)
+        else:
+            progress = progress.at_stage(number, digest_of(before))
+            if checkpoints and number:
+                checkpoints.save(replace(progress, best=best.record, arrays=take_arrays(network, moved, best)))
+        began = time.perf_counter() - progress.stage_seconds
         given = inputs(network, stage, number)
         rates = block_rates([block.name for block in network.blocks], stage.optimizer.block_decay)
-        result.trainable_parameters[stage.name] = count_parameters(network.classifier.trainable_variables)
+        progress.trainable_parameters[stage.name] = count_parameters(network.classifier.trainable_variables)
         print_stage(network, stage, rates, given, head)
-        before = frozen_fingerprints(network, stage.batch_norm)
-        best.moving = moving_weights(network, stage.batch_norm)
-        epoch = len(result.history) + 1
         if given.features is not None:
+            epoch = len(progress.history) + 1
             note(_fit_head(network, stage, given, given.features, head.fit, seed, epoch, best))
         else:
             compile_for_training(network, stage, given, label_smoothing, given.steps_at_once)
-            with progress_bar() as progress, reading_errors_as_they_were():
-                recorder = EpochRecorder(stage.name, stage.epochs, epoch, network.classifier, best, note, progress)
-                waiting = WaitingForInput(given.steps_at_once)
-                given.model.fit(
-                    waiting.timed(given.training),
-                    epochs=stage.epochs,
-                    steps_per_epoch=given.steps,
-                    validation_data=given.validation,
-                    # Else Keras starts to read it again at the end, in vain, and another time in the next epoch.
-                    validation_steps=int(given.validation.cardinality()),
-                    callbacks=[waiting, *_callbacks(stage.optimizer, patience, recorder)],
-                    shuffle=False,  # the batches come in a new order every epoch already
-                    verbose=0,
-                )
-            result.first_step = result.first_step or recorder.first_step
-            if waiting.share is not None:
-                result.waiting_for_input[stage.name] = waiting.share
-                print_waiting(stage.name, waiting.share, waiting.seconds, given.sooner)
+            if resumed:
+                put_back_fitted(network, resumed, given.model)
+            now = partial(_progress_now, progress, began, network, moved, best, given.model)
+            with at_the_end_of_a_batch(time_limit) as interrupted:
+                saving = Saving(progress, now, checkpoints, interrupted)
+                done = _fit(network, stage, given, patience, progress, best, note, saving)
+            first_step = first_step or done
         check_unchanged(before, frozen_fingerprints(network, stage.batch_norm), stage.name)
         best.restore(network.classifier)
-        result.seconds[stage.name] = time.perf_counter() - started
+        progress.seconds[stage.name] = time.perf_counter() - began
         if best.record is not None and best.record.stage != stage.name:
             console.print(
                 f"  no epoch of {stage.name} beat epoch {best.record.epoch} ({best.record.stage}), "
@@ -125,34 +148,70 @@ def train_stages(
         after_stage(stage)
     if best.record is None:
         raise HeadstartError("Expected at least one stage with one epoch. Received: none")
-    result.best = best.record
-    return result
-
-
-def compile_for_training(
-    network: Network, stage: StageConfig, given: StageInput, label_smoothing: float, steps_at_once: int = 1
-) -> None:
-    """Compile the model of a stage that has been opened, with its optimizer, loss and metric.
-
-    Args:
-        network: the classifier.
-        stage: with its whole optimizer.
-        given: the stage's input; its model is compiled.
-        label_smoothing: share of the target that is spread over all classes.
-        steps_at_once: without a return to Python, where callbacks are called; divides the steps of an epoch.
-    """
-    rates = block_rates([block.name for block in network.blocks], stage.optimizer.block_decay)
-    optimizer = build_optimizer(stage.optimizer, given.steps, stage.epochs, _rate_of(network, rates))
-    model = given.model
-    # Without XLA, which is far slower than plain graphs on a CPU (depthwise convolutions).
-    model.compile(
-        optimizer,
-        loss=_loss(model, label_smoothing),
-        weighted_metrics=[_accuracy(model)],
-        jit_compile=False,
-        steps_per_execution=steps_at_once,
+    if checkpoints and progress.stage < len(stages):
+        over = progress.at_stage(len(stages), progress.frozen)
+        checkpoints.save(replace(over, best=best.record, arrays=take_arrays(network, moved, best)))
+    return TrainingResult(
+        best.record,
+        progress.history,
+        progress.trainable_parameters,
+        progress.seconds,
+        progress.waiting_for_input,
+        first_step,
     )
-    _create_variables(model)
+
+
+def _fit(
+    network: Network,
+    stage: StageConfig,
+    given: StageInput,
+    patience: int | None,
+    progress: Progress,
+    best: BestEpoch,
+    note: Callable[[EpochRecord], None],
+    saving: Saving,
+) -> float | None:
+    """Let Keras fit what is left of a stage, and return when the first step was done, seconds since the epoch."""
+    waiting = WaitingForInput(given.steps_at_once)
+
+    def training(first_batch: int) -> tf.data.Dataset:
+        return waiting.timed(given.training(first_batch))
+
+    with progress_bar() as bar, reading_errors_as_they_were():
+        recorder = EpochRecorder(
+            stage.name,
+            stage.epochs,
+            len(progress.history) + 1 - progress.epoch,
+            network.classifier,
+            best,
+            note,
+            bar,
+            progress.step,
+            progress.epoch_seconds,
+        )
+        callbacks: list[keras.callbacks.Callback] = [waiting, recorder]
+        if stage.optimizer.ema:  # first, as the averaged weights are the ones to record
+            callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+        if stage.optimizer.schedule.name == "plateau":
+            schedule = stage.optimizer.schedule
+            callbacks.append(keras.callbacks.ReduceLROnPlateau("val_loss", schedule.factor, schedule.patience))
+        if patience is not None:
+            callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=patience))
+        saving.others = [callback for callback in callbacks if callback not in (waiting, recorder)]
+        fit_epochs(given, training, stage.epochs, progress, [*callbacks, saving])
+    if waiting.share is not None:
+        progress.waiting_for_input[stage.name] = waiting.share
+        print_waiting(stage.name, waiting.share, waiting.seconds, given.sooner)
+    return recorder.first_step
+
+
+def _progress_now(
+    progress: Progress, began: float, network: Network, moved: set[int], best: BestEpoch, model: keras.Model
+) -> Progress:
+    """Return how far training is, for `Saving` to add the position."""
+    seconds = time.perf_counter() - began
+    arrays = take_arrays(network, moved, best, model)
+    return replace(progress, best=best.record, stage_seconds=seconds, arrays=arrays)
 
 
 def _fit_head(
@@ -171,8 +230,8 @@ def _fit_head(
         fitted = fit_linear(kind, features.activations, features.labels, features.class_weights, seed)
     set_head(network.head, fitted)
     model = given.model
-    model.compile(loss=_loss(model, 0.0), weighted_metrics=[_accuracy(model)], jit_compile=False)
-    training = dict(model.evaluate(given.training, steps=given.steps, verbose=0, return_dict=True))
+    model.compile(loss=loss_of(model, 0.0), weighted_metrics=[accuracy_of(model)], jit_compile=False)
+    training = dict(model.evaluate(given.training(0), steps=given.steps, verbose=0, return_dict=True))
     validation = dict(model.evaluate(given.validation, verbose=0, return_dict=True))
     record = EpochRecord(
         epoch=epoch,
@@ -191,57 +250,6 @@ def _fit_head(
         soft_wrap=True,
     )
     return record
-
-
-def _create_variables(model: keras.Model) -> None:
-    """Create what optimizer and metrics keep, which takes half the time from the first step.
-
-    Else they are created in the first step, and TensorFlow traces a function again that created variables.
-    """
-    model.optimizer.build(model.trainable_variables)
-    targets = keras.ops.zeros((1, model.output.shape[-1]))
-    model.compute_loss(y=targets, y_pred=targets)
-    model.compute_metrics(None, targets, targets)
-    model.reset_metrics()
-
-
-def _rate_of(network: Network, rates: dict[str, float]) -> Callable[[keras.Variable], float]:
-    """Return the function from a variable to the factor on its learning rate."""
-    factors = {
-        id(weight): rates[block.name] for block in network.blocks for layer in block.layers for weight in layer.weights
-    }
-    return lambda variable: factors.get(id(variable), 1.0)
-
-
-def _loss(model: keras.Model, label_smoothing: float) -> keras.losses.Loss:
-    if model.output.shape[-1] == 1:
-        return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
-    return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
-
-
-def _accuracy(model: keras.Model) -> keras.metrics.Metric:
-    if model.output.shape[-1] > 1:
-        return keras.metrics.CategoricalAccuracy(name="accuracy")
-
-    def of_the_likelier_class(targets: Any, outputs: Any) -> Any:  # a mixed target counts as its larger part
-        return keras.ops.cast(keras.ops.equal(targets > 0.5, outputs > 0.5), "float32")
-
-    return keras.metrics.MeanMetricWrapper(of_the_likelier_class, name="accuracy")
-
-
-def _callbacks(
-    optimizer: OptimizerConfig, patience: int | None, recorder: EpochRecorder
-) -> list[keras.callbacks.Callback]:
-    """Return what acts at the end of an epoch: first the averaged weights, which are the ones to record."""
-    callbacks: list[keras.callbacks.Callback] = [recorder]
-    if optimizer.ema:
-        callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    if optimizer.schedule.name == "plateau":
-        schedule = optimizer.schedule
-        callbacks.append(keras.callbacks.ReduceLROnPlateau("val_loss", schedule.factor, schedule.patience))
-    if patience is not None:
-        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=patience))
-    return callbacks
 
 
 @contextmanager
