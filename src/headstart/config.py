@@ -75,6 +75,9 @@ class DatasetConfig:
     resize: str = choice("stretch", "crop", "pad")
     suggested_image_size: int | None = number(None, above=0)  # where image_size is null, instead of the backbone's own
     bad_images: str = choice("fail", "skip")
+    max_pixels: int = number(89_478_485, minimum=1, maximum=178_956_970)  # of an image; Pillow refuses more than this
+    max_file_mb: float = number(256.0, above=0)  # of an image file
+    follow_links: bool = False  # true: links may lead out of the root, to wherever files can be read
 
 
 @dataclass
