@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 
 # What may stand in the name of a file and would do something to a terminal: end the line, colour it, turn it around.
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Surrogates stand for bytes that are no UTF-8, which neither a terminal nor a figure can show.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class HeadstartError(Exception):
@@ -22,7 +23,7 @@ class HeadstartError(Exception):
 
 
 def visible(text: str) -> str:
-    """Return a text with its control characters as escapes."""
+    """Return a text on one line, with escapes for control characters and for bytes that are no text."""
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

@@ -119,7 +119,10 @@ def _decoded(data: bytes, size: int, resize: str, limits: Limits) -> np.ndarray:
         # A progressive JPEG is in memory at its full size, at whatever scale it is decoded.
         held = width * height if image.info.get("progressive") else image.width * image.height
         with room.taken(held):
-            return np.asarray(_square(image, size, resize, drafted))
+            try:
+                return np.asarray(_square(image, size, resize, drafted))
+            finally:
+                image.close()  # its pixels are freed before others take their room
 
 
 def _square(image: Image.Image, size: int, resize: str, drafted: Any) -> Image.Image:

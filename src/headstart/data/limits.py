@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
+import platform
 import stat
 import threading
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from typing import NamedTuple
 
 MEGABYTE = 1_000_000
 ONE_BY_ONE = 16 * MEGABYTE  # larger files are read one after the other, however many threads there are
+LARGE = 1 << 22  # pixels
 SCANS = 50  # of a JPEG at the limit of pixels, more of a smaller one; an ordinary progressive one has about ten
 
 KINDS = {
@@ -44,6 +48,17 @@ class Limits(NamedTuple):
         scans = data.count(b"\xff\xda")
         if scans * pixels > SCANS * self.pixels:
             raise ValueError(f"its {scans:,} scans over {pixels:,.0f} pixels take too long")
+
+
+@functools.cache
+def _glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the system, where the C library is glibc; others do so by themselves."""
+    if library := _glibc():
+        library.malloc_trim(0)
 
 
 LIMITS = Limits()
@@ -79,7 +94,11 @@ def _expect_regular(status: os.stat_result) -> None:
 
 
 class Room:
-    """Pixels that may be in memory at the same time, over all threads."""
+    """Pixels that may be in memory at the same time, over all threads.
+
+    What large images held is given back to the system: glibc would keep it for the thread that had it, and each
+    thread of a pool would come to hold the largest image it has seen.
+    """
 
     def __init__(self, pixels: int) -> None:
         """Start with all of them free."""
@@ -96,6 +115,8 @@ class Room:
         try:
             yield
         finally:
+            if share > LARGE:
+                give_back_memory()
             with self._changed:
                 self._free += share
                 self._changed.notify_all()
