@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config
-from headstart.console import console
+from headstart.console import console, print_any_name
 from headstart.errors import HeadstartError
 from headstart.interruption import exit_code, heed_termination
 from headstart.runs import objective
@@ -57,6 +57,7 @@ def call(main: Callable[[], Any], started: float) -> int:
         main: decorated by Hydra.
         started: when the process began, in seconds since the epoch.
     """
+    print_any_name()
     if {"--help", "-h"} & set(sys.argv[1:]):
         from headstart.help import print_help
 

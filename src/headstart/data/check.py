@@ -15,7 +15,7 @@ from headstart.data.images import UnreadableImageError, load_image
 from headstart.data.index import ImageIndex, shortened
 from headstart.data.limits import Limits, file_bytes
 from headstart.data.verdicts import Verdict, VerdictCache
-from headstart.errors import HeadstartError, expect_one_of
+from headstart.errors import HeadstartError, expect_one_of, visible
 
 BAD_IMAGES = ("fail", "skip")
 FILES_AT_ONCE = 4096  # what waits for a thread; keeps memory flat for datasets of any size
@@ -62,7 +62,7 @@ class DataReport:
         if self.absent_from_test:
             names = shortened(self.absent_from_test)
             sentences.append(f"Classes without a test image are not tested ({len(self.absent_from_test)}): {names}")
-        return sentences
+        return [visible(sentence) for sentence in sentences]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON, the sentences included."""
