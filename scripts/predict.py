@@ -27,7 +27,7 @@ from rich.table import Table
 from headstart.artifact import Classifier, load_classifier
 from headstart.console import console, exit_with, track
 from headstart.data.images import IMAGE_EXTENSIONS, load_image
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, visible
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
 from headstart.files import write_text
@@ -187,8 +187,9 @@ def print_table(rows: list[dict[str, Any]], console: Console) -> None:
         table.add_column(column, overflow="fold", justify="right" if column == "confidence" else "left")
     for row in rows:
         if "error" not in row:
-            others = ", ".join(f"{other['label']} {other['confidence']:.1%}" for other in row["top"][1:])
-            table.add_row(escape(row["path"]), escape(row["label"]), f"{row['confidence']:.1%}", escape(others))
+            path, label = escape(visible(row["path"])), escape(visible(row["label"]))
+            others = ", ".join(f"{visible(other['label'])} {other['confidence']:.1%}" for other in row["top"][1:])
+            table.add_row(path, label, f"{row['confidence']:.1%}", escape(others))
     if table.rows:
         console.print(table)
     for row in rows:

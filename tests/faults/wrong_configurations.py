@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,13 +58,14 @@ def of_no_choice(generator: np.random.Generator) -> list[str]:
 
 
 def unknown_option(generator: np.random.Generator) -> list[str]:
-    group = generator.choice([group for group in GROUPS])
+    group = generator.choice(list(GROUPS))
     name = generator.choice(["nothing", "../config", "../../etc/passwd", "/etc/passwd", "a/b", "", "'a b'", "none/x"])
     return [f"{generator.choice(['', '+'])}{group}={name}"]
 
 
 def missing_place(generator: np.random.Generator) -> list[str]:
-    place = generator.choice(["/nowhere/at/all", "../../../nowhere", "'a b/c'", "~nobody/x", "/dev/null", "/proc/1/mem/x"])
+    places = ["/nowhere/at/all", "../../../nowhere", "'a b/c'", "~nobody/x", "/dev/null", "/proc/1/mem/x"]
+    place = generator.choice(places)
     return [
         str(override)
         for override in generator.choice(
@@ -140,9 +140,16 @@ def contradicting(generator: np.random.Generator) -> list[str]:
 
 
 def of_no_grammar(generator: np.random.Generator) -> list[str]:
-    shapes = ["=", "seed", "seed==1", "seed=[", "seed={", "+=1", "~", "~seed~", "a=b=c", "seed=1)", "'", "-x", "--nothing"]
+    shapes = ["=", "seed", "seed==1", "seed=[", "seed={", "+=1", "~", "~seed~", "a=b=c", "seed=1)", "'", "-x"]
     shapes += ["~dataset", "~seed", "+seed=1", "+dataset=folder", "dataset@x=folder", "hydra=nothing", "hydra.run=1"]
-    shapes += ["--config-name=nothing", "--config-dir=/nowhere", "-cd", "--multirun=1", "hydra/launcher=nothing"]
+    shapes += [
+        "--config-name=nothing",
+        "--config-dir=/nowhere",
+        "-cd",
+        "--nothing",
+        "--multirun=1",
+        "hydra/launcher=nothing",
+    ]
     return [str(generator.choice(shapes))]
 
 
@@ -174,6 +181,6 @@ def wrong_configurations(count: int, seed: int = 0) -> list[list[str]]:
     while len(found) < count:
         overrides = KINDS[number % len(KINDS)](generator)
         number += 1
-        if overrides not in found and not (REQUIRED in overrides):
+        if overrides not in found and REQUIRED not in overrides:
             found.append(overrides)
     return found

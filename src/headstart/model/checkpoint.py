@@ -71,6 +71,8 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
         else:
             with path.open("rb") as file:
                 tensors, storages = _read_legacy(file)
+        for tensor in tensors.values():
+            _expect_inside(tensor, storages[tensor.storage.key])
         _expect_no_more_than_stored(tensors, storages)
         return {name: _view(tensor, storages) for name, tensor in tensors.items()}
     except HeadstartError as error:
@@ -187,9 +189,8 @@ def _expect_tensors(content: object) -> dict[str, Tensor]:
     return content
 
 
-def _view(tensor: Tensor, storages: dict[str, np.ndarray]) -> np.ndarray:
-    """Copy a tensor out of its storage, never reading outside it."""
-    numbers = storages[tensor.storage.key]
+def _expect_inside(tensor: Tensor, numbers: np.ndarray) -> None:
+    """Raise when a tensor would look outside its storage."""
     last = tensor.offset + sum((side - 1) * step for side, step in zip(tensor.shape, tensor.strides, strict=True))
     if (
         len(numbers) != tensor.storage.size
@@ -200,5 +201,10 @@ def _view(tensor: Tensor, storages: dict[str, np.ndarray]) -> np.ndarray:
         raise HeadstartError(
             f"Expected a tensor of shape {tensor.shape} inside its {len(numbers)} numbers. Received: one outside"
         )
+
+
+def _view(tensor: Tensor, storages: dict[str, np.ndarray]) -> np.ndarray:
+    """Copy a tensor out of its storage, inside of which it lies."""
+    numbers = storages[tensor.storage.key]
     steps = [step * numbers.itemsize for step in tensor.strides]
     return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, steps).copy()
