@@ -311,6 +311,15 @@ def compose(overrides: list[str] | tuple[str, ...] = ()) -> Config:
         raise HeadstartError(explain(error)) from error
 
 
+def as_typed(overrides: Any) -> list[str]:
+    """Return the overrides that Hydra keeps, their `${...}` not resolved: they stand for values of another place.
+
+    Args:
+        overrides: `hydra.overrides.task` or `hydra.overrides.hydra`.
+    """
+    return OmegaConf.to_container(overrides, resolve=False)  # type: ignore[return-value]
+
+
 def expand_home(overrides: list[str] | tuple[str, ...]) -> list[str]:
     """Put the home directory for `~` in `key=~/photos`, which neither the shell nor Hydra does.
 
@@ -364,8 +373,8 @@ def resolve(composed: DictConfig, overrides: list[str] | tuple[str, ...] = ()) -
     Raises:
         HeadstartError: for a missing value or one out of its range.
     """
-    _refuse_unknown_keys(composed, Config, "")
     try:
+        _refuse_unknown_keys(composed, Config, "")
         config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
         check_values(config)
         for stage in config.freeze.stages:
