@@ -408,10 +408,26 @@ def from_yaml(text: str) -> Config:
         HeadstartError: when the text is none, as that of another version may be.
     """
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text))
-    except (OmegaConfBaseException, YAMLError) as error:
+        written = OmegaConf.create(text)
+        _refuse_interpolations(OmegaConf.to_container(written), "")
+        merged = OmegaConf.merge(OmegaConf.structured(Config), written)
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError, RecursionError) as error:
         raise HeadstartError(explain(error)) from error
+    except AssertionError as error:  # OmegaConf's, of a number
+        raise HeadstartError(f"Expected a configuration. Received: {text[:40]}") from error
     return resolve(merged)  # type: ignore[arg-type]
+
+
+def _refuse_interpolations(value: Any, key: str) -> None:
+    """Raise for a value that would be looked up, in the environment for example; a resolved configuration has none."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _refuse_interpolations(inner, f"{key}.{name}".strip("."))
+    elif isinstance(value, list) and key != "scenario.overrides":  # which are kept as they were typed
+        for inner in value:
+            _refuse_interpolations(inner, key)
+    elif isinstance(value, str) and "${" in value:
+        raise HeadstartError(f"Expected {key} of a resolved configuration to be a plain value. Received: {value}")
 
 
 def explain(error: BaseException) -> str:
