@@ -63,10 +63,10 @@ def disagreements(pyproject: str, lock: str) -> list[str]:
     complete = all(
         _installed(name) == pinned_version(pin) for name, pins in pinned.items() for pin in pins if _here(pin)
     )
-    for name, pins in pinned.items():
-        if complete and name not in reached and any(_here(pin) for pin in pins):
+    for package, pins in pinned.items():
+        if complete and package not in reached and any(_here(pin) for pin in pins):
             problems.append(
-                f"Expected only what is required in requirements.lock. Received: {name}, which nobody requires"
+                f"Expected only what is required in requirements.lock. Received: {package}, which nobody requires"
             )
     return sorted(set(problems))
 

@@ -120,7 +120,6 @@ def injected(generator: np.random.Generator) -> list[str]:
 
 def contradicting(generator: np.random.Generator) -> list[str]:
     combinations = [
-        ["head=svm", "freeze=none"],
         ["head=logistic_regression", "head.output=sigmoid", "freeze=gradual"],
         ["head=imagenet"],
         ["dataset=pictures", "dataset.root=."],

@@ -28,7 +28,8 @@ def choose_fold(listing: Listing, cv: CrossValidationConfig, seed: int) -> Listi
         The listing itself where there are no folds.
 
     Raises:
-        HeadstartError: when no fold is chosen, or one of an unknown number, or a class has fewer images (groups, where there are any) than folds.
+        HeadstartError: when no fold is chosen, or one of an unknown number, or a class has fewer images (groups, where
+            there are any) than folds.
 
     Source: https://scikit-learn.org/stable/modules/cross_validation.html
     """

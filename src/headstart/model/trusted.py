@@ -6,6 +6,7 @@ other way round: the classes that headstart's own models consist of, and what pe
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 LARGEST_DESCRIPTION = 50_000_000  # bytes of config.json; that of the deepest network here has under one million
 LARGEST_EXPANSION = 1000  # of numbers in an HDF5 file; Keras' own files do not compress them at all
+
+KINDS = "biufV"  # of numbers; V is what bfloat16 is kept as
 
 OPERATIONS = ("Add", "Flip", "Multiply")
 CLASSES: dict[str | None, frozenset[str]] = {
@@ -80,7 +83,10 @@ def expect_trusted_model(file: Path) -> None:
         for name in ("metadata.json", "config.json"):
             if archive.getinfo(name).file_size > LARGEST_DESCRIPTION:
                 raise ValueError(f"{name} in {file.name} has {archive.getinfo(name).file_size:,} bytes")
-        description = archive.read("config.json")
+        weights = archive.getinfo("model.weights.h5")
+        if weights.compress_type != zipfile.ZIP_STORED:  # Keras never compresses them; a bomb does
+            raise ValueError(f"model.weights.h5 in {file.name} is compressed")
+        description, numbers = archive.read("config.json"), io.BytesIO(archive.read(weights))
     try:
         described = json.loads(description)
         if not isinstance(described, dict):
@@ -90,6 +96,7 @@ def expect_trusted_model(file: Path) -> None:
             _expect_known(found, file)
     except RecursionError as error:
         raise ValueError(f"config.json in {file.name} is nested too deeply") from error
+    _expect_plain_numbers(numbers, weights.file_size, file)
 
 
 def expect_plain_numbers(file: Path) -> None:
@@ -104,9 +111,14 @@ def expect_plain_numbers(file: Path) -> None:
         ValueError: naming the part that does not.
         OSError: when it cannot be read.
     """
+    _expect_plain_numbers(file, file.stat().st_size, file)
+
+
+def _expect_plain_numbers(opened_or_path: io.BytesIO | Path, size: int, file: Path) -> None:
+    """Look through HDF5 content of a size, which is a file or lies in one."""
     import h5py
 
-    with h5py.File(file, "r") as opened:
+    with h5py.File(opened_or_path, "r") as opened:
         waiting: list[tuple[str, h5py.Group]] = [("", opened)]
         seen = set()
         declared = 0
@@ -125,9 +137,11 @@ def expect_plain_numbers(file: Path) -> None:
                     continue
                 if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
                     raise ValueError(f"the numbers of {path} in {file.name} are not in this file")
+                if item.dtype.kind not in KINDS:
+                    raise ValueError(f"{path} in {file.name} holds no numbers")
                 declared += item.nbytes
-        if declared > LARGEST_EXPANSION * file.stat().st_size:
-            raise ValueError(f"{file.name} claims {declared:,} bytes of numbers, and has {file.stat().st_size:,}")
+        if declared > LARGEST_EXPANSION * size:
+            raise ValueError(f"{file.name} claims {declared:,} bytes of numbers, and has {size:,}")
 
 
 def _described_objects(value: Any) -> Iterator[dict[str, Any]]:
