@@ -26,8 +26,10 @@ from rich.table import Table
 
 from headstart.artifact import Classifier, load_classifier
 from headstart.console import console, exit_with, track
+from headstart.data.folder import files_below
 from headstart.data.images import IMAGE_EXTENSIONS, load_image
-from headstart.errors import HeadstartError
+from headstart.data.links import expect_links_inside
+from headstart.errors import HeadstartError, visible
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
 from headstart.files import write_text
@@ -47,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         directory = find_run(options.run) if options.run else None
-        files = list(find_images(options.images))
+        files = list(find_images(options.images, options.follow_links))
         for place in (options.overlay, options.explain, options.output and options.output.parent):
             make_directory(place)
         classifier = find_classifier(directory, options)
@@ -78,6 +80,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the answer there instead of the terminal")
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="write the pictures with label and confidence")
     parser.add_argument("--explain", type=Path, metavar="DIR", help="write the pictures with what spoke for the label")
+    parser.add_argument("--follow-links", action="store_true", help="also those that lead out of a folder")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="pictures at once (32)")
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="what runs the network (auto)")
     options = parser.parse_intermixed_args(arguments)
@@ -105,15 +108,21 @@ def find_classifier(directory: Path | None, options: argparse.Namespace) -> Clas
     return load_classifier(directory, options.engine)
 
 
-def find_images(given: list[Path]) -> Iterator[Path]:
+def find_images(given: list[Path], follow_links: bool = False) -> Iterator[Path]:
     """Yield the files that were named, and the pictures below the folders that were named.
 
+    Args:
+        given: files and folders.
+        follow_links: whether links may lead out of a folder; one that is named may itself be a link.
+
     Raises:
-        HeadstartError: when a path does not exist, or a folder holds no picture.
+        HeadstartError: when a path does not exist, a link leads out of a folder, or a folder holds no picture.
     """
     for path in given:
         if path.is_dir():
-            below = sorted(file for file in path.rglob("*") if is_picture(file))
+            if not follow_links:
+                expect_links_inside(path, "--follow-links")
+            below = sorted(file for file in files_below(path) if file.suffix.lower() in IMAGE_EXTENSIONS)
             if not below:
                 raise HeadstartError(
                     f"Expected pictures ({', '.join(sorted(IMAGE_EXTENSIONS))}) below {path}. Received: none"
@@ -123,11 +132,6 @@ def find_images(given: list[Path]) -> Iterator[Path]:
             yield path
         else:
             raise HeadstartError(f"Expected a picture or a folder. Received: {path}, which does not exist")
-
-
-def is_picture(file: Path) -> bool:
-    """Tell whether a file in a folder is meant; hidden ones are what file systems and tools leave behind."""
-    return file.suffix.lower() in IMAGE_EXTENSIONS and not file.name.startswith(".") and file.is_file()
 
 
 def answer(file: Path, result: np.ndarray | HeadstartError, class_names: tuple[str, ...], top: int) -> dict[str, Any]:
@@ -187,8 +191,9 @@ def print_table(rows: list[dict[str, Any]], console: Console) -> None:
         table.add_column(column, overflow="fold", justify="right" if column == "confidence" else "left")
     for row in rows:
         if "error" not in row:
-            others = ", ".join(f"{other['label']} {other['confidence']:.1%}" for other in row["top"][1:])
-            table.add_row(escape(row["path"]), escape(row["label"]), f"{row['confidence']:.1%}", escape(others))
+            path, label = escape(visible(row["path"])), escape(visible(row["label"]))
+            others = ", ".join(f"{visible(other['label'])} {other['confidence']:.1%}" for other in row["top"][1:])
+            table.add_row(path, label, f"{row['confidence']:.1%}", escape(others))
     if table.rows:
         console.print(table)
     for row in rows:

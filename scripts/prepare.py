@@ -17,11 +17,14 @@ from headstart.console import console, exit_with, track
 from headstart.data.flat import list_flat
 from headstart.data.folder import list_folder
 from headstart.data.index import ImageIndex
+from headstart.data.links import WAY_OUT, expect_links_inside
 from headstart.data.listing import keep_classes
 from headstart.data.materialise import write_once
 from headstart.data.splitting import build_index
 from headstart.errors import HeadstartError
 from headstart.summary import print_data
+
+SYMBOLIC = "symbolic links to the source, which has to stay where it is"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         source, destination = expect_places(options.source, options.destination)
+        if not options.follow_links:
+            expect_links_inside(source, "--follow-links")
         index, places = options.layout(source, options)
         how = write_folders(index, places, destination, options.copy)
     except HeadstartError as error:
@@ -37,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     print_data(index, list(index.notes))
     console.print(f"  {destination}: {how}", markup=False, soft_wrap=True)
     command = f"python run.py dataset=folder dataset.root={shlex.quote(str(destination))}"
+    if SYMBOLIC in how:
+        command += f" {WAY_OUT}"
     console.print(f"\n[bold]Next[/]\n  train on them:\n    {command}", soft_wrap=True)
     return 0
 
@@ -48,6 +55,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("source", type=Path, metavar="SOURCE", help="the directory of the images; stays as it is")
     common.add_argument("destination", type=Path, metavar="DESTINATION", help="the new directory")
+    common.add_argument("--follow-links", action="store_true", help="also those that lead out of SOURCE")
     common.add_argument("--copy", action="store_true", help="copy the files instead of linking them")
 
     food11 = commands.add_parser(
@@ -157,7 +165,7 @@ def put(source: Path, file: Path, copy: bool) -> str:
         return "files linked"
     except OSError:  # another disk, a file system without hard links, somebody else's file
         file.symlink_to(source)
-        return "symbolic links to the source, which has to stay where it is"
+        return SYMBOLIC
 
 
 if __name__ == "__main__":

@@ -89,7 +89,10 @@ def preview(config: Config, index: ImageIndex, image_size: int, versions: int) -
 
     augmentation = Augmentation(config.augmentation)
     originals = np.stack(
-        [load_image(index.file(position), image_size, config.dataset.resize) for position in range(len(index))]
+        [
+            load_image(index.file(position), image_size, config.dataset.resize, index.limits)
+            for position in range(len(index))
+        ]
     )
     one_hot = np.eye(len(index.class_names), dtype=np.float32)[index.labels]
     rows = [[(image, index.class_names[label])] for image, label in zip(originals, index.labels, strict=True)]

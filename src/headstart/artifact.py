@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,13 +26,16 @@ from headstart.errors import HeadstartError, expect_one_of
 from headstart.files import new_directory, write_json, write_text
 from headstart.model.engine import Forward, check_engine, engine_name, forward
 from headstart.model.heads import class_probabilities
+from headstart.model.trusted import expect_trusted_model
+from headstart.model.weights import UNREADABLE
 from headstart.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
 
 TOLERANCE = 1e-4  # on a probability: far above what another batch size or processor changes, far below a real change
-DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)  # what readers raise
+LARGEST_REFERENCE = 256_000_000  # bytes, of which a few pictures of the largest networks take a tenth
+DAMAGE = (*UNREADABLE, EOFError, struct.error)  # what readers raise
 FILES = ("model.keras", "labels.json", "config.yaml", "reference.npz")
 
 
@@ -155,21 +158,18 @@ def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classi
         )
     import_tensorflow()
     import keras
+    import tensorflow as tf
 
     try:
-        labels = json.loads((directory / "labels.json").read_text(encoding="utf-8"))
+        class_names, image_size, resize = _read_labels(directory / "labels.json")
+        images, expected = _read_reference(directory / "reference.npz", image_size)
+        expect_trusted_model(directory / "model.keras")
         model = keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
-        stored = io.BytesIO((directory / "reference.npz").read_bytes())  # NumPy leaves a damaged file open
-        with np.load(stored, allow_pickle=False) as reference:
-            images, expected = reference["images"], reference["probabilities"]
-        classifier = Classifier(
-            model, tuple(labels["class_names"]), labels["image_size"], labels["resize"], directory, engine
-        )
+        classifier = Classifier(model, class_names, image_size, resize, directory, engine)
         received = classifier.probabilities(images) if engine_name(engine) == "openvino" else _directly(model, images)
-        if received.shape != (len(images), len(classifier.class_names)) or images.shape[1] != classifier.image_size:
+        if received.shape != (len(images), len(class_names)):
             raise ValueError("labels.json belongs to another model.keras")
-        expect_one_of("resize", classifier.resize, RESIZE_MODES)
-    except (*DAMAGE, HeadstartError) as error:
+    except (*DAMAGE, HeadstartError, tf.errors.OpError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise HeadstartError(f"Expected a classifier that loads in {directory}. Received: {reason}") from error
     if received.shape != expected.shape or not np.allclose(received, expected, rtol=0, atol=TOLERANCE):
@@ -180,6 +180,46 @@ def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classi
             "version of Keras computes something else"
         )
     return classifier
+
+
+def _read_labels(file: Path) -> tuple[tuple[str, ...], int, str]:
+    """Return the names of the classes, the image size and the resize mode.
+
+    Raises:
+        ValueError, HeadstartError: when the file holds anything else.
+    """
+    try:
+        labels = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("labels.json is nested too deeply") from error
+    match labels:
+        case {"class_names": [*names], "image_size": int(size), "resize": str(resize)} if (
+            len(names) > 1 and all(isinstance(name, str) for name in names) and size > 0
+        ):
+            expect_one_of("resize", resize, RESIZE_MODES)
+            return tuple(names), size, resize
+    raise ValueError("labels.json does not hold class_names (a list of names), image_size and resize")
+
+
+def _read_reference(file: Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the reference pictures and their probabilities.
+
+    Raises:
+        ValueError: when they are not what `save_classifier` writes, or would take too much memory.
+    """
+    stored = io.BytesIO(file.read_bytes())  # NumPy leaves a damaged file open
+    with zipfile.ZipFile(stored) as archive:
+        if sum(member.file_size for member in archive.infolist()) > LARGEST_REFERENCE:
+            raise ValueError(f"reference.npz holds more than {LARGEST_REFERENCE:,} bytes")
+    with np.load(stored, allow_pickle=False) as reference:
+        images, expected = reference["images"], reference["probabilities"]
+    numbers = all(values.dtype.kind in "uif" for values in (images, expected))
+    if not numbers or not len(images) or images.shape[1:] != (image_size, image_size, 3) or expected.ndim != 2:
+        raise ValueError(
+            f"reference.npz holds no pictures of {image_size} x {image_size} RGB pixels with their probabilities, but "
+            f"{images.dtype} {images.shape} and {expected.dtype} {expected.shape}"
+        )
+    return images, expected
 
 
 def _directly(model: keras.Model, images: np.ndarray) -> np.ndarray:

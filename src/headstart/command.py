@@ -6,15 +6,15 @@ import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config
-from headstart.console import console
-from headstart.errors import HeadstartError
+from headstart.console import console, print_any_name
+from headstart.errors import HeadstartError, visible
 from headstart.interruption import exit_code, heed_signals
 from headstart.runs import objective
 from headstart.sweep.end import finish
@@ -39,7 +39,7 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
     from headstart.experiment import run
 
     started = STARTS.pop() if STARTS else None
-    overrides = list(hydra.overrides.task)
+    overrides = config.as_typed(hydra.overrides.task)
     try:
         resolved = config.resolve(composed, overrides)
         results = run(resolved, Path(hydra.runtime.output_dir), started, overrides=overrides)
@@ -57,6 +57,7 @@ def call(main: Callable[[], Any], started: float) -> int:
         main: decorated by Hydra.
         started: when the process began, in seconds since the epoch.
     """
+    print_any_name()
     if {"--help", "-h"} & set(sys.argv[1:]):
         from headstart.help import print_help
 
@@ -68,6 +69,7 @@ def call(main: Callable[[], Any], started: float) -> int:
     heed_signals()
     code, interrupted = 1, False
     try:
+        _expect_known_flags()
         main()
         code = 0
     except HeadstartError as error:
@@ -88,5 +90,19 @@ def call(main: Callable[[], Any], started: float) -> int:
     return code or ending or (1 if FAILURES else 0)
 
 
+def _expect_known_flags() -> None:
+    """Raise for a flag that Hydra does not have, which argparse would answer with a page and exit code 2."""
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        raise HeadstartError(
+            f"Expected flags that `python run.py --hydra-help` lists, and KEY=VALUE. Received: {message}"
+        )
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args()
+
+
 def _say(error: str) -> None:
-    console.print(f"Error: {error}", markup=False, soft_wrap=True)
+    console.print(f"Error: {visible(error)}", markup=False, soft_wrap=True)

@@ -75,6 +75,9 @@ class DatasetConfig:
     resize: str = choice("stretch", "crop", "pad")
     suggested_image_size: int | None = number(None, above=0)  # where image_size is null, instead of the backbone's own
     bad_images: str = choice("fail", "skip")
+    max_pixels: int = number(89_478_485, minimum=1, maximum=178_956_970)  # of an image; Pillow refuses more than this
+    max_file_mb: float = number(256.0, above=0)  # of an image file
+    follow_links: bool = False  # true: links may lead out of the root, to wherever files can be read
 
 
 @dataclass
@@ -308,6 +311,15 @@ def compose(overrides: list[str] | tuple[str, ...] = ()) -> Config:
         raise HeadstartError(explain(error)) from error
 
 
+def as_typed(overrides: Any) -> list[str]:
+    """Return the overrides that Hydra keeps, their `${...}` not resolved: they stand for values of another place.
+
+    Args:
+        overrides: `hydra.overrides.task` or `hydra.overrides.hydra`.
+    """
+    return OmegaConf.to_container(overrides, resolve=False)  # type: ignore[return-value]
+
+
 def expand_home(overrides: list[str] | tuple[str, ...]) -> list[str]:
     """Put the home directory for `~` in `key=~/photos`, which neither the shell nor Hydra does.
 
@@ -361,8 +373,8 @@ def resolve(composed: DictConfig, overrides: list[str] | tuple[str, ...] = ()) -
     Raises:
         HeadstartError: for a missing value or one out of its range.
     """
-    _refuse_unknown_keys(composed, Config, "")
     try:
+        _refuse_unknown_keys(composed, Config, "")
         config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
         check_values(config)
         for stage in config.freeze.stages:
@@ -396,10 +408,26 @@ def from_yaml(text: str) -> Config:
         HeadstartError: when the text is none, as that of another version may be.
     """
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text))
-    except (OmegaConfBaseException, YAMLError) as error:
+        written = OmegaConf.create(text)
+        _refuse_interpolations(OmegaConf.to_container(written), "")
+        merged = OmegaConf.merge(OmegaConf.structured(Config), written)
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError, RecursionError) as error:
         raise HeadstartError(explain(error)) from error
+    except AssertionError as error:  # OmegaConf's, of a number
+        raise HeadstartError(f"Expected a configuration. Received: {text[:40]}") from error
     return resolve(merged)  # type: ignore[arg-type]
+
+
+def _refuse_interpolations(value: Any, key: str) -> None:
+    """Raise for a value that would be looked up, in the environment for example; a resolved configuration has none."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _refuse_interpolations(inner, f"{key}.{name}".strip("."))
+    elif isinstance(value, list) and key != "scenario.overrides":  # which are kept as they were typed
+        for inner in value:
+            _refuse_interpolations(inner, key)
+    elif isinstance(value, str) and "${" in value:
+        raise HeadstartError(f"Expected {key} of a resolved configuration to be a plain value. Received: {value}")
 
 
 def explain(error: BaseException) -> str:

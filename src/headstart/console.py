@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn, TypeVar
@@ -59,13 +60,20 @@ def print_titled(title: str, table: Table) -> None:
     console.print(table)
 
 
+def print_any_name() -> None:
+    """Let the names of files be printed that are in another encoding than the terminal's."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def exit_with(main: Callable[[], int]) -> NoReturn:
     """Run a program and end with its exit code; Ctrl-C is no error of ours.
 
     Args:
         main: reads the command line and returns the exit code.
     """
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names of another encoding
+    print_any_name()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
+
+# What may stand in the name of a file and would do something to a terminal: end the line, colour it, turn it around.
+# Surrogates stand for bytes that are no UTF-8, which neither a terminal nor a figure can show.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class HeadstartError(Exception):
@@ -11,6 +16,15 @@ class HeadstartError(Exception):
 
     The message says what was expected, what was received, which file or key it was, and what to do.
     """
+
+    def __init__(self, message: object) -> None:
+        """Keep the message on one line, whatever the names in it hold."""
+        super().__init__(visible(str(message)))
+
+
+def visible(text: str) -> str:
+    """Return a text on one line, with escapes for control characters and for bytes that are no text."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def expect_one_of(key: str, received: object, valid: Sequence[str], where: str = "") -> None:

@@ -53,7 +53,9 @@ class Prepared:
         network = self.network if self.precision == "float32" else self._in_single_precision()
         images = self.index.split(split)
         positions = np.linspace(0, len(images) - 1, min(REFERENCE_IMAGES, len(images))).astype(int)
-        reference = [load_image(images.file(int(i)), self.image_size, config.dataset.resize) for i in positions]
+        reference = [
+            load_image(images.file(int(i)), self.image_size, config.dataset.resize, images.limits) for i in positions
+        ]
         save_classifier(directory, network.classifier, self.class_names, self.image_size, config, np.stack(reference))
         classifier = load_classifier(directory, config.engine)
         self.environment["engine"] = classifier.forward.engine  # where it was not the one that was chosen

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from headstart.config import Config, conf_directory
 from headstart.console import console, print_titled
+from headstart.errors import visible
 
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
@@ -60,7 +61,9 @@ def _class_table(index: ImageIndex) -> Table:
         table.add_column(split, justify="right")
     shown = min(len(index.class_names), LONGEST_CLASS_TABLE)
     for position in range(shown):
-        table.add_row(escape(index.class_names[position]), *(f"{count[position]:,}" for count in counts.values()))
+        table.add_row(
+            escape(visible(index.class_names[position])), *(f"{count[position]:,}" for count in counts.values())
+        )
     if shown < len(index.class_names):
         rest = [f"{count[shown:].sum():,}" for count in counts.values()]
         table.add_row(f"... and {len(index.class_names) - shown} more", *rest)
@@ -143,7 +146,9 @@ def _print_splits(results: dict[str, Any]) -> None:
     print_titled(f"Results of the saved classifier (epoch {best['epoch']}, stage {best['stage']})", table)
     last, split = list(results["splits"].items())[-1]
     for true, predicted, images in split["most_confused"][:3]:
-        console.print(f"  {last}: {images} of {true} taken for {predicted}", markup=False, soft_wrap=True)
+        console.print(
+            f"  {last}: {images} of {visible(true)} taken for {visible(predicted)}", markup=False, soft_wrap=True
+        )
     if len(results.get("stages", {})) > 1:
         _print_gain(results["stages"])
 

@@ -74,8 +74,8 @@ def test_bad_images_are_left_out_and_reported(root):
 
 
 def test_links_to_images_are_images(root, tmp_path):
-    Image.new("RGB", (4, 4), "red").save(tmp_path / "elsewhere.png")
-    (root / "train" / "dog" / "link.png").symlink_to(tmp_path / "elsewhere.png")
+    Image.new("RGB", (4, 4), "red").save(root / ".original.png")
+    (root / "train" / "dog" / "link.png").symlink_to(root / ".original.png")
     index, report = checked(root)
     assert "train/dog/link.png" in index.paths
     assert report.unreadable == []

@@ -35,7 +35,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Return what is decoded from now on."""
     files: list[Path] = []
 
-    def load(file: Path, size: int, resize: str) -> np.ndarray:
+    def load(file: Path, size: int, resize: str, *limits: object) -> np.ndarray:
         files.append(file)
         return load_image(file, size, resize)
 

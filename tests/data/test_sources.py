@@ -131,8 +131,8 @@ def test_hidden_and_other_files_are_left_out_and_deep_ones_found(tmp_path):
     (root / "cat" / "notes.TXT").write_text("no image")
     write_image(root / "dog" / "puppies" / "young" / "1.PNG")
     (root / "dog" / "loop").symlink_to(root / "dog")
-    elsewhere = write_classes(tmp_path, elsewhere=1)
-    (root / "cat" / "linked").symlink_to(elsewhere / "elsewhere")
+    write_classes(root, **{".elsewhere": 1})
+    (root / "cat" / "linked").symlink_to(root / ".elsewhere")
     index = load_folder(root)
     assert index.class_names == ("cat", "dog")
     assert np.bincount(index.labels).tolist() == [6, 6]

@@ -343,3 +343,23 @@ def test_words_that_are_missing(
         predict.main(arguments)
     assert caught.value.code == 2
     assert says in capsys.readouterr().err
+
+
+def test_links_out_of_a_folder_are_refused_unless_they_may(
+    predict: ModuleType, finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    (album / "linked.png").symlink_to(folder / "red" / "000.png")
+    assert predict.main([str(finished_run), str(album)]) == 1
+    assert "linked.png -> " in capsys.readouterr().err
+    assert predict.main([str(finished_run), str(album), "--follow-links", "--format", "csv"]) == 0
+    assert rows_of(capsys.readouterr().out)[0]["path"] == str(album / "linked.png")
+
+
+def test_pipes_in_a_folder_are_named_and_not_opened(
+    predict: ModuleType, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert predict.main([str(finished_run), str(tmp_path), "--format", "csv"]) == 1
+    assert "it is a named pipe" in rows_of(capsys.readouterr().out)[0]["error"]

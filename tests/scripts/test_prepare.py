@@ -114,7 +114,18 @@ def test_where_files_cannot_be_linked_symbolic_links_are(prepare, photos, tmp_pa
     monkeypatch.chdir(photos.parent)
     assert prepare.main(["split", "photos", "split"]) == 0
     assert all(file.is_symlink() and file.read_bytes() for file in files(tmp_path / "split"))
-    assert "60 symbolic links" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "60 symbolic links" in printed
+    assert "dataset.follow_links=true" in printed
+
+
+def test_links_out_of_the_source_are_refused_unless_they_may(prepare, photos, tmp_path, capsys):
+    outside = next(iter(files(photos))).rename(tmp_path / "outside.png")
+    (photos / "cat").mkdir(exist_ok=True)
+    (photos / "cat" / "linked.png").symlink_to(outside)
+    assert prepare.main(["split", str(photos), str(tmp_path / "split")]) == 1
+    assert "cat/linked.png -> " in capsys.readouterr().out
+    assert prepare.main(["split", str(photos), str(tmp_path / "split"), "--follow-links"]) == 0
 
 
 def test_copies_are_files_of_their_own(prepare, photos, tmp_path):

@@ -13,8 +13,9 @@ from typing import Any
 from headstart.console import track
 from headstart.data.images import UnreadableImageError, load_image
 from headstart.data.index import ImageIndex, shortened
+from headstart.data.limits import Limits, file_bytes
 from headstart.data.verdicts import Verdict, VerdictCache
-from headstart.errors import HeadstartError, expect_one_of
+from headstart.errors import HeadstartError, expect_one_of, visible
 
 BAD_IMAGES = ("fail", "skip")
 FILES_AT_ONCE = 4096  # what waits for a thread; keeps memory flat for datasets of any size
@@ -61,7 +62,7 @@ class DataReport:
         if self.absent_from_test:
             names = shortened(self.absent_from_test)
             sentences.append(f"Classes without a test image are not tested ({len(self.absent_from_test)}): {names}")
-        return sentences
+        return [visible(sentence) for sentence in sentences]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON, the sentences included."""
@@ -82,7 +83,7 @@ def check_images(index: ImageIndex, bad_images: str, cache_directory: Path) -> t
         HeadstartError: naming the files that cannot be read, or the class that has no image left.
     """
     expect_one_of("dataset.bad_images", bad_images, BAD_IMAGES)
-    cache = VerdictCache(index.root, cache_directory / "checked")
+    cache = VerdictCache(index.root, cache_directory / "checked", index.limits)
     try:
         verdicts = list(track(_verdicts(index, cache), len(index), "Checking images"))
     finally:
@@ -111,10 +112,10 @@ def _verdicts(index: ImageIndex, cache: VerdictCache) -> Iterator[Verdict]:
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(index), FILES_AT_ONCE):
             paths = index.paths[start : start + FILES_AT_ONCE]
-            yield from pool.map(lambda path: _verdict(index.root, path, cache), paths)
+            yield from pool.map(lambda path: _verdict(index.root, path, index.limits, cache), paths)
 
 
-def _verdict(root: Path, path: str, cache: VerdictCache) -> Verdict:
+def _verdict(root: Path, path: str, limits: Limits, cache: VerdictCache) -> Verdict:
     """Return what is remembered of a file, else read it."""
     file = root / path
     try:
@@ -122,16 +123,18 @@ def _verdict(root: Path, path: str, cache: VerdictCache) -> Verdict:
         known = cache.get(path, status)
         if known is not None:
             return known
-        data = file.read_bytes()
+        with file_bytes(file, limits) as data:
+            try:
+                load_image(data, PROBE_SIZE, "stretch", limits)
+                problem = None
+            except UnreadableImageError as error:
+                problem = error.reason
+            verdict = Verdict(hashlib.sha256(data).hexdigest(), problem)
     except OSError as error:
         # Not remembered: the file may be mended, a permission given, without a new modification time.
         return Verdict("", error.strerror or str(error))
-    try:
-        load_image(data, PROBE_SIZE, "stretch")
-        problem = None
-    except UnreadableImageError as error:
-        problem = error.reason
-    verdict = Verdict(hashlib.sha256(data).hexdigest(), problem)
+    except ValueError as error:  # no regular file, or too large
+        return Verdict("", str(error))
     cache.put(path, status, verdict)
     return verdict
 

@@ -28,10 +28,13 @@ def choose_fold(listing: Listing, cv: CrossValidationConfig, seed: int) -> Listi
         The listing itself where there are no folds.
 
     Raises:
-        HeadstartError: when no fold is chosen, or a class has fewer images (groups, where there are any) than folds.
+        HeadstartError: when no fold is chosen, or one of an unknown number, or a class has fewer images (groups, where
+            there are any) than folds.
 
     Source: https://scikit-learn.org/stable/modules/cross_validation.html
     """
+    if cv.folds is None and cv.fold is not None:
+        raise HeadstartError(f"Expected cv.folds, the number of folds, beside cv.fold. Received: cv.fold={cv.fold}")
     if cv.folds is None:
         return listing
     if cv.fold is None or cv.fold >= cv.folds:

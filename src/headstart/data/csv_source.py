@@ -7,18 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headstart.data.index import shortened
+from headstart.data.links import WAY_OUT, paths_outside
 from headstart.data.listing import ImageRow, Listing
 from headstart.data.splitting import SPLIT_NAMES
 from headstart.errors import HeadstartError
 
 
-def list_csv(table: Path, root: Path) -> Listing:
+def list_csv(table: Path, root: Path, follow_links: bool = False) -> Listing:
     """Return the images that a CSV file lists.
 
     Args:
         table: the CSV file, UTF-8, with a header. `path` is a file relative to the root, `label` its class, `split` one
             of the usual names of a split, `group` what must not straddle two splits (a patient, a film).
-        root: directory that the paths are relative to.
+        root: directory that the paths are relative to; none of them may leave it.
+        follow_links: whether they may by a link.
 
     Raises:
         HeadstartError: naming the file and the row that is wrong.
@@ -35,6 +37,13 @@ def list_csv(table: Path, root: Path) -> Listing:
 
     _expect_one_row_each(numbered, table)
     _expect_groups_within_splits(numbered, table)
+    outside = set(paths_outside(root, (row.path for _, row in numbered), follow_links))
+    if outside:
+        named = [f"row {number}: {row.path}" for number, row in numbered if row.path in outside]
+        raise HeadstartError(
+            f"Expected every path in {table} to lie below {root} (set dataset.root to a directory above them all; "
+            f"{WAY_OUT} lets links lead out). Received: {len(named)} that do not, {shortened(named)}"
+        )
     missing = [f"row {number}: {row.path}" for number, row in numbered if not (root / row.path).is_file()]
     if missing:
         raise HeadstartError(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from headstart.data.images import IMAGE_EXTENSIONS
 from headstart.data.index import SPLITS, natural_key, shortened
+from headstart.data.links import hidden, unreadable
 from headstart.data.listing import ImageRow, Listing
 from headstart.data.splitting import SPLIT_NAMES
 from headstart.errors import HeadstartError
@@ -75,26 +76,29 @@ def split_directories(root: Path) -> dict[str, Path]:
 
 def _visible_directories(directory: Path) -> list[Path]:
     """Return the directories in a directory, in natural order."""
-    found = [path for path in directory.iterdir() if path.is_dir() and not _hidden(path.name)]
+    found = [path for path in directory.iterdir() if path.is_dir() and not hidden(path.name)]
     return sorted(found, key=lambda path: natural_key(path.name))
 
 
 def files_below(directory: Path) -> Iterator[Path]:
-    """Yield all visible files in a directory and below it, through symbolic links too."""
+    """Yield all visible files in a directory and below it, through symbolic links too.
+
+    Raises:
+        HeadstartError: naming a directory that cannot be read.
+    """
     visited = set()
-    for current, directories, files in os.walk(directory, followlinks=True):
+
+    def stop(error: OSError) -> None:
+        raise unreadable(error) from error
+
+    for current, directories, files in os.walk(directory, followlinks=True, onerror=stop):
         real = os.path.realpath(current)
         if real in visited:  # a link to a directory further up would never end
             directories.clear()
             continue
         visited.add(real)
-        directories[:] = sorted(name for name in directories if not _hidden(name))
-        yield from (Path(current, name) for name in files if not _hidden(name))
-
-
-def _hidden(name: str) -> bool:
-    """Tell what file systems and tools leave behind: .DS_Store, .ipynb_checkpoints, __MACOSX, Thumbs.db."""
-    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+        directories[:] = sorted(name for name in directories if not hidden(name))
+        yield from (Path(current, name) for name in files if not hidden(name))
 
 
 def _notes(rows: list[ImageRow], empty: set[str], others: Counter[str]) -> tuple[str, ...]:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from headstart.data.limits import LIMITS, Limits, Room, file_bytes
 from headstart.errors import HeadstartError, expect_one_of
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -41,6 +45,12 @@ DECODE_ERRORS = (
     Image.DecompressionBombWarning,
 )
 
+# The limit is ours: `dataset.max_pixels`. Pillow warns from its own on, and refuses what has twice as many.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+STRIP_PIXELS = 1 << 22  # of a large image that are changed at once, so that it is in memory twice and not five times
+room = Room(LIMITS.pixels)
+
 # How an image is turned upright, by the value of its EXIF orientation; 1 is upright already.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -63,7 +73,7 @@ class UnreadableImageError(HeadstartError):
         super().__init__(f"Expected an image that can be read. Received: {name} ({reason})")
 
 
-def load_image(source: Path | bytes, size: int, resize: str) -> np.ndarray:
+def load_image(source: Path | bytes, size: int, resize: str, limits: Limits = LIMITS) -> np.ndarray:
     """Return an image file as a square of RGB pixels, upright, without transparency.
 
     Grey, palette, CMYK, 1-bit and 16-bit images become 8-bit RGB; transparency is laid over white; of an animation or
@@ -76,6 +86,7 @@ def load_image(source: Path | bytes, size: int, resize: str) -> np.ndarray:
         size: side of the square in pixels, 1 or more.
         resize: `stretch` ignores the aspect ratio, `crop` scales the shorter side and cuts out the centre, `pad` scales
             the longer side and fills up with black.
+        limits: what the file may ask for; its header is asked before anything is decoded.
 
     Returns:
         uint8 (size, size, 3), values 0 to 255.
@@ -85,27 +96,41 @@ def load_image(source: Path | bytes, size: int, resize: str) -> np.ndarray:
     """
     expect_one_of("resize", resize, RESIZE_MODES)
     try:
-        data = source if isinstance(source, bytes) else source.read_bytes()
-        if not data:
-            raise ValueError("the file is empty")
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return np.asarray(_square(image, size, resize))
+        if isinstance(source, bytes):
+            limits.expect_bytes(len(source))
+            return _decoded(source, size, resize, limits)
+        with file_bytes(source, limits) as data:
+            return _decoded(data, size, resize, limits)
     except DECODE_ERRORS as error:
         raise UnreadableImageError(source, _reason(error)) from error
 
 
-def _square(image: Image.Image, size: int, resize: str) -> Image.Image:
-    """Decode, resize and turn an opened image, in the order that touches the fewest pixels."""
-    width: float
-    height: float
-    width, height = image.size
-    # Pillow itself only warns until twice this limit.
-    if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
-        raise ValueError(f"its {width} x {height} pixels are over the limit of {Image.MAX_IMAGE_PIXELS:,}")
+def _decoded(data: bytes, size: int, resize: str, limits: Limits) -> np.ndarray:
+    """Return the pixels of a file's bytes, once its header has been found to be within the limits."""
+    if not data:
+        raise ValueError("the file is empty")
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        width, height = image.size
+        limits.expect_pixels(width, height)
+        drafted = None
+        if image.format in ("JPEG", "MPO"):
+            limits.expect_scans(data, width * height)
+            drafted = image.draft(None, _target(width, height, size, resize))
+        # A progressive JPEG is in memory at its full size, at whatever scale it is decoded.
+        held = width * height if image.info.get("progressive") else image.width * image.height
+        with room.taken(held):
+            try:
+                return np.asarray(_square(image, size, resize, drafted))
+            finally:
+                image.close()  # its pixels are freed before others take their room
 
-    drafted = image.draft(None, _target(width, height, size, resize)) if image.format in ("JPEG", "MPO") else None
+
+def _square(image: Image.Image, size: int, resize: str, drafted: Any) -> Image.Image:
+    """Decode, resize and turn an opened image, in the order that touches the fewest pixels."""
     image.load()
     # At a reduced scale the image need not end at a whole pixel. A TIFF has turned itself upright while it was loaded.
+    width: float
+    height: float
     width, height = drafted[1][2:] if drafted else image.size
     box = (0.0, 0.0, width, height)
     if resize == "crop":
@@ -138,13 +163,30 @@ def _opaque(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("it holds floating-point values, whose range is unknown; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
-        return _eight_bits(image)
+        return _in_strips(image, "L", _eight_bits)
     if image.has_transparency_data:
-        colour = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour).convert("RGB")
+        return _in_strips(image, "RGB", _over_white)
     if image.mode in ("1", "L"):
         return image.convert("L")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _in_strips(image: Image.Image, mode: str, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Return an image of another mode that a function makes of it, one strip of rows after the other."""
+    rows = max(1, STRIP_PIXELS // image.width)
+    if rows >= image.height:
+        return change(image)
+    changed = Image.new(mode, image.size)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        changed.paste(change(strip), (0, top))
+    return changed
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    """Return a loaded image with its transparency laid over white."""
+    colour = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour).convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

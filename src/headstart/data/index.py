@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from headstart.data.limits import LIMITS, Limits
 from headstart.errors import HeadstartError
 
 SPLITS = ("train", "validation", "test")
@@ -29,6 +30,7 @@ class ImageIndex:
         splits: str (n,), the split of each image, one of `SPLITS`.
         digests: SHA-256 of each file's bytes in hexadecimal; empty until `check_images` fills it.
         notes: what the source left out, one sentence each.
+        limits: what a file may ask for when it is read.
     """
 
     root: Path
@@ -38,6 +40,7 @@ class ImageIndex:
     splits: np.ndarray
     digests: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    limits: Limits = LIMITS
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headstart.data.index import natural_key
-from headstart.errors import expect_one_of
+from headstart.errors import HeadstartError, expect_one_of
 
 
 class ImageRow(NamedTuple):
@@ -42,10 +42,12 @@ def keep_classes(listing: Listing, classes: list[str] | None) -> Listing:
         classes: names of classes; None keeps them all.
 
     Raises:
-        HeadstartError: for a name that no image has.
+        HeadstartError: for a name that no image has, or for no name at all.
     """
     if classes is None:
         return listing
+    if not classes:
+        raise HeadstartError("Expected dataset.classes to name the classes to keep, or null for all. Received: none")
     names = sorted({row.label for row in listing.rows}, key=natural_key)
     for name in classes:
         expect_one_of("dataset.classes", name, names)

@@ -83,7 +83,7 @@ class Files:
                         future.cancel()
 
     def _load(self, position: int) -> np.ndarray:
-        return load_image(self.index.file(position), self.image_size, self.resize)
+        return load_image(self.index.file(position), self.image_size, self.resize, self.index.limits)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from headstart.config import CrossValidationConfig, DatasetConfig
@@ -13,6 +14,8 @@ from headstart.data.flat import list_flat
 from headstart.data.folder import list_folder
 from headstart.data.index import ImageIndex
 from headstart.data.keras_source import list_keras
+from headstart.data.limits import Limits
+from headstart.data.links import expect_links_inside
 from headstart.data.listing import Listing, keep_classes
 from headstart.data.pictures import index_pictures
 from headstart.data.splitting import build_index, training_fraction
@@ -36,14 +39,15 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
             there are no images.
     """
     expect_one_of("dataset.source", config.source, [*SOURCES, "pictures"])
+    limits = Limits(config.max_pixels, config.max_file_mb)
     if config.source == "pictures":
         if config.classes is not None:
             raise HeadstartError(
                 f"Expected no dataset.classes for pictures without labels. Received: {', '.join(config.classes)}"
             )
-        return index_pictures(expect_root(config))
+        return replace(index_pictures(_root_to_walk(config)), limits=limits)
     listing = keep_classes(SOURCES[config.source](config, cache_directory), config.classes)
-    index = build_index(choose_fold(listing, cv, config.split.seed), config.split)
+    index = replace(build_index(choose_fold(listing, cv, config.split.seed), config.split), limits=limits)
     index.expect_every_class()
     return training_fraction(index, config.fraction, config.split.seed)
 
@@ -76,14 +80,22 @@ def _list_csv(config: DatasetConfig) -> Listing:
     if config.csv is None:
         raise HeadstartError("Expected dataset.csv to be a file with the columns path,label. Received: nothing")
     table = Path(config.csv).expanduser().absolute()
-    return list_csv(table, table.parent if config.root is None else expect_root(config))
+    return list_csv(table, table.parent if config.root is None else expect_root(config), config.follow_links)
+
+
+def _root_to_walk(config: DatasetConfig) -> Path:
+    """Return the root, once no link below it leads out or all of them may."""
+    root = expect_root(config)
+    if not config.follow_links:
+        expect_links_inside(root)
+    return root
 
 
 SOURCES: dict[str, Callable[[DatasetConfig, Path], Listing]] = {
     "digits": lambda _, cache_directory: list_digits(cache_directory),
-    "folder": lambda config, _: list_folder(expect_root(config)),
+    "folder": lambda config, _: list_folder(_root_to_walk(config)),
     "csv": lambda config, _: _list_csv(config),
-    "flat": lambda config, _: list_flat(expect_root(config), config.label_names),
+    "flat": lambda config, _: list_flat(_root_to_walk(config), config.label_names),
     "keras": lambda config, cache_directory: list_keras(config.collection, cache_directory),
     "tfds": lambda config, cache_directory: list_tfds(config.collection, cache_directory),
 }

@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import PIL
+
+from headstart.data.limits import Limits
 
 # Another version of Pillow may read what this one could not.
 READER = f"1, Pillow {PIL.__version__}"
@@ -25,16 +27,17 @@ class Verdict(NamedTuple):
 class VerdictCache:
     """Verdicts on the files below one root, valid while size and modification time stay the same."""
 
-    def __init__(self, root: Path, directory: Path) -> None:
+    def __init__(self, root: Path, directory: Path, limits: Limits) -> None:
         """Read what is remembered; a file that is missing or damaged counts as empty.
 
         Args:
             root: directory of the images.
             directory: where the caches of all roots lie.
+            limits: what a file may ask for; other limits, other verdicts.
         """
         root = root.absolute()
         self._file = directory / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
-        self._head = {"reader": READER, "root": str(root)}
+        self._head: dict[str, Any] = {"reader": READER, "root": str(root), "limits": list(limits)}
         self._entries: dict[str, list] = {}
         self._changed = False
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.console import console
+from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.metrics import Evaluation, evaluate, worst_mistakes
@@ -122,7 +123,7 @@ def mistake_figures(
     """
     names = index.class_names
     worst = worst_mistakes(index.labels, probabilities)
-    images = [classifier.load(index.file(int(i))) for i in worst]
+    images = [load_image(index.file(int(i)), classifier.image_size, classifier.resize, index.limits) for i in worst]
     pairs = [(int(index.labels[i]), int(probabilities[i].argmax())) for i in worst]
     captions = [
         (names[true], names[predicted], float(probabilities[i, predicted]), float(probabilities[i, true]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import struct
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -20,6 +21,7 @@ from headstart.errors import HeadstartError
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
+TENSORS_FOR_A_NUMBER = 4  # that look at it at most; more than one do where layers share weights
 STORAGES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -69,6 +71,9 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
         else:
             with path.open("rb") as file:
                 tensors, storages = _read_legacy(file)
+        for tensor in tensors.values():
+            _expect_inside(tensor, storages[tensor.storage.key])
+        _expect_no_more_than_stored(tensors, storages)
         return {name: _view(tensor, storages) for name, tensor in tensors.items()}
     except HeadstartError as error:
         raise HeadstartError(f"{error} (in {path})") from None
@@ -83,14 +88,19 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
         LookupError,
         MemoryError,
         NotImplementedError,
+        AssertionError,
         TypeError,
+        struct.error,
         ValueError,
     ) as error:
         raise HeadstartError(f"Expected a PyTorch checkpoint in {path}. Received: a damaged file ({error})") from error
 
 
-class _Unpickler(pickle.Unpickler):
-    """An unpickler that knows tensors and nothing else."""
+class _Unpickler(pickle._Unpickler):
+    """An unpickler that knows tensors and nothing else.
+
+    The one that is written in Python: that in C makes room for as many entries as a pickle of ten bytes asks for.
+    """
 
     def find_class(self, module: str, name: str) -> object:
         if (module, name) == ("collections", "OrderedDict"):
@@ -146,15 +156,28 @@ def _read_archive(path: Path) -> tuple[dict[str, Tensor], dict[str, np.ndarray]]
         if len(pickles) != 1:
             raise HeadstartError("Expected a PyTorch checkpoint. Received: a zip archive without one data.pkl")
         folder = pickles[0].removesuffix("data.pkl")
+        _expect_stored(archive.getinfo(pickles[0]))
         with archive.open(pickles[0]) as file:
             tensors = _expect_tensors(_Unpickler(file).load())
         storages = {}
         for storage in {tensor.storage for tensor in tensors.values()}:
             member = archive.getinfo(f"{folder}data/{storage.key}")
-            if member.compress_type != zipfile.ZIP_STORED:  # PyTorch never compresses; a bomb does
-                raise HeadstartError(f"Expected storages to be stored plainly. Received: {member.filename} compressed")
+            _expect_stored(member)
             storages[storage.key] = np.frombuffer(archive.read(member), storage.dtype)
     return tensors, storages
+
+
+def _expect_stored(member: zipfile.ZipInfo) -> None:
+    if member.compress_type != zipfile.ZIP_STORED:  # PyTorch never compresses; a bomb does
+        raise HeadstartError(f"Expected tensors to be stored plainly. Received: {member.filename} compressed")
+
+
+def _expect_no_more_than_stored(tensors: dict[str, Tensor], storages: dict[str, np.ndarray]) -> None:
+    """Raise when tensors look into the same numbers again and again, which would multiply them in memory."""
+    looked_at = sum(math.prod(tensor.shape) for tensor in tensors.values())
+    stored = sum(len(numbers) for numbers in storages.values())
+    if looked_at > TENSORS_FOR_A_NUMBER * stored:
+        raise HeadstartError(f"Expected tensors of about {stored:,} numbers. Received: tensors of {looked_at:,}")
 
 
 def _expect_tensors(content: object) -> dict[str, Tensor]:
@@ -166,9 +189,8 @@ def _expect_tensors(content: object) -> dict[str, Tensor]:
     return content
 
 
-def _view(tensor: Tensor, storages: dict[str, np.ndarray]) -> np.ndarray:
-    """Copy a tensor out of its storage, never reading outside it."""
-    numbers = storages[tensor.storage.key]
+def _expect_inside(tensor: Tensor, numbers: np.ndarray) -> None:
+    """Raise when a tensor would look outside its storage."""
     last = tensor.offset + sum((side - 1) * step for side, step in zip(tensor.shape, tensor.strides, strict=True))
     if (
         len(numbers) != tensor.storage.size
@@ -179,5 +201,10 @@ def _view(tensor: Tensor, storages: dict[str, np.ndarray]) -> np.ndarray:
         raise HeadstartError(
             f"Expected a tensor of shape {tensor.shape} inside its {len(numbers)} numbers. Received: one outside"
         )
+
+
+def _view(tensor: Tensor, storages: dict[str, np.ndarray]) -> np.ndarray:
+    """Copy a tensor out of its storage, inside of which it lies."""
+    numbers = storages[tensor.storage.key]
     steps = [step * numbers.itemsize for step in tensor.strides]
     return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, steps).copy()

@@ -5,17 +5,33 @@ from __future__ import annotations
 import importlib.util
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.errors import HeadstartError
 from headstart.model.checkpoint import read_checkpoint
 from headstart.model.efficientnet_lite import assign_checkpoint
+from headstart.model.trusted import expect_plain_numbers, expect_trusted_model
 
 if TYPE_CHECKING:
     import keras
 
     from headstart.model.backbones import BackboneEntry
+
+# What Keras, h5py and zipfile raise on files of another kind and on damaged ones.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class MisfitError(Exception):
@@ -100,11 +116,12 @@ def _load_checkpoint(backbone: keras.Model, path: Path) -> None:
 
 def _load_keras_weights(backbone: keras.Model, path: Path) -> None:
     try:
+        expect_plain_numbers(path)
         with warnings.catch_warnings():
             # About bookkeeping of the model, not about layers: a layer that the file lacks is an error in Keras.
             warnings.filterwarnings("ignore", message="Skipping nested container")
             backbone.load_weights(path)
-    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:  # what Keras and h5py raise
+    except UNREADABLE as error:
         raise MisfitError(error) from error
 
 
@@ -112,10 +129,15 @@ def _copy_saved_model(backbone: keras.Model, path: Path) -> None:
     import keras
 
     try:
+        expect_trusted_model(path)
         saved = keras.models.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise MisfitError(error) from error
-    inner = [layer for layer in saved.layers if layer.name == backbone.name and isinstance(layer, keras.Model)]
+    inner = [
+        layer
+        for layer in getattr(saved, "layers", ())
+        if layer.name == backbone.name and isinstance(layer, keras.Model)
+    ]
     values = (inner[0] if inner else saved).get_weights()
     if len(values) != len(backbone.weights):
         raise MisfitError(f"{len(values)} arrays where the backbone has {len(backbone.weights)}")

@@ -140,7 +140,7 @@ def show_plan(config: DictConfig) -> None:
     overrides = _overrides(hydra)
     swept = [override.key_or_group for override in overrides if override.is_sweep_override()]
     directory = _directory(config, overrides, swept)
-    kept = list(hydra.overrides.hydra)
+    kept = configuration.as_typed(hydra.overrides.hydra)
     jobs = [
         (job_label(job, swept), partial(_resolve, hydra_package.compose, str(hydra.job.config_name), [*kept, *job]))
         for job in _jobs(overrides)
@@ -173,7 +173,7 @@ def _with_parent_run(sweep: Sweep) -> Sweep:
 def _one_job_a_fold(config: DictConfig) -> None:
     """Let the sweep run over the folds of a cross-validation, where there is one and no fold is chosen."""
     hydra = config.hydra
-    chosen = any(text.partition("=")[0] == "cv.fold" for text in hydra.overrides.task)
+    chosen = any(text.partition("=")[0] == "cv.fold" for text in configuration.as_typed(hydra.overrides.task))
     if config.cv.folds is not None and config.cv.fold is None and not chosen:
         if not hydra.sweeper._target_.endswith("BasicSweeper"):
             raise HeadstartError(
@@ -187,7 +187,7 @@ def _one_job_a_fold(config: DictConfig) -> None:
 def _overrides(hydra: DictConfig) -> list[Override]:
     """Return what the sweep's own parameters and the command line say, the later one of each key."""
     texts = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
-    parsed = OverridesParser.create().parse_overrides([*texts, *hydra.overrides.task])
+    parsed = OverridesParser.create().parse_overrides([*texts, *configuration.as_typed(hydra.overrides.task)])
     return list({override.key_or_group: override for override in parsed}.values())
 
 

@@ -42,7 +42,7 @@ def run_member(composed: DictConfig, hydra: DictConfig) -> float | tuple[float, 
         JobFailed: when it fails and the sweeper is one that learns from each job; others go on.
     """
     sweep = Sweep.load(Path(hydra.sweep.dir))
-    number, overrides = int(hydra.job.num), list(hydra.overrides.task)
+    number, overrides = int(hydra.job.num), configuration.as_typed(hydra.overrides.task)
     label = sweep.label(overrides)
     _adopt(sweep.environment)
     with _place(sweep) as share:

@@ -1,0 +1,52 @@
+"""A run's config.yaml that somebody edited is refused with a sentence, and looks nothing up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headstart.config import compose, from_yaml, to_yaml
+from headstart.errors import HeadstartError
+
+GOOD = to_yaml(compose([]))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "missing mandatory value"),
+        ("[]", "Cannot merge"),
+        ("1", "Expected a configuration"),
+        ("no yaml", "Expected a key"),
+        ("dataset: 3", "DatasetConfig"),
+        ("&a [*a]", "recursion|dataset|merge"),
+        ("[" * 3000, "recursion"),
+        ("a: *b", "undefined alias"),
+        ("\0", "special characters"),
+        ("!!python/object/apply:os.system [touch canary]", "could not determine a constructor"),
+        ("seed: !!python/name:os.system x", "could not determine a constructor"),
+        (GOOD + "\nevil: 1\n", "Received: evil"),
+        (GOOD.replace("image_size: null", "image_size: [1]"), "image_size"),
+        (
+            GOOD.replace("root: null", "root: ${oc.env:HOME}", 1),
+            r"Expected dataset\.root .* Received: ",
+        ),
+        (GOOD.replace("root: null", 'root: "\\\\${oc.env:HOME}"', 1), r"Expected dataset\.root"),
+    ],
+)
+def test_an_edited_configuration_is_refused(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert text != GOOD
+    with pytest.raises(HeadstartError, match=says) as caught:
+        from_yaml(text)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overrides_of_a_measured_scenario_stay_as_they_were_typed() -> None:
+    config = compose(["scenario=auto", "dataset=folder", "dataset.root=${oc.env:HOME}/photos"])
+    assert "dataset.root=${oc.env:HOME}/photos" in config.scenario.overrides
+    assert from_yaml(to_yaml(config)).dataset == config.dataset
