@@ -27,6 +27,7 @@ from headstart.console import console, exit_with  # noqa: E402
 from headstart.errors import HeadstartError  # noqa: E402
 from headstart.export import FORMATS, Exported, check_format, export_classifier  # noqa: E402
 from headstart.model.backbones import get_entry  # noqa: E402
+from headstart.model.cuts import find_cuts, split_at  # noqa: E402
 from headstart.quiet import import_tensorflow  # noqa: E402
 from pages import replace_block, row  # noqa: E402
 
@@ -132,12 +133,11 @@ def tell_apart(network: Network, images: np.ndarray) -> None:
         network: with a head of one layer, changed in place.
         images: (n, size, size, 3).
     """
-    import keras
-
-    output = network.head.get_layer("output")
-    below = keras.Model(network.head.input, output.input)
-    whole = keras.Model(network.classifier.input, below(network.classifier.get_layer("backbone").output))
-    features = whole(images.astype(np.float32), training=False).numpy()
+    *_, before, output = find_cuts(network.head)
+    features = images.astype(np.float32)
+    for part in (split_at(network.classifier, "backbone")[0], split_at(network.head, before.name)[0]):
+        features = part(features, training=False)
+    features = features.numpy()
     centre = features.mean(axis=0)
     _, strengths, directions = np.linalg.svd(features - centre, full_matrices=False)
     # Along the directions in which the pictures differ most, with a standard deviation of 2.

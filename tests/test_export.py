@@ -56,8 +56,8 @@ def test_an_export_gives_the_probabilities_of_the_classifier(
     place = run_directory / f"classifier_{name}"
     assert f"{place / FORMATS[name].file}\n" in capsys.readouterr().out
     run = FORMATS[name].read(place / FORMATS[name].file)
-    pixels = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)  # not the reference pictures
-    pixels[1:] /= 2, 5
+    pixels = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3))  # not the reference pictures
+    pixels = (pixels / np.array([1, 2, 5])[:, None, None, None]).astype(np.float32)
     expected = classifier.probabilities(pixels)
     assert np.ptp(expected, axis=0).max() > 1e-3
     np.testing.assert_allclose(class_probabilities(run(pixels)), expected, atol=1e-5)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
 import sys
-import tempfile
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ import demo
 from headstart.artifact import Classifier, load_classifier
 from headstart.data.images import UnreadableImageError
 from headstart.evaluation.gradcam import GradCam
+from local_services import free_port
 
 NEEDS_GRADIO = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra demo")
 
@@ -47,56 +47,51 @@ def test_without_gradio_the_extra_is_named(
     assert "pip install 'headstart[demo]'" in capsys.readouterr().out.replace("\n", " ")
 
 
-@pytest.fixture(scope="module")
-def address(classifier: Classifier) -> Iterator[str]:
-    """Show the page on a free port, writing into a directory of its own."""
-    before = dict(os.environ)
-    with tempfile.TemporaryDirectory() as directory:
-        demo.leave_nothing_behind(Path(directory))
-        page = demo.make_page(classifier)
-        try:
-            demo.launch(page, "127.0.0.1", None, prevent_thread_lock=True)
-            yield page.local_url
-        finally:
-            page.close()
-            os.environ.clear()
-            os.environ.update(before)
-
-
 @NEEDS_GRADIO
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # Gradio's and its dependencies'
+@pytest.mark.filterwarnings("default")  # those of Gradio's client
 def test_the_page_answers_and_says_what_is_no_picture(
-    address: str, classifier: Classifier, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished_run: Path, classifier: Classifier, folder: Path, tmp_path: Path
 ) -> None:
     from gradio_client import Client, handle_file
 
-    monkeypatch.chdir(tmp_path)
-    client = Client(address, verbose=False, download_files=False)
-    file = folder / "red" / "000.png"
-    said, label, picture, heat = client.predict(handle_file(str(file)), api_name="/classify")
-    [(_, expected)] = classifier.predict([file])
-    best = int(expected.argmax())
-    assert label["label"] == classifier.class_names[best]
-    found = {row["label"]: row["confidence"] for row in label["confidences"]}
-    assert found == pytest.approx(dict(zip(classifier.class_names, expected.tolist(), strict=True)), abs=1e-6)
-    assert picture is not None
-    assert heat is not None
-    assert said["visible"] is False
+    places = {name: tmp_path / name for name in ("work", "temporary")}
+    for place in places.values():
+        place.mkdir()
+    port = free_port()
+    command = [sys.executable, demo.__file__, str(finished_run.absolute()), "--port", str(port)]
+    environment = {**os.environ, "TMPDIR": str(places["temporary"]), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=places["work"], env=environment, stdout=subprocess.PIPE, text=True) as page:
+        try:
+            assert page.stdout is not None
+            assert f"http://127.0.0.1:{port}" in page.stdout.readline()
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}") as start:
+                assert "fonts.googleapis.com" not in start.read().decode()
+            client = Client(f"http://127.0.0.1:{port}", verbose=False, download_files=False)
+            file = folder / "red" / "000.png"
+            said, label, picture, heat = client.predict(handle_file(str(file)), api_name="/classify")
+            [(_, expected)] = classifier.predict([file])
+            assert label["label"] == classifier.class_names[int(expected.argmax())]
+            found = {row["label"]: row["confidence"] for row in label["confidences"]}
+            assert found == pytest.approx(dict(zip(classifier.class_names, expected.tolist(), strict=True)), abs=1e-6)
+            assert picture is not None
+            assert heat is not None
+            assert said["visible"] is False
 
-    (tmp_path / "note.txt").write_text("no picture")
-    said, *others = client.predict(handle_file(str(tmp_path / "note.txt")), api_name="/classify")
-    assert "note.txt (its content is none of JPEG" in said["value"]
-    assert others == [None, None, None]
-    assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]  # nothing was written beside it
+            (tmp_path / "note.txt").write_text("no picture")
+            said, label, *pictures = client.predict(handle_file(str(tmp_path / "note.txt")), api_name="/classify")
+            assert "note.txt (its content is none of JPEG" in said["value"]
+            assert not label
+            assert pictures == [None, None]
+            client.close()
+            assert list(places["temporary"].glob("headstart-demo-*/**/000.png"))
 
-
-@NEEDS_GRADIO
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")
-def test_the_page_asks_nobody_else(address: str) -> None:
-    with urllib.request.urlopen(address) as page:
-        text = page.read().decode()
-    assert "fonts.googleapis.com" not in text
-    assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
-    assert "gradio" in sys.modules
+            # A second page cannot have the same port, and says so.
+            again = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert again.returncode == 1
+            assert "Expected an address that is free" in again.stdout
+        finally:
+            page.terminate()
+            page.wait(60)
+    assert not list(places["temporary"].glob("headstart-demo-*"))
+    assert not list(places["work"].iterdir())
