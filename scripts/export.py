@@ -8,7 +8,7 @@ from pathlib import Path
 
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
 
-from headstart.artifact import load_classifier
+from headstart.artifact import TOLERANCE, load_classifier
 from headstart.console import console, exit_with
 from headstart.errors import HeadstartError
 from headstart.export import FORMATS, check_format, check_place, export_classifier
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     console.print(
         f"{exported.file}\n"
         f"  {exported.pictures} reference pictures in its own runtime: the largest difference of a probability is "
-        f"{exported.difference:.2g} (tolerance {exported.tolerance:g}); the pictures are {exported.spread:.2g} apart",
+        f"{exported.difference:.2g} (tolerance {TOLERANCE:g}); the pictures are {exported.spread:.2g} apart",
         markup=False,
         soft_wrap=True,
     )
