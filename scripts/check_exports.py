@@ -134,10 +134,8 @@ def tell_apart(network: Network, images: np.ndarray) -> None:
         images: (n, size, size, 3).
     """
     *_, before, output = find_cuts(network.head)
-    features = images.astype(np.float32)
-    for part in (split_at(network.classifier, "backbone")[0], split_at(network.head, before.name)[0]):
-        features = part(features, training=False)
-    features = features.numpy()
+    below, to_output = split_at(network.classifier, "backbone")[0], split_at(network.head, before.name)[0]
+    features = to_output(below(images.astype(np.float32), training=False), training=False).numpy()
     centre = features.mean(axis=0)
     _, strengths, directions = np.linalg.svd(features - centre, full_matrices=False)
     # Along the directions in which the pictures differ most, with a standard deviation of 2.

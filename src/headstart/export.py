@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -160,7 +161,12 @@ def quiet() -> Iterator[None]:
     """Keep back what converters say about themselves and each other; what fails is raised."""
     with warnings.catch_warnings(), open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         warnings.simplefilter("ignore")
-        yield
+        before = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)  # tf2onnx logs page-long tracebacks of what it then does without
+        try:
+            yield
+        finally:
+            logging.disable(before)
 
 
 @contextlib.contextmanager
@@ -226,8 +232,12 @@ def _write_onnx(model: keras.Model, place: Path, labels: dict[str, Any]) -> None
 
 def _read_onnx(place: Path) -> Run:
     import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, NotImplemented
 
-    session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
+    except (Fail, InvalidGraph, NotImplemented) as error:  # tf2onnx leaves in what it cannot convert
+        raise ValueError(str(error).replace(str(place), place.name)) from error
     return lambda pixels: session.run(None, {session.get_inputs()[0].name: pixels})[0]
 
 
