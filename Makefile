@@ -31,7 +31,7 @@ ui: $(STAMP) ## show the runs under outputs/ in the browser, on 127.0.0.1:5000
 test: $(STAMP) ## the tests, under ten minutes on two cores
 	$(RUN) -m pytest -n 2 -m "not slow"
 
-# Those of OpenVINO are skipped without it: $(VENV)/bin/pip install -e '.[openvino]' brings it.
+# Those of OpenVINO, ONNX and the web page are skipped without them: $(VENV)/bin/pip install -e '.[openvino,onnx,demo]' brings them.
 test-full: $(STAMP) ## every test, the slow ones too
 	$(RUN) -m pytest -n 2
 

@@ -134,6 +134,26 @@ def mlflow_server(store: str | None = None) -> Iterator[dict[str, str]]:
             yield {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
 
 
+@contextlib.contextmanager
+def model_server(model: str) -> Iterator[str]:
+    """Serve a logged model as `mlflow models serve` does; yields the server's address.
+
+    Args:
+        model: its directory or MLflow URI.
+
+    Raises:
+        RuntimeError: when it is not ready in time.
+    """
+    with _directory() as directory:
+        port = free_port()
+        command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", model, "--port", str(port)]
+        # It looks for uvicorn on the path, which lies beside Python.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        with _running([*command, "--env-manager", "local"], directory, {"PATH": path}):
+            _wait(lambda: _answers(port), "the served model", directory)
+            yield f"http://127.0.0.1:{port}"
+
+
 SERVICES = {"slurm": slurm, "postgres": postgres, "mlflow": mlflow_server}
 
 

@@ -133,8 +133,9 @@ def test_the_logged_model_answers_like_the_classifier(
 
     classifier = load_classifier(finished_run)
     expected = classifier.probabilities(np.stack([classifier.load(file) for file in files]))
-    assert list(answer.columns) == ["label", "confidence", *classifier.class_names]
-    np.testing.assert_allclose(answer[list(classifier.class_names)], expected, atol=1e-5)
+    assert list(answer.columns) == ["label", "confidence", "probabilities"]
+    assert [list(row) for row in answer["probabilities"]] == [list(classifier.class_names)] * len(files)
+    np.testing.assert_allclose([list(row.values()) for row in answer["probabilities"]], expected, atol=1e-5)
     np.testing.assert_allclose(answer["confidence"], expected.max(axis=1), atol=1e-5)
     assert list(answer["label"]) == [classifier.class_names[best] for best in expected.argmax(axis=1)]
 
@@ -143,7 +144,7 @@ def test_the_logged_model_answers_like_the_classifier(
         ("not base64!", "base64"),
         ("", "image that can be read"),
     ):
-        with pytest.raises(HeadstartError, match=complaint):
+        with pytest.raises(mlflow.exceptions.MlflowException, match=complaint):
             model.predict(pandas.DataFrame({"image": [texts[0], text]}))
 
 

@@ -85,9 +85,15 @@ class Tracker:
         import mlflow
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, DataType, Schema
+        from mlflow.types.schema import AnyType, Map
 
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        signature = ModelSignature(Schema([ColSpec(DataType.string, "image")]))
+        text, number = DataType.string, DataType.double
+        answer = {"label": text, "confidence": number, "probabilities": Map(number)}
+        signature = ModelSignature(
+            Schema([ColSpec(AnyType(), "image")]),  # base64 text or pixels, which `serving` tells apart
+            Schema([ColSpec(kind, name) for name, kind in answer.items()]),
+        )
         with warnings.catch_warnings():
             # An example would be predicted at once, which loads the classifier again; the signature is explicit.
             warnings.filterwarnings("ignore", ".*input example was not provided.*")

@@ -1,0 +1,199 @@
+"""Show a classifier on a web page of this computer: `python scripts/demo.py latest`, then drop a picture on it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
+
+import numpy as np
+
+from headstart.artifact import Classifier, load_classifier
+from headstart.console import console, exit_with
+from headstart.data.images import UnreadableImageError, load_image
+from headstart.errors import HeadstartError
+from headstart.evaluation.gradcam import GradCam
+from headstart.evaluation.plots import overlay
+from headstart.interruption import heed_termination
+from headstart.runs import find_run
+
+if TYPE_CHECKING:
+    import gradio
+
+SIDE = 480  # pixels, of the pictures on the page
+NARROWEST = 300  # pixels of a column; where three do not fit side by side they stand below each other
+TOP = 5  # classes that are shown with their confidence
+LARGEST_UPLOAD = 20  # MB
+KEPT = 600  # seconds that an uploaded picture stays in the temporary directory
+WAITING = 32  # pictures of all visitors; one is answered at a time
+FONTS = ["system-ui", "sans-serif"]  # of the visitor's computer: the page fetches nothing from elsewhere
+CSS = "footer {display: none !important}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the command line, show the page until Ctrl-C, and return the exit code."""
+    options = parse(arguments)
+    try:
+        check_gradio()
+        classifier = load_classifier(find_run(options.run))
+        heed_termination()  # else what was uploaded would stay behind
+        with tempfile.TemporaryDirectory(prefix="headstart-demo-") as directory:
+            leave_nothing_behind(Path(directory))
+            page = make_page(classifier)
+            try:
+                launch(page, options.host, options.port, prevent_thread_lock=True)
+            except OSError as error:
+                raise HeadstartError(
+                    f"Expected an address that is free (--host, --port). Received: {options.host}:{options.port} "
+                    f"({error})"
+                ) from error
+            console.print(f"http://{options.host}:{page.server_port}  (Ctrl-C ends it)", markup=False, soft_wrap=True)
+            page.block_thread()
+    except HeadstartError as error:
+        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        return 1
+    return 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", help="a run's or a classifier's directory, an MLflow run id, latest or best")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other computers in (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=7860, help="(7860)")
+    return parser.parse_args(arguments)
+
+
+def check_gradio() -> None:
+    """Raise when Gradio is missing; imports nothing.
+
+    Raises:
+        HeadstartError: names the extra that brings it.
+    """
+    if importlib.util.find_spec("gradio") is None:
+        raise HeadstartError(
+            "Expected the package gradio for the page. Received: none in this environment; "
+            "pip install 'headstart[demo]'"
+        )
+
+
+def leave_nothing_behind(directory: Path) -> None:
+    """Tell Gradio, before it is imported, to ask nobody on the internet and to write into one directory.
+
+    Args:
+        directory: of what is uploaded; removed by the caller.
+    """
+    os.environ.update(
+        GRADIO_ANALYTICS_ENABLED="False",
+        GRADIO_TEMP_DIR=str(directory / "pictures"),
+        GRADIO_EXAMPLES_CACHE=str(directory / "examples"),
+        HF_HUB_OFFLINE="1",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        HF_HOME=str(directory / "hub"),
+    )
+
+
+def make_page(classifier: Classifier) -> gradio.Blocks:
+    """Return the page of a classifier.
+
+    Args:
+        classifier: as it was saved.
+    """
+    import gradio as gr
+
+    grad_cam = GradCam(classifier.model)
+    shown = min(TOP, len(classifier.class_names))
+
+    def classify(uploaded: str | None) -> tuple[Any, ...]:
+        if uploaded is None:
+            return gr.update(visible=False), None, None, None
+        try:
+            found = answer(classifier, grad_cam, Path(uploaded).read_bytes())
+        except UnreadableImageError as error:
+            sentence = f"Expected a picture that can be read. Received: {Path(uploaded).name} ({error.reason})"
+            return gr.update(value=sentence, visible=True), None, None, None
+        return gr.update(visible=False), *found
+
+    with gr.Blocks(title="headstart", analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:
+        gr.Markdown(
+            f"# What is on the picture?\nOne of {len(classifier.class_names)} classes, by {_name(classifier)}. "
+            f"Pictures of up to {LARGEST_UPLOAD} MB go to the computer that shows this page and nowhere else."
+        )
+        with gr.Row():
+            with gr.Column(min_width=NARROWEST):
+                # As a file, not as gr.Image: that one would decode and resize it in its own way.
+                file = gr.File(label="A picture: JPEG, PNG, BMP, GIF, WebP or TIFF", type="filepath", height=180)
+                said = gr.Textbox(label="Not read", visible=False, interactive=False, lines=2, elem_id="said")
+                label = gr.Label(label="Label and confidence", num_top_classes=shown)
+            with gr.Column(min_width=NARROWEST):
+                picture = gr.Image(label="As the classifier sees it", interactive=False, buttons=[])
+            with gr.Column(min_width=NARROWEST):
+                heat = gr.Image(label="Yellow spoke for the label, grey did not", interactive=False, buttons=[])
+        file.change(classify, file, [said, label, picture, heat], api_name="classify")
+    return page
+
+
+def answer(
+    classifier: Classifier, grad_cam: GradCam, content: bytes
+) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
+    """Return the confidence of every class, the picture, and the picture with what spoke for the likeliest one.
+
+    Args:
+        classifier: as it was saved.
+        grad_cam: of the same classifier.
+        content: of a picture file.
+
+    Raises:
+        UnreadableImageError: when it is no picture.
+    """
+    pixels = load_image(content, classifier.image_size, classifier.resize)[None]
+    [row] = classifier.probabilities(pixels)
+    [heat] = grad_cam.heat_maps(pixels, row.argmax(keepdims=True))
+    picture = load_image(content, SIDE, classifier.resize)
+    confidences = dict(zip(classifier.class_names, row.tolist(), strict=True))
+    return confidences, picture, overlay(picture, heat)
+
+
+def launch(page: gradio.Blocks, host: str, port: int | None, **more: Any) -> None:
+    """Show a page without a link for others, a question to Gradio's servers, or fonts from elsewhere.
+
+    Args:
+        page: see `make_page`.
+        host: address of this computer to listen on.
+        port: to listen on; None is any that is free.
+        **more: of `gradio.Blocks.launch`.
+    """
+    import gradio as gr
+
+    page.queue(max_size=WAITING, default_concurrency_limit=1)
+    page.launch(
+        share=False,
+        server_name=host,
+        server_port=port,
+        quiet=True,
+        max_file_size=f"{LARGEST_UPLOAD}mb",
+        ssr_mode=False,
+        run_history=False,
+        footer_links=[],
+        enable_monitoring=False,
+        theme=gr.themes.Default(font=FONTS, font_mono=["monospace"]),
+        css=CSS,
+        **more,
+    )
+
+
+def _name(classifier: Classifier) -> str:
+    """Return the name of the run that a classifier belongs to."""
+    directory = classifier.directory
+    if directory is None:
+        return "a classifier"
+    return (directory.parent if directory.name == "classifier" else directory).absolute().name
+
+
+if __name__ == "__main__":
+    exit_with(main)
