@@ -40,15 +40,13 @@ def send(journal: Journal, uri: str | None = None) -> int:
     """
     uri = uri or journal.header["uri"]
     import_mlflow(uri)
-    import mlflow
-
-    client, before = mlflow.MlflowClient(uri), journal.progress["sent"]
+    before = journal.progress["sent"]
     with patience(retries=0):
         while journal.waits():
             for entries, end in _groups(journal.waiting()):
                 refused = None
                 try:
-                    _send(client, uri, journal, entries)
+                    _send(uri, journal, entries)
                 except Refused as error:
                     refused = f"{entries[0]['kind']}: {error}"
                     console.print(f"  Warning: not tracked: {refused}", markup=False, soft_wrap=True)
@@ -71,13 +69,16 @@ def _groups(waiting: Iterator[tuple[Entry, int]]) -> Iterator[tuple[list[Entry],
         yield group, end
 
 
-def _send(client: Any, uri: str, journal: Journal, entries: list[Entry]) -> None:
+def _send(uri: str, journal: Journal, entries: list[Entry]) -> None:
     """Do what entries of one kind ask for."""
+    import mlflow
+
     kind = entries[0]["kind"]
     if kind == "create":
-        return _create(client, uri, journal, entries[0])
+        return _create(uri, journal, entries[0])
     try:
         with taking(uri):
+            client = mlflow.MlflowClient(uri)  # here, because it makes a SQLite store that is not there
             if kind == "metrics":
                 return _log_metrics(client, journal, entries)
             return KINDS[kind](client, journal, entries[0])
@@ -85,8 +86,11 @@ def _send(client: Any, uri: str, journal: Journal, entries: list[Entry]) -> None
         raise Refused(f"{type(error).__name__}: {error}") from error
 
 
-def _create(client: Any, uri: str, journal: Journal, entry: Entry) -> None:
+def _create(uri: str, journal: Journal, entry: Entry) -> None:
     with open_store(uri, entry["experiment"]) as experiment_id:
+        import mlflow
+
+        client = mlflow.MlflowClient(uri)
         found = client.search_runs([experiment_id], f"tags.journal = '{entry['id']}'", max_results=1)
         tags = {**entry["tags"], "journal": entry["id"]}
         run = found[0] if found else client.create_run(experiment_id, entry["time"], tags, entry["name"])

@@ -70,8 +70,11 @@ def import_mlflow(uri: str) -> None:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # its tracebacks, of what is said in a line
     import mlflow
 
-    if uri.startswith(SQLITE):
+    if uri.startswith(DATABASES):
+        import mlflow.store.db.utils
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
+        mlflow.store.db.utils.MAX_RETRY_COUNT = 3  # 10 are 102 seconds until a database that is down is said to be
 
 
 def check_store(uri: str, experiment: str) -> None:
@@ -171,7 +174,7 @@ def has_lost(uri: str, run_id: str) -> bool:
 
     try:
         with patience(retries=1):
-            return is_not_made(uri) or mlflow.MlflowClient(uri).get_run(run_id).info.lifecycle_stage != "active"
+            return not is_not_made(uri) and mlflow.MlflowClient(uri).get_run(run_id).info.lifecycle_stage != "active"
     except MlflowException as error:
         return error.error_code == "RESOURCE_DOES_NOT_EXIST"
     except (SQLAlchemyError, OSError):
