@@ -117,8 +117,13 @@ class Journal:
         self.save()
 
     def save(self) -> None:
-        """Write how far the journal has been sent, and what is known of the run in the store."""
-        write_json(self._progress_file, self.progress)
+        """Write how far the journal has been sent, and what is known of the run in the store.
+
+        The disk is not waited for: where this file is lost all is sent again, which changes nothing.
+        """
+        partial = self._progress_file.with_suffix(".partial")
+        partial.write_text(json.dumps(self.progress), encoding="utf-8")
+        partial.replace(self._progress_file)
 
     def _size(self) -> int:
         return os.fstat(self._descriptor).st_size
@@ -180,10 +185,10 @@ def _progress_file(file: Path) -> Path:
 
 
 def _read_progress(file: Path) -> dict[str, Any]:
-    """Return how far a journal has been sent. Where that is lost all of it is sent again, which changes nothing."""
+    """Return how far a journal has been sent; from its beginning where that is not known."""
     try:
         return json.loads(_progress_file(file).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return {"sent": 0, "bytes": 0, "run_id": None, "experiment_id": None, "refused": []}
 
 

@@ -72,7 +72,7 @@ def import_mlflow(uri: str) -> None:
 
     if uri.startswith(DATABASES):
         import mlflow.store.db.utils
-        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+        import mlflow.store.tracking.sqlalchemy_store
 
         mlflow.store.db.utils.MAX_RETRY_COUNT = 3  # 10 are 102 seconds until a database that is down is said to be
 
