@@ -15,7 +15,7 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents
 from headstart.console import console, exit_with
 from headstart.errors import HeadstartError
 from headstart.paths import outputs_directory
-from headstart.tracking import send_waiting, waiting_journals
+from headstart.tracking import UnderWay, send_waiting, waiting_journals
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,6 +38,9 @@ def _send(file: Path, uri: str | None) -> int:
     run = file.parent.parent
     try:
         sent = send_waiting(file, uri)
+    except UnderWay:
+        console.print(f"{run}: under way, sends by itself", markup=False, soft_wrap=True)
+        return 0
     except HeadstartError as error:
         return _say(f"{run}: {error}")
     closed = f"the run is {sent.status}" if sent.status else "the run has not ended"

@@ -72,7 +72,7 @@ def test_interrupted_runs_are_marked_here_and_in_the_store(sweep: Path, tmp_path
     uri = f"sqlite:///{tmp_path}/store.db"
     (sweep / "1").mkdir()
     run = begin_run(uri, "headstart", "interrupted", {}, sweep / "1")
-    run.send()
+    run.close()
     (sweep / "1" / RUNNING).write_text(json.dumps({"run_id": run.run_id, "tracking_uri": uri, "seed": 3}))
     assert mark_interrupted(sweep) == [sweep / "1"]
     results = json.loads((sweep / "1" / "results.json").read_text())

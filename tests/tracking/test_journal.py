@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import socket
 import sqlite3
 import time
@@ -16,8 +17,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
-from headstart.errors import HeadstartError
-from headstart.tracking import StoreAway, Tracker, begin_run, continue_run, tracked_run, waiting_journals
+from headstart.tracking import StoreAway, Tracker, UnderWay, begin_run, continue_run, tracked_run, waiting_journals
 from headstart.tracking import background as sending_in_background
 from headstart.tracking.background import BackgroundSender
 from headstart.tracking.journal import Journal, count_waiting, journals, what_is_tracked
@@ -37,8 +37,9 @@ class Values:
 class Store:
     """A SQLite store that can be taken away and put back."""
 
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+    def __init__(self, directory: Path, empty: Path) -> None:
+        directory.mkdir()
+        shutil.copy(empty, directory / "mlflow.db")
         self.file, self.elsewhere = directory / "mlflow.db", directory / "elsewhere.db"
         self.uri = f"sqlite:///{self.file}"
 
@@ -65,9 +66,17 @@ class Store:
         return sorted((point.step, point.value) for point in points)
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store without experiments, which takes a second to make."""
+    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+def store(tmp_path: Path, empty: Path) -> Store:
+    return Store(tmp_path / "store", empty)
 
 
 @pytest.fixture(autouse=True)
@@ -182,9 +191,11 @@ def test_what_was_sent_and_not_marked_changes_nothing(store: Store, tmp_path: Pa
     assert what_is_tracked(tmp_path / "run")["run_id"] == run_id
 
 
-def test_answers_that_are_lost_double_nothing(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_are_lost_double_nothing(
+    store: Store, empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every kind of request is done by the store, and the first time its answer does not arrive."""
-    undisturbed = Store(tmp_path / "undisturbed")
+    undisturbed = Store(tmp_path / "undisturbed", empty)
     with tracked_run(undisturbed.uri, "headstart", "undisturbed", {}, tmp_path / "first") as tracker:
         log_everything(tracker)
     lost = []
@@ -288,7 +299,7 @@ def test_a_run_that_ended_can_be_resumed(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_job_begins_though_the_store_is_away(store: Store, tmp_path: Path) -> None:
-    begin_run(store.uri, "headstart", "parent", {}, tmp_path / "sweep").send()
+    begin_run(store.uri, "headstart", "parent", {}, tmp_path / "sweep").close()
     store.take_away()
     nowhere = f"sqlite:///{tmp_path}/file/mlflow.db"
     (tmp_path / "file").write_text("no directory")
@@ -309,7 +320,7 @@ def test_a_job_begins_though_the_store_is_away(store: Store, tmp_path: Path) -> 
 def test_nobody_else_sends_what_a_run_under_way_logs(store: Store, tmp_path: Path) -> None:
     with (
         tracked_run(store.uri, "headstart", "alive", {}, tmp_path / "run") as tracker,
-        pytest.raises(HeadstartError, match=r"Expected a run that is over\. Received: .*, which is under way"),
+        pytest.raises(UnderWay, match=r"Expected a run that is over\. Received: .*, which is under way"),
     ):
         send_waiting(tracker.journal.file)
     assert send_waiting(tracker.journal.file).entries == 0

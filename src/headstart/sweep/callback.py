@@ -164,11 +164,11 @@ def _with_parent_run(sweep: Sweep) -> Sweep:
             parent = continue_run(sweep.path)
             if parent is not None:
                 parent.reopen()
-                parent.send()
+                parent.close()
                 return dataclasses.replace(sweep, parent_run_id=before.parent_run_id)
     tags = {"sweep": sweep.name, "output": sweep.directory, "command": sweep.command}
     parent = begin_run(sweep.tracking_uri, sweep.tracking_experiment, f"sweep {sweep.name}", tags, sweep.path)
-    parent.send()
+    parent.close()
     return dataclasses.replace(sweep, parent_run_id=parent.run_id)
 
 

@@ -60,7 +60,7 @@ def finish(interrupted: bool = False) -> int:
     finally:
         if parent is not None:
             parent.end(status)
-            parent.send()
+            parent.close()
         lock.release()
     waiting = sum(count_waiting(file) for file in waiting_journals(sweep.path))
     if waiting:

@@ -201,7 +201,7 @@ def record_failure(sweep: Sweep, output: Path, label: str, tags: dict[str, str],
     run.explain(reason, details.read_text(encoding="utf-8") if details.exists() else reason)
     run.log_files(file for file in (output / "config.yaml", output / "console.log") if file.exists())
     run.end("FAILED")
-    run.send()
+    run.close()
     record_tracking(output)
     return 0
 

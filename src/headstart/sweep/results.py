@@ -85,6 +85,6 @@ def mark_dead(directory: Path, status: str, reason: str) -> None:
     if run is not None:
         run.explain(reason, reason)
         run.end(status)
-        run.send()
+        run.close()
         record_tracking(directory)
     (directory / RUNNING).unlink()

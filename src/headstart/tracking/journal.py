@@ -20,6 +20,11 @@ from headstart.runs import read_results
 
 DIRECTORY = "tracking"  # in the directory of a run or a sweep
 Entry = dict[str, Any]  # with its kind and its time in milliseconds since the epoch
+SECONDS_FOR_OTHERS = 60.0  # in which a program that sends what waits lets a run have its journal
+
+
+class UnderWay(HeadstartError):
+    """Another process has a journal open."""
 
 
 class Journal:
@@ -29,21 +34,22 @@ class Journal:
     each line at once, so that it outlives the process; it is on the disk before it is sent.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, patience: float = 0) -> None:
         """Open a journal, which is made when it is not there.
 
         Args:
             file: its lines, in the directory `tracking` of the run.
+            patience: seconds to wait where another process has it open.
 
         Raises:
-            HeadstartError: when another process has it open.
+            UnderWay: when another process has it open.
         """
         self.file, self.output = file, file.parent.parent
         self._lock = FileLock(file.with_suffix(".lock"))
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=patience)
         except Timeout:
-            raise HeadstartError(f"Expected a run that is over. Received: {self.output}, which is under way") from None
+            raise UnderWay(f"Expected a run that is over. Received: {self.output}, which is under way") from None
         self._progress_file = _progress_file(file)
         self.progress = _read_progress(file)
         self._descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)

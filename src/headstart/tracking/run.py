@@ -12,7 +12,7 @@ from typing import Any
 
 from headstart.console import console
 from headstart.tracking.background import BackgroundSender
-from headstart.tracking.journal import Journal, count_waiting, journals, record_tracking
+from headstart.tracking.journal import SECONDS_FOR_OTHERS, Journal, UnderWay, count_waiting, journals, record_tracking
 from headstart.tracking.sending import send
 from headstart.tracking.store import StoreAway, has_lost, import_mlflow, patience
 
@@ -102,7 +102,7 @@ class Tracker:
         """
         self.journal.append("end", status=status)
 
-    def send(self) -> None:
+    def close(self) -> None:
         """Send what waits and close the journal; what a store that does not answer cannot take goes on waiting."""
         try:
             send(self.journal)
@@ -144,23 +144,24 @@ def begin_run(
         raise
     for file in journals(output)[:-1]:  # of runs that ended here while the store did not answer
         if count_waiting(file):
-            Tracker(Journal(file)).send()
+            with contextlib.suppress(UnderWay):  # somebody else sends
+                Tracker(Journal(file)).close()
     return Tracker(journal)
 
 
 def continue_run(output: Path) -> Tracker | None:
-    """Open the run that a directory holds, None where there is none, or the store has none of it any more.
+    """Open the run that a directory holds, None where there is none, or the store has lost it.
 
     Args:
         output: directory of a run whose process has ended, however it did.
 
     Raises:
-        HeadstartError: when the run is under way.
+        UnderWay: when it has not.
     """
     found = journals(output)
     if not found:
         return None
-    journal = Journal(found[-1])
+    journal = Journal(found[-1], SECONDS_FOR_OTHERS)
     run_id = journal.progress["run_id"]
     if run_id and has_lost(journal.header["uri"], run_id):
         journal.close()
@@ -228,13 +229,13 @@ def log_results(output: Path) -> dict[str, Any]:
     Returns:
         What `results.json` says of the tracking.
     """
-    journal = Journal(journals(output)[-1])
+    journal = Journal(journals(output)[-1], SECONDS_FOR_OTHERS)
     away = journal.waits()
     journal.append("results")
     if away:
         journal.close()
     else:
-        Tracker(journal).send()
+        Tracker(journal).close()
     return record_tracking(output)
 
 

@@ -41,7 +41,7 @@ def send_waiting(file: Path, uri: str | None = None) -> Sent:
 
     Raises:
         StoreAway: when the store does not answer.
-        HeadstartError: when the run is under way, or somebody else sends.
+        UnderWay: when the run is, or somebody else sends.
     """
     journal = Journal(file)
     try:
