@@ -110,7 +110,7 @@ def postgres() -> Iterator[dict[str, str]]:
         subprocess.run(initialise, check=True, stdout=subprocess.DEVNULL, user=user, cwd=directory)
         command = [programs / "postgres", "-D", data, "-p", port, "-k", directory, "-h", "127.0.0.1"]
         with _running([str(word) for word in command], directory, user=user):
-            _wait(lambda: _answers(port) and (data / "postmaster.pid").read_text().endswith("ready   \n"), "PostgreSQL")
+            _wait(lambda: answers(port) and (data / "postmaster.pid").read_text().endswith("ready   \n"), "PostgreSQL")
             yield {"DATABASE_URL": f"postgresql://headstart@127.0.0.1:{port}/postgres"}
 
 
@@ -130,7 +130,7 @@ def mlflow_server(store: str | None = None) -> Iterator[dict[str, str]]:
         command += ["--workers", "2", "--artifacts-destination", str(directory / "artifacts")]
         command += ["--backend-store-uri", store or f"sqlite:///{directory}/mlflow.db"]
         with _running(command, directory):
-            _wait(lambda: _answers(port), "the MLflow server", directory)
+            _wait(lambda: answers(port), "the MLflow server", directory)
             yield {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
 
 
@@ -215,7 +215,7 @@ def _running(
             process.wait()
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
     with socket.socket() as asking:
         asking.settimeout(1)
         return asking.connect_ex(("127.0.0.1", port)) == 0

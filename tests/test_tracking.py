@@ -210,10 +210,10 @@ def test_a_run_that_ends_early_says_how(
     assert mlflow.active_run() is None
 
 
-def test_many_and_long_parameters(outputs: Path, client: Any) -> None:
+def test_many_and_long_parameters(outputs: Path, client: Any, tmp_path: Path) -> None:
     fields = [(f"value{number:03}", str, dataclasses.field(default=f"{number}")) for number in range(250)]
     many = dataclasses.make_dataclass("Many", [*fields, ("long", str, dataclasses.field(default="x" * 20_000))])
-    with tracked_run(store(outputs), "many", "a run", {"command": "y" * 20_000}) as tracker:
+    with tracked_run(store(outputs), "many", "a run", {"command": "y" * 20_000}, tmp_path) as tracker:
         tracker.log_parameters(many())
         tracker.describe("z" * 20_000, {})
     logged = client.get_run(tracker.run_id)
@@ -223,11 +223,11 @@ def test_many_and_long_parameters(outputs: Path, client: Any) -> None:
     assert len(logged.data.params["long"]) == 6000
 
 
-def test_somebody_elses_run_is_left_alone(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with tracked_run(store(outputs), "first", "a", {}) as first:
+def test_somebody_elses_run_is_left_alone(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tracked_run(store(outputs), "first", "a", {}, tmp_path) as first:
         pass
     monkeypatch.setenv("MLFLOW_RUN_ID", first.run_id)
-    with tracked_run(store(outputs), "second", "b", {}) as second:
+    with tracked_run(store(outputs), "second", "b", {}, tmp_path) as second:
         pass
     assert second.run_id != first.run_id
     assert second.experiment_id != first.experiment_id
@@ -248,7 +248,7 @@ def test_a_relative_store_keeps_its_artifacts_beside_it(tmp_path: Path, monkeypa
     import mlflow
 
     monkeypatch.chdir(tmp_path)
-    with tracked_run("sqlite:///mine.db", "first", "a", {}) as tracker:
+    with tracked_run("sqlite:///mine.db", "first", "a", {}, tmp_path) as tracker:
         pass
     experiment = mlflow.MlflowClient("sqlite:///mine.db").get_experiment(tracker.experiment_id)
     assert experiment.artifact_location == (tmp_path / "mlartifacts" / "first").as_uri()
@@ -261,18 +261,20 @@ def test_a_store_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
     def fail(*_: Any, **__: Any) -> None:
         raise OSError("No space left on device")
 
+    place = tmp_path / "store"
+
     def make() -> None:
-        with tracked_run(store(tmp_path), "headstart", "run", {}):
+        with tracked_run(store(place), "headstart", "run", {}, tmp_path):
             pass
 
     with monkeypatch.context() as patch:
         patch.setattr(mlflow.MlflowClient, "search_experiments", fail)
         with pytest.raises(HeadstartError, match="No space left on device"):
             make()
-    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db.lock"]
+    assert [file.name for file in place.iterdir()] == ["mlflow.db.lock"]
     make()
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
-    engine = sqlalchemy.create_engine(store(tmp_path))
+    assert sorted(file.name for file in place.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
+    engine = sqlalchemy.create_engine(store(place))
     with engine.connect() as connection:  # what is written from now on is on the disk when MLflow says so
         assert connection.execute(sqlalchemy.text("PRAGMA synchronous")).scalar() == 2
     engine.dispose()
@@ -287,12 +289,13 @@ def test_a_store_that_cannot_be_reached_is_said_within_seconds(uri: str, tmp_pat
     started = time.monotonic()
     with (
         pytest.raises(HeadstartError, match=r"Expected a tracking store at .* Received: .+") as caught,
-        tracked_run(uri, "headstart", "a", {}),
+        tracked_run(uri, "headstart", "a", {}, tmp_path / "run"),
     ):
         pass
     assert "\n" not in str(caught.value)
     assert uri in str(caught.value)
     assert time.monotonic() - started < 20
+    assert not list((tmp_path / "run").rglob("*.jsonl"))  # nothing waits of a run that did not begin
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ  # patience is back for the run itself
 
 
@@ -356,7 +359,7 @@ def test_epochs_that_end_at_once_are_all_there_though_the_run_fails(tmp_path: Pa
     import mlflow
 
     def fail() -> None:
-        with tracked_run(store(tmp_path), "headstart", "fails", {}) as tracker:
+        with tracked_run(store(tmp_path), "headstart", "fails", {}, tmp_path) as tracker:
             for epoch in range(1, 301):
                 tracker.log_metrics({f"epoch/{name}": epoch / 7 for name in "abcdefg"}, epoch)
             raise ZeroDivisionError
@@ -374,9 +377,11 @@ def test_epochs_that_end_at_once_are_all_there_though_the_run_fails(tmp_path: Pa
 def test_a_slow_epoch_can_be_seen_when_it_ends(tmp_path: Path) -> None:
     import mlflow
 
-    with tracked_run(store(tmp_path), "headstart", "slow", {}) as tracker:
+    with tracked_run(store(tmp_path), "headstart", "slow", {}, tmp_path) as tracker:
         client = mlflow.MlflowClient(store(tmp_path))
         for epoch in (1, 2):
             tracker.log_metrics({"epoch/loss": 0.5}, epoch)
-            assert len(client.get_metric_history(tracker.run_id, "epoch/loss")) == epoch
-            time.sleep(1.1)
+            end = time.monotonic() + 10
+            while len(client.get_metric_history(tracker.run_id, "epoch/loss")) < epoch:
+                assert time.monotonic() < end
+                time.sleep(0.05)

@@ -22,7 +22,7 @@ from headstart.summary import (
     print_end,
     print_suggestion,
 )
-from headstart.tracking import import_mlflow, log_results, store_uri, tracked_run
+from headstart.tracking import import_mlflow, log_results, store_uri, tracked_run, what_is_tracked
 from headstart.training.hardware import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -83,10 +83,12 @@ def run(
         raise
     finally:
         results["seconds"].update(clock.summary())
+        if results["run_id"]:
+            results.update(what_is_tracked(output))
         write_json(output / "results.json", results)
         (output / RUNNING).unlink(missing_ok=True)
     if results["run_id"]:
-        log_results(results["tracking_uri"], results["run_id"], output / "results.json")
+        results.update(log_results(output))
     if config.find_lr:
         print_suggestion(results, config)
     else:
@@ -111,7 +113,8 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any], mo
     tags = {**run_tags(config, prepared.index, output), **more_tags}
     if results["scenario"]["cell"]:
         tags["scenario"] = results["scenario"]["cell"]
-    with tracked_run(uri, config.tracking.experiment, run_name(config), tags) as tracker:
+    in_sweep = "sweep" in more_tags  # which began when the store answered
+    with tracked_run(uri, config.tracking.experiment, run_name(config), tags, output, in_sweep) as tracker:
         results.update(run_id=tracker.run_id, experiment_id=tracker.experiment_id, tracking_uri=uri)
         # What is known of this run where its process dies without a word.
         write_json(output / RUNNING, {**results, "status": "RUNNING"})
@@ -239,7 +242,6 @@ def _train(prepared: Prepared, activations: Activations, results: dict[str, Any]
         tracker.log_metrics({f"epoch/{key}": value for key, value in figures.items()}, record.epoch)
 
     def evaluate_stage(stage: StageConfig) -> None:
-        tracker.flush()
         name = stage.name
         if not config.evaluate_after_each_stage or name == stages[-1]:  # the last one is what will be saved
             return

@@ -122,7 +122,11 @@ def print_end(results: dict[str, Any]) -> None:
     )
     commands = {
         f"python scripts/predict.py {output} IMAGE_OR_FOLDER": "label your own pictures",
-        _where_to_look(results): "look at the run in MLflow, compare it with others",
+        _where_to_look(results): (
+            "send what waits, when the tracking store answers again"
+            if results["tracking"]["waiting"]
+            else "look at the run in MLflow, compare it with others"
+        ),
         f"ls {output}/figures": figures,
     }
     for command, purpose in commands.items():
@@ -216,8 +220,10 @@ def _command_with_rate(results: dict[str, Any], config: Config) -> str:
 
 
 def _where_to_look(results: dict[str, Any]) -> str:
-    """Return the command that shows the tracking store, or the run's page where a server shows it."""
+    """Return the command that shows the tracking store, or sends what waits for it, or the run's page on a server."""
     uri = results["tracking_uri"]
+    if results["tracking"]["waiting"]:
+        return f"python scripts/sync.py {shlex.quote(results['output'])}"
     if uri.startswith("http"):
         return f"{uri.rstrip('/')}/#/experiments/{results['experiment_id']}/runs/{results['run_id']}"
     if uri == f"sqlite:///{conf_directory().parent / 'outputs' / 'mlflow.db'}":

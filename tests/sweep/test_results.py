@@ -14,7 +14,7 @@ from conftest import TINY, write_pictures
 from headstart.config import Config, compose
 from headstart.runs import RUNNING
 from headstart.sweep.results import find_finished, free_directory, mark_interrupted
-from headstart.tracking import StoredRun
+from headstart.tracking import begin_run
 
 
 def tiny(root: Path, *more: str) -> Config:
@@ -70,8 +70,9 @@ def test_no_job_writes_where_results_of_another_one_are(sweep: Path, folder: Pat
 
 def test_interrupted_runs_are_marked_here_and_in_the_store(sweep: Path, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/store.db"
-    run = StoredRun.create(uri, "headstart", "interrupted", {})
     (sweep / "1").mkdir()
+    run = begin_run(uri, "headstart", "interrupted", {}, sweep / "1")
+    run.close()
     (sweep / "1" / RUNNING).write_text(json.dumps({"run_id": run.run_id, "tracking_uri": uri, "seed": 3}))
     assert mark_interrupted(sweep) == [sweep / "1"]
     results = json.loads((sweep / "1" / "results.json").read_text())

@@ -31,7 +31,7 @@ from headstart.sweep import end, launchers
 from headstart.sweep.job import STOPPED
 from headstart.sweep.record import RECORD, Sweep, job_label
 from headstart.sweep.results import mark_interrupted
-from headstart.tracking import StoredRun, check_store, store_uri
+from headstart.tracking import begin_run, check_store, continue_run, store_uri
 
 NOT_OF_THE_NAME = ("plan", "on_error", "sweep.name", "sweep")  # keys that leave the jobs the same
 
@@ -161,12 +161,14 @@ def _with_parent_run(sweep: Sweep) -> Sweep:
     if (sweep.path / RECORD).exists():
         before = Sweep.load(sweep.path)
         if before.tracking_uri == sweep.tracking_uri:
-            parent = StoredRun(sweep.tracking_uri, before.parent_run_id)
-            if parent.is_there():
+            parent = continue_run(sweep.path)
+            if parent is not None:
                 parent.reopen()
+                parent.close()
                 return dataclasses.replace(sweep, parent_run_id=before.parent_run_id)
     tags = {"sweep": sweep.name, "output": sweep.directory, "command": sweep.command}
-    parent = StoredRun.create(sweep.tracking_uri, sweep.tracking_experiment, f"sweep {sweep.name}", tags)
+    parent = begin_run(sweep.tracking_uri, sweep.tracking_experiment, f"sweep {sweep.name}", tags, sweep.path)
+    parent.close()
     return dataclasses.replace(sweep, parent_run_id=parent.run_id)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import shlex
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 from rich.table import Table
@@ -10,7 +11,10 @@ from rich.table import Table
 from headstart.console import console, print_titled
 from headstart.sweep.lines import Lines
 from headstart.sweep.record import Sweep
-from headstart.tracking import StoredRun
+from headstart.tracking import Tracker, continue_run, count_waiting, waiting_journals
+
+if TYPE_CHECKING:
+    from headstart.comparison import Comparison
 
 UNDER_WAY: list[tuple[Sweep, FileLock, Lines]] = []  # of this process, the one that launches; at most one
 
@@ -48,19 +52,24 @@ def finish(interrupted: bool = False) -> int:
     complete = sweep.jobs is None or len(ended) == sweep.jobs
     status = "KILLED" if interrupted else "FINISHED" if complete and not failed else "FAILED"
     _print_end(sweep, ended)
-    parent = StoredRun(sweep.tracking_uri, sweep.parent_run_id)
+    parent = continue_run(sweep.path)  # None where the store has lost it
     try:
-        _compare(sweep, parent)
-        parent.log_metrics(
-            {
-                "jobs": float(len(ended)),
-                "jobs_finished": float(sum(entry["event"] in ("finished", "found") for entry in ended.values())),
-                "jobs_failed": float(sum(entry["event"] in ("failed", "killed") for entry in ended.values())),
-            }
-        )
+        comparison = _compare(sweep)
+        if parent is not None:
+            _track(sweep, parent, ended, comparison)
     finally:
-        parent.end(status)
+        if parent is not None:
+            parent.end(status)
+            parent.close()
         lock.release()
+    waiting = sum(count_waiting(file) for file in waiting_journals(sweep.path))
+    if waiting:
+        console.print(
+            f"{waiting} entries wait for the tracking store. When it answers again:\n"
+            f"  python scripts/sync.py {shlex.quote(sweep.directory)}",
+            markup=False,
+            soft_wrap=True,
+        )
     return 0 if status == "FINISHED" else 1
 
 
@@ -89,14 +98,27 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
     console.print(f"Directory: {sweep.directory}", markup=False, soft_wrap=True)
 
 
-def _compare(sweep: Sweep, parent: StoredRun) -> None:
-    """Compare the runs of the sweep, in the terminal, on a page, and on the page of the parent run."""
+def _compare(sweep: Sweep) -> Comparison | None:
+    """Compare the runs of the sweep, in the terminal and on a page; None where nothing was evaluated."""
     from headstart.comparison import compare, runs_below
 
     runs = runs_below(sweep.path)
-    if not any(run.results.get("splits") for run in runs):  # nothing was evaluated
-        return
+    if not any(run.results.get("splits") for run in runs):
+        return None
     comparison = compare(runs, sweep.path / "comparison", f"Sweep {sweep.name}")
     comparison.print(console)
-    parent.log_files([comparison.page, *comparison.files], "comparison")
-    parent.describe(f"{comparison.markdown}\n\n`{sweep.command}`", {})
+    return comparison
+
+
+def _track(sweep: Sweep, parent: Tracker, ended: dict[int, dict[str, Any]], comparison: Comparison | None) -> None:
+    """Show on the page of the parent run what became of the jobs, and their comparison."""
+    if comparison is not None:
+        parent.log_files([comparison.page, *comparison.files], "comparison")
+        parent.describe(f"{comparison.markdown}\n\n`{sweep.command}`", {})
+    parent.log_metrics(
+        {
+            "jobs": float(len(ended)),
+            "jobs_finished": float(sum(entry["event"] in ("finished", "found") for entry in ended.values())),
+            "jobs_failed": float(sum(entry["event"] in ("failed", "killed") for entry in ended.values())),
+        }
+    )

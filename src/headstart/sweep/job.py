@@ -190,18 +190,19 @@ def record_failure(sweep: Sweep, output: Path, label: str, tags: dict[str, str],
         tags: of the run.
         reason: what went wrong.
     """
-    from headstart.tracking import StoredRun
+    from headstart.tracking import begin_run, record_tracking
 
     if (output / RUNNING).exists():
         mark_dead(output, "FAILED", reason)
         return 0
-    run = StoredRun.create(sweep.tracking_uri, sweep.tracking_experiment, label, {**tags, "output": str(output)})
+    tags = {**tags, "output": str(output)}
+    run = begin_run(sweep.tracking_uri, sweep.tracking_experiment, label, tags, output, may_wait=True)
     details = output / "error.txt"
     run.explain(reason, details.read_text(encoding="utf-8") if details.exists() else reason)
     run.log_files(file for file in (output / "config.yaml", output / "console.log") if file.exists())
     run.end("FAILED")
-    results = read_results(output) or {}
-    write_json(output / "results.json", {**results, "run_id": run.run_id})
+    run.close()
+    record_tracking(output)
     return 0
 
 

@@ -77,12 +77,14 @@ def mark_dead(directory: Path, status: str, reason: str) -> None:
         status: `KILLED`, or `FAILED` where the process died by itself.
         reason: a sentence.
     """
-    from headstart.tracking import StoredRun
+    from headstart.tracking import continue_run, record_tracking
 
     running = json.loads((directory / RUNNING).read_text(encoding="utf-8"))
-    run = StoredRun(running["tracking_uri"], running["run_id"])
-    if run.is_there():
+    write_json(directory / "results.json", {**running, "status": status, "error": reason})
+    run = continue_run(directory)
+    if run is not None:
         run.explain(reason, reason)
         run.end(status)
-    write_json(directory / "results.json", {**running, "status": status, "error": reason})
+        run.close()
+        record_tracking(directory)
     (directory / RUNNING).unlink()

@@ -1,19 +1,28 @@
 """MLflow; the only package that talks to the tracking store."""
 
-from headstart.tracking.reading import fetch_run, log_results, logged_runs
-from headstart.tracking.run import Tracker, flatten, tracked_run
-from headstart.tracking.store import check_store, import_mlflow, store_uri
-from headstart.tracking.stored_run import StoredRun
+from headstart.tracking.journal import UnderWay, count_waiting, record_tracking, what_is_tracked
+from headstart.tracking.reading import fetch_run, logged_runs
+from headstart.tracking.run import Tracker, begin_run, continue_run, flatten, log_results, tracked_run
+from headstart.tracking.store import StoreAway, check_store, import_mlflow, store_uri
+from headstart.tracking.waiting import send_waiting, waiting_journals
 
 __all__ = [
-    "StoredRun",
+    "StoreAway",
     "Tracker",
+    "UnderWay",
+    "begin_run",
     "check_store",
+    "continue_run",
+    "count_waiting",
     "fetch_run",
     "flatten",
     "import_mlflow",
     "log_results",
     "logged_runs",
+    "record_tracking",
+    "send_waiting",
     "store_uri",
     "tracked_run",
+    "waiting_journals",
+    "what_is_tracked",
 ]

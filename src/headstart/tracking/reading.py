@@ -13,19 +13,6 @@ COMPARED = {"config.yaml", "splits.csv", "predictions.csv", "history.csv", "resu
 NO_RESULTS = "no results.json among its artifacts: it did not finish"
 
 
-def log_results(uri: str, run_id: str, file: Path) -> None:
-    """Log results.json, which is written when the run is over, so that a comparison elsewhere can fetch it.
-
-    Args:
-        uri: of the store.
-        run_id: of a run in it that has ended.
-        file: the run's results.json.
-    """
-    import mlflow
-
-    mlflow.MlflowClient(uri).log_artifact(run_id, str(file))
-
-
 def logged_runs(uri: str, experiment: str) -> list[str]:
     """Return the ids of an experiment's runs in the store, oldest first; none where store or experiment is not there.
 

@@ -1,146 +1,251 @@
-"""MLflow: one run a job, one epoch axis."""
+"""MLflow: one run a job, one epoch axis; everything goes through the run's journal."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-import time
+import shlex
 import traceback
-import warnings
 from collections.abc import Iterable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from headstart.tracking.store import open_store
-from headstart.tracking.stored_run import StoredRun
+from headstart.console import console
+from headstart.tracking.background import BackgroundSender
+from headstart.tracking.journal import SECONDS_FOR_OTHERS, Journal, UnderWay, count_waiting, journals, record_tracking
+from headstart.tracking.sending import send
+from headstart.tracking.store import StoreAway, has_lost, import_mlflow, patience
 
-PARAMETERS_A_CALL = 100  # MLflow's limit
-METRICS_A_CALL = 1000  # likewise
-SECONDS_BETWEEN_WRITES = 1.0  # of epochs; a page that is looked at while a run trains is no older
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit; the whole configuration is an artifact beside it
-SERVED_WITH = ("keras", "tensorflow", "numpy", "pillow", "omegaconf", "rich", "pandas")
-PACKAGE = Path(__file__).parents[1]
+LONGEST_TAG = 5000  # characters, likewise
 
 
 class Tracker:
-    """Logs one run; made by `tracked_run`."""
+    """Logs one run into its journal; made by `begin_run`, `continue_run` or `tracked_run`."""
 
-    def __init__(self, run_id: str, experiment_id: str) -> None:
-        self.run_id, self.experiment_id = run_id, experiment_id
-        self._waiting: list[Any] = []  # mlflow.entities.Metric, of epochs that ended in quick succession
-        self._wrote = 0.0  # when, seconds of the monotonic clock
+    def __init__(self, journal: Journal) -> None:
+        """Find what was logged before.
+
+        Args:
+            journal: of the run.
+        """
+        self.journal = journal
+        logged = [entry for entry in journal.entries() if entry["kind"] == "metrics"]
+        self._before = {(key, entry["step"]): value for entry in logged for key, value in entry["values"].items()}
+
+    @property
+    def run_id(self) -> str:
+        """Return the run's id in the store; one of its journal as long as the store does not have it."""
+        return self.journal.run_id
+
+    @property
+    def experiment_id(self) -> str | None:
+        """Return the id of the run's experiment, None as long as the store does not have the run."""
+        return self.journal.progress["experiment_id"]
 
     def log_parameters(self, config: Any) -> None:
         """Log every value of a configuration (a dataclass) under its dotted key."""
-        import mlflow
-
         flat = {key: str(value)[:LONGEST_PARAMETER] for key, value in flatten(dataclasses.asdict(config)).items()}
-        items = list(flat.items())
-        for start in range(0, len(items), PARAMETERS_A_CALL):
-            mlflow.log_params(dict(items[start : start + PARAMETERS_A_CALL]))
+        self.journal.append("parameters", values=flat)
 
     def log_metrics(self, metrics: dict[str, float], epoch: int | None = None) -> None:
         """Log figures, those of an epoch with its number counted over all stages.
 
-        An epoch of a cached stage takes less time than writing it. Epochs that end within SECONDS_BETWEEN_WRITES of the
-        last writing wait for the next one, or for `flush`.
+        Where a run is resumed, an epoch that was logged before and is trained again keeps the figures of then, among
+        them how long it took; other figures are logged where they have changed.
         """
-        from mlflow.entities import Metric
-
-        now = round(time.time() * 1000)
-        self._waiting += [Metric(key, float(value), now, epoch or 0) for key, value in metrics.items()]
-        if epoch is None or time.monotonic() - self._wrote >= SECONDS_BETWEEN_WRITES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write the figures that wait."""
-        import mlflow
-
-        while self._waiting:
-            mlflow.MlflowClient().log_batch(self.run_id, metrics=self._waiting[:METRICS_A_CALL])
-            del self._waiting[:METRICS_A_CALL]
-        self._wrote = time.monotonic()
+        step, before = epoch or 0, self._before
+        values = {key: float(value) for key, value in metrics.items()}
+        if step:
+            new = {key: value for key, value in values.items() if (key, step) not in before}
+        else:
+            new = {key: value for key, value in values.items() if before.get((key, step)) != value}
+        if new:
+            self.journal.append("metrics", values=new, step=step)
 
     def log_files(self, files: Iterable[Path], into: str | None = None) -> None:
-        """Log files, all into one directory of the run's artifacts."""
-        import mlflow
-
+        """Log files in the directory of the run, all into one directory of its artifacts."""
         for file in files:
-            mlflow.log_artifact(str(file), into)
+            self.journal.append("file", path=str(file.relative_to(self.journal.output)), into=into)
 
     def describe(self, markdown: str, tags: dict[str, str]) -> None:
         """Set what the run's page shows on top, and tags to search by."""
-        import mlflow
+        self.journal.append("tags", values={**tags, "mlflow.note.content": markdown})
 
-        mlflow.set_tags({**tags, "mlflow.note.content": markdown})
+    def explain(self, reason: str, details: str) -> None:
+        """Say why the run failed.
+
+        Args:
+            reason: its first line becomes a tag.
+            details: becomes an artifact, such as the traceback.
+        """
+        self.journal.append("tags", values={"error": reason.strip().splitlines()[0][:LONGEST_TAG]})
+        self.journal.append("text", text=details, name="error.txt")
 
     def log_classifier(self, directory: Path) -> None:
         """Log the saved classifier as a model that `mlflow models serve` understands.
 
         Args:
-            directory: what `save_classifier` wrote.
+            directory: what `save_classifier` wrote, in the directory of the run.
         """
-        import mlflow
-        from mlflow.models import ModelSignature
-        from mlflow.types import ColSpec, DataType, Schema
-        from mlflow.types.schema import AnyType, Map
+        self.journal.append("classifier", path=str(directory.relative_to(self.journal.output)))
 
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        text, number = DataType.string, DataType.double
-        answer = {"label": text, "confidence": number, "probabilities": Map(number)}
-        signature = ModelSignature(
-            Schema([ColSpec(AnyType(), "image")]),  # base64 text or pixels, which `serving` tells apart
-            Schema([ColSpec(kind, name) for name, kind in answer.items()]),
-        )
-        with warnings.catch_warnings():
-            # An example would be predicted at once, which loads the classifier again; the signature is explicit.
-            warnings.filterwarnings("ignore", ".*input example was not provided.*")
-            mlflow.pyfunc.log_model(
-                name="classifier",
-                python_model=str(PACKAGE / "serving.py"),
-                artifacts={"classifier": str(directory)},
-                code_paths=[str(PACKAGE)],
-                signature=signature,
-                pip_requirements=[f"{package}=={version(package)}" for package in SERVED_WITH],
-            )
+    def reopen(self) -> None:
+        """Say that the run is under way again."""
+        self.journal.append("reopen")
+
+    def end(self, status: str) -> None:
+        """Set the run's end to now.
+
+        Args:
+            status: `FINISHED`, `FAILED` or `KILLED`.
+        """
+        self.journal.append("end", status=status)
+
+    def close(self) -> None:
+        """Send what waits and close the journal; what a store that does not answer cannot take goes on waiting."""
+        try:
+            send(self.journal)
+        except StoreAway:
+            _say_what_waits(self.journal)
+        finally:
+            self.journal.close()
 
 
-@contextlib.contextmanager
-def tracked_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> Iterator[Tracker]:
-    """Open a run in the tracking store and close it as FINISHED, FAILED or KILLED.
+def begin_run(
+    uri: str, experiment: str, name: str, tags: dict[str, str], output: Path, may_wait: bool = False
+) -> Tracker:
+    """Make a run in the tracking store that is under way until `Tracker.end`.
 
     Args:
         uri: of the store, see `store_uri`.
         experiment: that the run belongs to; made when it is not there.
         name: of the run.
         tags: to search by.
+        output: directory of the run; its journal is there.
+        may_wait: whether the run can begin though the store does not answer.
 
     Raises:
-        HeadstartError: when the store cannot be reached.
+        StoreAway: when the store cannot be reached and the run may not wait for it.
     """
-    os.environ.pop("MLFLOW_RUN_ID", None)  # would make this run continue somebody else's
-    with open_store(uri, experiment) as experiment_id:
-        import mlflow
+    import_mlflow(uri)
+    from mlflow.tracking.context.registry import resolve_tags
 
-        run = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
-    status, tracker = "FAILED", Tracker(run.info.run_id, experiment_id)
+    journal = Journal.begin(output, uri=uri, experiment=experiment, name=name, tags=resolve_tags(tags))
     try:
-        yield tracker
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
+        send(journal)
+    except StoreAway:
+        if not may_wait:
+            journal.discard()
+            raise
+        _say_what_waits(journal)
+    except BaseException:
+        journal.discard()
         raise
-    except Exception as error:
-        reason = str(error).strip() or type(error).__name__
-        StoredRun(uri, run.info.run_id).explain(reason, "".join(traceback.format_exception(error)))
-        raise
-    finally:
+    for file in journals(output)[:-1]:  # of runs that ended here while the store did not answer
+        if count_waiting(file):
+            with contextlib.suppress(UnderWay):  # somebody else sends
+                Tracker(Journal(file)).close()
+    return Tracker(journal)
+
+
+def continue_run(output: Path) -> Tracker | None:
+    """Open the run that a directory holds, None where there is none, or the store has lost it.
+
+    Args:
+        output: directory of a run whose process has ended, however it did.
+
+    Raises:
+        UnderWay: when it has not.
+    """
+    found = journals(output)
+    if not found:
+        return None
+    journal = Journal(found[-1], SECONDS_FOR_OTHERS)
+    run_id = journal.progress["run_id"]
+    if run_id and has_lost(journal.header["uri"], run_id):
+        journal.close()
+        return None
+    return Tracker(journal)
+
+
+@contextlib.contextmanager
+def tracked_run(
+    uri: str,
+    experiment: str,
+    name: str,
+    tags: dict[str, str],
+    output: Path,
+    may_wait: bool = False,
+    resume: bool = False,
+) -> Iterator[Tracker]:
+    """Open a run in the tracking store and close it as FINISHED, FAILED or KILLED; it is sent beside what it does.
+
+    Args:
+        uri: of the store, see `store_uri`.
+        experiment: that the run belongs to; made when it is not there.
+        name: of the run.
+        tags: to search by.
+        output: directory of the run; its journal is there.
+        may_wait: whether the run can begin though the store does not answer, as in a sweep, which began when it did.
+        resume: whether to go on with the run whose journal the directory holds, where there is one.
+
+    Raises:
+        StoreAway: when the store cannot be reached before the run begins.
+    """
+    tracker = continue_run(output) if resume else None
+    if tracker is None:
+        tracker = begin_run(uri, experiment, name, tags, output, may_wait)
+    else:
+        tracker.reopen()
+    sender, status = BackgroundSender(tracker.journal), "FAILED"
+    with patience(retries=0):  # here, because the environment belongs to all threads
+        sender.start()
         try:
-            tracker.flush()
+            yield tracker
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        except Exception as error:
+            reason = str(error).strip() or type(error).__name__
+            tracker.explain(reason, "".join(traceback.format_exception(error)))
+            raise
         finally:
-            mlflow.end_run(status)
+            tracker.end(status)
+            sender.finish(hurry=status == "KILLED")
+            if tracker.journal.waits():
+                _say_what_waits(tracker.journal)
+            if not sender.is_alive():
+                tracker.journal.close()
+
+
+def log_results(output: Path) -> dict[str, Any]:
+    """Log results.json, which is written when the run is over, so that a comparison elsewhere can fetch it.
+
+    Args:
+        output: directory of the run.
+
+    Returns:
+        What `results.json` says of the tracking.
+    """
+    journal = Journal(journals(output)[-1], SECONDS_FOR_OTHERS)
+    away = journal.waits()
+    journal.append("results")
+    if away:
+        journal.close()
+    else:
+        Tracker(journal).close()
+    return record_tracking(output)
+
+
+def _say_what_waits(journal: Journal) -> None:
+    console.print(
+        f"  Warning: the tracking store {journal.header['uri']} does not answer; what is logged waits in "
+        f"{journal.file.parent}\n  Later: python scripts/sync.py {shlex.quote(str(journal.output))}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:

@@ -19,7 +19,26 @@ from headstart.paths import outputs_directory
 
 SQLITE = "sqlite:///"
 PLAIN_FILE = rf"{SQLITE}[^?:]+"  # no options behind the path, and not the database in memory
+SECONDS_TO_ANSWER = "20"  # a server that hangs; MLflow's own patience is two minutes
 DATABASES = (SQLITE, "postgresql", "mysql", "mssql")  # a server chooses for itself where artifacts go
+
+
+class StoreAway(HeadstartError):
+    """The tracking store does not answer; what is logged can be sent when it does."""
+
+    def __init__(self, uri: str, reason: object) -> None:
+        """Say which store it is.
+
+        Args:
+            uri: of the store.
+            reason: what was heard instead of an answer; its first line is told.
+        """
+        self.reason = _first_line(reason)
+        super().__init__(f"Expected a tracking store at {uri} (tracking.uri). Received: {self.reason}")
+
+
+class Refused(Exception):
+    """The tracking store answers, and will never take what it was sent."""
 
 
 def store_uri(config: TrackingConfig) -> str:
@@ -46,11 +65,16 @@ def import_mlflow(uri: str) -> None:
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # headstart says where to look
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # its tracebacks, of what is said in a line
     import mlflow
 
-    if uri.startswith(SQLITE):
-        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+    if uri.startswith(DATABASES):
+        import mlflow.store.db.utils
+        import mlflow.store.tracking.sqlalchemy_store
+
+        mlflow.store.db.utils.MAX_RETRY_COUNT = 3  # 10 are 102 seconds until a database that is down is said to be
 
 
 def check_store(uri: str, experiment: str) -> None:
@@ -81,13 +105,12 @@ def open_store(uri: str, experiment: str) -> Iterator[str]:
 
     try:
         mlflow.set_tracking_uri(uri)
-        with _few_retries(), _alone(uri):
+        with patience(retries=1), _alone(uri):
             if is_not_made(uri):
                 _create_store(database_file(uri))
             yield _experiment_id(uri, experiment)
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:  # ImportError: a database's driver
-        reason = str(error).strip().splitlines()[0]
-        raise HeadstartError(f"Expected a tracking store at {uri} (tracking.uri). Received: {reason}") from error
+        raise StoreAway(uri, error) from error
 
 
 @contextlib.contextmanager
@@ -98,11 +121,64 @@ def reachable(uri: str) -> Iterator[None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        with _few_retries():
+        with patience(retries=1):
             yield
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise HeadstartError(f"Expected a tracking store at {uri} that has it. Received: {reason}") from error
+        raise HeadstartError(
+            f"Expected a tracking store at {uri} that has it. Received: {_first_line(error)}"
+        ) from error
+
+
+@contextlib.contextmanager
+def taking(uri: str) -> Iterator[None]:
+    """Tell a store that does not answer, and may later, from one that refuses what it is sent.
+
+    Args:
+        uri: of the store.
+
+    Raises:
+        StoreAway: when it cannot be reached, is locked or full, or does not know the run, as another one in its place.
+        Refused: when sending the same again is of no use.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests import HTTPError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        if is_not_made(uri):  # else SQLite would make an empty one
+            raise StoreAway(uri, "the file is not there")
+        yield
+    except MlflowException as error:
+        if error.error_code == "INVALID_PARAMETER_VALUE":
+            raise Refused(_first_line(error)) from error
+        raise StoreAway(uri, error) from error
+    except HTTPError as error:  # of an artifact
+        if error.response is not None and error.response.status_code in (400, 413):
+            raise Refused(_first_line(error)) from error
+        raise StoreAway(uri, error) from error
+    except (SQLAlchemyError, ImportError, OSError) as error:
+        raise StoreAway(uri, error) from error
+
+
+def has_lost(uri: str, run_id: str) -> bool:
+    """Return whether a store answers, and says that it has no such run any more.
+
+    Args:
+        uri: of the store.
+        run_id: of a run that was made in it.
+    """
+    import_mlflow(uri)
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with patience(retries=1):
+            return not is_not_made(uri) and mlflow.MlflowClient(uri).get_run(run_id).info.lifecycle_stage != "active"
+    except MlflowException as error:
+        return error.error_code == "RESOURCE_DOES_NOT_EXIST"
+    except (SQLAlchemyError, OSError):
+        return False
 
 
 def is_not_made(uri: str) -> bool:
@@ -148,16 +224,21 @@ def _experiment_id(uri: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _few_retries() -> Iterator[None]:
-    """Find out in seconds that a server does not answer; once a run is under way MLflow's patience is welcome."""
-    variable = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-    given = os.environ.get(variable)
-    os.environ[variable] = given or "2"
+def patience(retries: int) -> Iterator[None]:
+    """Find out soon that a server does not answer, unless the environment says how long to wait.
+
+    Args:
+        retries: how often MLflow asks again by itself. Where something is made it must not, because the answer may be
+            all that was lost.
+    """
+    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries), "MLFLOW_HTTP_REQUEST_TIMEOUT": SECONDS_TO_ANSWER}
+    added = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(added)
     try:
         yield
     finally:
-        if given is None:
-            del os.environ[variable]
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def _alone(uri: str) -> contextlib.AbstractContextManager[Any]:
@@ -171,3 +252,7 @@ def _alone(uri: str) -> contextlib.AbstractContextManager[Any]:
 
 def database_file(uri: str) -> Path:
     return Path(uri.removeprefix(SQLITE)).absolute()
+
+
+def _first_line(error: object) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

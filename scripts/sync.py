@@ -1,0 +1,58 @@
+"""Send what runs logged while the tracking server was away: `python scripts/sync.py`, everything that waits.
+
+python scripts/sync.py outputs/runs/DATE_TIME     one run
+python scripts/sync.py outputs/sweeps/NAME        a sweep and its jobs
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
+
+from headstart.console import console, exit_with
+from headstart.errors import HeadstartError
+from headstart.paths import outputs_directory
+from headstart.tracking import UnderWay, send_waiting, waiting_journals
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the command line, send what waits, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", nargs="?", type=Path, help="directory of a run or a sweep (all among the outputs)")
+    parser.add_argument("--tracking-uri", help="where the store is now (where the run was begun)")
+    options = parser.parse_args(arguments)
+    if options.run and not options.run.is_dir():
+        return _say(f"Expected the directory of a run or a sweep. Received: {options.run}")
+    files = waiting_journals(options.run)
+    if not files:
+        console.print(f"Nothing waits in {options.run or outputs_directory()}", markup=False, soft_wrap=True)
+    failures = [_send(file, options.tracking_uri) for file in files]
+    return max(failures, default=0)
+
+
+def _send(file: Path, uri: str | None) -> int:
+    """Send what waits in a journal, say what became of it, and return the exit code."""
+    run = file.parent.parent
+    try:
+        sent = send_waiting(file, uri)
+    except UnderWay:
+        console.print(f"{run}: under way, sends by itself", markup=False, soft_wrap=True)
+        return 0
+    except HeadstartError as error:
+        return _say(f"{run}: {error}")
+    closed = f"the run is {sent.status}" if sent.status else "the run has not ended"
+    refused = f", {sent.refused} refused" if sent.refused else ""
+    console.print(f"{run}: {sent.entries} entries sent{refused}; {closed}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _say(error: str) -> int:
+    console.print(f"Error: {error}", markup=False, soft_wrap=True)
+    return 1
+
+
+if __name__ == "__main__":
+    exit_with(main)

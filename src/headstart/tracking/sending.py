@@ -1,0 +1,208 @@
+"""From the journal to the tracking store: each entry in its turn, and a second time without a second effect.
+
+An answer may be lost after the store has done what it was asked for, so that it is asked again. Metrics are the same
+row with the same time, parameters with the same value are accepted, tags and artifacts replace each other; of runs and
+models, which would be made anew, the one that was made is looked for first.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from headstart.console import console
+from headstart.files import write_json
+from headstart.runs import read_results
+from headstart.tracking.journal import Entry, Journal, what_is_tracked
+from headstart.tracking.store import Refused, import_mlflow, open_store, patience, taking
+
+PARAMETERS_A_CALL = 100  # MLflow's limit
+METRICS_A_CALL = 1000  # likewise
+SERVED_WITH = ("keras", "tensorflow", "numpy", "pillow", "omegaconf", "rich", "pandas")
+PACKAGE = Path(__file__).parents[1]
+MODEL = "classifier"
+
+
+def send(journal: Journal, uri: str | None = None) -> int:
+    """Send what waits in a journal and return how many entries that were.
+
+    Args:
+        journal: of the run.
+        uri: of the store; None is where the run was begun.
+
+    Raises:
+        StoreAway: when the store does not answer; what was sent until then is marked.
+    """
+    uri = uri or journal.header["uri"]
+    import_mlflow(uri)
+    before = journal.progress["sent"]
+    with patience(retries=0):
+        while journal.waits():
+            for entries, end in _groups(journal.waiting()):
+                refused = None
+                try:
+                    _send(uri, journal, entries)
+                except Refused as error:
+                    refused = f"{entries[0]['kind']}: {error}"
+                    console.print(f"  Warning: not tracked: {refused}", markup=False, soft_wrap=True)
+                journal.mark(len(entries), end, refused)
+    return journal.progress["sent"] - before
+
+
+def _groups(waiting: Iterator[tuple[Entry, int]]) -> Iterator[tuple[list[Entry], int]]:
+    """Yield entries that go together, with where the last one ends: metrics of many epochs, anything else alone."""
+    group: list[Entry] = []
+    metrics, end = 0, 0
+    for entry, after in waiting:
+        more = len(entry["values"]) if entry["kind"] == "metrics" else METRICS_A_CALL
+        if group and metrics + more > METRICS_A_CALL:
+            yield group, end
+            group, metrics = [], 0
+        group.append(entry)
+        metrics, end = metrics + more, after
+    if group:
+        yield group, end
+
+
+def _send(uri: str, journal: Journal, entries: list[Entry]) -> None:
+    """Do what entries of one kind ask for."""
+    import mlflow
+
+    kind = entries[0]["kind"]
+    if kind == "create":
+        return _create(uri, journal, entries[0])
+    try:
+        with taking(uri):
+            client = mlflow.MlflowClient(uri)  # here, because it makes a SQLite store that is not there
+            if kind == "metrics":
+                return _log_metrics(client, journal, entries)
+            return KINDS[kind](client, journal, entries[0])
+    except (ValueError, TypeError) as error:  # a bug, ours or MLflow's, that would end each attempt
+        raise Refused(f"{type(error).__name__}: {error}") from error
+
+
+def _create(uri: str, journal: Journal, entry: Entry) -> None:
+    with open_store(uri, entry["experiment"]) as experiment_id:
+        import mlflow
+
+        client = mlflow.MlflowClient(uri)
+        found = client.search_runs([experiment_id], f"tags.journal = '{entry['id']}'", max_results=1)
+        tags = {**entry["tags"], "journal": entry["id"]}
+        run = found[0] if found else client.create_run(experiment_id, entry["time"], tags, entry["name"])
+    journal.progress.update(run_id=run.info.run_id, experiment_id=experiment_id)
+
+
+def _log_metrics(client: Any, journal: Journal, entries: list[Entry], model_id: str | None = None) -> None:
+    from mlflow.entities import Metric
+
+    metrics = [
+        Metric(key, value, entry["time"], entry["step"], model_id=model_id, run_id=journal.run_id)
+        for entry in entries
+        for key, value in entry["values"].items()
+    ]
+    for start in range(0, len(metrics), METRICS_A_CALL):
+        client.log_batch(journal.run_id, metrics=metrics[start : start + METRICS_A_CALL])
+
+
+def _log_parameters(client: Any, journal: Journal, entry: Entry) -> None:
+    from mlflow.entities import Param
+
+    parameters = [Param(key, value) for key, value in entry["values"].items()]
+    for start in range(0, len(parameters), PARAMETERS_A_CALL):
+        client.log_batch(journal.run_id, params=parameters[start : start + PARAMETERS_A_CALL])
+
+
+def _set_tags(client: Any, journal: Journal, entry: Entry) -> None:
+    from mlflow.entities import RunTag
+
+    client.log_batch(journal.run_id, tags=[RunTag(key, value) for key, value in entry["values"].items()])
+
+
+def _log_file(client: Any, journal: Journal, entry: Entry) -> None:
+    file = journal.output / entry["path"]
+    if not file.exists():
+        raise Refused(f"{file} is gone")
+    client.log_artifact(journal.run_id, str(file), entry["into"])
+
+
+def _log_text(client: Any, journal: Journal, entry: Entry) -> None:
+    client.log_text(journal.run_id, entry["text"], entry["name"])
+
+
+def _log_results(client: Any, journal: Journal, entry: Entry) -> None:
+    """Log results.json, which is written when the run is over, with nothing said to wait any more."""
+    results = read_results(journal.output)
+    if results is None:
+        raise Refused(f"{journal.output / 'results.json'} is gone")
+    told = what_is_tracked(journal.output)
+    told["tracking"]["waiting"] = 0
+    write_json(journal.output / "results.json", {**results, **told})
+    client.log_artifact(journal.run_id, str(journal.output / "results.json"))
+
+
+def _log_classifier(client: Any, journal: Journal, entry: Entry) -> None:
+    """Log the saved classifier as a model that `mlflow models serve` understands, in steps that can be taken again."""
+    import mlflow
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType, Map
+
+    text, number = DataType.string, DataType.double
+    answer = {"label": text, "confidence": number, "probabilities": Map(number)}
+    signature = ModelSignature(
+        Schema([ColSpec(AnyType(), "image")]),  # base64 text or pixels, which `serving` tells apart
+        Schema([ColSpec(kind, name) for name, kind in answer.items()]),
+    )
+    directory = journal.output / entry["path"]
+    if not directory.is_dir():
+        raise Refused(f"{directory} is gone")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    run, experiment_id = client.get_run(journal.run_id), journal.progress["experiment_id"]
+    made = client.search_logged_models([experiment_id], f"source_run_id = '{journal.run_id}'")
+    model = made[0] if made else client.create_logged_model(experiment_id, MODEL, journal.run_id, {}, run.data.params)
+    if model.model_id not in [output.model_id for output in (run.outputs.model_outputs if run.outputs else [])]:
+        client.log_outputs(journal.run_id, [LoggedModelOutput(model.model_id, step=0)])
+    figures = [entry for entry in journal.entries() if entry["kind"] == "metrics" and entry["step"] == 0]
+    _log_metrics(client, journal, figures, model.model_id)
+    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
+        # An example would be predicted at once, which loads the classifier again; the signature is explicit.
+        warnings.filterwarnings("ignore", ".*input example was not provided.*")
+        mlflow.pyfunc.save_model(
+            path=f"{temporary}/model",
+            mlflow_model=Model(
+                model.artifact_location, journal.run_id, model_uuid=model.model_id, model_id=model.model_id
+            ),
+            python_model=str(PACKAGE / "serving.py"),
+            artifacts={"classifier": str(directory)},
+            code_paths=[str(PACKAGE)],
+            signature=signature,
+            pip_requirements=[f"{package}=={version(package)}" for package in SERVED_WITH],
+        )
+        client.log_model_artifacts(model.model_id, f"{temporary}/model")
+    client.finalize_logged_model(model.model_id, "READY")
+
+
+def _reopen(client: Any, journal: Journal, entry: Entry) -> None:
+    client.update_run(journal.run_id, "RUNNING")
+
+
+def _end(client: Any, journal: Journal, entry: Entry) -> None:
+    client.set_terminated(journal.run_id, entry["status"], entry["time"])
+
+
+KINDS: dict[str, Callable[[Any, Journal, Entry], None]] = {
+    "parameters": _log_parameters,
+    "tags": _set_tags,
+    "file": _log_file,
+    "text": _log_text,
+    "classifier": _log_classifier,
+    "results": _log_results,
+    "reopen": _reopen,
+    "end": _end,
+}

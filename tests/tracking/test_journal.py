@@ -1,0 +1,359 @@
+"""What is logged goes through a journal: a store may be away, answers may be lost, processes may die."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow.exceptions import MlflowException
+
+from headstart.tracking import StoreAway, Tracker, UnderWay, begin_run, continue_run, tracked_run, waiting_journals
+from headstart.tracking import background as sending_in_background
+from headstart.tracking.background import BackgroundSender
+from headstart.tracking.journal import Journal, count_waiting, journals, what_is_tracked
+from headstart.tracking.waiting import send_waiting
+
+EPOCHS = range(1, 31)
+# Tables of MLflow's store in which a second sending could leave a second row.
+TABLES = ("runs", "params", "metrics", "latest_metrics", "tags", "logged_models", "inputs", "logged_model_metrics")
+
+
+@dataclass
+class Values:
+    backbone: str = "vgg16"
+    seed: int = 3
+
+
+class Store:
+    """A SQLite store that can be taken away and put back."""
+
+    def __init__(self, directory: Path, empty: Path) -> None:
+        directory.mkdir()
+        shutil.copy(empty, directory / "mlflow.db")
+        self.file, self.elsewhere = directory / "mlflow.db", directory / "elsewhere.db"
+        self.uri = f"sqlite:///{self.file}"
+
+    def take_away(self) -> None:
+        self.file.rename(self.elsewhere)
+
+    def put_back(self) -> None:
+        self.elsewhere.rename(self.file)
+
+    def rows(self, table: str) -> list[tuple[Any, ...]]:
+        with contextlib.closing(sqlite3.connect(self.file)) as database:
+            return database.execute(f"SELECT * FROM {table}").fetchall()
+
+    def counts(self) -> dict[str, int]:
+        return {table: len(self.rows(table)) for table in TABLES}
+
+    def run(self) -> Any:
+        client = mlflow.MlflowClient(self.uri)
+        [run] = client.search_runs([client.get_experiment_by_name("headstart").experiment_id])
+        return run
+
+    def history(self, key: str) -> list[tuple[int, float]]:
+        points = mlflow.MlflowClient(self.uri).get_metric_history(self.run().info.run_id, key)
+        return sorted((point.step, point.value) for point in points)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store without experiments, which takes a second to make."""
+    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty: Path) -> Store:
+    return Store(tmp_path / "store", empty)
+
+
+@pytest.fixture(autouse=True)
+def quick_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending_in_background, "SECONDS_BETWEEN_SENDINGS", 0.02)
+    monkeypatch.setattr(sending_in_background, "SECONDS_BETWEEN_ATTEMPTS", (0.02,))
+
+
+def log_everything(tracker: Tracker) -> None:
+    """Log what a run logs."""
+    output = tracker.journal.output
+    (output / "classifier").mkdir(parents=True)
+    (output / "classifier" / "model.keras").write_text("a model")
+    (output / "history.csv").write_text("epoch\n")
+    tracker.log_parameters(Values())
+    for epoch in EPOCHS:
+        tracker.log_metrics({"epoch/loss": 1 / epoch, "epoch/seconds": 0.1}, epoch)
+    tracker.log_files([output / "history.csv"], "tables")
+    tracker.log_metrics({"test_accuracy": 0.9, "nothing": float("nan")})
+    tracker.log_classifier(output / "classifier")
+    tracker.describe("It went well.", {"best_stage": "head"})
+
+
+def check_everything(store: Store, status: str = "FINISHED") -> None:
+    run = store.run()
+    assert run.info.status == status
+    assert run.data.params == {"backbone": "vgg16", "seed": "3"}
+    assert run.data.tags["best_stage"] == "head"
+    assert run.data.tags["mlflow.note.content"] == "It went well."
+    assert store.history("epoch/loss") == [(epoch, 1 / epoch) for epoch in EPOCHS]
+    assert store.history("test_accuracy") == [(0, 0.9)]
+    client = mlflow.MlflowClient(store.uri)
+    assert [file.path for file in client.list_artifacts(run.info.run_id, "tables")] == ["tables/history.csv"]
+    [model] = client.search_logged_models([run.info.experiment_id])
+    assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
+    assert (model.name, model.status, model.source_run_id) == ("classifier", "READY", run.info.run_id)
+    assert model.params == run.data.params
+    assert "test_accuracy" in [metric.key for metric in model.metrics]
+    assert list(Path(model.artifact_location.removeprefix("file://")).rglob("model.keras"))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_store_that_goes_away_and_returns_has_everything_once(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tracked_run(store.uri, "headstart", "outage", {}, tmp_path / "run") as tracker:
+        tracker.log_metrics({"epoch/loss": 1.0, "epoch/seconds": 0.1}, 1)
+        until(lambda: not tracker.journal.waits())
+        store.take_away()
+        journal = tracker.journal.file
+        log_everything_but_the_first_epoch(tracker)
+        said = ""
+        while "does not answer" not in said:
+            said += capsys.readouterr().out
+        assert count_waiting(journal) > len(EPOCHS)
+        store.put_back()
+        until(lambda: not tracker.journal.waits())
+    check_everything(store)
+    said += capsys.readouterr().out
+    assert said.count("does not answer") == 1
+    assert f"waits in {tmp_path / 'run' / 'tracking'}" in said.replace("\n", " ")
+    assert "answers again" in said
+    assert what_is_tracked(tmp_path / "run")["tracking"] == {"waiting": 0}
+
+
+def log_everything_but_the_first_epoch(tracker: Tracker) -> None:
+    tracker._before = {("epoch/loss", 1): 1.0, ("epoch/seconds", 1): 0.1}
+    log_everything(tracker)
+
+
+def test_a_store_that_stays_away_gets_everything_later(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tracked_run(store.uri, "headstart", "outage", {}, tmp_path / "run") as tracker:
+        store.take_away()
+        log_everything(tracker)
+    ended = time.time()
+    [file] = waiting_journals(tmp_path / "run")
+    assert f"python scripts/sync.py {tmp_path / 'run'}" in capsys.readouterr().out.replace("\n", " ")
+    waiting = count_waiting(file)
+    assert what_is_tracked(tmp_path / "run")["tracking"] == {"waiting": waiting}
+    with pytest.raises(StoreAway, match=r"Expected a tracking store at .* Received: the file is not there"):
+        send_waiting(file)
+    assert not store.file.exists()  # no empty one was made
+    time.sleep(0.1)
+    store.put_back()
+    sent = send_waiting(file)
+    assert (sent.entries, sent.status, sent.refused) == (waiting, "FINISHED", 0)
+    check_everything(store)
+    assert store.run().info.end_time <= ended * 1000
+    assert waiting_journals(tmp_path / "run") == []
+    before = store.counts()
+    assert send_waiting(file).entries == 0
+    assert store.counts() == before
+
+
+def test_what_was_sent_and_not_marked_changes_nothing(store: Store, tmp_path: Path) -> None:
+    with tracked_run(store.uri, "headstart", "killed", {}, tmp_path / "run") as tracker:
+        log_everything(tracker)
+    before, run_id = store.counts(), tracker.run_id
+    [file] = journals(tmp_path / "run")
+    file.with_suffix(".sent.json").unlink()
+    assert send_waiting(file).entries == len(file.read_text().splitlines())
+    check_everything(store)
+    assert store.counts() == before
+    assert what_is_tracked(tmp_path / "run")["run_id"] == run_id
+
+
+def test_answers_that_are_lost_double_nothing(
+    store: Store, empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every kind of request is done by the store, and the first time its answer does not arrive."""
+    undisturbed = Store(tmp_path / "undisturbed", empty)
+    with tracked_run(undisturbed.uri, "headstart", "undisturbed", {}, tmp_path / "first") as tracker:
+        log_everything(tracker)
+    lost = []
+
+    def losing(name: str) -> Callable[..., Any]:
+        method = getattr(mlflow.MlflowClient, name)
+
+        def call(*arguments: Any, **more: Any) -> Any:
+            answer = method(*arguments, **more)
+            if name not in lost:
+                lost.append(name)
+                raise MlflowException("API request failed with exception ('Connection aborted.')")
+            return answer
+
+        return call
+
+    asked = ("create_run", "log_batch", "log_artifact", "create_logged_model", "log_outputs", "log_model_artifacts")
+    asked += ("finalize_logged_model", "set_terminated")
+    for name in asked:
+        monkeypatch.setattr(mlflow.MlflowClient, name, losing(name))
+    tracker = begin_run(store.uri, "headstart", "lossy", {}, tmp_path / "second", may_wait=True)
+    log_everything(tracker)
+    tracker.end("FINISHED")
+    tracker.journal.close()
+    [file] = journals(tmp_path / "second")
+    while count_waiting(file):
+        with contextlib.suppress(StoreAway):
+            send_waiting(file)
+    assert set(lost) == set(asked)
+    check_everything(store)
+    assert store.counts() == undisturbed.counts()
+
+
+def test_what_is_refused_is_said_and_the_rest_is_sent(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tracked_run(store.uri, "headstart", "refused", {}, tmp_path / "run") as tracker:
+        tracker.log_parameters(Values(seed=3))
+        tracker.log_parameters(Values(seed=4))
+        tracker.log_files([tmp_path / "run" / "nowhere.csv"])
+        tracker.log_metrics({"test_accuracy": 0.5})
+    assert store.run().info.status == "FINISHED"
+    assert store.history("test_accuracy") == [(0, 0.5)]
+    told = what_is_tracked(tmp_path / "run")["tracking"]
+    assert told["waiting"] == 0
+    assert "Changing param values is not allowed" in told["refused"][0]
+    assert told["refused"][1].endswith("nowhere.csv is gone")
+    assert "Warning: not tracked: parameters: " in capsys.readouterr().out
+
+
+def test_a_run_that_fails_while_the_store_is_away(store: Store, tmp_path: Path) -> None:
+    def fail() -> None:
+        with tracked_run(store.uri, "headstart", "fails", {}, tmp_path / "run"):
+            store.take_away()
+            raise ZeroDivisionError("in the second epoch")
+
+    with pytest.raises(ZeroDivisionError, match="in the second epoch"):
+        fail()
+    store.put_back()
+    [file] = waiting_journals(tmp_path / "run")
+    assert send_waiting(file).status == "FAILED"
+    run = store.run()
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == "in the second epoch"
+    client = mlflow.MlflowClient(store.uri)
+    assert [artifact.path for artifact in client.list_artifacts(run.info.run_id)] == ["error.txt"]
+
+
+def test_a_run_that_is_resumed_goes_on_in_its_journal(store: Store, tmp_path: Path) -> None:
+    killed = begin_run(store.uri, "headstart", "killed", {}, tmp_path / "run")
+    for epoch in (1, 2, 3):  # none of which is sent
+        killed.log_metrics({"epoch/loss": 1 / epoch, "epoch/seconds": 0.5}, epoch)
+    killed.log_metrics({"stages": 1.0})
+    killed.journal.close()
+    with killed.journal.file.open("a") as file:
+        file.write('{"kind": "metr')  # it died within a line
+    with tracked_run(store.uri, "headstart", "killed", {}, tmp_path / "run", resume=True) as tracker:
+        assert tracker.run_id == killed.run_id
+        until(lambda: store.run().info.status == "RUNNING" and not tracker.journal.waits())
+        for epoch in (3, 4, 5):  # the third one is trained again
+            tracker.log_metrics({"epoch/loss": 1 / epoch, "epoch/seconds": 0.7}, epoch)
+        tracker.log_metrics({"stages": 1.0, "test_accuracy": 0.9})
+    assert store.run().info.status == "FINISHED"
+    assert store.history("epoch/loss") == [(epoch, 1 / epoch) for epoch in (1, 2, 3, 4, 5)]
+    assert store.history("epoch/seconds") == [(1, 0.5), (2, 0.5), (3, 0.5), (4, 0.7), (5, 0.7)]
+    assert store.history("stages") == [(0, 1.0)]
+
+
+def test_a_run_that_ended_can_be_resumed(store: Store, tmp_path: Path) -> None:
+    with tracked_run(store.uri, "headstart", "first", {}, tmp_path / "run") as first:
+        pass
+    with tracked_run(store.uri, "headstart", "again", {}, tmp_path / "run", resume=True) as second:
+        until(lambda: store.run().info.status == "RUNNING")
+    assert second.run_id == first.run_id
+    assert store.run().info.status == "FINISHED"
+    with tracked_run(store.uri, "headstart", "anew", {}, tmp_path / "run") as third:
+        pass
+    assert third.run_id != first.run_id
+    mlflow.MlflowClient(store.uri).delete_run(third.run_id)
+    assert continue_run(tmp_path / "run") is None
+
+
+def test_a_job_begins_though_the_store_is_away(store: Store, tmp_path: Path) -> None:
+    begin_run(store.uri, "headstart", "parent", {}, tmp_path / "sweep").close()
+    store.take_away()
+    nowhere = f"sqlite:///{tmp_path}/file/mlflow.db"
+    (tmp_path / "file").write_text("no directory")
+    with tracked_run(nowhere, "headstart", "job", {"sweep": "mine"}, tmp_path / "0", may_wait=True) as tracker:
+        log_everything(tracker)
+        assert tracker.run_id == tracker.journal.header["id"]
+        assert tracker.experiment_id is None
+    store.put_back()
+    [file] = waiting_journals(tmp_path / "0")
+    assert send_waiting(file, store.uri).status == "FINISHED"  # it has another address by now
+    told = what_is_tracked(tmp_path / "0")
+    run = mlflow.MlflowClient(store.uri).get_run(told["run_id"])
+    assert run.data.tags["sweep"] == "mine"
+    assert run.info.experiment_id == told["experiment_id"]
+    assert len(run.data.params) == 2
+
+
+def test_nobody_else_sends_what_a_run_under_way_logs(store: Store, tmp_path: Path) -> None:
+    with (
+        tracked_run(store.uri, "headstart", "alive", {}, tmp_path / "run") as tracker,
+        pytest.raises(UnderWay, match=r"Expected a run that is over\. Received: .*, which is under way"),
+    ):
+        send_waiting(tracker.journal.file)
+    assert send_waiting(tracker.journal.file).entries == 0
+
+
+@contextlib.contextmanager
+def hanging_server() -> Iterator[tuple[str, socket.socket]]:
+    """Yield the address of a server that lets itself be called and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", listener
+
+
+def test_a_server_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with hanging_server() as (uri, listener):
+        journal = Journal.begin(tmp_path / "run", uri=uri, experiment="headstart", name="hangs", tags={})
+        tracker, sender = Tracker(journal), BackgroundSender(journal)
+        sender.start()
+        connection, _ = listener.accept()  # the sender waits for an answer from now on
+        for epoch in range(1, 1001):
+            tracker.log_metrics({"epoch/loss": 1 / epoch}, epoch)
+        assert sender.failed_attempts == 0  # all epochs were over before it had even given up
+        sender.finish()
+        assert not sender.is_alive()
+        connection.close()
+    journal.close()
+    assert count_waiting(journal.file) == 1001
+
+
+def test_a_journal_is_whole_lines_of_json(tmp_path: Path) -> None:
+    journal = Journal.begin(tmp_path, uri="", experiment="", name="", tags={})
+    journal.append("tags", values={"name": "caf\N{LATIN SMALL LETTER E WITH ACUTE} \udc80\n"})
+    kinds = [json.loads(line)["kind"] for line in journal.file.read_text(encoding="utf-8").splitlines()]
+    assert kinds == ["create", "tags"]
+    assert [entry["values"] for entry in journal.entries() if entry["kind"] == "tags"] == [{"name": "caf\xe9 ?\n"}]
+    journal.close()
