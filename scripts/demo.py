@@ -19,7 +19,7 @@ from headstart.data.images import UnreadableImageError, load_image
 from headstart.errors import HeadstartError
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
-from headstart.interruption import heed_termination
+from headstart.interruption import heed_signals
 from headstart.runs import find_run
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         check_gradio()
         classifier = load_classifier(find_run(options.run))
-        heed_termination()  # else what was uploaded would stay behind
+        heed_signals()  # else what was uploaded would stay behind
         with tempfile.TemporaryDirectory(prefix="headstart-demo-") as directory:
             leave_nothing_behind(Path(directory))
             page = make_page(classifier)

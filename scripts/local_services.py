@@ -150,7 +150,7 @@ def model_server(model: str) -> Iterator[str]:
         # It looks for uvicorn on the path, which lies beside Python.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         with _running([*command, "--env-manager", "local"], directory, {"PATH": path}):
-            _wait(lambda: _answers(port), "the served model", directory)
+            _wait(lambda: answers(port), "the served model", directory)
             yield f"http://127.0.0.1:{port}"
 
 
