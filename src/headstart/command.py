@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from headstart import config
 from headstart.console import console, print_any_name
 from headstart.errors import HeadstartError, visible
 from headstart.interruption import exit_code, heed_signals
+from headstart.resuming import find_interrupted, find_unfinished, unfinished_results
 from headstart.runs import objective
 from headstart.sweep.end import finish
 
@@ -42,7 +45,15 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
     overrides = config.as_typed(hydra.overrides.task)
     try:
         resolved = config.resolve(composed, overrides)
-        results = run(resolved, Path(hydra.runtime.output_dir), started, overrides=overrides)
+        output, resume = Path(hydra.runtime.output_dir), False
+        if resolved.resume is not None:  # auto, as `call` takes all others
+            interrupted = find_interrupted(resolved)
+            if interrupted is not None:
+                shutil.rmtree(output / str(hydra.output_subdir), ignore_errors=True)
+                output.rmdir()  # Hydra has just made it
+                output, resume = interrupted, True
+            resolved = dataclasses.replace(resolved, resume=None)
+        results = run(resolved, output, started, overrides=overrides, resume=resume)
     except HeadstartError as error:  # Hydra would say more of it, in its own words
         FAILURES.append(error)
         _say(str(error))
@@ -70,7 +81,8 @@ def call(main: Callable[[], Any], started: float) -> int:
     code, interrupted = 1, False
     try:
         _expect_known_flags()
-        main()
+        if not _goes_on(started):
+            main()
         code = 0
     except HeadstartError as error:
         _say(str(error))
@@ -88,6 +100,29 @@ def call(main: Callable[[], Any], started: float) -> int:
         ending = finish(interrupted)
     gc.freeze()  # else a second goes by in which what is left is searched for garbage
     return code or ending or (1 if FAILURES else 0)
+
+
+def _goes_on(started: float) -> bool:
+    """Go on with the run that `resume=RUN` names, in its own configuration and directory; without it do nothing."""
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    named = [word.partition("=")[2] for word in words if word.startswith("resume=")]
+    if not named or named[-1] in ("auto", "null"):
+        return False
+    others = [word for word in sys.argv[1:] if not word.startswith(("resume=", "time_limit="))]
+    if others:
+        raise HeadstartError(
+            f"Expected resume={named[-1]} alone or with time_limit, as the run keeps its configuration. "
+            f"Received: {' '.join(others)}"
+        )
+    from headstart.experiment import run
+
+    directory, stored = find_unfinished(named[-1])
+    limits = [word.partition("=")[2] for word in words if word.startswith("time_limit=")]
+    if limits:
+        stored = dataclasses.replace(stored, time_limit=None if limits[-1] == "null" else limits[-1])
+    known = unfinished_results(directory)
+    run(stored, directory, started, overrides=known.get("overrides"), resume=True)
+    return True
 
 
 def _expect_known_flags() -> None:

@@ -270,6 +270,9 @@ class Config:
     objective: str = choice("accuracy", "accuracy_and_seconds")
     on_error: str = choice("continue", "stop")
     plan: bool = False
+    checkpoint_seconds: float | None = number(60.0, minimum=0)
+    time_limit: str | None = None
+    resume: str | None = None
 
 
 def conf_directory() -> Path:

@@ -13,8 +13,15 @@ from headstart.environment import Clock, command_line
 from headstart.errors import HeadstartError
 from headstart.files import file_name, write_json, write_text
 from headstart.identity import config_hash, run_name, run_tags
+from headstart.interruption import parse_duration
 from headstart.prepared import Prepared, prepare
-from headstart.runs import RUNNING
+from headstart.resuming import (
+    check_same_images,
+    only_run_in,
+    say_how_to_go_on,
+    unfinished_results,
+)
+from headstart.runs import CHECKPOINT, RUNNING
 from headstart.summary import (
     markdown,
     markdown_of_labels,
@@ -41,6 +48,7 @@ def run(
     started: float | None = None,
     tags: dict[str, str] | None = None,
     overrides: list[str] | None = None,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Train, evaluate, save and track one classifier, or let a network label pictures as it was published.
 
@@ -50,6 +58,7 @@ def run(
         started: when the process began, in seconds since the epoch; the figures of time count from there.
         tags: of the run in the tracking store beside its own, such as the sweep it belongs to.
         overrides: what was said on the command line of this run, as in `["backbone=vgg16"]`.
+        resume: whether to go on with the run that the directory holds, in the same run of the tracking store.
 
     Returns:
         What `results.json` in the output directory says.
@@ -57,7 +66,23 @@ def run(
     Raises:
         HeadstartError: for anything that the user can mend; `results.json` then has the status FAILED.
     """
+    if config.time_limit is not None:
+        parse_duration(config.time_limit)
+    with only_run_in(output, resume):
+        return _run_and_report(config, output, started, tags, overrides, resume)
+
+
+def _run_and_report(
+    config: Config,
+    output: Path,
+    started: float | None,
+    tags: dict[str, str] | None,
+    overrides: list[str] | None,
+    resume: bool,
+) -> dict[str, Any]:
+    """Run, and write results.json however it ends."""
     clock = Clock(started or time.time())
+    before = unfinished_results(output) if resume else {}
     results: dict[str, Any] = {
         "run_id": None,
         "status": "FAILED",
@@ -69,13 +94,16 @@ def run(
         "seed": config.seed,
         "output": str(output),
         "seconds": {},
+        **{key: before[key] for key in ("run_id", "stages") if before.get(key)},
+        **({"resumed": before.get("resumed", 0) + 1} if resume else {}),
     }
     keep_freed_memory()
     try:
-        _run(config, output, clock, results, tags or {})
+        _run(config, output, clock, results, tags or {}, before)
         results["status"] = "FINISHED"
     except KeyboardInterrupt:
         results["status"] = "KILLED"
+        say_how_to_go_on(output)
         raise
     except Exception as error:
         results["error"] = str(error) if isinstance(error, HeadstartError) else f"{type(error).__name__}: {error}"
@@ -87,6 +115,7 @@ def run(
             results.update(what_is_tracked(output))
         write_json(output / "results.json", results)
         (output / RUNNING).unlink(missing_ok=True)
+    (output / CHECKPOINT).unlink(missing_ok=True)  # the saved classifier has it all
     if results["run_id"]:
         results.update(log_results(output))
     if config.find_lr:
@@ -96,13 +125,21 @@ def run(
     return results
 
 
-def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any], more_tags: dict[str, str]) -> None:
-    """Run, and fill `results` on the way."""
+def _run(
+    config: Config,
+    output: Path,
+    clock: Clock,
+    results: dict[str, Any],
+    more_tags: dict[str, str],
+    before: dict[str, Any],
+) -> None:
+    """Run, and fill `results` on the way; `before` is what is known of the run when it was interrupted."""
     write_text(output / "config.yaml", to_yaml(config))
     print_configuration(output / "config.yaml")
     uri = store_uri(config.tracking)
     prepared = prepare(config, output, clock, results)
     config = prepared.config  # with the freeze schedule and optimizer of the scenario that was found
+    check_same_images(before, results)
     if config.find_lr:
         clock.begin("training")
         return _find_learning_rate(prepared, results)
@@ -114,10 +151,13 @@ def _run(config: Config, output: Path, clock: Clock, results: dict[str, Any], mo
     if results["scenario"]["cell"]:
         tags["scenario"] = results["scenario"]["cell"]
     in_sweep = "sweep" in more_tags  # which began when the store answered
-    with tracked_run(uri, config.tracking.experiment, run_name(config), tags, output, in_sweep) as tracker:
+    with tracked_run(
+        uri, config.tracking.experiment, run_name(config), tags, output, in_sweep, resume=bool(before)
+    ) as tracker:
         results.update(run_id=tracker.run_id, experiment_id=tracker.experiment_id, tracking_uri=uri)
         # What is known of this run where its process dies without a word.
         write_json(output / RUNNING, {**results, "status": "RUNNING"})
+        (output / "results.json").unlink(missing_ok=True)  # of before it was resumed
         tracker.log_parameters(config)
         described = ("config.yaml", "splits.csv", "data_report.json", "scenario.json")
         tracker.log_files(output / name for name in described if (output / name).exists())
@@ -137,7 +177,7 @@ def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any
     activations = activations_for(config, prepared.image_size)
     clock.begin("training")
     with prepared.strategy.scope():
-        training = _train(prepared, activations, results, tracker)
+        training = _train(prepared, activations, results, tracker, clock.started)
     results["best_epoch"] = dataclasses.asdict(training.best)
     results["parameters"] = {
         "total": network.classifier.count_params(),
@@ -226,10 +266,13 @@ def _predictor(prepared: Prepared, classifier: Classifier, stage: StageConfig, a
     return make_predictor(classifier, entry, stage.train, config.batch_size, activations, config.cache.activations)
 
 
-def _train(prepared: Prepared, activations: Activations, results: dict[str, Any], tracker: Tracker) -> TrainingResult:
+def _train(
+    prepared: Prepared, activations: Activations, results: dict[str, Any], tracker: Tracker, started: float
+) -> TrainingResult:
     """Train the network through all stages while its epochs are tracked."""
     from headstart.artifact import Classifier
     from headstart.evaluation.report import report_stage
+    from headstart.training.checkpoint import Checkpoints
     from headstart.training.inputs import ImageInputs
     from headstart.training.stages import train_stages
 
@@ -259,7 +302,9 @@ def _train(prepared: Prepared, activations: Activations, results: dict[str, Any]
         for split, found in evaluations.items():
             figures = {f"after_{file_name(name)}/{split}_{key}": value for key, value in found.summary().items()}
             tracker.log_metrics(figures)
+        write_json(prepared.output / RUNNING, {**results, "status": "RUNNING"})  # with what has been found
 
+    limit = None if config.time_limit is None else started + parse_duration(config.time_limit)
     training = train_stages(
         network,
         config.freeze.stages,
@@ -270,6 +315,8 @@ def _train(prepared: Prepared, activations: Activations, results: dict[str, Any]
         config.patience,
         track_epoch,
         evaluate_stage,
+        Checkpoints(prepared.output / CHECKPOINT, config.checkpoint_seconds),
+        limit,
     )
     return training
 

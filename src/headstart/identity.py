@@ -21,6 +21,9 @@ DECIDES_NOTHING = (
     "objective",
     "on_error",
     "plan",
+    "checkpoint_seconds",
+    "time_limit",
+    "resume",
 )  # a scenario's name; its stages do
 
 

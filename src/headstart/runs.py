@@ -10,6 +10,7 @@ from headstart.errors import HeadstartError
 from headstart.paths import outputs_directory
 
 RUNNING = "running.json"  # in the directory of a run that is under way
+CHECKPOINT = "checkpoint.npz"  # in the directory of a run whose training began and that is not finished
 
 
 def read_results(directory: Path) -> dict[str, Any] | None:

@@ -22,7 +22,6 @@ from headstart.errors import HeadstartError
 from headstart.files import new_file
 from headstart.training.callbacks import EpochRecord
 
-CHECKPOINT = "checkpoint.npz"  # in the directory of a run that is not over
 DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 COSTS = 20  # times as long as writing takes, at least, is trained before it is written again
 
@@ -128,10 +127,6 @@ class Checkpoints:
             raise HeadstartError(
                 f"Expected a checkpoint of headstart in {self.file}. Received: {error}; remove it and start again"
             ) from error
-
-    def remove(self) -> None:
-        """Remove what was saved, once everything that follows from it is."""
-        self.file.unlink(missing_ok=True)
 
 
 def digest_of(fingerprints: dict[str, str]) -> str:

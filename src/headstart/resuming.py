@@ -1,0 +1,153 @@
+"""Going on with a run that ended before its time, in its own directory and its own run of the tracking store."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from headstart.config import Config, from_yaml
+from headstart.console import console
+from headstart.errors import HeadstartError
+from headstart.files import remove_partial
+from headstart.identity import config_hash
+from headstart.paths import outputs_directory
+from headstart.runs import CHECKPOINT, RUNNING, read_results
+
+LOCK = ".run.lock"
+
+
+@contextlib.contextmanager
+def only_run_in(output: Path, resume: bool) -> Iterator[None]:
+    """Keep a directory to one run.
+
+    Args:
+        output: directory of the run; made when it is not there.
+        resume: whether the run that it holds is gone on with.
+
+    Raises:
+        HeadstartError: when another process runs in it, or it holds a run that would be lost.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(output / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise HeadstartError(
+            f"Expected a directory that no other run writes to. Received: {output}, where one is under way"
+        ) from None
+    try:
+        remove_partial(output)
+        if not resume and (output / CHECKPOINT).exists():
+            raise HeadstartError(
+                f"Expected a directory without a run that could be gone on with. Received: {output}; "
+                f"{command_to_go_on(output)} goes on with it, and removing its {CHECKPOINT} gives it up"
+            )
+        yield
+    finally:
+        lock.release()
+        (output / LOCK).unlink(missing_ok=True)
+
+
+def unfinished_results(directory: Path) -> dict[str, Any]:
+    """Return what is known of a run that is not finished; nothing where it was not opened in the tracking store.
+
+    Args:
+        directory: of the run.
+    """
+    running = directory / RUNNING
+    known = json.loads(running.read_text(encoding="utf-8")) if running.exists() else read_results(directory)
+    return known if known and known.get("run_id") else {}
+
+
+def check_same_images(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise when a run would go on with other images than it began with.
+
+    Args:
+        before: `unfinished_results` of the run; may be empty.
+        now: its results so far.
+
+    Raises:
+        HeadstartError: naming both fingerprints.
+    """
+    expected, received = (results.get("dataset", {}).get("fingerprint") for results in (before, now))
+    if expected is not None and expected != received:
+        raise HeadstartError(
+            f"Expected the images that this run began with (fingerprint {expected[:12]}). "
+            f"Received: others ({str(received)[:12]}) in {now['dataset']['root']}; start a new run on them"
+        )
+    versions = (results.get("environment", {}).get("packages", {}) for results in (before, now))
+    for package, (old, new) in _differing(*versions).items():
+        console.print(f"  Warning: {package} {old} has become {new}: the figures may differ", soft_wrap=True)
+
+
+def find_unfinished(name: str) -> tuple[Path, Config]:
+    """Return the directory of a run that is not finished, and its configuration.
+
+    Args:
+        name: a directory, an MLflow run id or its beginning (at least 4 characters), or `latest`.
+
+    Raises:
+        HeadstartError: when there is no such run, or it is finished.
+    """
+    directory = Path(name) if Path(name).is_dir() else _find(name)
+    results = read_results(directory) or {}
+    if results.get("status") == "FINISHED":
+        raise HeadstartError(f"Expected a run that is not finished. Received: {directory}, which is")
+    stored = directory / "config.yaml"
+    if not stored.exists():
+        raise HeadstartError(f"Expected the directory of a run, with its config.yaml. Received: {directory}")
+    return directory, from_yaml(stored.read_text(encoding="utf-8"))
+
+
+def find_interrupted(config: Config) -> Path | None:
+    """Return the latest run of a configuration that is not finished and has something to go on with.
+
+    Args:
+        config: the resolved configuration.
+    """
+    digest = config_hash(config)
+    found = [directory for directory in _unfinished() if unfinished_results(directory).get("config_hash") == digest]
+    return found[-1] if found else None
+
+
+def command_to_go_on(output: Path) -> str:
+    """Return the command that goes on with the run in a directory."""
+    return f"python run.py resume={shlex.quote(str(output))}"
+
+
+def say_how_to_go_on(output: Path) -> None:
+    """Print how a run that was interrupted can be gone on with."""
+    if (output / CHECKPOINT).exists():
+        console.print(f"Saved. To go on:\n  {command_to_go_on(output)}", markup=False, soft_wrap=True)
+
+
+def _find(name: str) -> Path:
+    """Return the directory of an unfinished run by its id, or the latest one."""
+    runs = _unfinished()
+    if name == "latest" and runs:
+        return runs[-1]
+    ids = {directory: str(unfinished_results(directory).get("run_id", "")) for directory in runs}
+    fitting = [directory for directory, run_id in ids.items() if len(name) >= 4 and run_id.startswith(name)]
+    if len(fitting) == 1:
+        return fitting[0]
+    known = ", ".join(run_id[:8] for run_id in list(ids.values())[-5:]) or "none"
+    raise HeadstartError(
+        f"Expected resume to be a run's directory, its MLflow run id, latest or auto. Received: {name}; the runs under "
+        f"{outputs_directory()} that can be gone on with are {known}"
+    )
+
+
+def _unfinished() -> list[Path]:
+    """Return the directories of runs that began to train, or died before, oldest first."""
+    files = [file for name in (CHECKPOINT, RUNNING) for file in outputs_directory().glob(f"*/**/{name}")]
+    return sorted({file.parent for file in files}, key=lambda directory: directory.stat().st_mtime)
+
+
+def _differing(old: dict[str, str], new: dict[str, str]) -> dict[str, tuple[str, str]]:
+    return {name: (old[name], new[name]) for name in old.keys() & new.keys() if old[name] != new[name]}
