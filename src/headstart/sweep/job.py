@@ -19,10 +19,10 @@ from headstart.console import console
 from headstart.errors import HeadstartError
 from headstart.files import write_json
 from headstart.identity import config_hash
-from headstart.runs import RUNNING, objective, read_results
+from headstart.runs import CHECKPOINT, RUNNING, objective, read_results
 from headstart.sweep.isolation import keep_to_share, run_apart, take_place
 from headstart.sweep.record import Sweep
-from headstart.sweep.results import find_finished, free_directory, mark_dead
+from headstart.sweep.results import can_go_on, find_finished, free_directory, mark_dead
 
 STOPPED = "stopped"  # file in a sweep's directory, where on_error=stop and a job failed
 
@@ -110,12 +110,13 @@ def _results(
     output = free_directory(preferred, config)
     sweep.note("started", number, label, directory=output.name)
     log = output / "console.log"
-    for left in ("results.json", RUNNING, log.name):  # by a run that failed or was killed
+    resume = can_go_on(output, config)
+    for left in (log.name, *(() if resume else ("results.json", RUNNING, CHECKPOINT))):  # by a run that did not finish
         (output / left).unlink(missing_ok=True)
     try:
         with _watched(sweep, number, label, log) as look:
             text = configuration.to_yaml(config)
-            code = run_apart(train, text, output, overrides, tags, share, log=log, while_it_runs=look)
+            code = run_apart(train, text, output, overrides, tags, share, resume, log=log, while_it_runs=look)
     except (KeyboardInterrupt, SystemExit):
         sweep.note("killed", number, label, directory=output.name)
         raise
@@ -159,7 +160,9 @@ def _last_line(file: Path) -> str:
     return lines[-1] if lines else ""
 
 
-def train(text: str, output: Path, overrides: list[str], tags: dict[str, str], share: tuple[int, int]) -> int:
+def train(
+    text: str, output: Path, overrides: list[str], tags: dict[str, str], share: tuple[int, int], resume: bool
+) -> int:
     """Run one configuration in this process and return the exit code; called in a process of its own.
 
     Args:
@@ -168,12 +171,13 @@ def train(text: str, output: Path, overrides: list[str], tags: dict[str, str], s
         overrides: of the job, for results.json.
         tags: of the run in the tracking store.
         share: of the machine, see `keep_to_share`.
+        resume: whether to go on with the run that the directory holds.
     """
     keep_to_share(*share)
     from headstart.experiment import run
 
     try:
-        run(configuration.from_yaml(text), output, tags=tags, overrides=overrides)
+        run(configuration.from_yaml(text), output, tags=tags, overrides=overrides, resume=resume)
     except HeadstartError as error:
         console.print(f"Error: {error}", markup=False, soft_wrap=True)
         return 1

@@ -12,7 +12,8 @@ from headstart.data.sources import load_index
 from headstart.files import write_json
 from headstart.identity import config_hash
 from headstart.paths import cache_directory
-from headstart.runs import RUNNING, read_results
+from headstart.resuming import unfinished_results
+from headstart.runs import CHECKPOINT, RUNNING, read_results
 
 
 def find_finished(sweep: Path, config: Config) -> tuple[Path, dict[str, Any]] | None:
@@ -27,12 +28,15 @@ def find_finished(sweep: Path, config: Config) -> tuple[Path, dict[str, Any]] | 
         results = read_results(file.parent)
         if results and results["status"] == "FINISHED" and results.get("config_hash") == digest:
             # The images are looked at only where everything else is the same.
-            index, _ = check_images(
-                load_index(config.dataset, cache_directory(), config.cv), config.dataset.bad_images, cache_directory()
-            )
-            if results["dataset"]["fingerprint"] == index.fingerprint:
+            if results["dataset"]["fingerprint"] == _fingerprint(config):
                 return file.parent, results
     return None
+
+
+def _fingerprint(config: Config) -> str:
+    """Return that of the images as they are now."""
+    index = load_index(config.dataset, cache_directory(), config.cv)
+    return check_images(index, config.dataset.bad_images, cache_directory())[0].fingerprint
 
 
 def free_directory(preferred: Path, config: Config) -> Path:
@@ -55,6 +59,19 @@ def free_directory(preferred: Path, config: Config) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
         return directory
     return preferred
+
+
+def can_go_on(directory: Path, config: Config) -> bool:
+    """Return whether a job that did not finish can be gone on with: its training was saved, on the same images.
+
+    Args:
+        directory: of the job, whose run in it has the configuration.
+        config: the job's resolved configuration.
+    """
+    before = unfinished_results(directory)
+    if not (directory / CHECKPOINT).exists() or before.get("config_hash") != config_hash(config):
+        return False
+    return before.get("dataset", {}).get("fingerprint") == _fingerprint(config)
 
 
 def mark_interrupted(sweep: Path) -> list[Path]:

@@ -1,0 +1,111 @@
+"""A run that is killed at any moment and gone on with ends as one that was not."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [
+    *("run.py", "backbone=small_cnn", "dataset.fraction=0.2", "freeze=last_block", "image_size=32", "cache=auto"),
+    *("epochs=3", "head.dropout=0.3", "checkpoint_seconds=0"),
+]
+pytestmark = pytest.mark.slow
+
+
+def start(outputs: Path, cache: Path, words: list[str]) -> subprocess.Popen[str]:
+    environment = {**os.environ, "HEADSTART_OUTPUTS": str(outputs), "HEADSTART_CACHE": str(cache)}
+    return subprocess.Popen(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def finish(outputs: Path, cache: Path, words: list[str]) -> str:
+    process = start(outputs, cache, words)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    return said
+
+
+def only_run(outputs: Path) -> Path:
+    [directory] = [file.parent for file in outputs.glob("runs/*/config.yaml")]
+    return directory
+
+
+def figures(directory: Path) -> dict[str, Any]:
+    results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+    with (directory / "history.csv").open(encoding="utf-8", newline="") as file:
+        history = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+    predictions = (directory / "predictions.csv").read_text(encoding="utf-8")
+    return {"splits": results["splits"], "best": results["best_epoch"]["epoch"], "history": history, "p": predictions}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """Return the directory of an uninterrupted run, and how many seconds it took."""
+    outputs = tmp_path_factory.mktemp("whole")
+    finish(outputs, outputs / "cache", COMMAND)
+    started = time.monotonic()
+    finish(outputs / "again", outputs / "cache", COMMAND)
+    return only_run(outputs), time.monotonic() - started
+
+
+def go_on(outputs: Path, cache: Path) -> None:
+    """Go on with the run if it had begun, else begin."""
+    finish(outputs, cache, [*COMMAND, "resume=auto"])
+
+
+def check(outputs: Path, whole: Path) -> None:
+    directories = [file.parent for file in outputs.glob("runs/*/results.json")]
+    finished = [one for one in directories if json.loads((one / "results.json").read_text())["status"] == "FINISHED"]
+    assert len(finished) == 1
+    assert figures(finished[0]) == figures(whole)
+    left = [file.name for file in finished[0].iterdir() if file.name.startswith(".") or "checkpoint" in file.name]
+    assert not left
+    run_id = json.loads((finished[0] / "results.json").read_text())["run_id"]
+    client = mlflow.MlflowClient(f"sqlite:///{outputs / 'mlflow.db'}")
+    assert client.get_run(run_id).info.status == "FINISHED"
+    logged = client.get_metric_history(run_id, "epoch/validation_loss")
+    assert sorted(one.step for one in logged) == [int(row["epoch"]) for row in figures(whole)["history"]]
+
+
+@pytest.mark.parametrize("kill", range(30))
+def test_a_run_that_is_killed_ends_as_if_it_was_not(kill: int, whole: tuple[Path, float], tmp_path: Path) -> None:
+    directory, seconds = whole
+    process = start(tmp_path, directory.parents[1] / "cache", COMMAND)
+    time.sleep(random.Random(kill).uniform(0.3, 1.0) * seconds)
+    process.kill()
+    process.communicate()
+    if process.returncode == -signal.SIGKILL:
+        go_on(tmp_path, directory.parents[1] / "cache")
+    check(tmp_path, directory)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_run_that_is_terminated_ends_as_if_it_was_not(number: int, whole: tuple[Path, float], tmp_path: Path) -> None:
+    directory, seconds = whole
+    process = start(tmp_path, directory.parents[1] / "cache", COMMAND)
+    time.sleep(random.Random(number).uniform(0.3, 1.0) * seconds)
+    process.terminate()
+    said, _ = process.communicate()
+    assert process.returncode in (143, 0), said
+    if process.returncode == 143:
+        assert "Interrupted." in said
+        go_on(tmp_path, directory.parents[1] / "cache")
+    check(tmp_path, directory)
