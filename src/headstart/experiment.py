@@ -17,6 +17,7 @@ from headstart.interruption import parse_duration
 from headstart.prepared import Prepared, prepare
 from headstart.resuming import (
     check_same_images,
+    command_to_go_on,
     only_run_in,
     say_how_to_go_on,
     unfinished_results,
@@ -161,10 +162,14 @@ def _run(
         tracker.log_parameters(config)
         described = ("config.yaml", "splits.csv", "data_report.json", "scenario.json")
         tracker.log_files(output / name for name in described if (output / name).exists())
-        if config.head.output == "imagenet":
-            _classify(prepared, clock, results, tracker)
-        else:
-            _train_and_evaluate(prepared, clock, results, tracker)
+        try:
+            if config.head.output == "imagenet":
+                _classify(prepared, clock, results, tracker)
+            else:
+                _train_and_evaluate(prepared, clock, results, tracker)
+        except KeyboardInterrupt:
+            tracker.describe(f"Interrupted. To go on: `{command_to_go_on(output)}`", {})
+            raise
         clock.begin("tracking")
         tracker.log_metrics({f"seconds/{name}": value for name, value in clock.summary().items()})
 

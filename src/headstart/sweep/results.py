@@ -26,10 +26,10 @@ def find_finished(sweep: Path, config: Config) -> tuple[Path, dict[str, Any]] | 
     digest = config_hash(config)
     for file in sorted(sweep.glob("*/results.json")):
         results = read_results(file.parent)
-        if results and results["status"] == "FINISHED" and results.get("config_hash") == digest:
-            # The images are looked at only where everything else is the same.
-            if results["dataset"]["fingerprint"] == _fingerprint(config):
-                return file.parent, results
+        same = results is not None and results["status"] == "FINISHED" and results.get("config_hash") == digest
+        # The images are looked at only where everything else is the same.
+        if results and same and results["dataset"]["fingerprint"] == _fingerprint(config):
+            return file.parent, results
     return None
 
 
