@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.files import file_name, new_directory, write_json, write_text
+from headstart.files import file_name, new_directory, open_table, write_json, write_text
 
 
 def test_content_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -86,3 +86,21 @@ def test_names_of_any_kind_as_file_names(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / f"history_{name}.png").touch()
     assert sorted(os.listdir(tmp_path)) == sorted(f"history_{name}.png" for name in names)
+
+
+def test_a_table_takes_the_place_of_another_when_it_is_complete(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text("before", encoding="utf-8")
+
+    def interrupted() -> None:
+        with open_table(file) as table:
+            table.write("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [one.name for one in tmp_path.iterdir()] == ["table.csv"]
+    assert file.read_text(encoding="utf-8") == "before"
+    with open_table(file) as table:
+        table.write("after")
+    assert file.read_text(encoding="utf-8") == "after"

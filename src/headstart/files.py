@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 LONGEST_NAME = 80  # letters of a name within a file name, of which file systems take 255 bytes
 
@@ -56,6 +57,21 @@ def write_text(path: Path, text: str) -> None:
     """
     with new_file(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
+
+
+@contextlib.contextmanager
+def open_table(path: Path) -> Iterator[TextIO]:
+    """Yield a CSV file to be written, which is there when it is complete; see `new_file`.
+
+    Args:
+        path: where to; file names of another encoding go through as they are.
+    """
+    with new_file(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
+        try:
+            yield text
+        finally:
+            text.detach()
 
 
 def write_json(path: Path, content: Any) -> None:

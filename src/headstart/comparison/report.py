@@ -15,7 +15,7 @@ from headstart.comparison.strategies import Strategy, group_runs
 from headstart.comparison.table import Row, make_rows, markdown_table, percent, plain, print_table, write_csv
 from headstart.comparison.verdicts import NO_TEST, TIE, NegativeTransfer, negative_transfer, ranked, verdicts
 from headstart.errors import HeadstartError
-from headstart.evaluation.writing import letters_without_a_font
+from headstart.evaluation.writing import letters_without_a_font, save_figure
 from headstart.files import write_text
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def compare(runs: Sequence[Run], directory: Path, title: str = "Comparison") -> 
     figures = {}
     for caption, (name, figure) in drawn.items():
         figures[caption] = directory / f"{name}.png"
-        figure.savefig(figures[caption])
+        save_figure(figure, figures[caption])
     summary = _summary(strategies, rows, len(failed))
     page, table, text = directory / "comparison.html", directory / "comparison.csv", directory / "comparison.md"
     content = {"title": title, "summary": summary, "notes": notes, "flags": flags, "failed": failed, "rows": rows}

@@ -14,6 +14,7 @@ import numpy as np
 
 from headstart.data.limits import LIMITS, Limits
 from headstart.errors import HeadstartError
+from headstart.files import open_table
 
 SPLITS = ("train", "validation", "test")
 
@@ -80,7 +81,7 @@ class ImageIndex:
     def write_csv(self, path: Path) -> None:
         """Write path,label,split,digest, a row for each image, which the csv source reads back."""
         digests = self.digests or ("",) * len(self)
-        with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with open_table(path) as file:
             writer = csv.writer(file)
             writer.writerow(("path", "label", "split", "digest"))
             writer.writerows(zip(self.paths, self._labels_by_name(), self.splits.tolist(), digests, strict=True))

@@ -14,7 +14,8 @@ from headstart.data.index import ImageIndex
 from headstart.data.pipeline import evaluation_batches
 from headstart.data.pixels import Files
 from headstart.evaluation.plots import labels_figure
-from headstart.evaluation.writing import letters_without_a_font, open_table
+from headstart.evaluation.writing import letters_without_a_font, save_figure
+from headstart.files import open_table
 from headstart.model.heads import best_labels
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def report_labels(
     captions = [(Path(row["path"]).name, [(best["label"], best["confidence"]) for best in row["top"]]) for row in first]
     if len(index) > SHOWN:
         title = f"{title}, the first {SHOWN} of {len(index):,}"
-    labels_figure(shown, captions, title).savefig(directory / "figures" / "labels.png")
+    save_figure(labels_figure(shown, captions, title), directory / "figures" / "labels.png")
     return {
         "images": len(index),
         "mean_confidence": round(confidence / len(index), 6),

@@ -17,8 +17,8 @@ from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.metrics import Evaluation, evaluate, worst_mistakes
 from headstart.evaluation.plots import calibration_figure, confusion_figure, explained_figure, mistakes_figure
 from headstart.evaluation.predictor import Predictor
-from headstart.evaluation.writing import letters_without_a_font, open_table
-from headstart.files import file_name, write_text
+from headstart.evaluation.writing import letters_without_a_font, save_figure
+from headstart.files import file_name, open_table, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ def report_splits(predictor: Predictor, index: ImageIndex, directory: Path) -> d
             figures = split_figures(part, probabilities, evaluation, split)
             figures |= mistake_figures(classifier, grad_cam, part, probabilities, split)
             for name, figure in figures.items():
-                figure.savefig(directory / "figures" / f"{name}.png")
+                save_figure(figure, directory / "figures" / f"{name}.png")
             evaluations[split] = evaluation
     return evaluations
 

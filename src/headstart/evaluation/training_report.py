@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.evaluation.plots import history_figure, learning_rate_figure
-from headstart.evaluation.writing import letters_without_a_font, open_table
-from headstart.files import file_name
+from headstart.evaluation.writing import letters_without_a_font, save_figure
+from headstart.files import file_name, open_table
 
 if TYPE_CHECKING:
     from headstart.training.callbacks import EpochRecord
@@ -34,14 +34,14 @@ def report_training(history: list[EpochRecord], best_epoch: int, title: str, dir
         writer.writerows(rows)
     figures = directory / "figures"
     figures.mkdir(exist_ok=True)
-    history_figure(rows, title, best_epoch=best_epoch).savefig(figures / "history.png")
+    save_figure(history_figure(rows, title, best_epoch=best_epoch), figures / "history.png")
     stages = [list(records) for _, records in groupby(history, key=lambda record: record.stage)]
     for records in stages if len(stages) > 1 else []:
         stage, best = records[0].stage, max(records, key=lambda record: record.rank)
         figure = history_figure(
             [dataclasses.asdict(record) for record in records], f"{title}, stage {stage}", best_epoch=best.epoch
         )
-        figure.savefig(figures / f"history_{file_name(stage)}.png")
+        save_figure(figure, figures / f"history_{file_name(stage)}.png")
 
 
 @letters_without_a_font()
@@ -61,4 +61,4 @@ def report_learning_rate(sweep: RateSweep, configured: float, title: str, direct
             writer.writerow([f"{value:.7g}" for value in row])
     (directory / "figures").mkdir(exist_ok=True)
     figure = learning_rate_figure(sweep.rates, sweep.losses, sweep.smoothed, sweep.suggestion, configured, title)
-    figure.savefig(directory / "figures" / "learning_rate.png")
+    save_figure(figure, directory / "figures" / "learning_rate.png")

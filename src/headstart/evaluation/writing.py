@@ -6,7 +6,12 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING
+
+from headstart.files import new_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @contextlib.contextmanager
@@ -17,6 +22,12 @@ def letters_without_a_font() -> Iterator[None]:
         yield
 
 
-def open_table(file: Path) -> TextIO:
-    """Open a CSV file to be written; file names of another encoding go through as they are."""
-    return file.open("w", newline="", encoding="utf-8", errors="surrogateescape")
+def save_figure(figure: Figure, file: Path) -> None:
+    """Write a figure as PNG, which is there when it is complete.
+
+    Args:
+        figure: of Matplotlib.
+        file: where to.
+    """
+    with new_file(file) as opened:
+        figure.savefig(opened, format="png")

@@ -10,7 +10,7 @@ from rich.table import Table
 from headstart.config import CELLS, Config
 from headstart.console import console, print_titled
 from headstart.evaluation.plots import depth_figure
-from headstart.evaluation.writing import letters_without_a_font
+from headstart.evaluation.writing import letters_without_a_font, save_figure
 from headstart.scenario.square import FEW_BELOW, CutProbe, Placement
 
 BAR = 10  # characters of an accuracy of 100 %
@@ -84,14 +84,15 @@ def write_figure(placement: Placement, what: str, file: Path) -> None:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     probes = placement.probes
-    depth_figure(
+    figure = depth_figure(
         [row.depth for row in probes],
         [row.accuracy for row in probes],
         placement.chance,
         probes.index(placement.best),
         placement.measured_images,
         f"{what}: linear probes at every depth ({placement.cell})",
-    ).savefig(file)
+    )
+    save_figure(figure, file)
 
 
 def _shown(placement: Placement) -> list[CutProbe]:
