@@ -74,3 +74,5 @@ def test_other_images_are_refused() -> None:
     check_same_images(now, now)
     with pytest.raises(HeadstartError, match="Expected the images that this run began with"):
         check_same_images(before, now)
+    with pytest.raises(HeadstartError, match="Expected the images that this run began with"):  # of the next attempt
+        check_same_images(now, {"dataset": {"fingerprint": "b" * 20, "root": "photos"}})

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4  # on a probability: far above what another batch size or processor changes, far below a real change
 LARGEST_REFERENCE = 256_000_000  # bytes, of which a few pictures of the largest networks take a tenth
-DAMAGE = (*UNREADABLE, EOFError, struct.error)  # what readers raise
 FILES = ("model.keras", "labels.json", "config.yaml", "reference.npz")
 
 
@@ -169,7 +167,7 @@ def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classi
         received = classifier.probabilities(images) if engine_name(engine) == "openvino" else _directly(model, images)
         if received.shape != (len(images), len(class_names)):
             raise ValueError("labels.json belongs to another model.keras")
-    except (*DAMAGE, HeadstartError, tf.errors.OpError) as error:
+    except (*UNREADABLE, HeadstartError, tf.errors.OpError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise HeadstartError(f"Expected a classifier that loads in {directory}. Received: {reason}") from error
     if received.shape != expected.shape or not np.allclose(received, expected, rtol=0, atol=TOLERANCE):

@@ -18,7 +18,7 @@ from headstart import config
 from headstart.console import console, print_any_name
 from headstart.errors import HeadstartError, visible
 from headstart.interruption import exit_code, heed_signals
-from headstart.resuming import find_interrupted, find_unfinished, unfinished_results
+from headstart.resuming import find_interrupted, find_unfinished
 from headstart.runs import objective
 from headstart.sweep.end import finish
 
@@ -120,8 +120,7 @@ def _goes_on(started: float) -> bool:
     limits = [word.partition("=")[2] for word in words if word.startswith("time_limit=")]
     if limits:
         stored = dataclasses.replace(stored, time_limit=None if limits[-1] == "null" else limits[-1])
-    known = unfinished_results(directory)
-    run(stored, directory, started, overrides=known.get("overrides"), resume=True)
+    run(stored, directory, started, resume=True)
     return True
 
 

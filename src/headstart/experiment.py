@@ -88,14 +88,14 @@ def _run_and_report(
         "run_id": None,
         "status": "FAILED",
         "command": command_line(),
-        "overrides": overrides or [],
+        "overrides": overrides or before.get("overrides", []),
         "config_hash": config_hash(config),
         "recipe": dataclasses.asdict(config.recipe),
         "scenario": {"name": config.scenario.name, "cell": config.scenario.cell},
         "seed": config.seed,
         "output": str(output),
         "seconds": {},
-        **{key: before[key] for key in ("run_id", "stages") if before.get(key)},
+        **{key: before[key] for key in ("run_id", "dataset", "stages") if before.get(key)},
         **({"resumed": before.get("resumed", 0) + 1} if resume else {}),
     }
     keep_freed_memory()
@@ -156,8 +156,7 @@ def _run(
         uri, config.tracking.experiment, run_name(config), tags, output, in_sweep, resume=bool(before)
     ) as tracker:
         results.update(run_id=tracker.run_id, experiment_id=tracker.experiment_id, tracking_uri=uri)
-        # What is known of this run where its process dies without a word.
-        write_json(output / RUNNING, {**results, "status": "RUNNING"})
+        _note_what_is_known(results, output)
         (output / "results.json").unlink(missing_ok=True)  # of before it was resumed
         tracker.log_parameters(config)
         described = ("config.yaml", "splits.csv", "data_report.json", "scenario.json")
@@ -172,6 +171,11 @@ def _run(
             raise
         clock.begin("tracking")
         tracker.log_metrics({f"seconds/{name}": value for name, value in clock.summary().items()})
+
+
+def _note_what_is_known(results: dict[str, Any], output: Path) -> None:
+    """Write what is left of a run whose process dies without a word."""
+    write_json(output / RUNNING, {**results, "status": "RUNNING"})
 
 
 def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker) -> None:
@@ -307,7 +311,7 @@ def _train(
         for split, found in evaluations.items():
             figures = {f"after_{file_name(name)}/{split}_{key}": value for key, value in found.summary().items()}
             tracker.log_metrics(figures)
-        write_json(prepared.output / RUNNING, {**results, "status": "RUNNING"})  # with what has been found
+        _note_what_is_known(results, prepared.output)
 
     limit = None if config.time_limit is None else started + parse_duration(config.time_limit)
     training = train_stages(

@@ -17,7 +17,7 @@ from headstart.errors import HeadstartError
 from headstart.files import remove_partial
 from headstart.identity import config_hash
 from headstart.paths import outputs_directory
-from headstart.runs import CHECKPOINT, RUNNING, read_results
+from headstart.runs import CHECKPOINT, RUNNING, read_results, with_id
 
 LOCK = ".run.lock"
 
@@ -70,16 +70,18 @@ def check_same_images(before: dict[str, Any], now: dict[str, Any]) -> None:
 
     Args:
         before: `unfinished_results` of the run; may be empty.
-        now: its results so far.
+        now: its results so far; where they are refused they go on saying what the run began with, so that the next
+            attempt is refused too.
 
     Raises:
         HeadstartError: naming both fingerprints.
     """
     expected, received = (results.get("dataset", {}).get("fingerprint") for results in (before, now))
     if expected is not None and expected != received:
+        root, now["dataset"] = now["dataset"]["root"], before["dataset"]
         raise HeadstartError(
             f"Expected the images that this run began with (fingerprint {expected[:12]}). "
-            f"Received: others ({str(received)[:12]}) in {now['dataset']['root']}; start a new run on them"
+            f"Received: others ({str(received)[:12]}) in {root}; start a new run on them"
         )
     versions = (results.get("environment", {}).get("packages", {}) for results in (before, now))
     for package, (old, new) in _differing(*versions).items():
@@ -132,14 +134,14 @@ def _find(name: str) -> Path:
     runs = _unfinished()
     if name == "latest" and runs:
         return runs[-1]
-    ids = {directory: str(unfinished_results(directory).get("run_id", "")) for directory in runs}
-    fitting = [directory for directory, run_id in ids.items() if len(name) >= 4 and run_id.startswith(name)]
+    known = [(directory, unfinished_results(directory)) for directory in runs]
+    fitting = with_id(name, known)
     if len(fitting) == 1:
         return fitting[0]
-    known = ", ".join(run_id[:8] for run_id in list(ids.values())[-5:]) or "none"
+    last = ", ".join(str(results.get("run_id", ""))[:8] for _, results in known[-5:]) or "none"
     raise HeadstartError(
         f"Expected resume to be a run's directory, its MLflow run id, latest or auto. Received: {name}; the runs under "
-        f"{outputs_directory()} that can be gone on with are {known}"
+        f"{outputs_directory()} that can be gone on with are {last}"
     )
 
 

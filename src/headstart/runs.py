@@ -73,7 +73,7 @@ def find_run(name: str) -> Path:
         return runs[-1][0]
     if name == "best" and runs:
         return _best(runs)
-    fitting = [directory for directory, results in runs if len(name) >= 4 and str(results["run_id"]).startswith(name)]
+    fitting = with_id(name, runs)
     if len(fitting) == 1:
         return fitting[0]
     known = ", ".join(str(results["run_id"])[:8] for _, results in runs[-5:]) or "none yet"
@@ -82,6 +82,16 @@ def find_run(name: str) -> Path:
         f"Expected a run's directory, an MLflow run id, latest or best. Received: {name} ({problem}); "
         f"the last finished runs under {outputs_directory()} are {known}"
     )
+
+
+def with_id(name: str, runs: list[tuple[Path, dict[str, Any]]]) -> list[Path]:
+    """Return the directories of the runs whose MLflow id is a name, or begins so.
+
+    Args:
+        name: fits nothing with less than 4 characters.
+        runs: directories, and what is known of each.
+    """
+    return [directory for directory, known in runs if len(name) >= 4 and str(known.get("run_id", "")).startswith(name)]
 
 
 def _best(runs: list[tuple[Path, dict[str, Any]]]) -> Path:

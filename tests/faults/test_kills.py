@@ -85,27 +85,27 @@ def check(outputs: Path, whole: Path) -> None:
     assert sorted(one.step for one in logged) == [int(row["epoch"]) for row in figures(whole)["history"]]
 
 
-@pytest.mark.parametrize("kill", range(30))
-def test_a_run_that_is_killed_ends_as_if_it_was_not(kill: int, whole: tuple[Path, float], tmp_path: Path) -> None:
+def interrupted(whole: tuple[Path, float], tmp_path: Path, seed: int, end: signal.Signals) -> tuple[int, str]:
+    """Start the run, send it a signal at a random moment, and return its exit code and what it printed."""
     directory, seconds = whole
     process = start(tmp_path, directory.parents[1] / "cache", COMMAND)
-    time.sleep(random.Random(kill).uniform(0.3, 1.0) * seconds)
-    process.kill()
-    process.communicate()
-    if process.returncode == -signal.SIGKILL:
+    time.sleep(random.Random(seed).uniform(0.3, 1.0) * seconds)
+    process.send_signal(end)
+    said, _ = process.communicate()
+    if process.returncode:
         go_on(tmp_path, directory.parents[1] / "cache")
     check(tmp_path, directory)
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("kill", range(30))
+def test_a_run_that_is_killed_ends_as_if_it_was_not(kill: int, whole: tuple[Path, float], tmp_path: Path) -> None:
+    code, said = interrupted(whole, tmp_path, kill, signal.SIGKILL)
+    assert code in (-signal.SIGKILL, 0), said
 
 
 @pytest.mark.parametrize("number", range(10))
 def test_a_run_that_is_terminated_ends_as_if_it_was_not(number: int, whole: tuple[Path, float], tmp_path: Path) -> None:
-    directory, seconds = whole
-    process = start(tmp_path, directory.parents[1] / "cache", COMMAND)
-    time.sleep(random.Random(number).uniform(0.3, 1.0) * seconds)
-    process.terminate()
-    said, _ = process.communicate()
-    assert process.returncode in (143, 0), said
-    if process.returncode == 143:
-        assert "Interrupted." in said
-        go_on(tmp_path, directory.parents[1] / "cache")
-    check(tmp_path, directory)
+    code, said = interrupted(whole, tmp_path, number, signal.SIGTERM)
+    assert code in (143, 0), said
+    assert ("Interrupted." in said) == (code == 143)

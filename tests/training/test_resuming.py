@@ -97,21 +97,22 @@ def test_interrupted_every_few_batches_it_ends_the_same(
         np.testing.assert_array_equal(values_of(resumed)[path], value, err_msg=path)
 
 
-def test_a_time_limit_stops_at_the_end_of_a_batch_and_is_saved(tmp_path: Path) -> None:
+def stopped_at_once(tmp_path: Path) -> tuple[Checkpoints, Progress]:
     checkpoints = Checkpoints(tmp_path / "checkpoint.npz", None)
     with pytest.raises(interruption.TimeIsUp):
         run({"time_limit": time.time() - 1}, checkpoints)
     saved = checkpoints.load()
     assert saved is not None
+    return checkpoints, saved
+
+
+def test_a_time_limit_stops_at_the_end_of_a_batch_and_is_saved(tmp_path: Path) -> None:
+    _, saved = stopped_at_once(tmp_path)
     assert (saved.stage, saved.epoch, saved.step) == (0, 0, 1)
 
 
 def test_a_checkpoint_of_other_pretrained_weights_is_refused(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path / "checkpoint.npz", None)
-    with pytest.raises(interruption.TimeIsUp):
-        run({"time_limit": time.time() - 1}, checkpoints)
-    saved = checkpoints.load()
-    assert saved is not None
+    checkpoints, saved = stopped_at_once(tmp_path)
     saved.frozen = "another"
     checkpoints.save(saved)
     with pytest.raises(HeadstartError, match="Expected the pretrained weights that this run began with"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import struct
 import warnings
 import zipfile
 import zlib
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     from headstart.model.backbones import BackboneEntry
 
-# What Keras, h5py and zipfile raise on files of another kind and on damaged ones.
+# What Keras, h5py, NumPy and zipfile raise on files of another kind and on damaged ones.
 UNREADABLE = (
     OSError,
+    EOFError,
     ValueError,
     LookupError,
     TypeError,
@@ -29,6 +31,7 @@ UNREADABLE = (
     ArithmeticError,
     RuntimeError,
     MemoryError,
+    struct.error,
     zipfile.BadZipFile,
     zlib.error,
 )

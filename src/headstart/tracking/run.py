@@ -104,12 +104,7 @@ class Tracker:
 
     def close(self) -> None:
         """Send what waits and close the journal; what a store that does not answer cannot take goes on waiting."""
-        try:
-            send(self.journal)
-        except StoreAway:
-            _say_what_waits(self.journal)
-        finally:
-            self.journal.close()
+        _send_and_close(self.journal)
 
 
 def begin_run(
@@ -145,7 +140,7 @@ def begin_run(
     for file in journals(output)[:-1]:  # of runs that ended here while the store did not answer
         if count_waiting(file):
             with contextlib.suppress(UnderWay):  # somebody else sends
-                Tracker(Journal(file)).close()
+                _send_and_close(Journal(file))
     return Tracker(journal)
 
 
@@ -235,8 +230,17 @@ def log_results(output: Path) -> dict[str, Any]:
     if away:
         journal.close()
     else:
-        Tracker(journal).close()
+        _send_and_close(journal)
     return record_tracking(output)
+
+
+def _send_and_close(journal: Journal) -> None:
+    try:
+        send(journal)
+    except StoreAway:
+        _say_what_waits(journal)
+    finally:
+        journal.close()
 
 
 def _say_what_waits(journal: Journal) -> None:

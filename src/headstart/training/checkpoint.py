@@ -10,8 +10,6 @@ import hashlib
 import json
 import random
 import time
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,9 @@ import numpy as np
 
 from headstart.errors import HeadstartError
 from headstart.files import new_file
+from headstart.model.weights import UNREADABLE
 from headstart.training.callbacks import EpochRecord
 
-DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 COSTS = 20  # times as long as writing takes, at least, is trained before it is written again
 
 
@@ -123,7 +121,7 @@ class Checkpoints:
             plain["history"] = [EpochRecord(**record) for record in plain["history"]]
             plain["best"] = EpochRecord(**plain["best"]) if plain["best"] else None
             return Progress(**plain, arrays=arrays)
-        except DAMAGE as error:
+        except UNREADABLE as error:
             raise HeadstartError(
                 f"Expected a checkpoint of headstart in {self.file}. Received: {error}; remove it and start again"
             ) from error

@@ -120,11 +120,8 @@ def fit_epochs(
         callbacks: the last one is `Saving`.
     """
     model, epoch = given.model, start.epoch
-    validation: dict[str, Any] = {
-        # Else Keras starts to read it again at the end, in vain, and another time in the next epoch.
-        "steps": int(given.validation.cardinality()),
-        "verbose": 0,
-    }
+    # Else Keras starts to read it again at the end, in vain, and another time in the next epoch.
+    validation_steps = int(given.validation.cardinality())
     if start.step == given.steps:  # trained, not validated
         listed = keras.callbacks.CallbackList(
             callbacks, add_history=False, add_progbar=False, model=model, epochs=epochs, steps=given.steps
@@ -133,7 +130,7 @@ def fit_epochs(
         listed.on_train_begin()
         listed.on_epoch_begin(epoch)
         logs = dict(model.get_metrics_result())
-        found = model.evaluate(given.validation, callbacks=listed, return_dict=True, **validation)
+        found = model.evaluate(given.validation, steps=validation_steps, callbacks=listed, return_dict=True, verbose=0)
         listed.on_epoch_end(epoch, logs | {f"val_{name}": value for name, value in found.items()})
         listed.on_train_end()
         if model.stop_training:
@@ -147,7 +144,7 @@ def fit_epochs(
         epochs=epochs,
         steps_per_epoch=given.steps,
         validation_data=given.validation,
-        validation_steps=validation["steps"],
+        validation_steps=validation_steps,
         callbacks=callbacks,
         shuffle=False,  # the batches come in a new order every epoch already
         verbose=0,
