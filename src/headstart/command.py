@@ -18,6 +18,7 @@ from headstart import config
 from headstart.console import console, print_any_name
 from headstart.errors import HeadstartError, visible
 from headstart.interruption import exit_code, heed_signals
+from headstart.reproducing import configuration_to_reproduce, sentence
 from headstart.resuming import find_interrupted, find_unfinished
 from headstart.runs import objective
 from headstart.sweep.end import finish
@@ -53,11 +54,14 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
                 output.rmdir()  # Hydra has just made it
                 output, resume = interrupted, True
             resolved = dataclasses.replace(resolved, resume=None)
+        if resolved.reproduce is not None:
+            resolved, overrides = configuration_to_reproduce(resolved, overrides, output)
         results = run(resolved, output, started, overrides=overrides, resume=resume)
     except HeadstartError as error:  # Hydra would say more of it, in its own words
         FAILURES.append(error)
         _say(str(error))
         return None
+    _fail_where_it_differs(results)
     return objective(results, composed.objective)
 
 
@@ -120,8 +124,14 @@ def _goes_on(started: float) -> bool:
     limits = [word.partition("=")[2] for word in words if word.startswith("time_limit=")]
     if limits:
         stored = dataclasses.replace(stored, time_limit=None if limits[-1] == "null" else limits[-1])
-    run(stored, directory, started, resume=True)
+    _fail_where_it_differs(run(stored, directory, started, resume=True))
     return True
+
+
+def _fail_where_it_differs(results: dict[str, Any]) -> None:
+    """Let the exit code say that a run did not come out as the one that it reproduces, which has been said."""
+    if results.get("reproduces", {}).get("verdict") == "differs":
+        FAILURES.append(HeadstartError(sentence(results["reproduces"])))
 
 
 def _expect_known_flags() -> None:

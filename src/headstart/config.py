@@ -273,6 +273,7 @@ class Config:
     checkpoint_seconds: float | None = number(60.0, minimum=0)
     time_limit: str | None = None
     resume: str | None = None
+    reproduce: str | None = None
 
 
 def conf_directory() -> Path:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
+import shutil
+import subprocess
 import sys
 import time
 from importlib.metadata import version
 from typing import Any
 
+from headstart.config import conf_directory
+
 RECORDED_PACKAGES = ("headstart", "tensorflow", "keras", "numpy", "pillow", "scikit-learn", "mlflow", "hydra-core")
 
 
 def describe_environment(devices: list[str], precision: str, engine: str) -> dict[str, Any]:
-    """Return the versions, the machine and how it was used.
+    """Return the versions, the commit, the machine and how it was used.
 
     Args:
         devices: names of the GPUs that trained.
@@ -22,6 +27,7 @@ def describe_environment(devices: list[str], precision: str, engine: str) -> dic
     """
     packages = (*RECORDED_PACKAGES, *(["openvino"] if engine == "openvino" else []))
     return {
+        "commit": commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -31,6 +37,42 @@ def describe_environment(devices: list[str], precision: str, engine: str) -> dic
         "engine": engine,
         "packages": {package: version(package) for package in packages},
     }
+
+
+def commit() -> str | None:
+    """Return the commit of headstart's own code, with a digest of what was changed since; None where git has none."""
+    root = conf_directory().parent
+    if shutil.which("git") is None or _git("rev-parse", "--show-toplevel") != str(root.resolve()).encode():
+        return None  # else it could be the commit of a project that headstart is installed in
+    changes = _git("diff", "HEAD", "--", "run.py", "src", "conf")
+    digest = f" changed {hashlib.sha256(changes).hexdigest()[:8]}" if changes else ""
+    return _git("rev-parse", "HEAD").decode() + digest
+
+
+def _git(*arguments: str) -> bytes:
+    """Return what git says of the directory of the code; nothing where it knows none."""
+    command = ["git", "-C", str(conf_directory().parent), *arguments]
+    return subprocess.run(command, capture_output=True, check=False).stdout.strip()
+
+
+def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return what changed between two descriptions of an environment, a phrase each.
+
+    Args:
+        then: see `describe_environment`; what it does not say, as one of an earlier version may not, is left out.
+        now: the other one.
+    """
+    flat = [{**known, **known.get("packages", {})} for known in (then, now)]
+    ignored = {"packages", "visible_gpus"}  # which GPUs those were is told
+    return [
+        f"{name} {_text(flat[0][name])} then, {_text(flat[1].get(name))} now"
+        for name in flat[0]
+        if name not in ignored and flat[0][name] != flat[1].get(name)
+    ]
+
+
+def _text(value: Any) -> str:
+    return ", ".join(value) or "none" if isinstance(value, list) else "none" if value is None else str(value)
 
 
 def command_line() -> str:

@@ -15,6 +15,7 @@ from headstart.files import file_name, write_json, write_text
 from headstart.identity import config_hash, run_name, run_tags
 from headstart.interruption import parse_duration
 from headstart.prepared import Prepared, prepare
+from headstart.reproducing import compare_with_original, print_comparison, say_what_differs
 from headstart.resuming import (
     check_same_images,
     command_to_go_on,
@@ -23,13 +24,7 @@ from headstart.resuming import (
     unfinished_results,
 )
 from headstart.runs import CHECKPOINT, RUNNING
-from headstart.summary import (
-    markdown,
-    markdown_of_labels,
-    print_configuration,
-    print_end,
-    print_suggestion,
-)
+from headstart.summary import markdown, print_configuration, print_end, print_suggestion
 from headstart.tracking import import_mlflow, log_results, store_uri, tracked_run, what_is_tracked
 from headstart.training.hardware import keep_freed_memory
 
@@ -123,6 +118,8 @@ def _run_and_report(
         print_suggestion(results, config)
     else:
         print_end(results)
+    if "reproduces" in results:
+        print_comparison(results)
     return results
 
 
@@ -141,6 +138,9 @@ def _run(
     prepared = prepare(config, output, clock, results)
     config = prepared.config  # with the freeze schedule and optimizer of the scenario that was found
     check_same_images(before, results)
+    changed: list[str] = []
+    if config.reproduce is not None:
+        changed = say_what_differs(output, prepared.index, results["environment"])
     if config.find_lr:
         clock.begin("training")
         return _find_learning_rate(prepared, results)
@@ -166,11 +166,24 @@ def _run(
                 _classify(prepared, clock, results, tracker)
             else:
                 _train_and_evaluate(prepared, clock, results, tracker)
+            if config.reproduce is not None:
+                results["reproduces"] = compare_with_original(output, results, changed)
+            clock.begin("tracking")
+            tracker.log_classifier(output / "classifier")
+            tracker.describe(markdown(results, config), _page_tags(results))
         except KeyboardInterrupt:
             tracker.describe(f"Interrupted. To go on: `{command_to_go_on(output)}`", {})
             raise
         clock.begin("tracking")
         tracker.log_metrics({f"seconds/{name}": value for name, value in clock.summary().items()})
+
+
+def _page_tags(results: dict[str, Any]) -> dict[str, str]:
+    """Return what runs are searched by once they are over."""
+    tags = {"best_stage": results["best_epoch"]["stage"]} if "best_epoch" in results else {}
+    if "reproduces" in results:
+        tags.update(reproduces=results["reproduces"]["run_id"], reproduced=results["reproduces"]["verdict"])
+    return tags
 
 
 def _note_what_is_known(results: dict[str, Any], output: Path) -> None:
@@ -217,10 +230,6 @@ def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any
         }
         results.setdefault("stages", {})[config.freeze.stages[-1].name] = summaries
 
-    clock.begin("tracking")
-    tracker.log_classifier(output / "classifier")
-    tracker.describe(markdown(results, config), {"best_stage": training.best.stage})
-
 
 def _classify(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker) -> None:
     """Save a network as it was published, and label the pictures with what was saved: no training, no accuracy."""
@@ -235,13 +244,9 @@ def _classify(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker
     results["splits"] = {}
     title = f"{config.dataset.name}: labels by {config.backbone.name} as it is"
     results["pictures"] = report_labels(classifier, prepared.index, config.batch_size, title, output)
-
-    clock.begin("tracking")
     tracker.log_metrics({key: results["pictures"][key] for key in ("images", "mean_confidence")})
     tracker.log_files([output / "predictions.csv"])
     tracker.log_files([output / "figures" / "labels.png"], "figures")
-    tracker.log_classifier(output / "classifier")
-    tracker.describe(markdown_of_labels(results, config), {})
 
 
 def _find_learning_rate(prepared: Prepared, results: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ DECIDES_NOTHING = (
     "checkpoint_seconds",
     "time_limit",
     "resume",
+    "reproduce",
 )  # a scenario's name; its stages do
 
 

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from headstart.config import Config, from_yaml
 from headstart.console import console
+from headstart.environment import differences
 from headstart.errors import HeadstartError
 from headstart.files import remove_partial
 from headstart.identity import config_hash
@@ -83,9 +84,8 @@ def check_same_images(before: dict[str, Any], now: dict[str, Any]) -> None:
             f"Expected the images that this run began with (fingerprint {expected[:12]}). "
             f"Received: others ({str(received)[:12]}) in {root}; start a new run on them"
         )
-    versions = (results.get("environment", {}).get("packages", {}) for results in (before, now))
-    for package, (old, new) in _differing(*versions).items():
-        console.print(f"  Warning: {package} {old} has become {new}: the figures may differ", soft_wrap=True)
+    for phrase in differences(before.get("environment", {}), now.get("environment", {})):
+        console.print(f"  Warning: {phrase}: the figures may differ", markup=False, soft_wrap=True)
 
 
 def find_unfinished(name: str) -> tuple[Path, Config]:
@@ -149,7 +149,3 @@ def _unfinished() -> list[Path]:
     """Return the directories of runs that began to train, or died before, oldest first."""
     files = [file for name in (CHECKPOINT, RUNNING) for file in outputs_directory().glob(f"*/**/{name}")]
     return sorted({file.parent for file in files}, key=lambda directory: directory.stat().st_mtime)
-
-
-def _differing(old: dict[str, str], new: dict[str, str]) -> dict[str, tuple[str, str]]:
-    return {name: (old[name], new[name]) for name in old.keys() & new.keys() if old[name] != new[name]}

@@ -12,6 +12,7 @@ from rich.table import Table
 from headstart.config import Config, conf_directory
 from headstart.console import console, print_titled
 from headstart.errors import visible
+from headstart.reproducing import sentence
 
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
@@ -231,25 +232,18 @@ def _where_to_look(results: dict[str, Any]) -> str:
     return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
 
 
-def markdown_of_labels(results: dict[str, Any], config: Config) -> str:
-    """Return what MLflow shows at the top of the page of a run that labels pictures.
-
-    Args:
-        results: the figures so far.
-        config: the run's configuration.
-    """
+def _markdown_of_labels(results: dict[str, Any], config: Config) -> list[str]:
+    """Return lines about the first pictures and their labels, and an empty one."""
     pictures = results["pictures"]
     rows = [(row["path"].replace("|", "\\|"), row["label"], f"{row['confidence']:.4f}") for row in pictures["first"]]
-    lines = [
+    return [
         "| picture | label | confidence |",
         "| --- | --- | ---: |",
         *(f"| {' | '.join(row)} |" for row in rows),
         "",
         f"{pictures['images']:,} pictures, {config.backbone.name} as it is, {results['dataset']['image_size']} px.",
         "",
-        f"`{results['command']}`",
     ]
-    return "\n".join(lines)
 
 
 def markdown(results: dict[str, Any], config: Config) -> str:
@@ -259,8 +253,15 @@ def markdown(results: dict[str, Any], config: Config) -> str:
         results: the figures so far.
         config: the run's configuration.
     """
+    figures = _markdown_of_labels if "pictures" in results else _markdown_of_splits
+    reproduced = [sentence(results["reproduces"]), ""] if "reproduces" in results else []
+    return "\n".join([*figures(results, config), *reproduced, f"`{results['command']}`"])
+
+
+def _markdown_of_splits(results: dict[str, Any], config: Config) -> list[str]:
+    """Return lines with the figures of every split, the best epoch, stages and scenario, and an empty one."""
     best = results["best_epoch"]
-    lines = [
+    return [
         "| split | images | accuracy | 95 % interval | macro F1 |",
         "| --- | ---: | ---: | --- | ---: |",
         *(
@@ -273,9 +274,7 @@ def markdown(results: dict[str, Any], config: Config) -> str:
         f"freeze {config.freeze.name}, {results['dataset']['image_size']} px, seed {config.seed}.",
         "",
         *_markdown_of_scenario(results.get("scenario", {})),
-        f"`{results['command']}`",
     ]
-    return "\n".join(lines)
 
 
 def _markdown_of_scenario(scenario: dict[str, Any]) -> list[str]:

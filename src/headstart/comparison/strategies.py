@@ -23,7 +23,7 @@ REPLICATE = ("seed", "cv.fold")  # what may differ between the runs of one strat
 INDIFFERENT = (
     *("engine", "cache.name", "cache.activations", "cache.images", "cache.max_gb"),
     *("evaluate_after_each_stage", "find_lr", "dataset.root", "dataset.csv", "dataset.origin"),
-    *("on_error", "plan", "objective"),
+    *("on_error", "plan", "objective", "checkpoint_seconds", "time_limit", "resume", "reproduce"),
 )
 INDIFFERENT_GROUPS = ("tracking.", "recipe.", "sweep.", "scenario.overrides")
 CHARACTERS_OF_A_DIGEST = 8

@@ -71,6 +71,8 @@ def prepare_sweep(config: DictConfig) -> None:
     _one_job_a_fold(config)
     hydra = config.hydra
     overrides = _overrides(hydra)
+    if any(override.key_or_group == "reproduce" for override in overrides):
+        raise HeadstartError("Expected reproduce without -m: it runs one stored configuration. Received: both")
     swept = tuple(override.key_or_group for override in overrides if override.is_sweep_override())
     basic = hydra.sweeper._target_.endswith("BasicSweeper")
     directory = _directory(config, overrides, swept)
