@@ -13,8 +13,8 @@ from conftest import TINY, write_pictures
 from headstart.config import Config, compose
 from headstart.errors import HeadstartError
 from headstart.experiment import run
-from headstart.reproducing import ORIGINAL, configuration_to_reproduce, sentence
-from headstart.runs import read_results
+from headstart.reproducing import ORIGINAL, RESULTS, configuration_to_reproduce, sentence
+from headstart.runs import finished_runs, read_results
 
 
 def reproduce(output: Path, *overrides: str) -> tuple[Config, list[str]]:
@@ -100,7 +100,8 @@ def test_a_run_whose_directory_is_gone_is_fetched_from_the_store(finished_run: P
         )
     assert config.reproduce == original["run_id"]
     assert config.freeze == compose([*TINY, "freeze=last_block", "epochs=2"]).freeze
-    assert read_results(elsewhere / "again" / ORIGINAL) == original
+    assert json.loads((elsewhere / "again" / ORIGINAL / RESULTS).read_text()) == original
+    assert not finished_runs(tmp_path)  # the copy is none
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import re
 import shlex
 import shutil
@@ -23,8 +24,10 @@ from headstart.runs import find_run, read_results
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
 
-ORIGINAL = "reproduced"  # directory within the run's own, with what is compared of the run that is reproduced
-KEPT = ("config.yaml", "results.json", "splits.csv")
+# Directory within the run's own, with what is compared of the original; not named as in a run, which it is none of.
+ORIGINAL = "reproduced"
+RESULTS, SPLITS = "original_results.json", "original_splits.csv"
+KEPT = {"results.json": RESULTS, "splits.csv": SPLITS}
 # Where the images lie, where it is tracked and when it is saved decide no figure.
 MAY_DIFFER = ("reproduce", "dataset.root", "dataset.csv", "checkpoint_seconds", "time_limit")
 FIGURES = ("splits", "stages", "pictures", "best_epoch")  # of results.json
@@ -55,14 +58,14 @@ def configuration_to_reproduce(asked: Config, overrides: list[str], output: Path
     with tempfile.TemporaryDirectory() as temporary:
         found = _find(name, asked, Path(temporary))
         results = read_results(found) or {}
-        absent = [file for file in KEPT if not (found / file).is_file()]
+        absent = [file for file in ("config.yaml", *KEPT) if not (found / file).is_file()]
         if results.get("status") != "FINISHED" or "splits" not in results or absent:
             why = f"without {', '.join(absent)}" if absent else f"which is {results.get('status', 'no run')}"
             raise HeadstartError(f"Expected a finished run that evaluated a classifier. Received: {found}, {why}")
         stored = from_yaml((found / "config.yaml").read_text(encoding="utf-8"))
         with new_directory(output / ORIGINAL) as original:
-            for file in KEPT:
-                shutil.copyfile(found / file, original / file)
+            for file, name_here in KEPT.items():
+                shutil.copyfile(found / file, original / name_here)
     given = {_key(text) for text in overrides}
     places = {key: getattr(asked.dataset, key) for key in ("root", "csv") if f"dataset.{key}" in given}
     return dataclasses.replace(
@@ -87,7 +90,7 @@ def say_what_differs(output: Path, index: ImageIndex, environment: dict[str, Any
     Raises:
         HeadstartError: when the images are others, or in other splits.
     """
-    original = read_results(output / ORIGINAL) or {}
+    original = _original(output)
     _expect_same_images(output / ORIGINAL, original, index)
     changed = differences(original["environment"], environment)
     name = _name(original)
@@ -106,7 +109,7 @@ def compare_with_original(output: Path, results: dict[str, Any], changed: list[s
         results: its figures.
         changed: what `say_what_differs` returned.
     """
-    original = read_results(output / ORIGINAL) or {}
+    original = _original(output)
     then, now = _figures(original), _figures(results)
     gaps = {key: abs(then[key] - now[key]) if key in now else float("inf") for key in then}
     worst = max(gaps, key=lambda key: gaps[key])
@@ -178,12 +181,17 @@ def _find(name: str, asked: Config, temporary: Path) -> Path:
         return fetch_run(store_uri(asked.tracking), name, temporary)
 
 
+def _original(output: Path) -> dict[str, Any]:
+    """Return the results of the run that is reproduced."""
+    return json.loads((output / ORIGINAL / RESULTS).read_text(encoding="utf-8"))
+
+
 def _expect_same_images(original: Path, results: dict[str, Any], index: ImageIndex) -> None:
     """Raise where the images are not those of the original, with what is different."""
     then = results["dataset"]["fingerprint"]
     if index.fingerprint == then:
         return
-    with (original / "splits.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with (original / SPLITS).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         old = {row["path"]: row for row in csv.DictReader(file)}
     names = [index.class_names[label] for label in index.labels]
     new = {
