@@ -2,6 +2,8 @@
 
 python scripts/sync.py outputs/runs/DATE_TIME     one run
 python scripts/sync.py outputs/sweeps/NAME        a sweep and its jobs
+
+A run whose process died without a word is closed as KILLED; it can be gone on with all the same.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents
 from headstart.console import console, exit_with
 from headstart.errors import HeadstartError
 from headstart.paths import outputs_directory
+from headstart.resuming import only_run_in
+from headstart.runs import RUNNING
+from headstart.sweep.results import mark_dead
 from headstart.tracking import UnderWay, send_waiting, waiting_journals
 
 
@@ -26,11 +31,24 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.run and not options.run.is_dir():
         return _say(f"Expected the directory of a run or a sweep. Received: {options.run}")
+    dead = [file.parent for file in sorted((options.run or outputs_directory()).rglob(RUNNING)) if _close(file.parent)]
     files = waiting_journals(options.run)
-    if not files:
+    if not files and not dead:
         console.print(f"Nothing waits in {options.run or outputs_directory()}", markup=False, soft_wrap=True)
     failures = [_send(file, options.tracking_uri) for file in files]
     return max(failures, default=0)
+
+
+def _close(run: Path) -> bool:
+    """Close a run whose process died, and return whether it was one; a run under way is left alone."""
+    try:
+        with only_run_in(run, resume=True):
+            mark_dead(run, "KILLED", "The process that ran it was killed.")
+    except HeadstartError:
+        console.print(f"{run}: under way, sends by itself", markup=False, soft_wrap=True)
+        return False
+    console.print(f"{run}: its process had died; the run is KILLED", markup=False, soft_wrap=True)
+    return True
 
 
 def _send(file: Path, uri: str | None) -> int:
@@ -39,8 +57,7 @@ def _send(file: Path, uri: str | None) -> int:
     try:
         sent = send_waiting(file, uri)
     except UnderWay:
-        console.print(f"{run}: under way, sends by itself", markup=False, soft_wrap=True)
-        return 0
+        return 0  # which has been said
     except HeadstartError as error:
         return _say(f"{run}: {error}")
     closed = f"the run is {sent.status}" if sent.status else "the run has not ended"

@@ -285,12 +285,17 @@ def test_a_run_that_is_resumed_goes_on_in_its_journal(store: Store, tmp_path: Pa
 
 
 def test_a_run_that_ended_can_be_resumed(store: Store, tmp_path: Path) -> None:
-    with tracked_run(store.uri, "headstart", "first", {}, tmp_path / "run") as first:
-        pass
+    with (
+        pytest.raises(RuntimeError),
+        tracked_run(store.uri, "headstart", "first", {}, tmp_path / "run") as first,
+    ):
+        raise RuntimeError("no room left")
+    assert store.run().data.tags["error"] == "no room left"
     with tracked_run(store.uri, "headstart", "again", {}, tmp_path / "run", resume=True) as second:
         until(lambda: store.run().info.status == "RUNNING")
     assert second.run_id == first.run_id
     assert store.run().info.status == "FINISHED"
+    assert "error" not in store.run().data.tags
     with tracked_run(store.uri, "headstart", "anew", {}, tmp_path / "run") as third:
         pass
     assert third.run_id != first.run_id

@@ -13,7 +13,7 @@ from typing import Any
 from headstart.console import console
 from headstart.tracking.background import BackgroundSender
 from headstart.tracking.journal import SECONDS_FOR_OTHERS, Journal, UnderWay, count_waiting, journals, record_tracking
-from headstart.tracking.sending import send
+from headstart.tracking.sending import ERROR, send
 from headstart.tracking.store import StoreAway, has_lost, import_mlflow, patience
 
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit; the whole configuration is an artifact beside it
@@ -79,7 +79,7 @@ class Tracker:
             reason: its first line becomes a tag.
             details: becomes an artifact, such as the traceback.
         """
-        self.journal.append("tags", values={"error": reason.strip().splitlines()[0][:LONGEST_TAG]})
+        self.journal.append("tags", values={ERROR: reason.strip().splitlines()[0][:LONGEST_TAG]})
         self.journal.append("text", text=details, name="error.txt")
 
     def log_classifier(self, directory: Path) -> None:

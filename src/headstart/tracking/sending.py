@@ -26,6 +26,7 @@ METRICS_A_CALL = 1000  # likewise
 SERVED_WITH = ("keras", "tensorflow", "numpy", "pillow", "omegaconf", "rich", "pandas")
 PACKAGE = Path(__file__).parents[1]
 MODEL = "classifier"
+ERROR = "error"  # tag of a run that failed
 
 
 def send(journal: Journal, uri: str | None = None) -> int:
@@ -190,6 +191,8 @@ def _log_classifier(client: Any, journal: Journal, entry: Entry) -> None:
 
 def _reopen(client: Any, journal: Journal, entry: Entry) -> None:
     client.update_run(journal.run_id, "RUNNING")
+    if ERROR in client.get_run(journal.run_id).data.tags:  # of the attempt that is gone on with
+        client.delete_tag(journal.run_id, ERROR)
 
 
 def _end(client: Any, journal: Journal, entry: Entry) -> None:
