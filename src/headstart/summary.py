@@ -255,7 +255,7 @@ def markdown(results: dict[str, Any], config: Config) -> str:
     """
     figures = _markdown_of_labels if "pictures" in results else _markdown_of_splits
     reproduced = [sentence(results["reproduces"]), ""] if "reproduces" in results else []
-    return "\n".join([*figures(results, config), *reproduced, f"`{results['command']}`"])
+    return "\n".join([*reproduced, *figures(results, config), f"`{results['command']}`"])
 
 
 def _markdown_of_splits(results: dict[str, Any], config: Config) -> list[str]:
