@@ -67,6 +67,17 @@ def frozen(options: argparse.Namespace) -> Report:
     name = "frozen_openvino" if options.engine == "openvino" else "frozen"
     report = Report(name, {"": "", OFF: "{:.1f} s", AUTO: "{:.1f} s", "ratio": "{:.1f}"})
     report.rows = [compared({"": what}, OFF, AUTO, figure) for what, figure in figures.items()]
+    waiting = {
+        side: median(one.results["waiting_for_input"]["head"] for one in runs)
+        for side, runs in ((OFF, uncached), (AUTO, cached))
+    }
+    report.rows.append(
+        {
+            "": "of the steps of training, waiting",
+            **{side: f"{share:.1%}" for side, share in waiting.items()},
+            "ratio": "",
+        }
+    )
     same = options.uncached_epochs  # the last epoch that both sides reached
     report.rows += [
         accuracies(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from tiny import SIZE, index_of
 
+from headstart.activations import InMemory
 from headstart.config import AugmentationConfig
 from headstart.data import pipeline, pixels
 from headstart.data.augment import Augmentation
@@ -218,3 +219,32 @@ def test_class_weights(kind: str, expected: list[float]) -> None:
     weights = class_weights(labels, 3, kind)
     assert weights.dtype == np.float32
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("first_batch", [0, 3, 6])
+@pytest.mark.parametrize("views", [1, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_batches_that_are_held_in_memory_are_those_that_are_read(
+    index: ImageIndex, dtype: str, views: int, first_batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(len(index) * views, 5)).astype(dtype)
+    read = []
+
+    class Given(InMemory):
+        def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+            for batch in super().batches(order):
+                read.append(len(batch))
+                yield batch
+
+    def epochs_of_three() -> list[tuple[np.ndarray, ...]]:
+        weights = np.linspace(0.3, 1.7, len(index.class_names), dtype=np.float32)
+        given = Given(rows)
+        data = training_dataset(index, given, BATCH, None, weights, 7, False, 1, views, first_batch, batches=12)
+        return taken(data, 12 - first_batch)
+
+    held = epochs_of_three()
+    assert read == [len(rows)]
+    monkeypatch.setattr(pipeline, "HELD_BYTES", 0)
+    assert len(held) == 12 - first_batch
+    assert same(held, epochs_of_three())
+    assert len(read) > 2

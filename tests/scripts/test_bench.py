@@ -77,6 +77,8 @@ def test_frozen_runs_the_same_command_cached_and_not(started: list[list[str]], t
     whole = report["rows"][0]
     assert whole["ratio"] == whole["cache=off"] / whole["cache=auto"]
     assert "the other 1 are counted at the median" in report["notes"][1]
+    (waiting,) = (row for row in report["rows"] if row[""].endswith("waiting"))
+    assert waiting["cache=off"].endswith("%")
 
 
 def test_what_is_scaled_keeps_the_first_epoch() -> None:

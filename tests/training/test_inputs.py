@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from conftest import TINY, write_pictures
 from headstart.activations import Activations, Views
 from headstart.cache.store import Cache
 from headstart.config import Config, compose
+from headstart.data import pipeline
 from headstart.data.augment import Augmentation
 from headstart.data.check import check_images
 from headstart.data.images import load_image
@@ -75,6 +76,20 @@ def test_cached_and_uncached_training_agree(overrides: tuple[str, ...], folder: 
                 assert value == pytest.approx(getattr(other, key), abs=1e-4), (one.epoch, key)
     assert cached.best.epoch == plain.best.epoch
     np.testing.assert_allclose(said, expected, atol=1e-4)
+
+
+def test_a_head_on_what_is_held_in_memory_is_the_same_and_says_how_long_it_waited(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [*TINY, f"dataset.root={folder}", "epochs=4", "batch_size=6", "freeze=all", "cache=auto"]
+    config = compose([*given, "augmentation=light", "augmentation.views=2", "class_weight=balanced"])
+    held, said, _ = trained(config, tmp_path)
+    monkeypatch.setattr(pipeline, "HELD_BYTES", 0)
+    read, expected, _ = trained(config, tmp_path)
+    for one, other in zip(held.history, read.history, strict=True):
+        assert replace(one, seconds=0) == replace(other, seconds=0)
+    np.testing.assert_array_equal(said, expected)
+    assert 0 < held.waiting_for_input["head"] < 1
 
 
 def test_a_second_run_computes_nothing(folder: Path, tmp_path: Path) -> None:

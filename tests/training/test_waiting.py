@@ -56,23 +56,31 @@ def test_a_slow_input_is_waited_for(steps_at_once: int, asynchronous: bool) -> N
 
 
 @pytest.mark.parametrize("steps_at_once", [1, 4])
+def test_an_input_that_is_as_slow_as_the_steps_together_is_waited_for_in_part(steps_at_once: int) -> None:
+    assert 0.25 < share_of(0.06, 0.03, steps_at_once) < 0.75
+
+
+@pytest.mark.parametrize("steps_at_once", [1, 4])
 def test_a_fast_input_is_not_waited_for(steps_at_once: int) -> None:
     assert share_of(0.0, 0.05, steps_at_once) < 0.1
 
 
 def test_steps_that_find_their_batches_ready_wait_for_none() -> None:
-    assert waiting_seconds(10.0, 14.0, [9.0, 9.5, 10.0, 11.0]) == 0
-    assert waiting_seconds(10.0, 11.0, [10.25]) == pytest.approx(0.25)
+    assert waiting_seconds(10.0, 14.0, {0: 9.0, 3: 11.0}, 4) == 0
+    assert waiting_seconds(10.0, 11.0, {0: 10.25}, 1) == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("step", [0.2, 1.0, 3.0])
-def test_the_wait_between_steps_that_return_together_is_what_it_was(step: float) -> None:
-    ready = [10.5, 11.0, 13.0, 13.5]
+@pytest.mark.parametrize("first", [0.0, 0.7])
+@pytest.mark.parametrize("apart", [0.5, 2.0])
+def test_the_wait_between_steps_that_return_together_is_what_it_was(first: float, apart: float, step: float) -> None:
+    ready = [10.0 + first + apart * place for place in range(4)]
     ended, waited = 10.0, 0.0
     for when in ready:
         waited += max(0.0, when - ended)
         ended = max(ended, when) + step
-    assert waiting_seconds(10.0, ended, ready) == pytest.approx(waited)
+    found = waiting_seconds(10.0, ended, {0: ready[0], 3: ready[3]}, 4)
+    assert found == pytest.approx(waited)
 
 
 def test_a_stage_that_waits_says_so_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ELEMENTS_AHEAD = 2  # batches, or groups of them, that are ready before a step asks for them
 GROUP_BYTES = 1 << 23  # of rows that are read and made ready together, or stay in memory
+HELD_BYTES = 1 << 26  # of a training split's rows and their orders that TensorFlow holds; more is read from disk
 
 
 def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:
@@ -97,6 +98,7 @@ def evaluation_dataset(
     dataset = tf.data.Dataset.from_generator(generate, output_signature=_signature(given, []))
     classes = len(index.class_names)
 
+    @tf.autograph.experimental.do_not_convert  # which takes longer than an epoch of a head alone
     def to_example(values: Any, labels: Any) -> tuple:
         targets = tf.one_hot(labels, classes)
         example = (tf.cast(values, tf.float32), _targets(targets, one_sigmoid))
@@ -119,12 +121,14 @@ def training_dataset(
     stage: int = 0,
     views: int = 1,
     first_batch: int = 0,
+    batches: int | None = None,
 ) -> tf.data.Dataset:
-    """Return endless shuffled batches of augmented training images, or their activations, with targets and weights.
+    """Return shuffled batches of augmented training images, or their activations, with targets and weights.
 
     What happens to an image depends on the seed, the stage, the epoch and the image alone, so the same command sees the
-    same pixels however the work is spread over threads. Called in the scope of the strategy that trains, which may
-    divide the batches.
+    same pixels however the work is spread over threads. The batches are endless, but for small activations, which are
+    held in memory as long as a stage lasts. Called in the scope of the strategy that trains, which may divide the
+    batches.
 
     Args:
         index: the training images.
@@ -137,6 +141,7 @@ def training_dataset(
         stage: number of the stage; each has orders and augmentations of its own.
         views: rows that are given for each image, one after the other; an epoch takes one of them.
         first_batch: how many batches of the stage are left out, because they were trained on before.
+        batches: of the whole stage; None where that is not known, and nothing is held in memory.
 
     Raises:
         HeadstartError: when the devices cannot share a batch evenly.
@@ -154,7 +159,30 @@ def training_dataset(
             f"Expected batch_size to be a multiple of {replicas}, the number of GPUs. Received: {batch_size}"
         )
 
-    first_epoch, behind = divmod(first_batch, -(-len(index) // batch_size))
+    in_epoch = -(-len(index) // batch_size)
+    first_epoch, behind = divmod(first_batch, in_epoch)
+    class_weight = tf.constant(weights)
+
+    @tf.autograph.experimental.do_not_convert  # which takes longer than an epoch of a head alone
+    def to_example(values: Any, labels: Any, seeds: Any) -> tuple:
+        values = tf.cast(values, tf.float32)
+        targets = tf.one_hot(labels, classes)
+        if augmentation is not None:
+            values = augmentation.images(values, seeds)
+            values, targets = augmentation.mix(values, targets, seeds[0])
+        # A mixed image weighs what its parts weigh.
+        return values, _targets(targets, one_sigmoid), tf.linalg.matvec(targets, class_weight)
+
+    if augmentation is None and batches is not None:
+        order = training_batches(len(index), batch_size, (seed, stage), replicas, first_epoch)
+        order = itertools.islice(order, behind, behind + batches - first_batch)
+        numbers = len(index) * views * int(np.prod(given.shape)) + (batches - first_batch) * batch_size
+        if numbers * np.dtype(np.float32).itemsize <= HELD_BYTES:
+            with tf.device("CPU:0"):  # where tf.data works
+                rows = next(iter(given.batches(iter([np.arange(len(index) * views)]))))
+                held = to_example(rows, np.repeat(index.labels, views), None)
+            return _held(held, list(_choose_views(order, len(index), in_epoch, views, (seed, stage), first_batch)))
+
     first_in_epoch, left_out = divmod(behind, group // batch_size)
     first = first_epoch * groups + first_in_epoch
 
@@ -169,21 +197,29 @@ def training_dataset(
     dataset = tf.data.Dataset.from_generator(
         generate, output_signature=_signature(given, [tf.TensorSpec((None, 2), tf.int32)])
     )
-    class_weight = tf.constant(weights)
-
-    def to_example(values: Any, labels: Any, seeds: Any) -> tuple:
-        values = tf.cast(values, tf.float32)
-        targets = tf.one_hot(labels, classes)
-        if augmentation is not None:
-            values = augmentation.images(values, seeds)
-            values, targets = augmentation.mix(values, targets, seeds[0])
-        # A mixed image weighs what its parts weigh.
-        return values, _targets(targets, one_sigmoid), tf.linalg.matvec(targets, class_weight)
-
     dataset = _made_ahead(dataset.map(to_example, num_parallel_calls=2, deterministic=True))
     if group > batch_size:
         dataset = dataset.flat_map(lambda *rows: tf.data.Dataset.from_tensor_slices(rows).batch(batch_size))
     return dataset.skip(left_out) if left_out else dataset
+
+
+def _held(examples: tuple, batches: list[np.ndarray]) -> tf.data.Dataset:
+    """Return batches of examples in memory, which TensorFlow puts together without calling Python.
+
+    Args:
+        examples: tensors with a row for each example.
+        batches: rows of each batch.
+    """
+    import tensorflow as tf
+
+    rows, ends = tf.constant(np.concatenate(batches)), np.cumsum([len(batch) for batch in batches])
+    starts = np.concatenate([[0], ends[:-1]])
+
+    @tf.autograph.experimental.do_not_convert
+    def take(start: tf.Tensor, end: tf.Tensor) -> tuple:
+        return tuple(tf.gather(part, rows[start:end]) for part in examples)
+
+    return tf.data.Dataset.from_tensor_slices((starts, ends)).map(take).prefetch(ELEMENTS_AHEAD)
 
 
 def _made_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -72,7 +72,7 @@ class Forward:
             raise ValueError("Expected a model with one input and one output")
         self.engine = "tensorflow"  # what runs
         self._shape = tuple(model.inputs[0].shape[1:])
-        self._function = tf.function(lambda rows: model(tf.cast(rows, tf.float32), training=False))
+        self._function = tf.function(lambda rows: model(tf.cast(rows, tf.float32), training=False), autograph=False)
         self._requests: Requests | None = None
         self._compared = False
         if engine == "openvino":

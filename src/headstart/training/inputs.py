@@ -44,7 +44,7 @@ class StageInput:
     """What one stage is fitted on, and with which model."""
 
     model: keras.Model  # shares its variables with the classifier
-    # From the number of a batch in the stage to endless batches of inputs, targets and weights from there on.
+    # From the number of a batch in the stage to batches of inputs, targets and weights from there to its end or on.
     training: Callable[[int], tf.data.Dataset]
     validation: tf.data.Dataset  # inputs and targets; with class weights those too
     steps: int  # batches in an epoch
@@ -102,6 +102,7 @@ class ImageInputs:
                 one_sigmoid,
                 number,
                 views.count if views else 1,
+                batches=steps * stage.epochs,
             ),
             # Judged by what is wanted: else the best epoch could be one that gives the rare classes up.
             validation=evaluation_dataset(

@@ -58,14 +58,14 @@ def sweep_learning_rate(
         HeadstartError: for an unknown target of `train` or an image that cannot be read.
     """
     optimizer = dataclasses.replace(stage.optimizer, learning_rate=LOWEST, schedule=ScheduleConfig(), ema=0.0)
-    stage = dataclasses.replace(stage, optimizer=optimizer)
+    batches = UPDATES * optimizer.accumulate
+    stage = dataclasses.replace(stage, optimizer=optimizer, epochs=batches)  # enough of them, if each is a single batch
     with _put_back(network.classifier):
         open_for_training(network, stage.train)
         given = inputs(network, stage, 0)
         compile_for_training(network, stage, given, label_smoothing)
         with progress_bar() as progress, reading_errors_as_they_were():
             sweep = _Sweep(optimizer.accumulate, progress)
-            batches = UPDATES * optimizer.accumulate
             given.model.fit(given.training(0), steps_per_epoch=batches, callbacks=[sweep], shuffle=False, verbose=0)
     rates, losses = np.array(sweep.rates), np.array(sweep.losses)
     smoothed = smooth(losses)

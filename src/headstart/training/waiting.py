@@ -14,9 +14,10 @@ import tensorflow as tf
 class WaitingForInput(keras.callbacks.Callback):
     """Measures the share of a stage's training steps that was spent waiting for their batches.
 
-    The input notes when each batch is ready, the callback when a step begins and ends: where the batch came later than
-    the step began, the step waited. What comes first in a stage is left out, because it builds the graph; so is
-    validation.
+    The input notes when a batch is asked for and when it is ready, the callback when a step begins and ends: where the
+    batch came later than the step could begin, the step waited. Of steps that return together only the first and the
+    last batch are noted: to call Python for each takes as long as such a step. What comes first in a stage is left out,
+    because it builds the graph; so is validation.
     """
 
     def __init__(self, steps_at_once: int = 1) -> None:
@@ -27,30 +28,44 @@ class WaitingForInput(keras.callbacks.Callback):
         """
         super().__init__()
         self._steps_at_once = steps_at_once
-        self._ready: collections.deque[float] = collections.deque()  # when each batch was that no step has had
+        self._noted = sorted({0, steps_at_once - 1})  # places among the steps
+        # When the first batch was asked for, and when those at the noted places were ready, that no step has had.
+        self._asked: collections.deque[float] = collections.deque()
+        self._ready: collections.deque[float] = collections.deque()
         self._graph_is_built = False
         self.seconds = 0.0  # that were spent waiting
         self._running = 0.0  # seconds of the steps in all
 
     def timed(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Return the same batches; when each is ready is noted.
+        """Return the same batches; when they are asked for and ready is noted.
 
         Args:
-            dataset: endless, as a stage is fitted on it.
+            dataset: as a stage is fitted on it.
         """
 
-        def note(number: np.ndarray) -> np.ndarray:
-            self._ready.append(time.perf_counter())
-            return number
+        def noted(number: tf.Tensor, places: list[int], times: collections.deque[float]) -> tf.Tensor:
+            def note() -> np.int64:
+                times.append(time.perf_counter())
+                return np.int64(0)
 
-        def passed_on(*batch: tf.Tensor) -> tuple:
-            with tf.control_dependencies([tf.numpy_function(note, [0], tf.int32), *batch]):
+            here = tf.reduce_any(tf.equal(number % self._steps_at_once, places))
+            return tf.cond(here, lambda: tf.numpy_function(note, [], tf.int64), lambda: tf.zeros((), tf.int64))
+
+        @tf.autograph.experimental.do_not_convert
+        def asked(number: tf.Tensor) -> tf.Tensor:
+            with tf.control_dependencies([noted(number, [0], self._asked)]):
+                return tf.identity(number)
+
+        @tf.autograph.experimental.do_not_convert
+        def ready(number: tf.Tensor, batch: tuple) -> tuple:
+            with tf.control_dependencies([noted(number, self._noted, self._ready)]):
                 return tuple(tf.identity(part) for part in batch)
 
-        return dataset.map(passed_on)
+        return tf.data.Dataset.zip((tf.data.Dataset.counter().map(asked), dataset)).map(ready)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Forget the batches that Keras looks at beforehand where several devices train."""
+        self._asked.clear()
         self._ready.clear()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -60,9 +75,10 @@ class WaitingForInput(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Add up what one or more steps waited and took."""
         ended = time.perf_counter()
-        ready = [self._ready.popleft() for _ in range(self._steps_at_once)]
+        began = max(self._began, self._asked.popleft())
+        ready = {place: self._ready.popleft() for place in self._noted}
         if self._graph_is_built:
-            self.seconds += waiting_seconds(self._began, ended, ready)
+            self.seconds += waiting_seconds(began, ended, ready, self._steps_at_once)
             self._running += ended - self._began
         self._graph_is_built = True
 
@@ -72,7 +88,7 @@ class WaitingForInput(keras.callbacks.Callback):
         return self.seconds / self._running if self._running else None
 
 
-def waiting_seconds(began: float, ended: float, ready: list[float]) -> float:
+def waiting_seconds(began: float, ended: float, ready: dict[int, float], count: int) -> float:
     """Return how much of the time of some steps, one after the other and equally long, was spent waiting for batches.
 
     A step starts when its batch is ready and the step before has ended. So the last one ends at the latest of the
@@ -81,8 +97,9 @@ def waiting_seconds(began: float, ended: float, ready: list[float]) -> float:
     Args:
         began: when the first batch was asked for, seconds.
         ended: when the last step had ended.
-        ready: when the batch of each step was ready.
+        ready: when batches were ready, by their places; the first one and the last one suffice where batches take
+            equally long.
+        count: of the steps.
     """
-    count = len(ready)
-    step = min((ended - min(max(began, when), ended)) / (count - place) for place, when in enumerate(ready))
+    step = min((ended - min(max(began, when), ended)) / (count - place) for place, when in ready.items())
     return ended - began - count * step
