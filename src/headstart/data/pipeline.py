@@ -226,7 +226,7 @@ def _made_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Return an endless dataset whose next elements are made in a thread while the network trains.
 
     TensorFlow's own `prefetch` would, but has no effect in deterministic runs (TensorFlow 2.21) on a dataset that calls
-    Python, as all of ours do. A single thread keeps the order.
+    Python, as this one does. A single thread keeps the order.
     """
     import tensorflow as tf
 
