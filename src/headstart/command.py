@@ -17,13 +17,14 @@ from omegaconf.errors import OmegaConfBaseException
 from headstart import config
 from headstart.console import console, print_any_name
 from headstart.errors import HeadstartError, visible
+from headstart.full_disk import explain, is_full
 from headstart.interruption import exit_code, heed_signals
 from headstart.reproducing import configuration_to_reproduce, sentence
 from headstart.resuming import find_interrupted, find_unfinished
 from headstart.runs import objective
 from headstart.sweep.end import finish
 
-FAILURES: list[HeadstartError] = []  # of the run of this process
+FAILURES: list[str] = []  # of the run of this process; an error itself would hold all that its traceback does
 STARTS: list[float] = []  # when the process began, until its first job has taken it
 
 
@@ -58,7 +59,7 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
             resolved, overrides = configuration_to_reproduce(resolved, overrides, output)
         results = run(resolved, output, started, overrides=overrides, resume=resume)
     except HeadstartError as error:  # Hydra would say more of it, in its own words
-        FAILURES.append(error)
+        FAILURES.append(str(error))
         _say(str(error))
         return None
     _fail_where_it_differs(results)
@@ -92,10 +93,13 @@ def call(main: Callable[[], Any], started: float) -> int:
         _say(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         _say(config.explain(error))
-    except OSError as error:
-        if error.filename is None:
+    except Exception as error:
+        if is_full(error):
+            _say(str(explain(error, "run the same command again")))
+        elif isinstance(error, OSError) and error.filename is not None:
+            _say(f"{error.strerror}: {error.filename}")  # a directory that cannot be written
+        else:
             raise
-        _say(f"{error.strerror}: {error.filename}")  # a directory that cannot be written, a full disk
     except KeyboardInterrupt as interruption:
         console.print("Interrupted.")
         interrupted = True
@@ -131,7 +135,7 @@ def _goes_on(started: float) -> bool:
 def _fail_where_it_differs(results: dict[str, Any]) -> None:
     """Let the exit code say that a run did not come out as the one that it reproduces, which has been said."""
     if results.get("reproduces", {}).get("verdict") == "differs":
-        FAILURES.append(HeadstartError(sentence(results["reproduces"])))
+        FAILURES.append(sentence(results["reproduces"]))
 
 
 def _expect_known_flags() -> None:

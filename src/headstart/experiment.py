@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 import traceback
 from pathlib import Path
@@ -12,6 +13,7 @@ from headstart.config import Config, StageConfig, to_yaml
 from headstart.environment import Clock, command_line
 from headstart.errors import HeadstartError
 from headstart.files import file_name, write_json, write_text
+from headstart.full_disk import explain, is_full
 from headstart.identity import config_hash, run_name, run_tags
 from headstart.interruption import parse_duration
 from headstart.prepared import Prepared, prepare
@@ -23,9 +25,9 @@ from headstart.resuming import (
     say_how_to_go_on,
     unfinished_results,
 )
-from headstart.runs import CHECKPOINT, RUNNING
+from headstart.runs import CHECKPOINT, RUNNING, read_results
 from headstart.summary import markdown, print_configuration, print_end, print_suggestion
-from headstart.tracking import import_mlflow, log_results, store_uri, tracked_run, what_is_tracked
+from headstart.tracking import artifacts_directory, import_mlflow, log_results, store_uri, tracked_run, what_is_tracked
 from headstart.training.hardware import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -65,7 +67,12 @@ def run(
     if config.time_limit is not None:
         parse_duration(config.time_limit)
     with only_run_in(output, resume):
-        return _run_and_report(config, output, started, tags, overrides, resume)
+        try:
+            return _run_and_report(config, output, started, tags, overrides, resume)
+        except Exception as error:
+            if not is_full(error):
+                raise
+            raise explain(error, _to_go_on(output)) from error
 
 
 def _run_and_report(
@@ -102,7 +109,8 @@ def _run_and_report(
         say_how_to_go_on(output)
         raise
     except Exception as error:
-        results["error"] = str(error) if isinstance(error, HeadstartError) else f"{type(error).__name__}: {error}"
+        said = explain(error, _to_go_on(output)) if is_full(error) else error
+        results["error"] = str(said) if isinstance(said, HeadstartError) else f"{type(error).__name__}: {error}"
         write_text(output / "error.txt", "".join(traceback.format_exception(error)))
         raise
     finally:
@@ -110,7 +118,7 @@ def _run_and_report(
         if results["run_id"]:
             results.update(what_is_tracked(output))
         write_json(output / "results.json", results)
-        (output / RUNNING).unlink(missing_ok=True)
+        (output / RUNNING).unlink(missing_ok=True)  # which stays where a full disk cannot take results.json
     (output / CHECKPOINT).unlink(missing_ok=True)  # the saved classifier has it all
     if results["run_id"]:
         results.update(log_results(output))
@@ -121,6 +129,15 @@ def _run_and_report(
     if "reproduces" in results:
         print_comparison(results)
     return results
+
+
+def _to_go_on(output: Path) -> str:
+    """Return what to do with a run that ended on a full disk when there is room."""
+    if (read_results(output) or {}).get("status") == "FINISHED":  # only its results.json is not tracked
+        return f"python scripts/sync.py {shlex.quote(str(output))}"
+    if (output / "config.yaml").exists():
+        return command_to_go_on(output)
+    return "run the same command again"
 
 
 def _run(
@@ -144,6 +161,7 @@ def _run(
     if config.find_lr:
         clock.begin("training")
         return _find_learning_rate(prepared, results)
+    room = _expect_room(prepared, uri, results)
 
     clock.begin("start_up")
     import_mlflow(uri)
@@ -165,7 +183,7 @@ def _run(
             if config.head.output == "imagenet":
                 _classify(prepared, clock, results, tracker)
             else:
-                _train_and_evaluate(prepared, clock, results, tracker)
+                _train_and_evaluate(prepared, clock, results, tracker, room)
             if config.reproduce is not None:
                 results["reproduces"] = compare_with_original(output, results, changed)
             clock.begin("tracking")
@@ -191,12 +209,31 @@ def _note_what_is_known(results: dict[str, Any], output: Path) -> None:
     write_json(output / RUNNING, {**results, "status": "RUNNING"})
 
 
-def _train_and_evaluate(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker) -> None:
-    """Train through all stages, save the classifier, and evaluate what was saved."""
+def _expect_room(prepared: Prepared, uri: str, results: dict[str, Any]) -> dict[int, int]:
+    """Raise unless the disks have room for the run; return what it needs of each."""
+    from headstart.disk import estimate, expect_room
+
+    config = prepared.config
+    stages = [] if config.head.output == "imagenet" else config.freeze.stages
+    images, classes = sum(results["dataset"]["images"].values()), len(prepared.class_names)
+    found = estimate(prepared.network, stages, prepared.image_size, images, classes)
+    needed = expect_room(found, prepared.output, artifacts_directory(uri))
+    results["disk"] = {**dataclasses.asdict(found), "bytes_estimated": sum(needed.values())}
+    return needed
+
+
+def _train_and_evaluate(
+    prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker, room: dict[int, int]
+) -> None:
+    """Train through all stages, save the classifier, and evaluate what was saved.
+
+    `room` is what the run will write on each device, which the cache leaves to it.
+    """
     from headstart.activations import activations_for
 
     config, network, output = prepared.config, prepared.network, prepared.output
     activations = activations_for(config, prepared.image_size)
+    activations.cache.reserve(room)
     clock.begin("training")
     with prepared.strategy.scope():
         training = _train(prepared, activations, results, tracker, clock.started)

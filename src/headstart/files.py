@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from headstart.full_disk import naming
+
 LONGEST_NAME = 80  # letters of a name within a file name, of which file systems take 255 bytes
 
 
@@ -37,12 +39,13 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _to_disk(path.parent)
+        with naming(path):
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -89,13 +92,14 @@ def new_directory(directory: Path) -> Iterator[Path]:
     partial, replaced = (directory.with_name(f".{directory.name}.{os.getpid()}.{what}") for what in ("partial", "old"))
     partial.mkdir(parents=True)
     try:
-        yield partial
-        for place in [*partial.rglob("*"), partial]:
-            _to_disk(place)
-        if directory.exists():
-            directory.rename(replaced)
-        partial.rename(directory)
-        _to_disk(directory.parent)
+        with naming(directory):
+            yield partial
+            for place in [*partial.rglob("*"), partial]:
+                _to_disk(place)
+            if directory.exists():
+                directory.rename(replaced)
+            partial.rename(directory)
+            _to_disk(directory.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(replaced, ignore_errors=True)

@@ -10,7 +10,7 @@ import pytest
 
 from headstart.config import OptimizerConfig, ScheduleConfig
 from headstart.errors import HeadstartError
-from headstart.training.optimizers import block_rates, build_optimizer
+from headstart.training.optimizers import block_rates, build_optimizer, slots
 
 STEPS, EPOCHS = 10, 4
 NAMES = ["sgd", "rmsprop", "adam", "adamw"]
@@ -133,3 +133,13 @@ def test_the_rate_of_a_variable_scales_its_step_and_its_decay(name: str) -> None
     assert scaled[0] == pytest.approx(0.25 * whole[0], rel=0.01)  # the step starts from the decayed value
     decayed = updates(config(name, 0.1, weight_decay=0.5, block_decay=0.5), [[0.0, 0.0]], rate_of=rate_of)
     assert decayed == pytest.approx([-0.25 * 0.1 * 0.5, 0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("more", [{}, {"momentum": 0.9}, {"ema": 0.9}, {"accumulate": 2}])
+def test_what_an_optimizer_keeps_of_each_weight_is_known_before_it_is_built(name: str, more: dict[str, Any]) -> None:
+    values = config(name, **more)
+    optimizer = build_optimizer(values, STEPS, EPOCHS)
+    optimizer.build([keras.Variable(np.ones(1000), name="kernel")])
+    kept = sum(int(np.prod(variable.shape)) for variable in optimizer.variables)
+    assert kept // 1000 == slots(values)

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -26,6 +26,10 @@ CHUNK = 1 << 20  # bytes that are read at once
 
 class DamagedError(Exception):
     """A segment is not what was written."""
+
+
+class NotKeptError(HeadstartError):
+    """Rows cannot be written; they can be computed without being kept."""
 
 
 @dataclass
@@ -54,8 +58,9 @@ class Segment:
             os.close(self.descriptor)
             self.descriptor = -1
 
-    def __del__(self) -> None:
-        self.close()
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        if self.descriptor >= 0:  # at the end of the process, where an error holds it, `os` may be gone already
+            close(self.descriptor)
 
 
 def read_keys(file: Path) -> tuple[str, ...]:
@@ -101,7 +106,7 @@ def write_segment(directory: Path, keys: Sequence[str], rows: np.ndarray) -> Seg
         rows: (n, ...), C-contiguous.
 
     Raises:
-        HeadstartError: when they cannot be written: others may have filled the disk.
+        NotKeptError: when they cannot be written: others may have filled the disk.
     """
     file = directory / f"{uuid4().hex}.rows"
     data = _bytes(rows)
@@ -113,7 +118,7 @@ def write_segment(directory: Path, keys: Sequence[str], rows: np.ndarray) -> Seg
         write_text(file.with_suffix(".json"), json.dumps(index))
     except OSError as error:
         remove_segment(file)
-        raise HeadstartError(
+        raise NotKeptError(
             f"Expected {decimal(data.nbytes)} to be written to {directory}. Received: {error.strerror}; "
             "cache=off keeps nothing"
         ) from error

@@ -16,6 +16,7 @@ from rich.filesize import decimal
 from headstart.cache.segments import DamagedError, remove_leftovers, remove_segment, segment_files, segment_sizes
 from headstart.cache.table import Table, digest
 from headstart.console import console
+from headstart.full_disk import existing
 
 SPARE = 0.1  # share of the free disk that is left to everything else
 
@@ -26,7 +27,16 @@ class Cache:
 
     directory: Path
     max_bytes: float
+    reserved: int = 0  # bytes of the disk that the run itself will write
     _checked: set[Path] = field(default_factory=set, repr=False)  # segments, see Table
+
+    def reserve(self, room: dict[int, int]) -> None:
+        """Leave room on the disk to what else the run writes.
+
+        Args:
+            room: bytes for each device.
+        """
+        self.reserved = room.get(existing(self.directory).stat().st_dev, 0)
 
     def table(self, description: dict[str, Any], shape: tuple[int, ...], dtype: np.dtype) -> Table:
         """Return the table of a computation, empty where nothing was computed yet.
@@ -50,7 +60,7 @@ class Cache:
         if needed > self.max_bytes:
             return f"{decimal(needed)} of {what} are more than cache.max_gb allows"
         self.directory.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.directory).free * (1 - SPARE)
+        free = self._free()
         present = sum(size for _, size, _ in self._segments())
         if needed > free + present:
             return f"{decimal(needed)} of {what} do not fit on the disk of {self.directory}"
@@ -59,7 +69,7 @@ class Cache:
     def make_room(self, needed: int) -> None:
         """Remove the least recently used segments until so many bytes fit; a process that reads one keeps it."""
         # Measured once: what somebody still reads is given back later.
-        free = shutil.disk_usage(self.directory).free * (1 - SPARE)
+        free = self._free()
         present = sum(size for _, size, _ in self._segments())
         removed = self._remove_oldest(max(present + needed - self.max_bytes, needed - free))
         if removed:
@@ -109,6 +119,10 @@ class Cache:
                         lock.parent.rmdir()
             except (Timeout, OSError):  # somebody computes, or begins to
                 continue
+
+    def _free(self) -> float:
+        """Return how many bytes of the disk the cache may take beside its own."""
+        return shutil.disk_usage(self.directory).free * (1 - SPARE) - self.reserved
 
     def _remove_oldest(self, size: float) -> int:
         """Remove the least recently used segments until so many bytes are gone, and return how many are.

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from headstart.cache.segments import (
     DamagedError,
+    NotKeptError,
     Segment,
     open_segment,
     read_keys,
@@ -117,6 +118,9 @@ class Table:
         Args:
             keys: of the content, any number of times each.
             compute: called at most once, with the positions among `keys` of what is missing.
+
+        Raises:
+            NotKeptError: when the disk is full; what was written in vain is removed.
         """
         wanted = list(dict.fromkeys(keys))
         found = self._find(wanted)
@@ -172,16 +176,27 @@ class Table:
         needed = len(absent) * self.row_bytes
         self.bytes_estimated += needed
         self.make_room(needed)
-        write_text(self.directory / "table.json", json.dumps(self._head(), indent=2, sort_keys=True) + "\n")
+        try:
+            write_text(self.directory / "table.json", json.dumps(self._head(), indent=2, sort_keys=True) + "\n")
+        except OSError as error:
+            raise NotKeptError(f"Expected table.json to be written to {self.directory}. Received: {error}") from error
         first = {key: position for position, key in reversed(list(enumerate(keys)))}
         size = max(LEAST_ROWS, -(-len(absent) // MOST_SEGMENTS))
         waiting: list[np.ndarray] = []
+        new: list[Path] = []
         written = 0
         for batch in compute(np.array([first[key] for key in absent], np.int64)):
             waiting.append(np.asarray(batch, self.dtype))
             while (ready := sum(map(len, waiting))) >= size or (ready and written + ready == len(absent)):
                 rows = np.ascontiguousarray(np.concatenate(waiting))
-                segment = write_segment(self.directory, absent[written : written + len(rows[:size])], rows[:size])
+                try:
+                    segment = write_segment(self.directory, absent[written : written + len(rows[:size])], rows[:size])
+                except NotKeptError:  # the run goes on without these rows, and has a use for their place
+                    for file in new:
+                        remove_segment(file)
+                        self._open.pop(file).close()
+                    raise
+                new.append(segment.file)
                 self._open[segment.file] = segment
                 self.checked.add(segment.file)
                 self.bytes_written += rows[:size].nbytes

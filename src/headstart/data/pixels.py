@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from headstart.cache.segments import NotKeptError
 from headstart.cache.store import Cache
 from headstart.cache.table import Rows, Table
 from headstart.console import console, track
@@ -136,13 +137,20 @@ class Pixels:
         table = self._table
         needed = len(table.missing(index.digests)) * table.row_bytes
         if objection := self.cache.objection(needed, "decoded images"):
-            if not self._said:
-                console.print(f"  {objection}: images are decoded in every epoch", markup=False, soft_wrap=True)
-            self._said = True
-            return files
+            return self._without(files, objection)
 
         def decode(positions: np.ndarray) -> Iterator[np.ndarray]:
             order = np.array_split(positions, -(-len(positions) // DECODED_AT_ONCE))
             yield from track(files.batches(iter(order)), len(order), f"decoding images once: {name}")
 
-        return table.rows(index.digests, decode)
+        try:
+            return table.rows(index.digests, decode)
+        except NotKeptError as error:
+            return self._without(files, str(error))
+
+    def _without(self, files: Files, reason: str) -> Files:
+        """Return the files themselves, and say why, once."""
+        if not self._said:
+            console.print(f"  {reason}: images are decoded in every epoch", markup=False, soft_wrap=True)
+        self._said = True
+        return files

@@ -9,7 +9,8 @@ import numpy as np
 
 from headstart.activations import Activations
 from headstart.artifact import Classifier
-from headstart.console import track
+from headstart.cache.segments import NotKeptError
+from headstart.console import console, track
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import evaluation_batches
 from headstart.model.assemble import parts_of
@@ -18,6 +19,7 @@ from headstart.model.engine import forward
 from headstart.model.heads import class_probabilities
 
 if TYPE_CHECKING:
+    from headstart.data.pixels import Batches
     from headstart.model.backbones import BackboneEntry
 
 
@@ -48,7 +50,15 @@ class Predictor:
         if boundary is not None and self.activations.objection(boundary, [index]):
             boundary = None  # there is no room for what this split would add
         order = list(evaluation_batches(index, self.batch_size))
-        given = self.activations.rows(boundary, index, name) if boundary else self.activations.pixels.of(index, name)
+        given: Batches | None = None
+        if boundary is not None:
+            try:
+                given = self.activations.rows(boundary, index, name)
+            except NotKeptError as error:
+                console.print(f"  {error}: {name} goes through the whole network", markup=False, soft_wrap=True)
+                boundary = None
+        if given is None:
+            given = self.activations.pixels.of(index, name)
         suffix = forward(boundary.suffix, self.classifier.engine) if boundary else None
         rows = []
         for values in track(given.batches(iter(order)), len(order), f"evaluating the classifier: {name}"):

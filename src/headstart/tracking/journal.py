@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from headstart.errors import HeadstartError
 from headstart.files import write_json
+from headstart.full_disk import naming
 from headstart.runs import read_results
 
 DIRECTORY = "tracking"  # in the directory of a run or a sweep
@@ -88,8 +89,14 @@ class Journal:
         """
         line = json.dumps({"kind": kind, "time": round(time.time() * 1000), **content}, ensure_ascii=False) + "\n"
         left = line.encode("utf-8", "replace")  # a store takes no name of a file in another encoding
-        while left:
-            left = left[os.write(self._descriptor, left) :]
+        before = self._size()
+        try:
+            with naming(self.file):
+                while left:
+                    left = left[os.write(self._descriptor, left) :]
+        except OSError:
+            os.truncate(self._descriptor, before)  # what is added later must not stand behind half a line
+            raise
 
     def entries(self) -> Iterator[Entry]:
         """Yield every entry that is there, sent or not."""
@@ -128,8 +135,12 @@ class Journal:
         The disk is not waited for: where this file is lost all is sent again, which changes nothing.
         """
         partial = self._progress_file.with_suffix(".partial")
-        partial.write_text(json.dumps(self.progress), encoding="utf-8")
-        partial.replace(self._progress_file)
+        try:
+            with naming(self._progress_file):
+                partial.write_text(json.dumps(self.progress), encoding="utf-8")
+                partial.replace(self._progress_file)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _size(self) -> int:
         return os.fstat(self._descriptor).st_size

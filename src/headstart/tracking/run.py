@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.console import console
+from headstart.full_disk import is_full
 from headstart.tracking.background import BackgroundSender
 from headstart.tracking.journal import SECONDS_FOR_OTHERS, Journal, UnderWay, count_waiting, journals, record_tracking
 from headstart.tracking.sending import ERROR, send
@@ -204,15 +205,29 @@ def tracked_run(
             raise
         except Exception as error:
             reason = str(error).strip() or type(error).__name__
-            tracker.explain(reason, "".join(traceback.format_exception(error)))
+            with _where_there_is_room():
+                tracker.explain(reason, "".join(traceback.format_exception(error)))
             raise
         finally:
-            tracker.end(status)
-            sender.finish(hurry=status == "KILLED")
-            if tracker.journal.waits():
-                _say_what_waits(tracker.journal)
-            if not sender.is_alive():
-                tracker.journal.close()
+            try:
+                with _where_there_is_room() if status == "FAILED" else contextlib.nullcontext():
+                    tracker.end(status)
+            finally:
+                sender.finish(hurry=status == "KILLED")
+                if tracker.journal.waits():
+                    _say_what_waits(tracker.journal)
+                if not sender.is_alive():
+                    tracker.journal.close()
+
+
+@contextlib.contextmanager
+def _where_there_is_room() -> Iterator[None]:
+    """Let nothing that a full disk cannot take hide why the run failed."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
 
 
 def log_results(output: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from headstart.console import console
 from headstart.files import write_json
 from headstart.runs import read_results
 from headstart.tracking.journal import Entry, Journal, what_is_tracked
-from headstart.tracking.store import Refused, import_mlflow, open_store, patience, taking
+from headstart.tracking.store import Refused, StoreAway, import_mlflow, open_store, patience, taking
 
 PARAMETERS_A_CALL = 100  # MLflow's limit
 METRICS_A_CALL = 1000  # likewise
@@ -51,7 +51,10 @@ def send(journal: Journal, uri: str | None = None) -> int:
                 except Refused as error:
                     refused = f"{entries[0]['kind']}: {error}"
                     console.print(f"  Warning: not tracked: {refused}", markup=False, soft_wrap=True)
-                journal.mark(len(entries), end, refused)
+                try:
+                    journal.mark(len(entries), end, refused)
+                except OSError as error:  # a full disk; what was sent will be sent again
+                    raise StoreAway(uri, error) from error
     return journal.progress["sent"] - before
 
 

@@ -186,6 +186,19 @@ def is_not_made(uri: str) -> bool:
     return re.fullmatch(PLAIN_FILE, uri) is not None and not database_file(uri).exists()
 
 
+def artifacts_directory(uri: str) -> Path | None:
+    """Return where the artifacts of a store lie that headstart makes; None where a server has them.
+
+    Args:
+        uri: of the store, see `store_uri`.
+    """
+    return _artifacts_of_database(uri) if uri.startswith(DATABASES) else None
+
+
+def _artifacts_of_database(uri: str) -> Path:
+    return (database_file(uri).parent if uri.startswith(SQLITE) else outputs_directory()) / "mlartifacts"
+
+
 def _create_store(database: Path) -> None:
     """Create a SQLite store, whole or not at all.
 
@@ -218,8 +231,7 @@ def _experiment_id(uri: str, name: str) -> str:
 
     if uri.startswith(DATABASES) and mlflow.get_experiment_by_name(name) is None:
         # MLflow would put the artifacts below the working directory.
-        beside = database_file(uri).parent if uri.startswith(SQLITE) else outputs_directory()
-        mlflow.create_experiment(name, artifact_location=(beside / "mlartifacts" / name).as_uri())
+        mlflow.create_experiment(name, artifact_location=(_artifacts_of_database(uri) / name).as_uri())
     return mlflow.set_experiment(name).experiment_id
 
 

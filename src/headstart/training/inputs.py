@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from headstart.activations import Activations, InMemory, Views
+from headstart.cache.segments import NotKeptError
 from headstart.cache.table import Rows
 from headstart.config import Config, StageConfig
 from headstart.data.augment import Augmentation
@@ -75,13 +76,17 @@ class ImageInputs:
         features: Features | None = None
         weights = class_weights(training.labels, len(self.index.class_names), config.class_weight)
         given: tuple[Batches, Batches]
+        before = self.activations.computed, self.activations.reused
+        if boundary is not None:
+            try:
+                frozen = self._frozen(boundary, training, "train", views)
+                given = frozen, self._frozen(boundary, validation, "validation", None)
+            except NotKeptError as error:
+                boundary, views, reason = None, None, f"{error}: what is frozen is computed in every epoch"
         if boundary is None:
             pixels = self.activations.pixels
             given = pixels.of(training, "train"), pixels.of(validation, "validation")
         else:
-            before = self.activations.computed, self.activations.reused
-            frozen = self._frozen(boundary, training, "train", views)
-            given = frozen, self._frozen(boundary, validation, "validation", None)
             if is_fitted(config.head, stage):  # scikit-learn needs one array
                 features = Features(frozen.read(np.arange(len(training))), training.labels, weights)
             fresh, there = self.activations.computed - before[0], self.activations.reused - before[1]
@@ -151,7 +156,11 @@ class ImageInputs:
     def _frozen(self, boundary: Boundary, part: ImageIndex, name: str, views: Views | None) -> Rows | InMemory:
         """Return the activations of a split, kept on disk where that is wanted and they fit."""
         if self.config.cache.activations and not self.activations.objection(boundary, [part], views):
-            return self.activations.rows(boundary, part, name, views)
+            try:
+                return self.activations.rows(boundary, part, name, views)
+            except NotKeptError:
+                if self.config.head.fit == "gradient" or views:  # which can do without; scikit-learn cannot
+                    raise
         return self.activations.in_memory(boundary, part, name)
 
 

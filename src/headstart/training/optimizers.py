@@ -70,6 +70,17 @@ def build_optimizer(
     return optimizer
 
 
+def slots(config: OptimizerConfig) -> int:
+    """Return how many numbers an optimizer keeps of each weight that it trains.
+
+    Args:
+        config: which optimizer, with what.
+    """
+    own = {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 2}[config.name]
+    with_momentum = config.name in ("sgd", "rmsprop") and config.momentum > 0
+    return own + with_momentum + (config.ema > 0) + (config.accumulate > 1)
+
+
 def block_rates(blocks: list[str], decay: float) -> dict[str, float]:
     """Return the factor on the learning rate of each block, by layer-wise decay from the top.
 
