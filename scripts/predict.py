@@ -32,6 +32,7 @@ from headstart.data.links import expect_links_inside
 from headstart.errors import HeadstartError, visible
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
+from headstart.evaluation.writing import save_picture
 from headstart.files import write_text
 from headstart.model.engine import ENGINES
 from headstart.model.heads import best_labels
@@ -222,7 +223,7 @@ def draw_all(rows: list[dict[str, Any]], directory: Path) -> None:
     files = files_to_draw(rows, directory)
     for row in track(rows, len(rows), "drawing"):
         if "error" not in row:
-            draw(Path(row["path"]), row["label"], row["confidence"]).save(next(files))
+            save_picture(draw(Path(row["path"]), row["label"], row["confidence"]), next(files))
 
 
 def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path, batch_size: int) -> None:
@@ -237,7 +238,7 @@ def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: P
         classes = classifier.probabilities(images).argmax(axis=1)
         for row, heat in zip(batch, grad_cam.heat_maps(images, classes), strict=True):
             picture = load_image(Path(row["path"]), SIDE, classifier.resize)
-            explain(picture, heat, row["label"], row["confidence"]).save(next(files))
+            save_picture(explain(picture, heat, row["label"], row["confidence"]), next(files))
 
 
 def files_to_draw(rows: list[dict[str, Any]], directory: Path) -> Iterator[Path]:

@@ -19,6 +19,7 @@ from headstart.console import console, track
 from headstart.data.images import load_image
 from headstart.data.sources import load_index
 from headstart.errors import HeadstartError
+from headstart.evaluation.writing import save_picture
 from headstart.model.backbones import get_entry
 from headstart.paths import cache_directory, outputs_directory
 from headstart.prepared import choose_image_size
@@ -150,7 +151,7 @@ def save(sheet: Image.Image, output: Path) -> None:
     """
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(output, format="PNG")
+        save_picture(sheet, output)
     except OSError as error:
         raise HeadstartError(
             f"Expected --output to be a file that can be written. Received: {output} ({error.strerror or error})"

@@ -167,3 +167,12 @@ def test_report_can_be_written_as_json(root):
 def test_unknown_way_with_bad_images_is_refused(root):
     with pytest.raises(HeadstartError, match="fail, skip"):
         checked(root, "ignore")
+
+
+def test_verdicts_that_cannot_be_kept_are_done_without(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "checked").write_text("no directory")
+    checked, _ = check_images(load(folder), "fail", tmp_path)
+    assert len(checked.digests) == 30
+    assert "Warning: " in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -31,6 +32,8 @@ def write_once(directory: Path, write: Callable[[Path], None]) -> Path:
     try:
         temporary.mkdir(parents=True)
         write(temporary)
+        if hasattr(os, "sync"):  # all files at once: one after the other they take minutes
+            os.sync()
         try:
             temporary.rename(directory)
         except OSError:

@@ -7,11 +7,12 @@ import json
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import PIL
 
+from headstart.console import console
 from headstart.data.limits import Limits
+from headstart.files import write_text
 
 # Another version of Pillow may read what this one could not.
 READER = f"1, Pillow {PIL.__version__}"
@@ -63,11 +64,12 @@ class VerdictCache:
         self._changed = True
 
     def save(self) -> None:
-        """Write what is new, whole or not at all."""
+        """Write what is new, whole or not at all; where it cannot be written, the next run reads the files again."""
         if not self._changed:
             return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._file.with_name(f".{self._file.name}-{uuid4().hex}")
-        temporary.write_text(json.dumps({"head": self._head, "files": self._entries}), encoding="utf-8")
-        temporary.replace(self._file)
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            write_text(self._file, json.dumps({"head": self._head, "files": self._entries}))
+        except OSError as error:
+            console.print(f"  Warning: {self._file}: {error.strerror}", markup=False, soft_wrap=True)
         self._changed = False

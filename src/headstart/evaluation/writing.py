@@ -12,6 +12,7 @@ from headstart.files import new_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL import Image
 
 
 @contextlib.contextmanager
@@ -31,3 +32,14 @@ def save_figure(figure: Figure, file: Path) -> None:
     """
     with new_file(file) as opened:
         figure.savefig(opened, format="png")
+
+
+def save_picture(picture: Image.Image, file: Path) -> None:
+    """Write a picture as PNG, which is there when it is complete.
+
+    Args:
+        picture: of Pillow.
+        file: where to.
+    """
+    with new_file(file) as opened:
+        picture.save(opened, format="PNG")
