@@ -192,7 +192,9 @@ def _name(classifier: Classifier) -> str:
     directory = classifier.directory
     if directory is None:
         return "a classifier"
-    return (directory.parent if directory.name == "classifier" else directory).absolute().name
+    run = (directory.parent if directory.name == "classifier" else directory).absolute()
+    # A job of a sweep is called 0, 1, 2, ..., which says nothing without the sweep.
+    return "/".join(run.parts[-2:]) if run.name.isdecimal() else run.name
 
 
 if __name__ == "__main__":
