@@ -12,6 +12,7 @@ ROOT = Path(__file__).absolute().parents[1]
 os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
 
 from bench_commands import frozen, last_block, memory, startup  # noqa: E402
+from bench_disk import disk  # noqa: E402
 from bench_inside import engine, pipeline  # noqa: E402
 from bench_jobs import jobs  # noqa: E402
 from bench_report import hardware, read_report  # noqa: E402
@@ -86,6 +87,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     command.add_argument("--many", type=positive, default=20000, metavar="N", help="images (20000)")
     command.add_argument("--epochs", type=positive, default=1, metavar="N", help="1")
     command.set_defaults(benchmark=memory)
+
+    command = commands.add_parser("disk", parents=[common], help="room that runs take against their estimates")
+    command.add_argument("--images", type=positive, default=200, metavar="N", help="JPEGs to draw (200)")
+    command.add_argument("--epochs", type=positive, default=2, metavar="N", help="of each stage (2)")
+    command.add_argument(
+        "--backbones", default="small_cnn,efficientnet_lite0,resnet50", metavar="A,B", help="with commas between them"
+    )
+    command.add_argument("--image-size", type=positive, metavar="N", help="side in pixels (32 for small_cnn, else 64)")
+    command.set_defaults(benchmark=disk)
 
     command = commands.add_parser("engine", parents=[common, one], help="TensorFlow against OpenVINO")
     command.add_argument("--batch-size", type=positive, default=32, metavar="N", help="images (32)")

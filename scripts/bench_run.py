@@ -42,13 +42,14 @@ def workspace(directory: Path) -> Iterator[Path]:
         yield Path(work)
 
 
-def run(overrides: list[str], work: Path, pictures: Path | None = None) -> Finished:
+def run(overrides: list[str], work: Path, pictures: Path | None = None, temporary: Path | None = None) -> Finished:
     """Run `run.py` with outputs and cache below a directory.
 
     Args:
         overrides: the command line.
         work: holds outputs and cache; what earlier runs left there is found again.
         pictures: the directory of the images, which the command is written without the place of.
+        temporary: gets its temporary files, and is there; None leaves them where they go on this system.
 
     Raises:
         HeadstartError: when it fails, with its last lines.
@@ -57,6 +58,7 @@ def run(overrides: list[str], work: Path, pictures: Path | None = None) -> Finis
         **os.environ,
         "HEADSTART_OUTPUTS": str(work / "outputs"),
         "HEADSTART_CACHE": str(work / "cache"),
+        **({"TMPDIR": str(temporary)} if temporary else {}),
     }
     before = set(work.glob("outputs/runs/*"))
     with (work / "said.txt").open("w+", encoding="utf-8") as said:

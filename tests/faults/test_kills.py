@@ -71,14 +71,23 @@ def go_on(outputs: Path, cache: Path) -> None:
     finish(outputs, cache, [*COMMAND, "resume=auto"])
 
 
-def check(outputs: Path, whole: Path) -> None:
+def finished(outputs: Path) -> list[Path]:
+    """Return the directories of runs that are over; those that may be gone on with are not."""
     directories = [file.parent for file in outputs.glob("runs/*/results.json")]
-    finished = [one for one in directories if json.loads((one / "results.json").read_text())["status"] == "FINISHED"]
-    assert len(finished) == 1
-    assert figures(finished[0]) == figures(whole)
-    left = [file.name for file in finished[0].iterdir() if file.name.startswith(".") or "checkpoint" in file.name]
+    return [
+        one
+        for one in directories
+        if json.loads((one / "results.json").read_text())["status"] == "FINISHED"
+        and not (one / "checkpoint.npz").exists()
+    ]
+
+
+def check(outputs: Path, whole: Path) -> None:
+    [run] = finished(outputs)
+    assert figures(run) == figures(whole)
+    left = [file.name for file in run.iterdir() if file.name.startswith(".") and file.name != ".run.lock"]
     assert not left
-    run_id = json.loads((finished[0] / "results.json").read_text())["run_id"]
+    run_id = json.loads((run / "results.json").read_text())["run_id"]
     client = mlflow.MlflowClient(f"sqlite:///{outputs / 'mlflow.db'}")
     assert client.get_run(run_id).info.status == "FINISHED"
     logged = client.get_metric_history(run_id, "epoch/validation_loss")
@@ -92,7 +101,7 @@ def interrupted(whole: tuple[Path, float], tmp_path: Path, seed: int, end: signa
     time.sleep(random.Random(seed).uniform(0.3, 1.0) * seconds)
     process.send_signal(end)
     said, _ = process.communicate()
-    if process.returncode:
+    if process.returncode and not finished(tmp_path):  # where only the process had not ended, there is nothing left
         go_on(tmp_path, directory.parents[1] / "cache")
     check(tmp_path, directory)
     return process.returncode, said

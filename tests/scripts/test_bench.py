@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 
 import bench
 import bench_commands
+import bench_disk
 import bench_inside
 import bench_jobs
 import bench_settings
@@ -100,6 +102,47 @@ def test_memory_compares_few_images_with_many(started: list[list[str]], tmp_path
     assert [row["peak memory"] for row in report["rows"]] == [1, 1]
     assert ["jpegs_4_32x32_0" in " ".join(line) for line in started] == [True, False]
     assert "+0 MB against 4" in report["notes"][0]
+
+
+def test_disk_sees_what_is_gone_in_the_end(
+    started: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(overrides: list[str], work: Path, pictures: Path, temporary: Path) -> Finished:
+        sizes = {work / "outputs" / "runs": 300_000, temporary: 200_000, work / "cache": 5_000_000}
+        for place, size in sizes.items():
+            place.mkdir(parents=True, exist_ok=True)
+            (place / "file").write_bytes(bytes(size))
+        time.sleep(0.3)
+        for place in sizes:
+            (place / "file").unlink()
+        return bench_commands.run(overrides, work, pictures)
+
+    monkeypatch.setattr(bench_disk, "run", answer)
+    report = measure(tmp_path, "disk", "--images", "8", "--epochs", "3", "--repetitions", "1")
+    assert [" ".join(line).partition(" freeze=")[2] for line in started] == [
+        f"{freeze} epochs=3 optimizer=adam checkpoint_seconds=0 backbone={backbone} backbone.weights={weights} "
+        f"image_size={size}"
+        for backbone, freeze, size, weights in (
+            ("small_cnn", "last_block", 32, "none"),
+            ("efficientnet_lite0", "none", 64, "packaged"),
+            ("resnet50", "none", 64, "none"),
+        )
+    ]
+    for row in report["rows"]:
+        assert 0.5 <= row["most at any time"] < 0.6  # in whole blocks, without the cache
+        assert row["ratio"] == row["estimated before"] / row["most at any time"]
+
+
+def test_a_file_with_two_names_takes_its_room_once_and_one_that_vanished_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(bytes(100_000))
+    once = bench_disk.bytes_below(tmp_path)
+    assert once >= 100_000
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    assert bench_disk.bytes_below(tmp_path, tmp_path / "missing") == once
+    monkeypatch.setattr(bench_disk.os, "walk", lambda directory: [(str(tmp_path), [], ["a", "vanished"])])
+    assert bench_disk.bytes_below(tmp_path) == once
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -249,6 +292,7 @@ def test_the_jpegs_are_told_apart_by_colour_and_drawn_once(tmp_path: Path) -> No
         ("frozen", *TINY, "--images", "30", "--epochs", "4"),
         ("last_block", *TINY_BLOCKS, "--images", "30", "--epochs", "4"),
         ("memory", *TINY, "--few", "20", "--many", "40"),
+        ("disk", *TINY_BLOCKS, "--images", "30"),
         ("startup", *TINY, "--images", "30"),
     ],
     ids=lambda arguments: arguments[0],
