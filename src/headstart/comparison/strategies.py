@@ -15,7 +15,7 @@ import numpy as np
 from headstart.comparison.collect import Run
 from headstart.comparison.statistics import Interval, accuracy_interval
 from headstart.config import Config
-from headstart.identity import run_name
+from headstart.identity import DECIDES_NOTHING, run_name
 from headstart.tracking import flatten
 
 REPLICATE = ("seed", "cv.fold")  # what may differ between the runs of one strategy
@@ -23,9 +23,9 @@ REPLICATE = ("seed", "cv.fold")  # what may differ between the runs of one strat
 INDIFFERENT = (
     *("engine", "cache.name", "cache.activations", "cache.images", "cache.max_gb"),
     *("evaluate_after_each_stage", "find_lr", "dataset.root", "dataset.csv", "dataset.origin"),
-    *("on_error", "plan", "objective", "checkpoint_seconds", "time_limit", "resume", "reproduce"),
+    "scenario.overrides",  # which repeat the others; its name tells strategies apart
+    *(key for key in DECIDES_NOTHING if key != "scenario"),
 )
-INDIFFERENT_GROUPS = ("tracking.", "recipe.", "sweep.", "scenario.overrides")
 CHARACTERS_OF_A_DIGEST = 8
 
 
@@ -168,7 +168,7 @@ def _key(flat: dict[str, Any]) -> str:
 
 
 def _left_out(key: str) -> bool:
-    return key in REPLICATE or key in INDIFFERENT or key.startswith(INDIFFERENT_GROUPS)
+    return key in REPLICATE or any(key == name or key.startswith(f"{name}.") for name in INDIFFERENT)
 
 
 def _one_of_each(runs: Sequence[Run]) -> tuple[tuple[Run, ...], int]:
