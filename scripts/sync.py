@@ -45,7 +45,7 @@ def _close(run: Path) -> bool:
         with only_run_in(run, resume=True):
             mark_dead(run, "KILLED", "The process that ran it was killed.")
     except HeadstartError:
-        console.print(f"{run}: under way, sends by itself", markup=False, soft_wrap=True)
+        _say_under_way(run)
         return False
     console.print(f"{run}: its process had died; the run is KILLED", markup=False, soft_wrap=True)
     return True
@@ -57,13 +57,19 @@ def _send(file: Path, uri: str | None) -> int:
     try:
         sent = send_waiting(file, uri)
     except UnderWay:
-        return 0  # which has been said
+        if not (run / RUNNING).exists():  # else it has been said
+            _say_under_way(run)
+        return 0
     except HeadstartError as error:
         return _say(f"{run}: {error}")
     closed = f"the run is {sent.status}" if sent.status else "the run has not ended"
     refused = f", {sent.refused} refused" if sent.refused else ""
     console.print(f"{run}: {sent.entries} entries sent{refused}; {closed}", markup=False, soft_wrap=True)
     return 0
+
+
+def _say_under_way(run: Path) -> None:
+    console.print(f"{run}: under way, sends by itself", markup=False, soft_wrap=True)
 
 
 def _say(error: str) -> int:
