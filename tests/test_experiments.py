@@ -21,6 +21,8 @@ from headstart.training.announce import count_parameters
 CONF = conf_directory()
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 RECIPES = [name for name in EXPERIMENTS if name != "quick"]
+# Large networks whose layout and stages another recipe has too: each of these alone takes as long as three others.
+LARGE = ("birds_bottleneck", "birds_inceptionv3", "food11", "sign_language")
 GROUPS = ("dataset", "backbone", "head", "augmentation", "freeze", "optimizer", "tracking", "cache")
 SPECIES = ("ALBATROSS", "BALD EAGLE", "BARN OWL", "CROW", "EMPEROR PENGUIN")
 SPECIES += ("FLAMINGO", "OSTRICH", "PEACOCK", "PELICAN", "PUFFIN")
@@ -136,7 +138,9 @@ def write_layout(dataset: str, root: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in RECIPES]
+)
 def test_every_recipe_runs_in_its_own_layout(name: str, tmp_path: Path) -> None:
     dataset = compose([f"experiment={name}"]).dataset.name
     root = write_layout(dataset, tmp_path / dataset)
