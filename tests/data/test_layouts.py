@@ -227,6 +227,28 @@ CASES = [
     ),
     Case("a folder images in each class", each(PETS, "images", 5), WHOLE),
     Case("sessions of persons", each("anna bob", "1 2 3", 2), refused="anna and bob"),
+    Case(
+        "domains",
+        each("amazon/images dslr/images", "bike mug pen", 3),
+        refused=r"\{train: amazon/images, test: dslr/im",
+    ),
+    Case("PlantVillage", each("color grayscale", "Apple_scab Apple_rust", 3), refused=r"dataset\.root=\S+/color, or"),
+    Case(
+        "images and masks of each class", each("COVID Normal", "images masks", 3), refused=r"folders \(images, masks\)"
+    ),
+    Case("parts of one set", classes("HAM10000_images_part_1 HAM10000_images_part_2"), refused=r"no class is called"),
+    Case("parts in folders", {"images_001/images": 3, "images_002/images": 3}, refused=r"no class is called"),
+    Case("images and masks", classes("images masks"), refused=r"images, masks, which no class is called"),
+    Case("with and without a mask", classes("with_mask without_mask"), counted("with_mask without_mask", 3, 1, 1)),
+    Case(
+        "real and fake faces", classes("training_real training_fake"), counted("training_fake training_real", 3, 1, 1)
+    ),
+    Case(
+        "magnifications",
+        {**each("benign/SOB", "a b", 5), **each("malignant/SOB", "c d", 5)},
+        counted("benign malignant", 6, 2, 2),
+        notes=("within",),
+    ),
     # Split folders within the classes
     Case(
         "splits within classes",

@@ -6,13 +6,18 @@ and by the folders in them, and what could be read in two ways is refused with t
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.data.index import SPLITS, shortened
+from headstart.data.layout_checks import (
+    deeper_notes,
+    expect_class,
+    expect_different_folders,
+    expect_no_parts,
+    expect_no_wrapper,
+)
 from headstart.data.split_folders import (
     AUTO,
     NO_SPLITS,
@@ -22,6 +27,7 @@ from headstart.data.split_folders import (
     given_splits,
     left_out_note,
     override,
+    root_override,
     stray_notes,
     unlabelled_notes,
 )
@@ -78,12 +84,14 @@ def find_classes(root: Path, splits: Any = AUTO, no_splits: str = NO_SPLITS) -> 
     if len(set(named.values())) > 1 or len(named) == len(folders):
         return _recognized_splits(top, folders, named, no_splits)
     if named:
-        return _classes_at_the_top(top, _expect_class(top, folders, named, no_splits))
+        return _classes_at_the_top(top, expect_class(top, folders, named, no_splits))
+    folders = {child.name: _innermost(child) for child in top.children}
     if any(_holds_splits(folder) for folder in folders.values()):
         return _splits_within_classes(top, folders, no_splits)
-    _expect_no_wrapper(top)
-    _expect_different_folders(top, folders, no_splits)
-    return _classes_at_the_top(top, _deeper_notes(top))
+    expect_no_wrapper(top, folders)
+    expect_different_folders(top, folders, no_splits)
+    expect_no_parts(top, no_splits)
+    return _classes_at_the_top(top, deeper_notes(folders))
 
 
 def _classes_at_the_top(top: Folder, notes: list[str]) -> Layout:
@@ -165,30 +173,6 @@ def _recognized_splits(top: Folder, folders: dict[str, Folder], named: dict[str,
     return _classes_in_splits(top, splits, [*notes, *unlabelled_notes(unlabelled)])
 
 
-def _expect_class(top: Folder, folders: dict[str, Folder], named: dict[str, str], no_splits: str) -> list[str]:
-    """Return a note that a folder with the name of a split was read as a class.
-
-    Raises:
-        HeadstartError: when the folders in it speak against that.
-    """
-    others = [name for name in folders if name not in named]
-    inside = {name: {inner.casefold() for inner in folder.names} for name, folder in folders.items()}
-    apart = all(inside.values()) and all(inside[name].isdisjoint(inside[other]) for name in named for other in others)
-    if any(inside.values()) and not apart:
-        name, split = next(iter(named.items()))
-        alike = [other for other in others if inside[other] & inside[name]] or others
-        example = override({split: name, ("test" if split == "train" else "train"): alike[0]})
-        raise HeadstartError(
-            f"Expected split folders alone, or classes alone, in {top.path}. Received: {name}, the usual name of a "
-            f"split, beside {shortened(alike)}; name the folder of each split, for example {example}, or {no_splits} "
-            "if all of them are classes"
-        )
-    return [
-        f"{shortened(list(named))}, the usual name of a split, was read as a class beside {shortened(others)}; "
-        f"dataset.splits names split folders, {no_splits} says that there are none"
-    ]
-
-
 def _splits_within_classes(top: Folder, folders: dict[str, Folder], no_splits: str) -> Layout:
     """Return the classes that hold their own split folders: cat/train and cat/test beside dog/train and dog/test.
 
@@ -196,17 +180,17 @@ def _splits_within_classes(top: Folder, folders: dict[str, Folder], no_splits: s
         HeadstartError: when the folders with splits are data sets rather than classes.
     """
     classes: list[ClassFolder] = []
-    for folder in folders.values():
+    for name, folder in folders.items():
         named = name_splits(folder.names)
         complete = "train" in named.values() and len(set(named.values())) == len(named) == len(folder.children)
         if folder.images or not complete or any(child.children for child in folder.children) or len(folders) == 1:
             inner = next(one for one in folders.values() if _holds_splits(one))
             raise HeadstartError(
                 f"Expected split folders or classes in {top.path}. Received: split folders one level deeper, in "
-                f"{inner.relative} ({shortened(inner.names)}); dataset.root={_quoted(inner.path)} reads them, or "
+                f"{inner.relative} ({shortened(inner.names)}); {root_override(inner.path)} reads them, or "
                 f"{no_splits} if the folders in {top.path} are classes"
             )
-        classes += [ClassFolder(named[child.name], folder.name, child.path) for child in folder.children]
+        classes += [ClassFolder(named[child.name], name, child.path) for child in folder.children]
     example = next(iter(folders.values()))
     note = f"Each class has split folders of its own, as {example.relative} has {', '.join(example.names)}"
     return Layout(
@@ -214,51 +198,16 @@ def _splits_within_classes(top: Folder, folders: dict[str, Folder], no_splits: s
     )
 
 
-def _expect_no_wrapper(top: Folder) -> None:
-    """Raise when the root holds a single folder, which holds everything else."""
-    inner = top
-    while len(inner.children) == 1:
-        inner = inner.children[0]
-    if inner is not top and inner.children:
-        raise HeadstartError(
-            f"Expected split folders or a folder for each class in {top.path}. Received: a single folder, "
-            f"{top.names[0]}; dataset.root={_quoted(inner.path)} reads the folders in {inner.relative} "
-            f"({shortened(inner.names)})"
-        )
-
-
-def _expect_different_folders(top: Folder, folders: dict[str, Folder], no_splits: str) -> None:
-    """Raise when two folders hold mostly the same folders, as splits, folds or cameras do."""
-    inside = {name: {inner.casefold() for inner in folder.names} for name, folder in folders.items()}
-    often = Counter(inner for names in inside.values() for inner in names)
-    shared = {name: {inner for inner in names if often[inner] > 1} for name, names in inside.items()}
-    candidates = [name for name, names in shared.items() if len(names) > 1]
-    for first, second in combinations(candidates, 2):
-        same = len(shared[first] & shared[second])
-        if same > 1 and 2 * same > min(len(inside[first]), len(inside[second])):
-            example = override({"train": folders[first].relative, "test": folders[second].relative})
-            raise HeadstartError(
-                f"Expected classes, or split folders under their usual names, in {top.path}. Received: {first} and "
-                f"{second}, which hold the same folders ({shortened(folders[first].names)}); name the folder of each "
-                f"split, for example {example}, or {no_splits} if {first} and {second} are classes"
-            )
-
-
-def _deeper_notes(top: Folder) -> list[str]:
-    """Return a sentence about classes that hold folders of images, which count for the class, or none."""
-    deeper = [
-        f"{child.name} ({shortened(child.names)})"
-        for child in top.children
-        if len(child.children) + bool(child.images) > 1 and child.children
-    ]
-    if not deeper:
-        return []
-    return [f"Images in folders within a class belong to that class ({len(deeper)}: {'; '.join(deeper[:3])})"]
-
-
 def _unwrapped(folder: Folder) -> Folder:
     """Return the folder in a folder of the same name that holds nothing else, as archives often have it."""
     while not folder.images and len(folder.children) == 1 and folder.names[0].casefold() == folder.name.casefold():
+        folder = folder.children[0]
+    return folder
+
+
+def _innermost(folder: Folder) -> Folder:
+    """Return the folder in which there is more than a single folder."""
+    while not folder.images and len(folder.children) == 1:
         folder = folder.children[0]
     return folder
 
@@ -279,9 +228,3 @@ def _is_wrapper(folder: Folder, splits: list[SplitFolder]) -> bool:
 def _within_wrapper(folder: Folder, splits: list[SplitFolder]) -> Folder:
     """Return the single folder in a folder that is nothing but a wrapper, else the folder itself."""
     return folder.children[0] if _is_wrapper(folder, splits) else folder
-
-
-def _quoted(path: Path) -> str:
-    """Return a path as the value of an override, for a shell."""
-    plain = all(letter.isalnum() or letter in "/._-" for letter in str(path))
-    return str(path) if plain else f"'\"{path}\"'"

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from headstart.data.index import SPLITS, shortened
@@ -81,14 +82,24 @@ def override(splits: dict[str, str]) -> str:
     Args:
         splits: a folder for each split.
     """
-    plain = re.compile(r"(?!(?:null|true|false|nan|inf|yes|no|on|off)$)[A-Za-z][\w./-]*$", re.ASCII | re.IGNORECASE)
-
-    def quoted(name: str) -> str:
-        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-        return name if plain.match(name) else f'"{escaped}"'
-
     ordered = sorted(splits.items(), key=lambda item: SPLITS.index(item[0]))
-    return shlex.quote(f"dataset.splits={{{', '.join(f'{split}: {quoted(name)}' for split, name in ordered)}}}")
+    return shlex.quote(f"dataset.splits={{{', '.join(f'{split}: {_quoted(name)}' for split, name in ordered)}}}")
+
+
+def root_override(path: Path) -> str:
+    """Return the word of a command line that names another root."""
+    plain = all(letter.isalnum() or letter in "/._-" for letter in str(path))
+    return f"dataset.root={path}" if plain else shlex.quote(f'dataset.root="{_escaped(str(path))}"')
+
+
+def _quoted(name: str) -> str:
+    """Return a name as Hydra reads it as text."""
+    plain = re.match(r"(?!(?:null|true|false|nan|inf|yes|no|on|off)$)[a-z][\w./-]*$", name, re.ASCII | re.IGNORECASE)
+    return name if plain else f'"{_escaped(name)}"'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def expect_one_folder_each(top: Folder, splits: list[SplitFolder]) -> None:
