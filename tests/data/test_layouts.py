@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from headstart.config import DatasetConfig
+from headstart.config import DatasetConfig, compose, from_yaml, to_yaml
 from headstart.data.index import SPLITS
 from headstart.data.sources import load_index
 from headstart.errors import HeadstartError
@@ -295,6 +296,7 @@ CASES = [
         {**each("train/train train/val", PETS, 2), **each("test", PETS, 2)},
         refused=r"\{train: train/train, validation: train/val, test: test\}",
     ),
+    Case("classes called train and test", each("train test", "train test", 5), counted("test train", 4, 1, 5)),
     # Pictures without a label
     Case(
         "pictures beside classes",
@@ -541,18 +543,115 @@ def write(root: Path, files: dict[str, int], picture: bytes) -> Path:
     return root
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_layout(case: Case, tmp_path: Path, picture: bytes) -> None:
-    root = write(tmp_path / "root", case.files, picture)
-    config = DatasetConfig(name="folder", source="folder", root=str(root), splits=case.splits)
+def check(case: Case, root: Path, **values: Any) -> None:
+    """Compare what is read, or the refusal, with what is right."""
+    config = DatasetConfig(name="it", root=str(root), splits=case.splits, **values)
     if case.refused:
         with pytest.raises(HeadstartError, match=case.refused):
-            load_index(config, tmp_path / "cache")
+            load_index(config, root.parent / "cache")
         return
-    index = load_index(config, tmp_path / "cache")
+    index = load_index(config, root.parent / "cache")
     counts = index.counts()
     found = {name: tuple(int(counts[split][label]) for split in SPLITS) for label, name in enumerate(index.class_names)}
     assert found == case.counts
     assert len(index.notes) == len(case.notes), index.notes
     for part, note in zip(case.notes, index.notes, strict=True):
         assert re.search(part, note)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_layout(case: Case, tmp_path: Path, picture: bytes) -> None:
+    check(case, write(tmp_path / "root", case.files, picture), source="folder")
+
+
+FLAT = [
+    Case("Food-11", {"training": 4, "validation": 2, "evaluation": 3}, counted("one zero", 4, 2, 3)),
+    Case("no split folders", {"": 5}, counted("one zero", 3, 1, 1)),
+    Case("folders of any name", {"monday": 2, "tuesday": 3}, counted("one zero", 3, 1, 1)),
+    Case("Train and Test 2", {"Train": 5, "Test 2": 3}, counted("one zero", 4, 1, 3)),
+    Case("wrappers of the same name", {"train/train": 5, "test/test": 3}, counted("one zero", 4, 1, 3)),
+    Case(
+        "train beside an unknown name", {"train": 5, "more": 5}, refused=r"train beside more; .*\{train: train\}.*=none"
+    ),
+    Case(
+        "train beside an unknown name, taken too", {"train": 2, "more": 3}, counted("one zero", 3, 1, 1), splits="none"
+    ),
+    Case("val and valid", {"train": 5, "val": 2, "valid": 2}, refused="both val and valid for validation"),
+    Case("test alone", {"test": 5}, refused="training images"),
+    Case(
+        "splits that are told",
+        {"learn": 5, "final": 2, "more": 1},
+        counted("one zero", 4, 1, 2),
+        notes=(r"left out \(more: 2 images\)",),
+        splits={"train": "learn", "test": "final"},
+    ),
+    Case(
+        "no folder of this name", {"learn": 5}, refused="to be one of learn. Received: train", splits={"train": "train"}
+    ),
+    Case(
+        "pictures beside split folders, litter within",
+        {"train": 5, "test": 2, "0_9.png": 0, "1_9.png": 0, "train/@eaDir": 1, "__MACOSX": 1},
+        counted("one zero", 4, 1, 2),
+        notes=(r"beside the folders of splits.*\(2 in ", r"\(2; .*@eaDir: 1 folder"),
+    ),
+    Case("litter alone", {"__MACOSX": 3}, refused="no images"),
+]  # the classes `zero` and `one`, with as many images each
+
+
+@pytest.mark.parametrize("case", FLAT, ids=lambda case: case.name)
+def test_layout_of_numbered_files(case: Case, tmp_path: Path, picture: bytes) -> None:
+    root = write(tmp_path / "root", case.files, picture)
+    for file in root.rglob("*.png"):
+        if "_" not in file.name:
+            file.with_name(f"1_{file.name}").write_bytes(picture)
+            file.rename(file.with_name(f"0_{file.name}"))
+    check(case, root, source="flat", label_names=["zero", "one"])
+
+
+def test_pictures_are_found_without_litter(tmp_path: Path, picture: bytes) -> None:
+    litter = {"@eaDir/a": 2, "$RECYCLE.BIN": 1, "._0.png": 0, "deep/lost+found": 1, ".thumbnails": 3}
+    root = write(tmp_path / "root", {"": 2, "deep/er": 1, **litter}, picture)
+    index = load_index(DatasetConfig(name="pictures", source="pictures", root=str(root)), tmp_path / "cache")
+    assert index.paths == ("0.png", "1.png", "deep/er/0.png")
+    [note] = index.notes
+    assert re.search(r"left out \(5; .*@eaDir: 1 folder.*\._\*: 1 file\)", note)
+
+
+def test_links_among_litter_do_not_matter(tmp_path: Path, picture: bytes) -> None:
+    root = write(tmp_path / "root", {**classes(PETS), "@eaDir": 1}, picture)
+    (root / "@eaDir" / "out").symlink_to(tmp_path)
+    assert len(load_index(DatasetConfig(name="folder", source="folder", root=str(root)), tmp_path / "cache")) == 10
+
+
+@pytest.mark.parametrize("source", ["csv", "digits", "pictures"])
+def test_splits_are_refused_where_there_are_no_folders(source: str, tmp_path: Path) -> None:
+    config = DatasetConfig(name=source, source=source, root=str(tmp_path), splits="none")
+    with pytest.raises(HeadstartError, match=f"source folder or flat. Received: none with {source}"):
+        load_index(config, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    "names", [("learn more", "final (1)"), ("2017", "it's"), ('a "b"', "back\\slash"), ("null", "a,b")]
+)
+def test_the_override_of_a_refusal_works(names: tuple[str, str], tmp_path: Path, picture: bytes) -> None:
+    root = write(tmp_path / "my data", each(list(names), PETS, 5), picture)
+    with pytest.raises(HeadstartError) as caught:
+        load_index(DatasetConfig(name="folder", source="folder", root=str(root)), tmp_path / "cache")
+    text = str(caught.value)
+    words = shlex.split(text[text.index("for example ") + len("for example ") : text.index(", or one data set")])
+    config = compose(["dataset=folder", f'dataset.root="{root}"', *words])
+    assert from_yaml(to_yaml(config)) == config
+    counts = load_index(config.dataset, tmp_path / "cache").counts()
+    assert {split: counts[split].tolist() for split in SPLITS} == {
+        "train": [4, 4],
+        "validation": [1, 1],
+        "test": [5, 5],
+    }
+    roots = shlex.split(text[text.index("several, ") + len("several, ") : text.index(", or dataset.splits=none")])
+    assert len(load_index(compose(["dataset=folder", *roots]).dataset, tmp_path / "cache")) == 10
+
+
+@pytest.mark.parametrize("splits", ["{train: learn, test: [final]}", "none"])
+def test_splits_can_stand_in_a_file(splits: str) -> None:
+    config = from_yaml(to_yaml(compose(["dataset=folder"])).replace("splits: auto", f"splits: {splits}"))
+    assert config.dataset.splits == ("none" if splits == "none" else {"train": "learn", "test": ["final"]})

@@ -160,8 +160,9 @@ def _recognized_splits(top: Folder, folders: dict[str, Folder], named: dict[str,
         )
     expect_one_folder_each(top, splits)
     chosen = {split: folder.relative for split, folder in splits}
+    all_alike = len(splits) > 1 and len({frozenset(folder.names) for _, folder in splits}) == 1  # so they are classes
     for _, folder in splits:
-        if _holds_splits(folder):
+        if _holds_splits(folder) and not all_alike:
             inner = {split: f"{folder.relative}/{name}" for name, split in name_splits(folder.names).items()}
             raise HeadstartError(
                 f"Expected a folder for each class in {folder.path}. Received: split folders, "

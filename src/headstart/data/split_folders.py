@@ -99,7 +99,8 @@ def _quoted(name: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+    """Return a text as it stands within Hydra's quotes: backslashes count only in front of one."""
+    return re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + ('\\"' if found[2] else ""), text)
 
 
 def expect_one_folder_each(top: Folder, splits: list[SplitFolder]) -> None:
