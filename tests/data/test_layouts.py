@@ -250,6 +250,11 @@ CASES = [
         counted("benign malignant", 6, 2, 2),
         notes=("within",),
     ),
+    Case(
+        "accents and case do not matter",
+        {"a/Käfer": 2, "a/hund": 2, "b/ka\u0308fer": 2, "b/Hund": 2},
+        refused="a and b",
+    ),
     # Split folders within the classes
     Case(
         "splits within classes",

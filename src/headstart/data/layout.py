@@ -107,7 +107,7 @@ def _classes_in_splits(top: Folder, splits: list[SplitFolder], notes: list[str])
     Raises:
         HeadstartError: for a split folder without classes, with a single folder around them, or with other classes.
     """
-    train_classes = {name.casefold() for split, folder in splits if split == "train" for name in folder.names}
+    train_classes = frozenset[str]().union(*(folder.compared_names for split, folder in splits if split == "train"))
     for split, folder in splits:
         if not folder.children:
             received = f"{folder.images:,} pictures without one" if folder.images else "no images"
@@ -118,7 +118,7 @@ def _classes_in_splits(top: Folder, splits: list[SplitFolder], notes: list[str])
                 f"Expected a folder for each class in {folder.path} ({split}). Received: a single folder, "
                 f"{folder.names[0]}, which holds others; name the folder of each split, for example {override(inner)}"
             )
-    foreign = [one for one in splits if train_classes.isdisjoint(name.casefold() for name in one[1].names)]
+    foreign = [one for one in splits if train_classes.isdisjoint(one[1].compared_names)]
     for split, folder in foreign:
         remaining = {other: one.relative for other, one in splits if (other, one) not in foreign}
         raise HeadstartError(
@@ -160,7 +160,7 @@ def _recognized_splits(top: Folder, folders: dict[str, Folder], named: dict[str,
         )
     expect_one_folder_each(top, splits)
     chosen = {split: folder.relative for split, folder in splits}
-    all_alike = len(splits) > 1 and len({frozenset(folder.names) for _, folder in splits}) == 1  # so they are classes
+    all_alike = len(splits) > 1 and len({folder.compared_names for _, folder in splits}) == 1  # so they are classes
     for _, folder in splits:
         if _holds_splits(folder) and not all_alike:
             inner = {split: f"{folder.relative}/{name}" for name, split in name_splits(folder.names).items()}

@@ -26,7 +26,7 @@ def expect_class(top: Folder, folders: dict[str, Folder], named: dict[str, str],
         HeadstartError: when the folders in it speak against that.
     """
     others = [name for name in folders if name not in named]
-    inside = {name: {inner.casefold() for inner in folder.names} for name, folder in folders.items()}
+    inside = {name: folder.compared_names for name, folder in folders.items()}
     apart = all(inside.values()) and all(inside[name].isdisjoint(inside[other]) for name in named for other in others)
     if any(inside.values()) and not apart:
         name, split = next(iter(named.items()))
@@ -56,7 +56,7 @@ def expect_no_wrapper(top: Folder, folders: dict[str, Folder]) -> None:
 
 def expect_different_folders(top: Folder, folders: dict[str, Folder], no_splits: str) -> None:
     """Raise when two folders hold mostly the same folders, as splits, folds or cameras do."""
-    inside = {name: {inner.casefold() for inner in folder.names} for name, folder in folders.items()}
+    inside = {name: folder.compared_names for name, folder in folders.items()}
     often = Counter(inner for names in inside.values() for inner in names)
     shared = {name: {inner for inner in names if often[inner] > 1} for name, names in inside.items()}
     candidates = [name for name, names in shared.items() if len(names) > 1]

@@ -12,7 +12,7 @@ WORDS = {
     "validation": ("val", "valid", "validation", "validate", "validating", "dev", "development", "eval"),
     "test": ("test", "tests", "testing", "evaluation", "holdout", "heldout"),
 }
-USUAL_NAMES = "train, training, learn, val, valid, validation, dev, eval, test, testing, evaluation, holdout"
+USUAL_NAMES = ", ".join(word for words in WORDS.values() for word in words)
 
 FILLERS = (
     "set",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,6 +51,11 @@ class Folder:
     def names(self) -> list[str]:
         """The names of `children`."""
         return [child.name for child in self.children]
+
+    @property
+    def compared_names(self) -> frozenset[str]:
+        """The names of `children` by which folders are compared: composed accents, no case, no blanks around them."""
+        return frozenset(unicodedata.normalize("NFC", name).casefold().strip() for name in self.names)
 
 
 def read_folder(path: Path, relative: str = "", litter: Litter | None = None) -> Folder:
