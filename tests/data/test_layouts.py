@@ -465,13 +465,13 @@ CASES = [
     Case(
         "no folder of this name",
         two("learn", "final"),
-        refused=r"dataset\.splits\.test to be one of final, learn\. Received: finale in .*did you mean final",
+        refused=r"splits\.test to be one of the folders in \S+ \(final, learn\)\. Received: finale; did you mean final",
         splits={"train": "learn", "test": "finale"},
     ),
     Case(
         "no deeper folder of this name",
         two("learn", "final"),
-        refused=r"\(final/cats\) to be one of cat, dog\. Received: cats",
+        refused=r"\(final/cats\) to be .* in \S+/final \(cat, dog\)\. Received: cats",
         splits={"train": "learn", "test": "final/cats"},
     ),
     Case(
@@ -591,7 +591,10 @@ FLAT = [
         splits={"train": "learn", "test": "final"},
     ),
     Case(
-        "no folder of this name", {"learn": 5}, refused="to be one of learn. Received: train", splits={"train": "train"}
+        "no folder of this name",
+        {"learn": 5},
+        refused="to be one of the folders.*Received: train",
+        splits={"train": "train"},
     ),
     Case(
         "pictures beside split folders, litter within",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import posixpath
 import re
 import shlex
@@ -68,11 +69,12 @@ def _given_folder(top: Folder, split: str, name: Any) -> Folder:
         if not current.is_dir():
             key = f"dataset.splits.{split} ({name})" if "/" in relative else f"dataset.splits.{split}"
             folders = read_folder(above).folders
-            if not folders:
-                raise HeadstartError(
-                    f"Expected {key} to be a folder within {top.path}. Received: no folders in {above}"
-                )
-            expect_one_of(key, part, folders, f" in {above}")
+            similar = difflib.get_close_matches(part, folders, n=1)
+            hint = f"; did you mean {similar[0]}?" if similar else ""
+            raise HeadstartError(
+                f"Expected {key} to be one of the folders in {above} ({shortened(folders) or 'none'}). "
+                f"Received: {part}{hint}"
+            )
     return read_folder(current, relative)
 
 
