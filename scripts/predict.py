@@ -26,9 +26,10 @@ from rich.table import Table
 
 from headstart.artifact import Classifier, load_classifier
 from headstart.console import console, exit_with, track
-from headstart.data.folder import files_below
 from headstart.data.images import IMAGE_EXTENSIONS, load_image
 from headstart.data.links import expect_links_inside
+from headstart.data.litter import Litter
+from headstart.data.walk import images_below
 from headstart.errors import HeadstartError, visible
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
@@ -50,7 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         directory = find_run(options.run) if options.run else None
-        files = list(find_images(options.images, options.follow_links))
+        litter = Litter()
+        files = list(find_images(options.images, options.follow_links, litter))
+        for note in litter.notes():
+            Console(stderr=True).print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
         for place in (options.overlay, options.explain, options.output and options.output.parent):
             make_directory(place)
         classifier = find_classifier(directory, options)
@@ -109,12 +113,13 @@ def find_classifier(directory: Path | None, options: argparse.Namespace) -> Clas
     return load_classifier(directory, options.engine)
 
 
-def find_images(given: list[Path], follow_links: bool = False) -> Iterator[Path]:
+def find_images(given: list[Path], follow_links: bool = False, litter: Litter | None = None) -> Iterator[Path]:
     """Yield the files that were named, and the pictures below the folders that were named.
 
     Args:
         given: files and folders.
         follow_links: whether links may lead out of a folder; one that is named may itself be a link.
+        litter: counts what is left out of the folders.
 
     Raises:
         HeadstartError: when a path does not exist, a link leads out of a folder, or a folder holds no picture.
@@ -123,7 +128,7 @@ def find_images(given: list[Path], follow_links: bool = False) -> Iterator[Path]
         if path.is_dir():
             if not follow_links:
                 expect_links_inside(path, "--follow-links")
-            below = sorted(file for file in files_below(path) if file.suffix.lower() in IMAGE_EXTENSIONS)
+            below = sorted(images_below(path, litter))
             if not below:
                 raise HeadstartError(
                     f"Expected pictures ({', '.join(sorted(IMAGE_EXTENSIONS))}) below {path}. Received: none"

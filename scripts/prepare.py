@@ -20,6 +20,7 @@ from headstart.data.index import ImageIndex
 from headstart.data.links import WAY_OUT, expect_links_inside
 from headstart.data.listing import keep_classes
 from headstart.data.materialise import write_once
+from headstart.data.split_folders import AUTO, NONE
 from headstart.data.splitting import build_index
 from headstart.errors import HeadstartError
 from headstart.summary import print_data
@@ -77,6 +78,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     split.add_argument("--seed", type=int, default=default.seed, metavar="N", help="another seed, another split (0)")
     split.add_argument("--classes", metavar="A,B", help="the only classes to take, with commas between them")
+    split.add_argument("--no-splits", action="store_true", help="every folder in SOURCE is a class, whatever its name")
     split.set_defaults(layout=lay_out_split)
     return parser.parse_args(arguments)
 
@@ -114,9 +116,11 @@ def lay_out_split(source: Path, options: argparse.Namespace) -> tuple[ImageIndex
     """Return the images of a directory of classes with their new splits, and the new path of each: train/cat/1.jpg."""
     split = SplitConfig(options.validation, options.test, options.seed)
     check_values(split, "--")
-    listing = list_folder(source)
+    listing = list_folder(source, NONE if options.no_splits else AUTO, "--no-splits")
     if any(row.split for row in listing.rows):
-        raise HeadstartError(f"Expected a directory for each class in {source}. Received: split folders")
+        raise HeadstartError(
+            f"Expected a folder for each class in {source}. Received: split folders; --no-splits if they are classes"
+        )
     classes = [name.strip() for name in options.classes.split(",")] if options.classes is not None else None
     index = build_index(keep_classes(listing, classes), split)
     index.expect_every_class()

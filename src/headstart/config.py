@@ -69,6 +69,7 @@ class DatasetConfig:
     csv: str | None = None  # file with the columns path,label[,split][,group] (csv)
     collection: str | None = None  # name in keras.datasets (keras) or in TensorFlow Datasets (tfds)
     label_names: list[str] | None = None  # of the class numbers that the files' names start with (flat)
+    splits: Any = "auto"  # which folders are splits: auto, none, or {train: learn, test: final} (folder, flat)
     classes: list[str] | None = None  # the only classes to keep, by name; null keeps all
     split: SplitConfig = field(default_factory=SplitConfig)
     fraction: float = number(1.0, above=0, maximum=1)  # of the training images; smaller ones lie within larger ones

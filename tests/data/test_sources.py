@@ -137,8 +137,11 @@ def test_hidden_and_other_files_are_left_out_and_deep_ones_found(tmp_path):
     assert index.class_names == ("cat", "dog")
     assert np.bincount(index.labels).tolist() == [6, 6]
     assert {"dog/puppies/young/1.PNG", "cat/linked/0.png"} < set(index.paths)
-    assert len(index.notes) == 1
-    assert ".txt: 1" in index.notes[0]
+    deeper, others, litter = index.notes
+    assert "(2: cat (linked); dog (loop, puppies))" in deeper
+    assert ".txt: 1" in others
+    assert "(6; " in litter
+    assert "__MACOSX: 1 folder" in litter
 
 
 def test_empty_class_directory_is_reported(tmp_path):
@@ -191,11 +194,11 @@ def test_ambiguous_split_folders_are_refused(tmp_path):
     mixed = tmp_path / "mixed"
     for name in ("train", "test", "extra"):
         write_classes(mixed / name, cat=3, dog=3)
-    with pytest.raises(HeadstartError, match=r"either split folders or directories of classes.*extra"):
+    with pytest.raises(HeadstartError, match=r"Received: train and test beside extra; .*\{train: train, test: test\}"):
         load_folder(mixed)
     without_train = tmp_path / "without"
     write_classes(without_train / "test", cat=3, dog=3)
-    with pytest.raises(HeadstartError, match="Expected a folder train"):
+    with pytest.raises(HeadstartError, match="Expected a folder of training images"):
         load_folder(without_train)
 
 
@@ -306,7 +309,7 @@ def test_class_in_a_single_group_cannot_be_split(tmp_path):
         ("path,label\na.png,cat\nmissing.png,dog\n", r"1 that are not, row 3: missing\.png"),
         ("path,label\na.png,cat\nb.png,\n", r"a label in row 3"),
         ("path,label\na.png,cat\nb.png\n", r"a label in row 3"),
-        ("path,label,split\na.png,cat,train\nb.png,dog,holdout\n", r"split in row 3.*Received: holdout"),
+        ("path,label,split\na.png,cat,train\nb.png,dog,somewhere\n", r"split in row 3.*Received: somewhere"),
         ("path,label\na.png,cat\nb.png,dog\na.png,dog\n", r"a\.png in row 2 and row 4"),
         (
             "path,label,split,group\na.png,cat,train,p1\nb.png,dog,test,p1\n",

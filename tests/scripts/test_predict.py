@@ -114,6 +114,19 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
         assert [bool(row.get("label")) for row in rows] == [True, False, True]
 
 
+def test_litter_of_other_programs_is_no_picture(
+    predict: ModuleType, finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for name in ("a.png", "@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg", "#recycle/b.png", "._a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((folder / "red" / "000.png").read_bytes())
+    assert predict.main([str(finished_run), str(tmp_path), "--format", "json"]) == 0
+    answer = capsys.readouterr()
+    assert [row["path"] for row in json.loads(answer.out)] == [str(tmp_path / "a.png")]
+    assert "Note: " in answer.err
+    assert "(3; " in answer.err
+
+
 def test_an_engine_that_is_missing_is_named(
     predict: ModuleType,
     finished_run: Path,

@@ -97,6 +97,16 @@ def test_split_takes_only_the_classes_that_are_named(prepare, photos, tmp_path):
     assert not (destination / "test").exists()
 
 
+def test_classes_may_be_called_like_splits(prepare, tmp_path, capsys):
+    photos = write_pictures(tmp_path / "photos", {"train/indoor": 6, "train/outdoor": 4, "test/indoor": 5}, size=4)
+    (photos / "test" / "@eaDir").mkdir()
+    assert prepare.main(["split", str(photos), str(tmp_path / "split")]) == 1
+    assert "--no-splits if they are classes" in capsys.readouterr().out
+    assert prepare.main(["split", str(photos), str(tmp_path / "split"), "--no-splits"]) == 0
+    assert "@eaDir: 1 folder" in capsys.readouterr().out
+    assert load(tmp_path / "split").class_names == ("test", "train")
+
+
 def test_links_need_no_space_and_stay_without_the_source(prepare, photos, tmp_path):
     assert prepare.main(["split", str(photos), str(tmp_path / "split")]) == 0
     linked = files(tmp_path / "split")
@@ -153,8 +163,8 @@ def test_food11_is_written_as_it_is_read_without(prepare, food, tmp_path, capsys
         (["split", "photos", "new", "--validation", "1.5"], "Expected --validation to be above 0 and below 1"),
         (["split", "photos", "new", "--classes", "cat,owls"], "Received: owls; did you mean owl?"),
         (["split", "photos", "new", "--classes", "cat"], "Expected at least two classes"),
-        (["split", "Food-11", "new"], "Expected a directory for each class"),
-        (["split", "done", "new"], "Expected a directory for each class in {}/done. Received: split folders"),
+        (["split", "Food-11", "new"], "Expected a folder for each class"),
+        (["split", "done", "new"], "Expected a folder for each class in {}/done. Received: split folders"),
         (["food11", "photos", "new"], "begin with the number of its class"),
         (["food11", "Food-11/training", "new"], "Expected the folders training, validation and evaluation"),
     ],

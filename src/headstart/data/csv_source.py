@@ -9,7 +9,7 @@ from pathlib import Path
 from headstart.data.index import shortened
 from headstart.data.links import WAY_OUT, paths_outside
 from headstart.data.listing import ImageRow, Listing
-from headstart.data.splitting import SPLIT_NAMES
+from headstart.data.split_names import USUAL_NAMES, split_of
 from headstart.errors import HeadstartError
 
 
@@ -69,11 +69,10 @@ def _read_rows(file: Iterator[str], table: Path) -> Iterator[tuple[int, ImageRow
                 raise HeadstartError(f"Expected a {column} in row {number} of {table}. Received: nothing")
         split = None
         if "split" in columns:
-            split = SPLIT_NAMES.get((values["split"] or "").strip().lower())
+            split = split_of((values["split"] or "").strip())
             if split is None:
                 raise HeadstartError(
-                    f"Expected split in row {number} of {table} to be one of {', '.join(SPLIT_NAMES)}. "
-                    f"Received: {values['split']}"
+                    f"Expected split in row {number} of {table} to be one of {USUAL_NAMES}. Received: {values['split']}"
                 )
         yield number, ImageRow(values["path"], values["label"], split, values.get("group"))
 

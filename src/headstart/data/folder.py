@@ -2,112 +2,65 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from headstart.data.images import IMAGE_EXTENSIONS
-from headstart.data.index import SPLITS, natural_key, shortened
-from headstart.data.links import hidden, unreadable
+from headstart.data.index import natural_key, shortened
+from headstart.data.layout import find_classes
 from headstart.data.listing import ImageRow, Listing
-from headstart.data.splitting import SPLIT_NAMES
+from headstart.data.litter import Litter
+from headstart.data.split_folders import AUTO, NO_SPLITS
+from headstart.data.walk import files_below, is_image, read_folder
 from headstart.errors import HeadstartError
 
 
-def list_folder(root: Path) -> Listing:
+def list_folder(root: Path, splits: Any = AUTO, no_splits: str = NO_SPLITS) -> Listing:
     """Return the images of a directory, with their splits if it has split folders.
 
     A split folder, or the root itself, holds one directory for each class; images deeper inside belong to that class.
-    Hidden files and directories are left out.
+    Hidden files and those of other programs are left out.
 
     Args:
         root: an existing directory.
+        splits: `auto` recognizes split folders by their names, `none` says that there are none, and a dictionary names
+            the folder (or a list of folders) of each split.
+        no_splits: how to say that there are no split folders.
 
     Raises:
-        HeadstartError: when there are no images, or when split folders and other directories are mixed.
+        HeadstartError: when there are no images, or the folders can be read in more than one way.
     """
-    directories = split_directories(root)
-    empty: set[str] = set()
+    layout = find_classes(root, splits, no_splits)
+    litter = Litter()
+    for directory in {root, *(one.path.parent for one in layout.classes)}:
+        read_folder(directory, litter=litter)
     others: Counter[str] = Counter()
     rows: list[ImageRow] = []
-    for name, directory in directories.items() if directories else [(None, root)]:
-        for class_directory in _visible_directories(directory):
-            files = sorted(files_below(class_directory))
-            images = [file for file in files if file.suffix.lower() in IMAGE_EXTENSIONS]
-            others.update(file.suffix.lower() or "no suffix" for file in set(files).difference(images))
-            if not images:
-                empty.add(class_directory.name)
-            rows += [ImageRow(file.relative_to(root).as_posix(), class_directory.name, name) for file in images]
+    for one in layout.classes:
+        for file in sorted(files_below(one.path, litter)):
+            if is_image(file.name):
+                rows.append(ImageRow(file.relative_to(root).as_posix(), one.label, one.split))
+            else:
+                others[file.suffix.lower() or "no suffix"] += 1
     if not rows:
+        strays = read_folder(root).images
+        received = f"{strays:,} pictures without one" if strays else "no images"
         raise HeadstartError(
-            f"Expected a directory for each class with images in it ({' '.join(IMAGE_EXTENSIONS)}) in {root}. "
-            "Received: no images"
+            f"Expected a folder for each class with images in it ({' '.join(IMAGE_EXTENSIONS)}) in {root}. "
+            f"Received: {received}"
         )
-    return Listing(root, rows, _notes(rows, empty, others))
+    notes = [*layout.notes, *_notes(layout.empty, others), *litter.notes()]
+    return Listing(root, rows, tuple(notes))
 
 
-def split_directories(root: Path) -> dict[str, Path]:
-    """Return the split folders of a root by split; nothing when it holds classes."""
-    names = [directory.name for directory in _visible_directories(root)]
-    found: dict[str, str] = {}
-    for name in names:
-        split = SPLIT_NAMES.get(name.lower())
-        if split in found:
-            raise HeadstartError(
-                f"Expected one folder for each split in {root}. Received: both {found[split]} and {name} for {split}"
-            )
-        if split is not None:
-            found[split] = name
-    others = [name for name in names if name.lower() not in SPLIT_NAMES]
-    if others and len(found) < 2:
-        return {}  # a class may well be called train
-    if others:
-        raise HeadstartError(
-            f"Expected either split folders or directories of classes in {root}. "
-            f"Received: both {' and '.join(found.values())} and {shortened(others)}"
-        )
-    if found and "train" not in found:
-        raise HeadstartError(
-            f"Expected a folder train, training or training_set in {root}. Received: only {', '.join(found.values())}"
-        )
-    return {split: root / found[split] for split in SPLITS if split in found}
-
-
-def _visible_directories(directory: Path) -> list[Path]:
-    """Return the directories in a directory, in natural order."""
-    found = [path for path in directory.iterdir() if path.is_dir() and not hidden(path.name)]
-    return sorted(found, key=lambda path: natural_key(path.name))
-
-
-def files_below(directory: Path) -> Iterator[Path]:
-    """Yield all visible files in a directory and below it, through symbolic links too.
-
-    Raises:
-        HeadstartError: naming a directory that cannot be read.
-    """
-    visited = set()
-
-    def stop(error: OSError) -> None:
-        raise unreadable(error) from error
-
-    for current, directories, files in os.walk(directory, followlinks=True, onerror=stop):
-        real = os.path.realpath(current)
-        if real in visited:  # a link to a directory further up would never end
-            directories.clear()
-            continue
-        visited.add(real)
-        directories[:] = sorted(name for name in directories if not hidden(name))
-        yield from (Path(current, name) for name in files if not hidden(name))
-
-
-def _notes(rows: list[ImageRow], empty: set[str], others: Counter[str]) -> tuple[str, ...]:
+def _notes(empty: list[str], others: Counter[str]) -> list[str]:
     """Return what was left out, one sentence each."""
     notes = []
-    without_any = sorted(empty - {row.label for row in rows}, key=natural_key)
-    if without_any:
-        notes.append(f"Directories without an image are no classes ({len(without_any)}): {shortened(without_any)}")
+    if empty:
+        names = shortened(sorted(empty, key=natural_key))
+        notes.append(f"Folders without an image were left out ({len(empty)}): {names}")
     if others:
         kinds = shortened([f"{kind}: {count}" for kind, count in others.most_common()])
         notes.append(f"Files of other kinds than {' '.join(IMAGE_EXTENSIONS)} were left out ({kinds})")
-    return tuple(notes)
+    return notes

@@ -7,14 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from headstart.data.index import shortened
+from headstart.data.litter import is_litter
 from headstart.errors import HeadstartError
 
 WAY_OUT = "dataset.follow_links=true"
-
-
-def hidden(name: str) -> bool:
-    """Tell what file systems and tools leave behind: .DS_Store, .ipynb_checkpoints, __MACOSX, Thumbs.db."""
-    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
 def expect_links_inside(root: Path, way_out: str = WAY_OUT) -> None:
@@ -36,7 +32,7 @@ def expect_links_inside(root: Path, way_out: str = WAY_OUT) -> None:
         except OSError as error:
             raise unreadable(error) from error
         for entry in entries:
-            if hidden(entry.name):
+            if is_litter(entry.name):
                 continue
             if entry.is_symlink():
                 real = os.path.realpath(entry.path)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.data.folder import files_below
 from headstart.data.images import IMAGE_EXTENSIONS
 from headstart.data.index import ImageIndex, natural_key
+from headstart.data.litter import Litter
+from headstart.data.walk import images_below
 from headstart.errors import HeadstartError
 
 UNLABELLED = "unlabelled"
@@ -23,9 +24,10 @@ def index_pictures(root: Path) -> ImageIndex:
     Raises:
         HeadstartError: when there are no pictures.
     """
-    files = [file for file in files_below(root) if file.suffix.lower() in IMAGE_EXTENSIONS]
-    paths = sorted((file.relative_to(root).as_posix() for file in files), key=natural_key)
+    litter = Litter()
+    paths = sorted((file.relative_to(root).as_posix() for file in images_below(root, litter)), key=natural_key)
     if not paths:
         raise HeadstartError(f"Expected pictures ({' '.join(IMAGE_EXTENSIONS)}) in {root}. Received: none")
     labels = np.zeros(len(paths), dtype=np.int32)
-    return ImageIndex(root, (UNLABELLED,), tuple(paths), labels, np.full(len(paths), "test", dtype="<U10"))
+    splits = np.full(len(paths), "test", dtype="<U10")
+    return ImageIndex(root, (UNLABELLED,), tuple(paths), labels, splits, notes=litter.notes())

@@ -18,6 +18,7 @@ from headstart.data.limits import Limits
 from headstart.data.links import expect_links_inside
 from headstart.data.listing import Listing, keep_classes
 from headstart.data.pictures import index_pictures
+from headstart.data.split_folders import AUTO
 from headstart.data.splitting import build_index, training_fraction
 from headstart.data.tfds_source import list_tfds
 from headstart.errors import HeadstartError, expect_one_of
@@ -39,6 +40,11 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
             there are no images.
     """
     expect_one_of("dataset.source", config.source, [*SOURCES, "pictures"])
+    if config.splits != AUTO and config.source not in ("folder", "flat"):
+        raise HeadstartError(
+            f"Expected dataset.splits, which names folders, with dataset.source folder or flat. "
+            f"Received: {config.splits} with {config.source}"
+        )
     limits = Limits(config.max_pixels, config.max_file_mb)
     if config.source == "pictures":
         if config.classes is not None:
@@ -93,9 +99,9 @@ def _root_to_walk(config: DatasetConfig) -> Path:
 
 SOURCES: dict[str, Callable[[DatasetConfig, Path], Listing]] = {
     "digits": lambda _, cache_directory: list_digits(cache_directory),
-    "folder": lambda config, _: list_folder(_root_to_walk(config)),
+    "folder": lambda config, _: list_folder(_root_to_walk(config), config.splits),
     "csv": lambda config, _: _list_csv(config),
-    "flat": lambda config, _: list_flat(_root_to_walk(config), config.label_names),
+    "flat": lambda config, _: list_flat(_root_to_walk(config), config.label_names, config.splits),
     "keras": lambda config, cache_directory: list_keras(config.collection, cache_directory),
     "tfds": lambda config, cache_directory: list_tfds(config.collection, cache_directory),
 }

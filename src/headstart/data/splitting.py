@@ -12,19 +12,6 @@ from headstart.data.index import ImageIndex, natural_key, shortened
 from headstart.data.listing import Listing
 from headstart.errors import HeadstartError
 
-# The usual names of each split, in lower case.
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "training_set": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "evaluation": "test",
-    "test_set": "test",
-}
-
 
 def build_index(listing: Listing, split: SplitConfig) -> ImageIndex:
     """Put the rows of a source in order, split what has no split yet, and return the index.

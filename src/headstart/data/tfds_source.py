@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from headstart.console import track
 from headstart.data.listing import ImageRow, Listing
 from headstart.data.materialise import read_listing, write_listing, write_once
-from headstart.data.splitting import SPLIT_NAMES
+from headstart.data.split_names import split_of
 from headstart.errors import HeadstartError
 from headstart.quiet import import_tensorflow
 
@@ -47,7 +47,7 @@ def _write_images(collection: str, directory: Path) -> None:
     builder = _prepare(collection)
     image_key, label_key = _supervised_keys(builder, collection)
     names = builder.info.features[label_key].names
-    splits = {name: SPLIT_NAMES[name.lower()] for name in builder.info.splits if name.lower() in SPLIT_NAMES}
+    splits = {name: split for name in builder.info.splits if (split := split_of(name))}
     if "train" not in splits.values():
         raise HeadstartError(
             f"Expected a split train in {collection} of TensorFlow Datasets. Received: {', '.join(builder.info.splits)}"
