@@ -27,6 +27,9 @@ from headstart.errors import HeadstartError, expect_one_of
 
 REQUIRED: Any = "???"  # OmegaConf's mark for a value that must be given
 SCENARIO = re.compile(r"[+~]*scenario\b")  # an override of the group or one of its values
+# Metadata of a field that takes a list of names, or a name (or null) for each of some keys. The field's type is Any:
+# OmegaConf would turn what YAML has made of `no` and `001` into text.
+NAMES: dict[str, tuple[str, ...]] = {"names": ()}
 CELLS = ("small_similar", "large_similar", "small_different", "large_different")  # of the square of scenarios
 
 
@@ -67,9 +70,13 @@ class DatasetConfig:
     root: str | None = None  # directory of the images (folder, csv, flat, pictures)
     origin: str | None = None  # where people get the images and how large they are; said where they are missing
     csv: str | None = None  # file with the columns path,label[,split][,group] (csv)
+    # Names of the table's columns, as in {path: scan, label: finding}; null: a column that is not read (csv)
+    columns: dict[str, Any] | None = field(default=None, metadata={"names": ("path", "label", "split", "group")})
     collection: str | None = None  # name in keras.datasets (keras) or in TensorFlow Datasets (tfds)
-    label_names: list[str] | None = None  # of the class numbers that the files' names start with (flat)
-    classes: list[str] | None = None  # the only classes to keep, by name; null keeps all
+    # Of the class numbers that the files' names start with (flat)
+    label_names: list[Any] | None = field(default=None, metadata=NAMES)
+    classes: list[Any] | None = field(default=None, metadata=NAMES)  # the only classes to keep, by name; null keeps all
+    min_images: int | None = number(None, minimum=1)  # classes with fewer (a given test split aside) are left out
     split: SplitConfig = field(default_factory=SplitConfig)
     fraction: float = number(1.0, above=0, maximum=1)  # of the training images; smaller ones lie within larger ones
     resize: str = choice("stretch", "crop", "pad")
@@ -484,6 +491,8 @@ def check_values(node: Any, prefix: str = "") -> None:
                 check_values(member, f"{key}[{position}]." if isinstance(value, list) else f"{key}.")
         if "choices" in item.metadata and (value is not None or item.default is not None):
             expect_one_of(key, value, [name for name in item.metadata["choices"] if name not in (None, REQUIRED)])
+        if "names" in item.metadata and value is not None:
+            _check_names(key, value, item.metadata["names"])
         if "count_or" in item.metadata:
             word, count = item.metadata["count_or"], isinstance(value, int) and not isinstance(value, bool)
             if value != word and not (count and value >= 1):
@@ -499,6 +508,34 @@ def check_values(node: Any, prefix: str = "") -> None:
             if not math.isfinite(value) or not all(within[word](bound) for word, bound in bounds.items()):
                 wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items())
                 raise HeadstartError(f"Expected {key} to be {wanted}. Received: {value}")
+
+
+def _check_names(key: str, value: Any, keys: tuple[str, ...]) -> None:
+    """Raise for what is no text in a list of names, or in names by key: YAML reads `no` and `001` as something else."""
+    for role in value if keys else ():
+        expect_one_of(f"a key of {key}", role, keys)
+        if value[role] is not None:
+            _check_names(f"{key}.{role}", [value[role]], ())
+    if keys:
+        return
+    wrong = [name for name in value if not isinstance(name, str)]
+    if wrong:
+        names = [name if isinstance(name, str) else _before_yaml(name) for name in value[:3]]
+        quoted = ",".join(f'"{name}"' for name in names)
+        raise HeadstartError(
+            f"Expected every name in {key} to be text. Received: {wrong[0]} ({type(wrong[0]).__name__}), as YAML reads "
+            f"names such as no, 001, 1.10 and null; write each name in quotes, as in [{quoted}], and on the command "
+            f"line another pair around it all, as in '{key}=[{quoted}]'"
+        )
+    if not all(name.strip() for name in value):
+        raise HeadstartError(f"Expected every name in {key} to have letters. Received: {value}")
+
+
+def _before_yaml(value: Any) -> str:
+    """Return how a value of YAML may have been written."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "null" if value is None else str(value)
 
 
 def _without_null(values: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from headstart.config import CrossValidationConfig, DatasetConfig
+from headstart.data.classes import choose_classes
 from headstart.data.cross_validation import choose_fold
 from headstart.data.csv_source import list_csv
 from headstart.data.digits import list_digits
@@ -16,7 +17,7 @@ from headstart.data.index import ImageIndex
 from headstart.data.keras_source import list_keras
 from headstart.data.limits import Limits
 from headstart.data.links import expect_links_inside
-from headstart.data.listing import Listing, keep_classes
+from headstart.data.listing import Listing
 from headstart.data.pictures import index_pictures
 from headstart.data.splitting import build_index, training_fraction
 from headstart.data.tfds_source import list_tfds
@@ -45,8 +46,16 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
             raise HeadstartError(
                 f"Expected no dataset.classes for pictures without labels. Received: {', '.join(config.classes)}"
             )
+        if config.min_images is not None:
+            raise HeadstartError(
+                f"Expected no dataset.min_images for pictures without labels. Received: {config.min_images}"
+            )
         return replace(index_pictures(_root_to_walk(config)), limits=limits)
-    listing = keep_classes(SOURCES[config.source](config, cache_directory), config.classes)
+    if config.columns is not None and config.source != "csv":
+        raise HeadstartError(
+            f"Expected dataset.columns only with dataset.source=csv. Received: dataset.source={config.source}"
+        )
+    listing = choose_classes(SOURCES[config.source](config, cache_directory), config.classes, config.min_images)
     index = replace(build_index(choose_fold(listing, cv, config.split.seed), config.split), limits=limits)
     index.expect_every_class()
     return training_fraction(index, config.fraction, config.split.seed)
@@ -80,7 +89,8 @@ def _list_csv(config: DatasetConfig) -> Listing:
     if config.csv is None:
         raise HeadstartError("Expected dataset.csv to be a file with the columns path,label. Received: nothing")
     table = Path(config.csv).expanduser().absolute()
-    return list_csv(table, table.parent if config.root is None else expect_root(config), config.follow_links)
+    root = table.parent if config.root is None else expect_root(config)
+    return list_csv(table, root, config.follow_links, config.columns)
 
 
 def _root_to_walk(config: DatasetConfig) -> Path:
