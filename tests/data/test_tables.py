@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.config import DatasetConfig
+from headstart.config import ColumnsConfig, DatasetConfig
 from headstart.data.csv_source import list_csv
 from headstart.data.listing import Listing
 from headstart.data.sources import load_index
@@ -115,16 +115,25 @@ def test_a_table_gives_its_rows(tmp_path: Path, content: str | bytes, rows: list
         ("a.png,cat\nb.png,dog\n", r"names of the columns in the first row .*path,label\. Received: a\.png,cat"),
         ("7;cat\n", r"names of the columns .*path;label\. Received: 7;cat, where 7 is an image"),
         ("a.png\nb.png\n", r"names of the columns in the first row .*a\.png is an image"),
-        ("photo,kind\na.png,cat\n", r"columns path,label.* Received: photo,kind; 'dataset\.columns="),
+        ("photo,kind\na.png,cat\n", r"columns path,label.* Received: photo,kind; dataset\.columns\.path="),
         ("path\na.png\n", r"columns path,label.* Received: path$"),
         ("path,label,label\na.png,cat,dog\n", r"name of its own\. Received: label more than once"),
-        ("file,image,label\na.png,b.png,cat\n", r"one column for the path .*file and image; .*path: file.* decides"),
-        ("path,class,target\na.png,cat,1\n", r"one column for the label .*class and target; .*label: class"),
+        (
+            "file,image,label\na.png,b.png,cat\n",
+            r"one column for the path .*file and image; .*columns\.path=file",
+        ),
+        (
+            "path,class,target\na.png,cat,1\n",
+            r"one column for the label .*class and target; .*columns\.label=class",
+        ),
         ("path,Set,subset,label\na.png,train,x,cat\n", r"one column for the split .*Set and subset"),
         ("image,cat,dog\na.png,1,0\nb.png,0,1\n", r"one column with the label .*for each class \(cat, dog\).*idxmax"),
         # values
-        ("path,label,set\na.png,cat,first\n", r"split in row 2 .*Received: first in the column set; .*split: null"),
-        ("path,label,patient_id\na.png,cat,\n", r"a group in row 2 .*column patient_id; .*group: null"),
+        (
+            "path,label,set\na.png,cat,first\n",
+            r"split in row 2 .*first in the column set; .*columns\.split=false",
+        ),
+        ("path,label,patient_id\na.png,cat,\n", r"a group in row 2 .*column patient_id; .*columns\.group=false"),
         ("path,label\na.png,cat\n./a.png,dog\n", r"each path once .*\./a\.png in row 2 and row 3|row 2 and row 3"),
         ("id,breed\nid7,cat\n", r"row 2: id7 \(there is id7\.jpg\); the paths have no suffix"),
         ("path,label\nupper.png,cat\n", r"row 2: upper\.png \(there is Upper\.PNG\)"),
@@ -171,7 +180,7 @@ def test_wrong_names_of_columns_are_refused(tmp_path: Path, columns: dict[str, s
 
 
 def test_columns_are_of_tables_alone(tmp_path: Path) -> None:
-    config = DatasetConfig(name="folder", source="folder", root=str(tmp_path), columns={"path": "x"})
+    config = DatasetConfig(name="folder", source="folder", root=str(tmp_path), columns=ColumnsConfig(path="x"))
     with pytest.raises(HeadstartError, match=r"dataset\.columns only with dataset\.source=csv.*folder"):
         load_index(config, tmp_path)
 
@@ -184,7 +193,7 @@ def test_columns_are_of_tables_alone(tmp_path: Path) -> None:
         (
             "Filename,Species,Patient ID\na.png,cat,p\n",
             "The table images.csv has Filename as the path, Species as the label, Patient ID as the group "
-            "('dataset.columns={path: NAME, label: NAME}' names other columns)",
+            "(dataset.columns.path=NAME names another column)",
         ),
         ("path,label\n# old\na.png,cat\n", "Lines of images.csv that begin with # were left out as comments (1)"),
         ("path,label\ndeep\\e.png,cat\n", "Backslashes in paths of the table were read as slashes (1)"),

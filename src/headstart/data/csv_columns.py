@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
     "split": (("split",), ("splits", "set", "subset", "partition", "data_set")),
     "group": (("group",), ("groups", "group_id", "patient", "patients", "patient_id", "patientid", "subject_id")),
 }
-WAY_OUT = "'dataset.columns={path: NAME, label: NAME}' says which is which"
+WAY_OUT = "dataset.columns.path=NAME dataset.columns.label=NAME says which is which"
 LOOKED_AT = 100  # rows, to tell a table with a column for each class
 
 
@@ -148,7 +149,7 @@ def _choose_columns(text: Text, separator: str, header: list[str], named: Mappin
             names = " and ".join(header[position] for position in found)
             raise HeadstartError(
                 f"Expected one column for the {role} in {text.table}. Received: {names}; "
-                f"'dataset.columns={{{role}: {header[found[0]]}}}' decides"
+                f"dataset.columns.{role}={shlex.quote(header[found[0]])} decides"
             )
         if found:
             columns[role] = found[0]
@@ -191,14 +192,11 @@ def _notes(
     table: Path, separator: str, header: list[str], columns: dict[str, int], named: Mapping[str, str | None]
 ) -> tuple[str, ...]:
     """Return what was decided by the header, unless the table is written as documented."""
-    chosen = [
-        f"{header[position]} as the {role}"
-        for role, position in columns.items()
-        if role not in named and header[position] != role
-    ]
+    chosen = [role for role, position in columns.items() if role not in named and header[position] != role]
     found = []
     if chosen:
-        found.append(f"has {', '.join(chosen)} ('dataset.columns={{path: NAME, label: NAME}}' names other columns)")
+        listed = ", ".join(f"{header[columns[role]]} as the {role}" for role in chosen)
+        found.append(f"has {listed} (dataset.columns.{chosen[0]}=NAME names another column)")
     if separator != ",":
         found.append(f"has {SEPARATORS[separator]} between its fields")
     return (f"The table {table.name} {' and '.join(found)}",) if found else ()

@@ -122,7 +122,7 @@ class _Reading:
         name = self.layout.header[self.layout.columns[role]]
         if role not in ("split", "group"):
             return ""
-        return f" in the column {name}; 'dataset.columns={{{role}: null}}' leaves the column out"
+        return f" in the column {name}; dataset.columns.{role}=false leaves the column out"
 
 
 def _expect_no_missing(reading: _Reading) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from headstart.config import CrossValidationConfig, DatasetConfig
@@ -51,7 +51,7 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
                 f"Expected no dataset.min_images for pictures without labels. Received: {config.min_images}"
             )
         return replace(index_pictures(_root_to_walk(config)), limits=limits)
-    if config.columns is not None and config.source != "csv":
+    if _named_columns(config) and config.source != "csv":
         raise HeadstartError(
             f"Expected dataset.columns only with dataset.source=csv. Received: dataset.source={config.source}"
         )
@@ -90,7 +90,12 @@ def _list_csv(config: DatasetConfig) -> Listing:
         raise HeadstartError("Expected dataset.csv to be a file with the columns path,label. Received: nothing")
     table = Path(config.csv).expanduser().absolute()
     root = table.parent if config.root is None else expect_root(config)
-    return list_csv(table, root, config.follow_links, config.columns)
+    return list_csv(table, root, config.follow_links, _named_columns(config))
+
+
+def _named_columns(config: DatasetConfig) -> dict[str, str | None]:
+    """Return the columns of a table that are named, None for one that is not to be read."""
+    return {role: name or None for role, name in asdict(config.columns).items() if name is not None}
 
 
 def _root_to_walk(config: DatasetConfig) -> Path:
