@@ -136,6 +136,7 @@ def test_a_table_gives_its_rows(tmp_path: Path, content: str | bytes, rows: list
         ("path,label,patient_id\na.png,cat,\n", r"a group in row 2 .*column patient_id; .*columns\.group=false"),
         ("path,label\na.png,cat\n./a.png,dog\n", r"each path once .*\./a\.png in row 2 and row 3|row 2 and row 3"),
         ("id,breed\nid7,cat\n", r"row 2: id7 \(there is id7\.jpg\); the paths have no suffix"),
+        ("file\tscan\tlabel\nx\ta.png\tcat\n", r"row 2: x; the column scan has files.*dataset\.columns\.path=scan"),
         ("path,label\nupper.png,cat\n", r"row 2: upper\.png \(there is Upper\.PNG\)"),
         ("path,label\n" + "n" * 300 + ".png,cat\n", r"1 that are not, row 2: nnn"),
         ("path,label\n..\\..\\a.png,cat\n", r"to be a file below|to lie below"),

@@ -25,6 +25,8 @@ MARKS = (  # the longer ones first: the mark of UTF-32 begins with that of UTF-1
 )
 AS_UTF8 = 'save it as UTF-8 ("CSV UTF-8" in a spreadsheet)'
 
+LONGEST = 120  # letters of a field in a message
+
 
 class Record(NamedTuple):
     """One row of a table."""
@@ -153,6 +155,11 @@ def expect_no_swallowed_rows(record: Record, table: Path, root: Path, separator:
             )
 
 
+def cut(text: str) -> str:
+    """Return the beginning of a text for a message."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
 def _names_image(root: Path, text: str) -> bool:
     return text.lower().endswith(IMAGE_EXTENSIONS) or (bool(text) and os.path.isfile(root / text))
 
@@ -164,8 +171,7 @@ def _other_encoding(table: Path, data: bytes, encoding: str, error: UnicodeDecod
     number = data[: error.start].count(b"\n") + 1
     line = data.splitlines()[number - 1] if number <= len(data.splitlines()) else b""
     latin = line.decode("cp1252", "replace").strip()
-    shown = latin if len(latin) <= 80 else f"{latin[:80]}..."
     return (
         f"Expected {table} to be encoded as UTF-8. Received: another encoding in row {number}, which as Windows-1252 "
-        f"reads {shown!r}; {AS_UTF8}, or iconv -f WINDOWS-1252 -t UTF-8"
+        f"reads {cut(latin)!r}; {AS_UTF8}, or iconv -f WINDOWS-1252 -t UTF-8"
     )

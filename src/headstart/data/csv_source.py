@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from headstart.data.csv_columns import Layout, find_layout
-from headstart.data.csv_dialect import Record, Text, expect_no_swallowed_rows, read_text
+from headstart.data.csv_dialect import Record, Text, cut, expect_no_swallowed_rows, read_text
 from headstart.data.csv_paths import FileFinder
 from headstart.data.index import shortened
 from headstart.data.label_spelling import spelled
@@ -16,6 +17,8 @@ from headstart.data.links import WAY_OUT, paths_outside
 from headstart.data.listing import ImageRow, Listing
 from headstart.data.splitting import SPLIT_NAMES
 from headstart.errors import HeadstartError
+
+SHOWN = 5  # of the files that are not there, each with one beside it that may be meant
 
 
 def list_csv(
@@ -65,7 +68,7 @@ class _Reading:
     layout: Layout
     finder: FileFinder
     comments: int = 0
-    missing: list[tuple[int, str]] = field(default_factory=list)  # row and path of files that are not there
+    missing: list[Record] = field(default_factory=list)  # of files that are not there
 
     def rows(self, text: Text) -> Iterator[tuple[int, ImageRow]]:
         """Yield the rows with the numbers of their lines in the file."""
@@ -93,7 +96,7 @@ class _Reading:
         if len(values) != len(header):
             raise HeadstartError(
                 f"Expected {len(header)} fields in row {number} of {self.table}, as in its header "
-                f"({','.join(header)}). Received: {len(values)}, {self.layout.separator.join(values)[:200]}; "
+                f"({cut(','.join(header))}). Received: {len(values)}, {cut(self.layout.separator.join(values))}; "
                 "a field that has the separator in it stands in quotes"
             )
         given = {role: values[position] for role, position in self.layout.columns.items()}
@@ -108,12 +111,12 @@ class _Reading:
             if split is None:
                 raise HeadstartError(
                     f"Expected split in row {number} of {self.table} to be one of {', '.join(SPLIT_NAMES)}. "
-                    f"Received: {given['split']}{self._ignore('split')}"
+                    f"Received: {cut(given['split'])}{self._ignore('split')}"
                 )
         path = self.finder.find(given["path"])
         if path is None:
             path = given["path"].strip()
-            self.missing.append((number, path))
+            self.missing.append(record)
         group = spelled(given["group"]) if "group" in given else None
         return ImageRow(path, given["label"], split, group)
 
@@ -129,14 +132,22 @@ def _expect_no_missing(reading: _Reading) -> None:
     """Raise when files are not there, with what may be meant."""
     if not reading.missing:
         return
-    paths = [path for _, path in reading.missing]
-    named = [f"row {number}: {reading.finder.hint(path)}" for number, path in reading.missing[:5]]
-    named += [f"row {number}: {path}" for number, path in reading.missing[5:]]
-    bare = not any(os.path.splitext(path)[1] for path in paths)
-    suffix = "; the paths have no suffix: write them as the files are named, such as 0001.jpg" if bare else ""
+    layout, column = reading.layout, reading.layout.columns["path"]
+    paths = [cut(record.values[column].strip()) for record in reading.missing]
+    named = [
+        f"row {record.number}: {reading.finder.hint(path) if position < SHOWN else path}"
+        for position, (record, path) in enumerate(zip(reading.missing, paths, strict=True))
+    ]
+    way_out = ""
+    others = [name for name, value in zip(layout.header, reading.missing[0].values, strict=False) if value.strip()]
+    found = [name for name in others if reading.finder.find(reading.missing[0].values[layout.header.index(name)])]
+    if found:
+        way_out = f"; the column {found[0]} has files that are there, dataset.columns.path={shlex.quote(found[0])}"
+    elif not any(os.path.splitext(path)[1] for path in paths):
+        way_out = "; the paths have no suffix: write them as the files are named, such as 0001.jpg"
     raise HeadstartError(
         f"Expected every path in {reading.table} to be a file below {reading.root} (set dataset.root for another "
-        f"directory). Received: {len(paths)} that are not, {shortened(named)}{suffix}"
+        f"directory). Received: {len(paths)} that are not, {shortened(named, SHOWN)}{way_out}"
     )
 
 
