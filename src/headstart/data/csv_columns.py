@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from headstart.data.csv_dialect import SEPARATORS, Record, Text, expect_no_swallowed_rows
+from headstart.data.csv_dialect import SEPARATORS, Record, Text, cut, expect_no_swallowed_rows
 from headstart.data.images import IMAGE_EXTENSIONS
 from headstart.data.index import shortened
 from headstart.data.label_spelling import spelled
@@ -39,6 +39,7 @@ NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 WAY_OUT = "dataset.columns.path=NAME dataset.columns.label=NAME says which is which"
 ONE_HOT = {"": "0", "0.0": "0", "1.0": "1", "false": "0", "true": "1"}
+LONGEST = 1000  # letters of a header in a message
 LOOKED_AT = 100  # rows, to tell a table with a column for each class
 
 
@@ -123,7 +124,7 @@ def _expect_names(text: Text, separator: str, header: list[str], root: Path) -> 
     if first:
         raise HeadstartError(
             f"Expected the names of the columns in the first row of {text.table}, such as path{separator}label. "
-            f"Received: {separator.join(header)}, where {first[0]} is an image; put the names above it"
+            f"Received: {cut(separator.join(header))}, where {first[0]} is an image; put the names above it"
         )
 
 
@@ -133,7 +134,7 @@ def _expect_no_repeated(table: Path, header: list[str]) -> None:
     if repeated:
         raise HeadstartError(
             f"Expected every column of {table} to have a name of its own. "
-            f"Received: {shortened(repeated)} more than once in {','.join(header)}"
+            f"Received: {cut(shortened(repeated))} more than once in {cut(','.join(header), LONGEST)}"
         )
 
 
@@ -162,7 +163,7 @@ def _choose_columns(text: Text, separator: str, header: list[str], named: Mappin
     if missing:
         raise HeadstartError(
             f"Expected the columns path,label[,split][,group] in {text.table}, with a separator between them. "
-            f"Received: {','.join(header)}" + (f"; {WAY_OUT}" if len(header) > 1 else "")
+            f"Received: {cut(','.join(header), LONGEST)}" + (f"; {WAY_OUT}" if len(header) > 1 else "")
         )
     if len(set(columns.values())) < len(columns):
         raise HeadstartError(

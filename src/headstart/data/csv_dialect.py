@@ -25,8 +25,6 @@ MARKS = (  # the longer ones first: the mark of UTF-32 begins with that of UTF-1
 )
 AS_UTF8 = 'save it as UTF-8 ("CSV UTF-8" in a spreadsheet)'
 
-LONGEST = 120  # letters of a field in a message
-
 
 class Record(NamedTuple):
     """One row of a table."""
@@ -155,9 +153,9 @@ def expect_no_swallowed_rows(record: Record, table: Path, root: Path, separator:
             )
 
 
-def cut(text: str) -> str:
-    """Return the beginning of a text for a message."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+def cut(text: str, most: int = 120) -> str:
+    """Return the beginning of a text for a message, at most so many letters."""
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _names_image(root: Path, text: str) -> bool:
