@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from headstart.data.csv_dialect import SEPARATORS, Record, Text, cut, expect_no_swallowed_rows
+from headstart.data.csv_dialect import SEPARATORS, Text, cut, expect_no_swallowed_rows
 from headstart.data.images import IMAGE_EXTENSIONS
 from headstart.data.index import shortened
 from headstart.data.label_spelling import spelled
@@ -38,7 +38,7 @@ NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
     "group": (("group",), ("groups", "group_id", "patient", "patients", "patient_id", "patientid", "subject_id")),
 }
 WAY_OUT = "dataset.columns.path=NAME dataset.columns.label=NAME says which is which"
-ONE_HOT = {"": "0", "0.0": "0", "1.0": "1", "false": "0", "true": "1"}
+ZEROS_AND_ONES = {"", "0", "1", "0.0", "1.0", "false", "true"}
 LONGEST = 1000  # letters of a header in a message
 LOOKED_AT = 100  # rows, to tell a table with a column for each class
 
@@ -175,18 +175,13 @@ def _choose_columns(text: Text, separator: str, header: list[str], named: Mappin
 
 def _expect_one_label(text: Text, separator: str, header: list[str], path: int) -> None:
     """Raise when a table has a column of zeros and ones for each class, in place of one with the label."""
-    records: list[Record] = list(itertools.islice(text.records(separator), 1, 1 + LOOKED_AT))
-
-    def values_of(position: int) -> set[str]:
-        return {value for record in records for value in record.values[position : position + 1]}
-
-    classes = [
-        name
-        for position, name in enumerate(header)
-        if position != path
-        and {"0", "1"} == {ONE_HOT.get(value.strip().lower(), value) for value in values_of(position)}
-    ]
-    if len(classes) > 1:
+    records = list(itertools.islice(text.records(separator), 1, 1 + LOOKED_AT))
+    classes = []
+    for position, name in enumerate(header):
+        values = {value.strip().lower() for record in records for value in record.values[position : position + 1]}
+        if position != path and values <= ZEROS_AND_ONES and values != {""}:
+            classes.append(name)
+    if records and len(classes) > 1:
         raise HeadstartError(
             f"Expected one column with the label in {text.table}. Received: a column of zeros and ones for each class "
             f"({shortened(classes)}); write the name of the class into a column label (in pandas: "

@@ -36,11 +36,15 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
 
     Raises:
         HeadstartError: when a value is out of range, when there are no images, fewer than two classes, or a class
-            without an image to train on or to validate on; of the source `pictures`, which has no classes, only when
-            there are no images.
+            with too few images to train on and to validate on; of the source `pictures`, which has no classes, only
+            when there are no images.
     """
     expect_one_of("dataset.source", config.source, [*SOURCES, "pictures"])
     limits = Limits(config.max_pixels, config.max_file_mb)
+    if _named_columns(config) and config.source != "csv":
+        raise HeadstartError(
+            f"Expected dataset.columns only with dataset.source=csv. Received: dataset.source={config.source}"
+        )
     if config.source == "pictures":
         if config.classes is not None:
             raise HeadstartError(
@@ -51,10 +55,6 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
                 f"Expected no dataset.min_images for pictures without labels. Received: {config.min_images}"
             )
         return replace(index_pictures(_root_to_walk(config)), limits=limits)
-    if _named_columns(config) and config.source != "csv":
-        raise HeadstartError(
-            f"Expected dataset.columns only with dataset.source=csv. Received: dataset.source={config.source}"
-        )
     listing = choose_classes(SOURCES[config.source](config, cache_directory), config.classes, config.min_images)
     index = replace(build_index(choose_fold(listing, cv, config.split.seed), config.split), limits=limits)
     index.expect_every_class()
