@@ -530,9 +530,9 @@ def _expect_text(key: str, name: Any, quoted: str) -> None:
     """Raise for a name that is no text, with how to put names in quotes."""
     if not isinstance(name, str):
         raise HeadstartError(
-            f"Expected names in {key} to be text. Received: {name} ({type(name).__name__}), which YAML makes of names "
-            f"such as no, 001, 1.10 and null; write names in quotes, {quoted}, and on the command line within another "
-            f"pair, '{key}={quoted}'"
+            f"Expected names in {key} to be text. Received: {name} ({type(name).__name__}); without quotes, names such "
+            f"as no, 001, 1.10 and null are read as other values: write {quoted}, on the command line "
+            f"'{key}={quoted}'"
         )
     if not name.strip():
         raise HeadstartError(f"Expected names in {key} to have letters. Received: {name!r}")

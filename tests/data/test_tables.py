@@ -67,6 +67,7 @@ def read(tmp_path: Path, content: str | bytes, *more: str, **columns: str | None
         ("Image Path,Species\na.png,cat\nb.png,dog\n", AB),
         ("IMG;Category\na.png;cat\nb.png;dog\n", AB),
         ("target,id,file\ncat,1,a.png\ndog,2,b.png\n", AB),
+        ("class index,filepaths,labels,card,data set\n0,a.png,cat,2,train\n1,b.png,dog,3,test\n", AB),
         ("image_id,label\n7,cat\na.png,dog\n", [("7", "cat"), ("a.png", "dog")]),
         (",path,label,class\n0,a.png,cat,x\n1,b.png,dog,y\n", AB),
         # paths
@@ -104,7 +105,14 @@ def test_a_table_gives_its_rows(tmp_path: Path, content: str | bytes, rows: list
         ("path,label\na.png,cat\n".encode("utf-16-le"), r"a NUL byte in row 1; it looks like UTF-16 without"),
         ("path,label\na.png,caf\xe9\n".encode("latin-1"), r"UTF-8\. Received: another encoding in row 2.*'a.png,café'"),
         (codecs.BOM_UTF16_LE + b"abc", r"to be the UTF-16 that its first bytes say"),
+        (
+            b"PK\x03\x04\x14\0",
+            r"to be a text file\. Received: .*images\.csv, which is a spreadsheet or an archive; save",
+        ),
         # fields
+        ("# by hand\n\npath,label\na.png,cat\nb.png\n", r"2 fields in row 5 "),
+        ('path,label,note\na.png,cat,"two\nlines"\nb.png\n', r"3 fields in row 4 "),
+        ("sep=;\r\npath;label\r\na.png;cat\r\nb.png;\r\n", r"a label in row 4 "),
         ("path,label\na.png,cat,small\n", r"2 fields in row 2 .*\(path,label\)\. Received: 3, a\.png,cat,small"),
         ("path,label,split\na.png,cat\n", r"3 fields in row 2 .* Received: 2"),
         ("path,label\na.png;cat\n", r"2 fields in row 2 .* Received: 1, a\.png;cat"),

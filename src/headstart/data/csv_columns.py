@@ -25,7 +25,7 @@ NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
             *("image", "images", "image_path", "image_file", "image_filename", "image_name"),
             *("img", "img_path", "img_file", "img_name"),
         ),
-        ("image_id", "img_id", "file_id", "id"),
+        ("image_id", "img_id", "file_id", "id", "id_code"),
     ),
     "label": (
         ("label",),

@@ -23,6 +23,7 @@ MARKS = (  # the longer ones first: the mark of UTF-32 begins with that of UTF-1
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+OTHERS = {b"PK\x03\x04": "a spreadsheet or an archive", b"\xd0\xcf\x11\xe0": "a spreadsheet", b"\x1f\x8b": "compressed"}
 AS_UTF8 = 'save it as UTF-8 ("CSV UTF-8" in a spreadsheet)'
 
 
@@ -103,6 +104,11 @@ def read_text(table: Path) -> Text:
         data = table.read_bytes()
     except OSError as error:
         raise HeadstartError(f"Expected dataset.csv to be a file. Received: {table} ({error.strerror})") from error
+    other = next((what for mark, what in OTHERS.items() if data.startswith(mark)), None)
+    if other:
+        raise HeadstartError(
+            f"Expected dataset.csv to be a text file. Received: {table}, which is {other}; save it as CSV"
+        )
     encoding = next((name for mark, name in MARKS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
