@@ -94,7 +94,7 @@ def test_epochs_replaces_those_of_every_stage_and_single_stages_can_be_set() -> 
         ("freeze.stages=[{name: a, train: head}]", "epochs"),
         ("=", "="),
         ("dataset.classes=[true,false]", r"in dataset.classes to be text. Received: True .*classes=..yes.,.no..'$"),
-        ("dataset.classes=[0,1]", r"in dataset.classes to be text. Received: 0 .* in quotes, ..0.,.1.., "),
+        ("dataset.classes=[0,1]", r"in dataset.classes to be text. Received: 0 .*: write ..0.,.1.., "),
         ("dataset.label_names=[1.10,2]", r"names in dataset.label_names to be text. Received: 1.1 \(float\)"),
         ("dataset.label_names=[null,a]", r"to be text. Received: None .*'dataset.label_names=..null.,.a..'$"),
         ("dataset.classes=[[a],b]", r"names in dataset.classes to be text. Received: \['a'\]"),
@@ -135,7 +135,7 @@ def test_names_are_taken_as_they_were_typed(override: str, value: object) -> Non
 @pytest.mark.parametrize(
     ("names", "received"),
     [
-        ("[no, yes]", "False .*in quotes, ..no.,.yes.., "),
+        ("[no, yes]", "False .*: write ..no.,.yes.., "),
         ("[on, off]", "True "),
         ("[001, 002]", "1 "),
         ("[010, 020]", "8 "),

@@ -107,7 +107,7 @@ def test_a_table_gives_its_rows(tmp_path: Path, content: str | bytes, rows: list
         (codecs.BOM_UTF16_LE + b"abc", r"to be the UTF-16 that its first bytes say"),
         (
             b"PK\x03\x04\x14\0",
-            r"to be a text file\. Received: .*images\.csv, which is a spreadsheet or an archive; save",
+            r"to be text\. Received: .*images\.csv, which is a spreadsheet or an archive",
         ),
         # fields
         ("# by hand\n\npath,label\na.png,cat\nb.png\n", r"2 fields in row 5 "),

@@ -106,9 +106,7 @@ def read_text(table: Path) -> Text:
         raise HeadstartError(f"Expected dataset.csv to be a file. Received: {table} ({error.strerror})") from error
     other = next((what for mark, what in OTHERS.items() if data.startswith(mark)), None)
     if other:
-        raise HeadstartError(
-            f"Expected dataset.csv to be a text file. Received: {table}, which is {other}; save it as CSV"
-        )
+        raise HeadstartError(f"Expected dataset.csv to be text. Received: {table}, which is {other}; save it as CSV")
     encoding = next((name for mark, name in MARKS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
