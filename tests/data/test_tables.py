@@ -44,6 +44,7 @@ def read(tmp_path: Path, content: str | bytes, *more: str, **columns: str | None
         ("path,label,,\na.png,cat\nb.png,dog,\n", AB),
         ("path,label\na.png,cat,,\nb.png,dog\n", AB),
         ("# made by hand\npath,label\na.png,cat\n# c.png,cat\n#, d\nb.png,dog\n", AB),
+        ("label,path\n#cat,a.png\n# dog\ndog,b.png\n", [("a.png", "#cat"), ("b.png", "dog")]),
         ("path,label\n#1.png,cat\na.png,dog\n", [("#1.png", "cat"), ("a.png", "dog")]),
         # quotes
         ('"path","label"\n"a.png","cat"\n"b.png","dog"\n', AB),
@@ -145,6 +146,7 @@ def test_a_table_gives_its_rows(tmp_path: Path, content: str | bytes, rows: list
         ("path,label\na.png,cat\n./a.png,dog\n", r"each path once .*\./a\.png in row 2 and row 3|row 2 and row 3"),
         ("id,breed\nid7,cat\n", r"row 2: id7 \(there is id7\.jpg\); the paths have no suffix"),
         ("file\tscan\tlabel\nx\ta.png\tcat\n", r"row 2: x; the column scan has files.*dataset\.columns\.path=scan"),
+        ("label,path\n#cat,c.png\n", r"1 that are not, row 2: c\.png"),
         ("path,label\nupper.png,cat\n", r"row 2: upper\.png \(there is Upper\.PNG\)"),
         ("path,label\n" + "n" * 300 + ".png,cat\n", r"1 that are not, row 2: nnn"),
         ("path,label\n..\\..\\a.png,cat\n", r"to be a file below|to lie below"),

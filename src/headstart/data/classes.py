@@ -67,10 +67,10 @@ def expect_enough(counts: Mapping[str, int], least: int, unit: str, purpose: str
 def _unify_labels(listing: Listing) -> Listing:
     """Return the listing with one name for each class."""
     counts = Counter(row.label for row in listing.rows)
-    name_of = {label: spelled(label) for label in counts}
+    name_of = {label: spelled(label) or label for label in counts}
     merged = _alike(counts, comparable)
     for labels in merged:
-        names = [spelled(label) for label in labels]
+        names = [name_of[label] for label in labels]
         best = next((name for name in names if name == comparable(name)), names[0])
         name_of.update(dict.fromkeys(labels, best))
     rows = [row if row.label == name_of[row.label] else row._replace(label=name_of[row.label]) for row in listing.rows]

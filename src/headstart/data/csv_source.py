@@ -77,15 +77,17 @@ class _Reading:
         used = set(self.layout.columns.values())
         for record in records:
             expect_no_swallowed_rows(record, self.table, self.root, self.layout.separator, used)
-            if record.values[0].startswith("#") and not self._is_row(record):
+            if record.values[0].startswith("#") and self._is_comment(record):
                 self.comments += 1
                 continue
             yield record.number, self._row(record)
 
-    def _is_row(self, record: Record) -> bool:
-        """Tell the row of a file whose name begins with # from a comment."""
+    def _is_comment(self, record: Record) -> bool:
+        """Tell a comment from the row of a file, or of a label, that begins with #."""
         path = self.layout.columns["path"]
-        return len(record.values) > path and self.finder.find(record.values[path]) is not None
+        if len(record.values) != len(self.layout.header):
+            return True
+        return path == 0 and self.finder.find(record.values[path]) is None
 
     def _row(self, record: Record) -> ImageRow:
         """Return the row that a record is."""
