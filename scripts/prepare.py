@@ -14,11 +14,11 @@ os.environ.setdefault("HEADSTART_DATA", str(Path(__file__).absolute().parents[1]
 
 from headstart.config import SplitConfig, check_values, compose
 from headstart.console import console, exit_with, track
+from headstart.data.classes import choose_classes
 from headstart.data.flat import list_flat
 from headstart.data.folder import list_folder
 from headstart.data.index import ImageIndex
 from headstart.data.links import WAY_OUT, expect_links_inside
-from headstart.data.listing import keep_classes
 from headstart.data.materialise import write_once
 from headstart.data.split_folders import AUTO, NONE
 from headstart.data.splitting import build_index
@@ -122,7 +122,7 @@ def lay_out_split(source: Path, options: argparse.Namespace) -> tuple[ImageIndex
             f"Expected a folder for each class in {source}. Received: split folders; --no-splits if they are classes"
         )
     classes = [name.strip() for name in options.classes.split(",")] if options.classes is not None else None
-    index = build_index(keep_classes(listing, classes), split)
+    index = build_index(choose_classes(listing, classes), split)
     index.expect_every_class()
     folders = {"train": "train", "validation": "valid", "test": "test"}
     return index, [f"{folders[split]}/{path}" for split, path in zip(index.splits, index.paths, strict=True)]

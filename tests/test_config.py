@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -92,12 +93,82 @@ def test_epochs_replaces_those_of_every_stage_and_single_stages_can_be_set() -> 
         ("freeze.stages=[{name: a, train: head, epochs: 1, optimizer: fast}]", "StageOptimizerConfig.*fast"),
         ("freeze.stages=[{name: a, train: head}]", "epochs"),
         ("=", "="),
+        ("dataset.classes=[true,false]", r"in dataset.classes to be text. Received: True .*classes=..yes.,.no..'$"),
+        ("dataset.classes=[0,1]", r"in dataset.classes to be text. Received: 0 .*: write ..0.,.1.., "),
+        ("dataset.label_names=[1.10,2]", r"names in dataset.label_names to be text. Received: 1.1 \(float\)"),
+        ("dataset.label_names=[null,a]", r"to be text. Received: None .*'dataset.label_names=..null.,.a..'$"),
+        ("dataset.classes=[[a],b]", r"names in dataset.classes to be text. Received: \['a'\]"),
+        ("dataset.classes=[a,' ']", "names in dataset.classes to have letters. Received: ' '"),
+        ("dataset.columns.label=1", "names in dataset.columns.label to be text. Received: 1 .*columns.label=.1.'$"),
+        ("dataset.columns.path=false", "names in dataset.columns.path to be text. Received: False"),
+        ("dataset.columns={file: path}", "a key of dataset.columns to be one of path, label, split, group.*: file"),
+        ("sweep.name=1.10", r"sweep.name to be text. Received: 1.10, .* as 1.1; .*'sweep.name=.1.10.'$"),
+        ("tracking.experiment=1_000", "tracking.experiment to be text. Received: 1_000, which Hydra reads as 1000"),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_line_with_the_valid_ones(override: str, expected: str) -> None:
     with pytest.raises(HeadstartError, match=expected) as caught:
         compose([override])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("dataset.classes=[no,yes]", ["no", "yes"]),  # Hydra's own grammar has no such words
+        ("dataset.classes=[001,002]", ["001", "002"]),
+        ('dataset.classes=["1.10","null"]', ["1.10", "null"]),
+        ('sweep.name="1.10"', "1.10"),
+        ("sweep.name=3", "3"),
+        ("dataset.columns.split=false", False),
+        ("dataset.columns={path: scan}", "scan"),
+    ],
+)
+def test_names_are_taken_as_they_were_typed(override: str, value: object) -> None:
+    config = compose([override])
+    groups = {"classes": config.dataset.classes, "name": config.sweep.name, "split": config.dataset.columns.split}
+    key = override.partition("=")[0].rpartition(".")[2]
+    assert groups.get(key, config.dataset.columns.path) == value
+    assert from_yaml(to_yaml(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("names", "received"),
+    [
+        ("[no, yes]", "False .*: write ..no.,.yes.., "),
+        ("[on, off]", "True "),
+        ("[001, 002]", "1 "),
+        ("[010, 020]", "8 "),
+        ("[1.10, 1.20]", "1.1 "),
+        ("[1_000, 1e3]", "1000 "),
+        ("[12:30:00, a]", "45000 "),
+        ("[~, a]", "None "),
+        ("[[a], b]", r"\['a'\] "),
+    ],
+)
+def test_names_in_a_stored_configuration_have_to_be_text(names: str, received: str) -> None:
+    with pytest.raises(HeadstartError, match=rf"Expected names in dataset\.classes to be text\. Received: {received}"):
+        from_yaml(plain_yaml().replace("classes: null", f"classes: {names}"))
+
+
+@functools.cache
+def plain_yaml() -> str:
+    return to_yaml(compose([]))
+
+
+@pytest.mark.parametrize("key", ["classes", "label_names"])
+def test_names_in_an_option_have_to_be_text(tmp_path: Path, key: str) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "mine.yaml").write_text(f"name: mine\nsource: flat\n{key}: [no, yes]\n")
+    with pytest.raises(HeadstartError, match=rf"Expected names in dataset\.{key} to be text\. Received: False "):
+        compose([f"hydra.searchpath=[file://{tmp_path}]", "dataset=mine"])
+
+
+def test_a_stored_configuration_keeps_names_that_yaml_would_read_as_something_else() -> None:
+    names = ["no", "Yes", "001", "1.10", "1e3", "null", "~", "0x1A", "1_000", "12:30:00", "2024-01-01", "=", "<<", " a"]
+    config = from_yaml(plain_yaml())
+    config.dataset.classes = names
+    assert from_yaml(to_yaml(config)).dataset.classes == names
 
 
 def test_a_misspelt_key_in_a_yaml_file_is_refused_with_the_file(tmp_path: Path) -> None:

@@ -27,6 +27,12 @@ from headstart.errors import HeadstartError, expect_one_of
 
 REQUIRED: Any = "???"  # OmegaConf's mark for a value that must be given
 SCENARIO = re.compile(r"[+~]*scenario\b")  # an override of the group or one of its values
+NUMBER = re.compile(r"[+-]?(\d[\d_]*)?\.?\d*(e[+-]?\d+)?|true|false", re.IGNORECASE)  # as Hydra reads it
+# Metadata of fields that take a list of names, or a name. Their type is Any: OmegaConf would turn into text what YAML
+# has made of `no` and `001`.
+NAMES = {"names": True}
+NAME = {"name_or": ()}
+NAME_OR_FALSE = {"name_or": (False,)}
 CELLS = ("small_similar", "large_similar", "small_different", "large_different")  # of the square of scenarios
 
 
@@ -59,6 +65,16 @@ class SplitConfig:
 
 
 @dataclass
+class ColumnsConfig:
+    """Names of a table's columns; null finds the column by a usual name, false does not read it."""
+
+    path: Any = field(default=None, metadata=NAME)
+    label: Any = field(default=None, metadata=NAME)
+    split: Any = field(default=None, metadata=NAME_OR_FALSE)
+    group: Any = field(default=None, metadata=NAME_OR_FALSE)
+
+
+@dataclass
 class DatasetConfig:
     """Where the images come from and how they become squares of pixels."""
 
@@ -66,11 +82,14 @@ class DatasetConfig:
     source: str = choice(REQUIRED, "digits", "folder", "csv", "flat", "keras", "tfds", "pictures")
     root: str | None = None  # directory of the images (folder, csv, flat, pictures)
     origin: str | None = None  # where people get the images and how large they are; said where they are missing
-    csv: str | None = None  # file with the columns path,label[,split][,group] (csv)
+    csv: str | None = None  # file with a header path,label[,split][,group], or the like (csv)
+    columns: ColumnsConfig = field(default_factory=ColumnsConfig)  # of that file
     collection: str | None = None  # name in keras.datasets (keras) or in TensorFlow Datasets (tfds)
-    label_names: list[str] | None = None  # of the class numbers that the files' names start with (flat)
+    # Of the class numbers that the files' names start with (flat)
+    label_names: list[Any] | None = field(default=None, metadata=NAMES)
     splits: Any = "auto"  # which folders are splits: auto, none, or {train: learn, test: final} (folder, flat)
-    classes: list[str] | None = None  # the only classes to keep, by name; null keeps all
+    classes: list[Any] | None = field(default=None, metadata=NAMES)  # the only classes to keep, by name; null keeps all
+    min_images: int | None = number(None, minimum=1)  # classes with fewer (a given test split aside) are left out
     split: SplitConfig = field(default_factory=SplitConfig)
     fraction: float = number(1.0, above=0, maximum=1)  # of the training images; smaller ones lie within larger ones
     resize: str = choice("stretch", "crop", "pad")
@@ -395,6 +414,7 @@ def resolve(composed: DictConfig, overrides: list[str] | tuple[str, ...] = ()) -
     if len(set(names)) < len(names):
         raise HeadstartError(f"Expected every stage in freeze.stages to have a name of its own. Received: {names}")
     check_values(config)
+    _expect_as_typed(config, overrides)
     if config.scenario.name == "auto" and overrides:
         config.scenario.overrides = list(overrides)
         scenario_cells(config)  # whatever does not fit one of them is said now, not after the measuring
@@ -485,6 +505,11 @@ def check_values(node: Any, prefix: str = "") -> None:
                 check_values(member, f"{key}[{position}]." if isinstance(value, list) else f"{key}.")
         if "choices" in item.metadata and (value is not None or item.default is not None):
             expect_one_of(key, value, [name for name in item.metadata["choices"] if name not in (None, REQUIRED)])
+        if "names" in item.metadata:
+            for member in value or []:
+                _expect_text(key, member, "[" + ",".join(map(_in_quotes, value[:3])) + "]")
+        if "name_or" in item.metadata and value is not None and value not in item.metadata["name_or"]:
+            _expect_text(key, value, _in_quotes(value))
         if "count_or" in item.metadata:
             word, count = item.metadata["count_or"], isinstance(value, int) and not isinstance(value, bool)
             if value != word and not (count and value >= 1):
@@ -500,6 +525,40 @@ def check_values(node: Any, prefix: str = "") -> None:
             if not math.isfinite(value) or not all(within[word](bound) for word, bound in bounds.items()):
                 wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items())
                 raise HeadstartError(f"Expected {key} to be {wanted}. Received: {value}")
+
+
+def _expect_text(key: str, name: Any, quoted: str) -> None:
+    """Raise for a name that is no text, with how to put names in quotes."""
+    if not isinstance(name, str):
+        raise HeadstartError(
+            f"Expected names in {key} to be text. Received: {name} ({type(name).__name__}); without quotes, names such "
+            f"as no, 001, 1.10 and null are read as other values: write {quoted}, on the command line "
+            f"'{key}={quoted}'"
+        )
+    if not name.strip():
+        raise HeadstartError(f"Expected names in {key} to have letters. Received: {name!r}")
+
+
+def _expect_as_typed(config: Config, overrides: list[str] | tuple[str, ...]) -> None:
+    """Raise for a text on the command line that Hydra took for a number, and so spells in another way: 1.10 as 1.1."""
+    for override in overrides:
+        key, _, typed = override.partition("=")
+        if not NUMBER.fullmatch(typed):
+            continue
+        value: Any = config
+        for part in key.lstrip("+").split("."):
+            value = getattr(value, part, None)
+        if isinstance(value, str) and value != typed:
+            raise HeadstartError(
+                f"Expected {key} to be text. Received: {typed}, which Hydra reads as {value}; write it in two pairs of "
+                f"quotes, '{key}=\"{typed}\"'"
+            )
+
+
+def _in_quotes(value: Any) -> str:
+    """Return a value in quotes as it may have been written before YAML read it."""
+    text = {"True": "yes", "False": "no", "None": "null"}.get(str(value), value)
+    return f'"{text}"'
 
 
 def _without_null(values: dict[str, Any]) -> dict[str, Any]:

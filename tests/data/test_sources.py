@@ -81,11 +81,15 @@ def test_small_class_has_an_image_in_each_split(tmp_path):
     assert all(count.all() for count in index.counts().values())
 
 
-@pytest.mark.parametrize(("number", "split"), [(1, "test"), (2, "validation")])
-def test_class_too_small_to_split_is_named(tmp_path, number, split):
-    root = write_classes(tmp_path / "root", a=40, rare=number)
-    with pytest.raises(HeadstartError, match=f"too few images of rare to make a {split} split"):
-        load_folder(root)
+@pytest.mark.parametrize(("number", "test", "needed"), [(1, 0.2, 3), (2, 0.2, 3), (1, 0.0, 2)])
+def test_class_too_small_to_split_is_named(tmp_path, number, test, needed):
+    root = write_classes(tmp_path / "root", a=40, b=40, rare=number)
+    said = (
+        f"at least {needed} images of every class .*1 of 3 classes \\(rare: {number}\\); .*dataset.min_images={needed}"
+    )
+    with pytest.raises(HeadstartError, match=said):
+        load_folder(root, split={"test": test})
+    assert load_folder(root, split={"test": test}, min_images=needed).class_names == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -296,19 +300,19 @@ def test_class_in_a_single_group_cannot_be_split(tmp_path):
         for position, name in enumerate(names)
     ]
     table = write_table(tmp_path, "path,label,group\n" + "".join(rows), *names)
-    with pytest.raises(HeadstartError, match="too few groups of rare"):
+    with pytest.raises(HeadstartError, match=r"at least 3 groups of every class .*rare: 1\); "):
         load("csv", tmp_path, csv=str(table))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\na.png,cat\n", r"columns path,label.*Received: file,label"),
+        ("photo,label\na.png,cat\n", r"columns path,label.*Received: photo,label; .*dataset.columns"),
         ("", r"columns path,label.*Received: $"),
         ("path,label\n", "no rows"),
         ("path,label\na.png,cat\nmissing.png,dog\n", r"1 that are not, row 3: missing\.png"),
         ("path,label\na.png,cat\nb.png,\n", r"a label in row 3"),
-        ("path,label\na.png,cat\nb.png\n", r"a label in row 3"),
+        ("path,label\na.png,cat\nb.png\n", r"2 fields in row 3 .*\(path,label\)\. Received: 1, b\.png"),
         ("path,label,split\na.png,cat,train\nb.png,dog,somewhere\n", r"split in row 3.*Received: somewhere"),
         ("path,label\na.png,cat\nb.png,dog\na.png,dog\n", r"a\.png in row 2 and row 4"),
         (

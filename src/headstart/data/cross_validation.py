@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from headstart.config import CrossValidationConfig
-from headstart.data.index import natural_key, shortened
+from headstart.data.classes import expect_enough
+from headstart.data.index import natural_key
 from headstart.data.listing import Listing
 from headstart.errors import HeadstartError
 
@@ -48,13 +49,9 @@ def choose_fold(listing: Listing, cv: CrossValidationConfig, seed: int) -> Listi
     grouped = bool(rows) and rows[0].group is not None
     units = {(row.label, row.group if grouped else row.path) for row in rows}
     counts = Counter(label for label, _ in units)
-    few = sorted((label for label, count in counts.items() if count < cv.folds), key=natural_key)
-    if few:
-        unit = "groups" if grouped else "images"
-        raise HeadstartError(
-            f"Expected at least {cv.folds} {unit} of every class for cv.folds={cv.folds}. "
-            f"Received: fewer of {shortened(few)} in {listing.root}"
-        )
+    least = max(cv.folds, 4 if cv.folds == 2 else 3)  # two stay beside every fold: to train on and to validate on
+    purpose = f"in {listing.root} for cv.folds={cv.folds}"
+    expect_enough(counts, least, "group" if grouped else "image", purpose)
     labels = np.array([row.label for row in rows])
     groups = [row.group for row in rows] if grouped else None
     kind = StratifiedGroupKFold if grouped else StratifiedKFold

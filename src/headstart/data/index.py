@@ -102,7 +102,8 @@ class ImageIndex:
             if absent:
                 raise HeadstartError(
                     f"Expected at least one image of every class in the {split} split of {self.root}. "
-                    f"Received: none of {shortened(absent)}"
+                    f"Received: none of {shortened(absent)}; add some, or name the classes to keep with "
+                    "dataset.classes=[A,B]"
                 )
 
     def _labels_by_name(self) -> list[str]:

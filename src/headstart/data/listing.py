@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-
-from headstart.data.index import natural_key
-from headstart.errors import HeadstartError, expect_one_of
 
 
 class ImageRow(NamedTuple):
@@ -32,23 +29,3 @@ class Listing:
     root: Path
     rows: list[ImageRow]
     notes: tuple[str, ...] = ()
-
-
-def keep_classes(listing: Listing, classes: list[str] | None) -> Listing:
-    """Return the listing with the images of the given classes alone.
-
-    Args:
-        listing: the images.
-        classes: names of classes; None keeps them all.
-
-    Raises:
-        HeadstartError: for a name that no image has, or for no name at all.
-    """
-    if classes is None:
-        return listing
-    if not classes:
-        raise HeadstartError("Expected dataset.classes to name the classes to keep, or null for all. Received: none")
-    names = sorted({row.label for row in listing.rows}, key=natural_key)
-    for name in classes:
-        expect_one_of("dataset.classes", name, names)
-    return replace(listing, rows=[row for row in listing.rows if row.label in set(classes)])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from headstart.config import CrossValidationConfig, DatasetConfig
+from headstart.data.classes import choose_classes
 from headstart.data.cross_validation import choose_fold
 from headstart.data.csv_source import list_csv
 from headstart.data.digits import list_digits
@@ -16,7 +17,7 @@ from headstart.data.index import ImageIndex
 from headstart.data.keras_source import list_keras
 from headstart.data.limits import Limits
 from headstart.data.links import expect_links_inside
-from headstart.data.listing import Listing, keep_classes
+from headstart.data.listing import Listing
 from headstart.data.pictures import index_pictures
 from headstart.data.split_folders import AUTO
 from headstart.data.splitting import build_index, training_fraction
@@ -36,8 +37,8 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
 
     Raises:
         HeadstartError: when a value is out of range, when there are no images, fewer than two classes, or a class
-            without an image to train on or to validate on; of the source `pictures`, which has no classes, only when
-            there are no images.
+            with too few images to train on and to validate on; of the source `pictures`, which has no classes, only
+            when there are no images.
     """
     expect_one_of("dataset.source", config.source, [*SOURCES, "pictures"])
     if config.splits != AUTO and config.source not in ("folder", "flat"):
@@ -46,13 +47,21 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
             f"Received: {config.splits} with {config.source}"
         )
     limits = Limits(config.max_pixels, config.max_file_mb)
+    if _named_columns(config) and config.source != "csv":
+        raise HeadstartError(
+            f"Expected dataset.columns only with dataset.source=csv. Received: dataset.source={config.source}"
+        )
     if config.source == "pictures":
         if config.classes is not None:
             raise HeadstartError(
                 f"Expected no dataset.classes for pictures without labels. Received: {', '.join(config.classes)}"
             )
+        if config.min_images is not None:
+            raise HeadstartError(
+                f"Expected no dataset.min_images for pictures without labels. Received: {config.min_images}"
+            )
         return replace(index_pictures(_root_to_walk(config)), limits=limits)
-    listing = keep_classes(SOURCES[config.source](config, cache_directory), config.classes)
+    listing = choose_classes(SOURCES[config.source](config, cache_directory), config.classes, config.min_images)
     index = replace(build_index(choose_fold(listing, cv, config.split.seed), config.split), limits=limits)
     index.expect_every_class()
     return training_fraction(index, config.fraction, config.split.seed)
@@ -86,7 +95,13 @@ def _list_csv(config: DatasetConfig) -> Listing:
     if config.csv is None:
         raise HeadstartError("Expected dataset.csv to be a file with the columns path,label. Received: nothing")
     table = Path(config.csv).expanduser().absolute()
-    return list_csv(table, table.parent if config.root is None else expect_root(config), config.follow_links)
+    root = table.parent if config.root is None else expect_root(config)
+    return list_csv(table, root, config.follow_links, _named_columns(config))
+
+
+def _named_columns(config: DatasetConfig) -> dict[str, str | None]:
+    """Return the columns of a table that are named, None for one that is not to be read."""
+    return {role: name or None for role, name in asdict(config.columns).items() if name is not None}
 
 
 def _root_to_walk(config: DatasetConfig) -> Path:

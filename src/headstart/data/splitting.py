@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 
 from headstart.config import SplitConfig
+from headstart.data.classes import expect_enough
 from headstart.data.index import ImageIndex, natural_key, shortened
 from headstart.data.listing import Listing
 from headstart.errors import HeadstartError
@@ -49,10 +50,11 @@ def build_index(listing: Listing, split: SplitConfig) -> ImageIndex:
     elif "validation" not in index.splits:
         fractions = {"validation": split.validation}
 
+    fractions = {name: fraction for name, fraction in fractions.items() if fraction > 0}
+    if fractions:
+        _expect_enough(index, groups, list(fractions))
     remaining = 1.0
     for name, fraction in fractions.items():
-        if fraction == 0:
-            continue
         train = np.flatnonzero(index.splits == "train")
         share = fraction / remaining  # of what the splits before have left
         if groups is None:
@@ -124,6 +126,16 @@ def _stratified_groups(
     return positions[best]
 
 
+def _expect_enough(index: ImageIndex, groups: list[str] | None, made: list[str]) -> None:
+    """Raise unless each class has an image (or a group) for each split that is made, and one to train on."""
+    train = np.flatnonzero(index.splits == "train")
+    units = {(int(index.labels[position]), groups[position] if groups else int(position)) for position in train}
+    counts = Counter(index.class_names[label] for label, _ in units)
+    parts = "train, validation and test" if "test" in made else "train and validation"
+    purpose = f"in {index.root}, one for each of {parts}"
+    expect_enough(counts, 1 + len(made), "group" if groups else "image", purpose)
+
+
 def _expect_all_classes(index: ImageIndex, train: np.ndarray, chosen: np.ndarray, name: str, unit: str) -> None:
     """Raise unless both the chosen images and those that stay in train hold every class of train."""
     stay = np.setdiff1d(train, chosen)
@@ -138,7 +150,8 @@ def _too_few(index: ImageIndex, classes: list[str], split: str, unit: str) -> He
     """Return the error for classes that cannot be in every split."""
     return HeadstartError(
         f"Expected at least one {unit} of every class in {index.root} for each split. "
-        f"Received: too few {unit}s of {shortened(classes)} to make a {split} split"
+        f"Received: too few {unit}s of {shortened(classes)} to make a {split} split; dataset.classes=[A,B] names the "
+        "classes to keep"
     )
 
 
