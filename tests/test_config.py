@@ -9,7 +9,7 @@ import pytest
 from conftest import jobs_of
 from omegaconf import OmegaConf
 
-from headstart.config import OptimizerConfig, compose, conf_directory, from_yaml, to_yaml
+from headstart.config import OptimizerConfig, compose, conf_directory, expect_as_typed, from_yaml, to_yaml
 from headstart.errors import HeadstartError
 from headstart.help import comments
 
@@ -130,6 +130,17 @@ def test_names_are_taken_as_they_were_typed(override: str, value: object) -> Non
     key = override.partition("=")[0].rpartition(".")[2]
     assert groups.get(key, config.dataset.columns.path) == value
     assert from_yaml(to_yaml(config)) == config
+
+
+@pytest.mark.parametrize("override", ["sweep.name=v1,1.10", "+dataset.root=1_000", "tracking.experiment=true,x"])
+def test_texts_that_hydra_reads_as_numbers_are_refused_in_sweeps_too(override: str) -> None:
+    with pytest.raises(HeadstartError, match=r"to be text\. Received: (1\.10|1_000|true), which Hydra reads as "):
+        expect_as_typed([override])
+
+
+@pytest.mark.parametrize("word", ["seed=1_0", "sweep.name=7", 'sweep.name="1.10"', "-m", "--cfg=1e3", "a.b=1."])
+def test_other_words_of_the_command_line_are_left_to_hydra(word: str) -> None:
+    expect_as_typed([word])
 
 
 @pytest.mark.parametrize(

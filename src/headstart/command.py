@@ -86,6 +86,7 @@ def call(main: Callable[[], Any], started: float) -> int:
     code, interrupted = 1, False
     try:
         _expect_known_flags()
+        config.expect_as_typed(sys.argv[1:])
         if not _goes_on(started):
             main()
         code = 0

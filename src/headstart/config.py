@@ -27,7 +27,6 @@ from headstart.errors import HeadstartError, expect_one_of
 
 REQUIRED: Any = "???"  # OmegaConf's mark for a value that must be given
 SCENARIO = re.compile(r"[+~]*scenario\b")  # an override of the group or one of its values
-NUMBER = re.compile(r"[+-]?(\d[\d_]*)?\.?\d*(e[+-]?\d+)?|true|false", re.IGNORECASE)  # as Hydra reads it
 # Metadata of fields that take a list of names, or a name. Their type is Any: OmegaConf would turn into text what YAML
 # has made of `no` and `001`.
 NAMES = {"names": True}
@@ -330,6 +329,7 @@ def compose(overrides: list[str] | tuple[str, ...] = ()) -> Config:
             if there
             else hydra.initialize_config_dir(str(conf_directory()), version_base="1.3")
         ):
+            expect_as_typed(overrides)
             return resolve(hydra.compose("config", expand_home(overrides)), overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise HeadstartError(explain(error)) from error
@@ -342,6 +342,41 @@ def as_typed(overrides: Any) -> list[str]:
         overrides: `hydra.overrides.task` or `hydra.overrides.hydra`.
     """
     return OmegaConf.to_container(overrides, resolve=False)  # type: ignore[return-value]
+
+
+def expect_as_typed(overrides: list[str] | tuple[str, ...]) -> None:
+    """Raise for a text that Hydra reads as a number, and so would spell in another way: 1.10 as 1.1.
+
+    Args:
+        overrides: as on the command line, of one run or of a sweep.
+
+    Raises:
+        HeadstartError: naming the key, with how to put the text in quotes.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for override in overrides:
+        key, _, values = override.lstrip("+").partition("=")
+        for typed in values.split(",") if _takes_text(key) else []:
+            try:
+                read = parser.parse_override(f"key={typed}").value()
+            except HydraException:
+                continue  # half of something in quotes or brackets, or what Hydra will refuse itself
+            if isinstance(read, bool | int | float) and str(read) != typed:
+                raise HeadstartError(
+                    f"Expected {key} to be text. Received: {typed}, which Hydra reads as {read}; write it in two pairs "
+                    f"of quotes, '{key}=\"{typed}\"'"
+                )
+
+
+def _takes_text(key: str) -> bool:
+    """Tell whether a key of the configuration takes any text."""
+    kind: Any = Config
+    for part in key.split("."):
+        kind = typing.get_type_hints(kind).get(part) if dataclasses.is_dataclass(kind) else None
+    return kind in (str, str | None)
 
 
 def expand_home(overrides: list[str] | tuple[str, ...]) -> list[str]:
@@ -414,7 +449,6 @@ def resolve(composed: DictConfig, overrides: list[str] | tuple[str, ...] = ()) -
     if len(set(names)) < len(names):
         raise HeadstartError(f"Expected every stage in freeze.stages to have a name of its own. Received: {names}")
     check_values(config)
-    _expect_as_typed(config, overrides)
     if config.scenario.name == "auto" and overrides:
         config.scenario.overrides = list(overrides)
         scenario_cells(config)  # whatever does not fit one of them is said now, not after the measuring
@@ -537,22 +571,6 @@ def _expect_text(key: str, name: Any, quoted: str) -> None:
         )
     if not name.strip():
         raise HeadstartError(f"Expected names in {key} to have letters. Received: {name!r}")
-
-
-def _expect_as_typed(config: Config, overrides: list[str] | tuple[str, ...]) -> None:
-    """Raise for a text on the command line that Hydra took for a number, and so spells in another way: 1.10 as 1.1."""
-    for override in overrides:
-        key, _, typed = override.partition("=")
-        if not NUMBER.fullmatch(typed):
-            continue
-        value: Any = config
-        for part in key.lstrip("+").split("."):
-            value = getattr(value, part, None)
-        if isinstance(value, str) and value != typed:
-            raise HeadstartError(
-                f"Expected {key} to be text. Received: {typed}, which Hydra reads as {value}; write it in two pairs of "
-                f"quotes, '{key}=\"{typed}\"'"
-            )
 
 
 def _in_quotes(value: Any) -> str:

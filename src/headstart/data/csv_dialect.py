@@ -98,7 +98,7 @@ def read_text(table: Path) -> Text:
     Raises:
         HeadstartError: when it cannot be read, is written in another encoding, or has a NUL byte.
     """
-    if table.exists() and not table.is_file():  # a device would never end
+    if os.path.exists(table) and not os.path.isfile(table):  # a device would never end
         raise HeadstartError(f"Expected dataset.csv to be a file. Received: {table}, which is none")
     try:
         data = table.read_bytes()
