@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from headstart.data.folder import files_below, split_directories
-from headstart.data.images import IMAGE_EXTENSIONS
+from headstart.data.formats import IMAGE_EXTENSIONS, describe_others, endings
 from headstart.data.index import shortened
 from headstart.data.listing import ImageRow, Listing
 from headstart.errors import HeadstartError
@@ -46,8 +46,8 @@ def list_flat(root: Path, label_names: list[str] | None) -> Listing:
             f"Expected dataset.label_names to name the class of every image in {root}; it names 0 to "
             f"{len(label_names) - 1}. Received: {len(unnamed)} of other classes, {shortened(unnamed)}"
         )
-    others = len(files) - len(images)
-    notes = (f"Files of other kinds than {' '.join(IMAGE_EXTENSIONS)} were left out ({others})",) if others else ()
+    others = describe_others(endings(file for file, _ in files if not _is_image(file)))
+    notes = (others,) if others else ()
     return Listing(root, [ImageRow(path, label_names[labels[path]], split) for path, split in images], notes)
 
 

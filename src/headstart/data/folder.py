@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from headstart.data.images import IMAGE_EXTENSIONS
+from headstart.data.formats import IMAGE_EXTENSIONS, describe_others, endings
 from headstart.data.index import SPLITS, natural_key, shortened
 from headstart.data.links import hidden, unreadable
 from headstart.data.listing import ImageRow, Listing
@@ -35,14 +35,14 @@ def list_folder(root: Path) -> Listing:
         for class_directory in _visible_directories(directory):
             files = sorted(files_below(class_directory))
             images = [file for file in files if file.suffix.lower() in IMAGE_EXTENSIONS]
-            others.update(file.suffix.lower() or "no suffix" for file in set(files).difference(images))
+            others.update(endings(set(files).difference(images)))
             if not images:
                 empty.add(class_directory.name)
             rows += [ImageRow(file.relative_to(root).as_posix(), class_directory.name, name) for file in images]
     if not rows:
         raise HeadstartError(
             f"Expected a directory for each class with images in it ({' '.join(IMAGE_EXTENSIONS)}) in {root}. "
-            "Received: no images"
+            f"Received: no images{_but(others)}"
         )
     return Listing(root, rows, _notes(rows, empty, others))
 
@@ -101,6 +101,11 @@ def files_below(directory: Path) -> Iterator[Path]:
         yield from (Path(current, name) for name in files if not hidden(name))
 
 
+def _but(others: Counter[str]) -> str:
+    """Return what there is instead of images, behind a message that there are none."""
+    return f". {describe_others(others)}" if others else ""
+
+
 def _notes(rows: list[ImageRow], empty: set[str], others: Counter[str]) -> tuple[str, ...]:
     """Return what was left out, one sentence each."""
     notes = []
@@ -108,6 +113,5 @@ def _notes(rows: list[ImageRow], empty: set[str], others: Counter[str]) -> tuple
     if without_any:
         notes.append(f"Directories without an image are no classes ({len(without_any)}): {shortened(without_any)}")
     if others:
-        kinds = shortened([f"{kind}: {count}" for kind, count in others.most_common()])
-        notes.append(f"Files of other kinds than {' '.join(IMAGE_EXTENSIONS)} were left out ({kinds})")
+        notes.append(describe_others(others))
     return tuple(notes)

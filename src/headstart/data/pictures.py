@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from headstart.data.folder import files_below
-from headstart.data.images import IMAGE_EXTENSIONS
+from headstart.data.formats import IMAGE_EXTENSIONS, describe_others, endings
 from headstart.data.index import ImageIndex, natural_key
 from headstart.errors import HeadstartError
 
@@ -23,9 +23,12 @@ def index_pictures(root: Path) -> ImageIndex:
     Raises:
         HeadstartError: when there are no pictures.
     """
-    files = [file for file in files_below(root) if file.suffix.lower() in IMAGE_EXTENSIONS]
-    paths = sorted((file.relative_to(root).as_posix() for file in files), key=natural_key)
+    files = set(files_below(root))
+    pictures = {file for file in files if file.suffix.lower() in IMAGE_EXTENSIONS}
+    others = describe_others(endings(files - pictures))
+    paths = sorted((file.relative_to(root).as_posix() for file in pictures), key=natural_key)
     if not paths:
-        raise HeadstartError(f"Expected pictures ({' '.join(IMAGE_EXTENSIONS)}) in {root}. Received: none")
+        raise HeadstartError(f"Expected pictures ({' '.join(IMAGE_EXTENSIONS)}) in {root}. Received: none. {others}")
     labels = np.zeros(len(paths), dtype=np.int32)
-    return ImageIndex(root, (UNLABELLED,), tuple(paths), labels, np.full(len(paths), "test", dtype="<U10"))
+    notes = (others,) if others else ()
+    return ImageIndex(root, (UNLABELLED,), tuple(paths), labels, np.full(len(paths), "test", dtype="<U10"), notes=notes)
