@@ -9,13 +9,15 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zlib
 from pathlib import Path
 from typing import Any
 
 import malformed
 import pytest
 from conftest import write_pictures
-from malformed import bombs, png, write_malformed
+from malformed import bombs, bombs_beside_the_pixels, png, write_malformed
+from mutated import write_mutated
 from PIL import Image
 
 from headstart.config import DatasetConfig
@@ -55,6 +57,22 @@ def test_malformed_images_are_named_and_sound_ones_taken(count: int, tmp_path: P
     assert found["peak_mb"] < 1000
 
 
+def test_png_chunks_and_tiff_samples_cost_no_image_and_no_traceback(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    written = write_mutated(root, 1300)
+    found = read_in_a_process(root, tmp_path / "cache")
+    kept, named = set(found["kept"]), dict(found["unreadable"])
+    assert kept | named.keys() == written.keys()
+    assert set(named) == {path for path, _ in found["refused"]}
+    beside_the_pixels = {path for path in written if path.endswith(("_ancillary.png", "_metadata.png"))}
+    assert not beside_the_pixels & named.keys()
+    assert len(kept - beside_the_pixels) > 250
+    assert len(named) > 250
+    assert not [reason for reason in named.values() if "none of" in reason or "\n" in reason]
+    assert max(found["seconds"].values()) < 10
+    assert found["peak_mb"] < 1000
+
+
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as when headstart is imported by itself
 def test_every_bomb_is_refused_for_what_it_is() -> None:
     reasons = {}
@@ -64,8 +82,31 @@ def test_every_bomb_is_refused_for_what_it_is() -> None:
         reasons[name] = caught.value.reason
     assert "12000 x 10000 pixels are over dataset.max_pixels=89478485" in reasons["png_pixels.png"]
     assert "scans over 64,000,000 pixels" in reasons["jpeg_scans.jpg"]
-    assert "MAX_TEXT" in reasons["png_text.png"] + reasons["png_texts.png"]
+    assert reasons["png_chunks.png"] == "it has more than 262,144 chunks"
     assert reasons["no_bytes.png"] == "the file is empty"
+
+
+def test_text_and_profiles_are_never_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
+    inflated = []
+
+    class Inflater:
+        def __init__(self) -> None:
+            self.real = decompressobj()
+            self.unconsumed_tail = b""
+
+        def decompress(self, data: bytes, most: int = 0) -> bytes:
+            found = self.real.decompress(data, most)
+            self.unconsumed_tail = self.real.unconsumed_tail
+            inflated.append(len(found))
+            return found
+
+    decompressobj = zlib.decompressobj
+    monkeypatch.setattr(zlib, "decompressobj", Inflater)
+    for name, data in bombs_beside_the_pixels().items():
+        assert load_image(data, 8, "stretch").tolist() == load_image(png(8, 8, 0, bytes(9)), 8, "stretch").tolist(), (
+            name
+        )
+    assert sum(inflated) <= 2 << 20  # of the two that may say how the image is turned
 
 
 def test_the_limits_are_those_of_the_configuration(tmp_path: Path) -> None:

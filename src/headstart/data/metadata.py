@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8"
 TIFF = (b"II*\0", b"MM\0*")
+MOST_CHUNKS = 1 << 18  # of a PNG; one of 256 MB in the usual pieces of 8 kB has an eighth of them
 LARGEST_TEXT = 1 << 20  # bytes, once inflated; as Pillow has it
 ORIENTED = (b"Raw profile type exif", b"XML:com.adobe.xmp")  # texts that may say how the image is turned
 
@@ -25,6 +26,8 @@ DECIDING = {
     *(254, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338, 339),
     *(292, 293, 332, 347, 529, 530, 531, 532),  # of single compressions and colour spaces
 }
+
+SAMPLES = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}  # by SampleFormat of TIFF
 
 # What Pillow raises for metadata that it cannot read; it documents nothing.
 ERRORS = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
@@ -35,9 +38,14 @@ def png_without_metadata(data: bytes) -> bytes:
     """Return a PNG of the chunks that decide its pixels and how it is turned; the same bytes where it has no others.
 
     Of an animation the image that other programs show is left, which is its first one.
+
+    Raises:
+        ValueError: when it is in so many pieces that it would not end.
     """
     kept: list[tuple[int, int]] = [(0, len(PNG))]
-    for name, start, end in _chunks(data):
+    for number, (name, start, end) in enumerate(_chunks(data)):
+        if number == MOST_CHUNKS:
+            raise ValueError(f"it has more than {MOST_CHUNKS:,} chunks")
         if name[0] & 0x20 and not _wanted(name, data, start, end):
             continue
         if kept[-1][1] == start:
@@ -162,26 +170,21 @@ def orientation(image: Image.Image) -> int | None:
 
 
 def unread_tiff(data: bytes) -> str | None:
-    """Return what a TIFF holds that Pillow does not read; None when it is something else, or damaged."""
-    if not data.startswith(TIFF):
-        return None
+    """Return which kind of TIFF a file is when Pillow reads none of that kind; None when it is damaged."""
     tags = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
     try:
         stream = io.BytesIO(data)
         stream.seek(tags.next)
         tags.load(stream)
-        bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
-        form = max(tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,)))
         compression = tags.get(TiffImagePlugin.COMPRESSION, 1)
-        known = isinstance(tags[TiffImagePlugin.IMAGEWIDTH], int) and isinstance(tags[TiffImagePlugin.IMAGELENGTH], int)
+        if compression not in TiffImagePlugin.COMPRESSION_INFO:
+            return f"it is a TIFF of compression {compression}, which is not read; save it with another one, or none"
+        bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
+        kind = SAMPLES.get(max(tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))), "of an unknown kind")
+        photometric = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0)
+        return (
+            f"it is a TIFF of {tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)} samples of {max(bits)} bits, {kind}, "
+            f"photometric interpretation {photometric}, which is not read; save it as grey or RGB of 8 or 16 bits"
+        )
     except METADATA_ERRORS:
         return None
-    if compression not in TiffImagePlugin.COMPRESSION_INFO:
-        return f"it is a TIFF of compression {compression}, which is not read; save it with another one, or none"
-    kind = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}.get(form, "unknown")
-    if not known or not bits or not all(isinstance(count, int) for count in bits):
-        return None
-    return (
-        f"it is a TIFF of {len(bits)} x {max(bits)} bits, {kind}, which is not read; save it as grey or RGB of 8 or "
-        "16 bits"
-    )

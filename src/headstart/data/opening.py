@@ -31,12 +31,26 @@ DECODE_ERRORS = (
     LookupError,
     AttributeError,
     ArithmeticError,
+    AssertionError,
     RuntimeError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
+UNREAD_TIFF = ("unknown pixel mode", *"123456789")  # what Pillow says of it: nothing, or the number of a compression
+ENDS_EARLY = "it ends early"
+REASONS = {  # what Pillow says, and what it means
+    "unpack_from requires": ENDS_EARLY,
+    "unpack requires": ENDS_EARLY,
+    "Truncated File Read": ENDS_EARLY,
+    "index out of range": ENDS_EARLY,
+    "not identified by this driver": "its header is missing or wrong",
+    "cannot load this image": "it has no pixels",
+    "decoder error": "its pixels are damaged",
+    "unrecognized data stream contents": "its pixels are damaged",
+    "broken data stream": "its pixels are damaged",
+}
 OUT_OF_MEMORY = ("out of memory error", "decoder error -9")  # how Pillow's decoders say it, as an OSError
 
 # The limit is ours: `dataset.max_pixels`. Pillow warns from its own on, and refuses what has twice as many.
@@ -113,6 +127,8 @@ def opened(data: bytes, limits: Limits, wanted: Callable[[int, int], tuple[int, 
         held.callback(image.close)
         width, height = image.size
         limits.expect_pixels(width, height)
+        if image.mode in ("P", "PA") and image.palette is None:
+            raise ValueError("its palette is missing")
         drafted = None
         if image.format in ("JPEG", "MPO"):
             limits.expect_scans(data, width * height)
@@ -157,7 +173,8 @@ def _why_not_opened(data: bytes) -> str:
         try:
             reader(io.BytesIO(data), "")
         except DECODE_ERRORS as error:
-            return unread_tiff(data) or f"it begins as {form} and cannot be decoded: {_reason(error)}"
+            unread = unread_tiff(data) if form == "TIFF" and str(error).startswith(UNREAD_TIFF) else None
+            return unread or f"it begins as {form}, but cannot be decoded: {_reason(error)}"
     return name_content(data)
 
 
@@ -165,9 +182,8 @@ def _reason(error: BaseException) -> str:
     """Return why a file could not be read, for people."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    said = str(error) or type(error).__name__
-    early = ("unpack_from requires", "unpack requires", "Truncated File Read", "index out of range")
-    return "it ends early" if said.startswith(early) or (isinstance(error, EOFError) and not str(error)) else said
+    said = str(error) or ENDS_EARLY
+    return next((reason for beginning, reason in REASONS.items() if said.startswith(beginning)), said)
 
 
 def _name(source: Path | bytes) -> str:
