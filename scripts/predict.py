@@ -27,6 +27,7 @@ from rich.table import Table
 
 from headstart.artifact import Classifier, load_classifier
 from headstart.console import console, exit_with, track
+from headstart.data.deep import ValueRange
 from headstart.data.folder import files_below
 from headstart.data.formats import IMAGE_EXTENSIONS, describe_others, endings
 from headstart.data.images import load_image
@@ -248,8 +249,8 @@ def draw_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path
     files = files_to_draw(rows, directory)
     for row in track(rows, len(rows), "drawing"):
         if "error" not in row:
-            picture = load_image(Path(row["path"]), SIDE, "pad", value_range=classifier.value_range)
-            save_picture(captioned(picture, row["label"], f"  {row['confidence']:.1%}"), next(files))
+            picture = draw(Path(row["path"]), row["label"], row["confidence"], classifier.value_range)
+            save_picture(picture, next(files))
 
 
 def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path, batch_size: int) -> None:
@@ -278,6 +279,11 @@ def files_to_draw(rows: list[dict[str, Any]], directory: Path) -> Iterator[Path]
         name = next(name for name in names if name not in used)
         used.add(name)
         yield directory / f"{name}.png"
+
+
+def draw(file: Path, label: str, confidence: float, value_range: ValueRange | None = None) -> Image.Image:
+    """Return a picture in a square of SIDE pixels, the label on a band below it."""
+    return captioned(load_image(file, SIDE, "pad", value_range=value_range), label, f"  {confidence:.1%}")
 
 
 def explain(picture: np.ndarray, heat: np.ndarray, label: str, confidence: float) -> Image.Image:

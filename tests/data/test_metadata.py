@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import struct
-import time
 import zlib
 from pathlib import Path
 
@@ -158,19 +157,9 @@ def test_a_webp_is_read_whatever_its_exif_holds() -> None:
     assert pixels(encoded("WEBP", lossless=True, exif=NOISE)) == pixels(encoded("WEBP", lossless=True))
 
 
-def test_ordinary_files_are_not_copied_and_lose_no_time() -> None:
+def test_a_png_of_nothing_but_pixels_is_not_copied() -> None:
     plain = png_of([one for one in chunks_of(encoded("PNG")) if one[0] in (b"IHDR", b"IDAT", b"IEND")])
     assert png_without_metadata(plain) is plain
-    noise = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(noise).save(buffer, "PNG", compress_level=1, dpi=(72, 72))
-    data = buffer.getvalue()
-    started = time.perf_counter()
-    load_image(data, 24, "stretch")
-    whole = time.perf_counter() - started
-    started = time.perf_counter()
-    assert len(png_without_metadata(data)) < len(data)
-    assert time.perf_counter() - started < whole / 4
 
 
 # Reasons
