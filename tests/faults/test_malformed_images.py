@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import malformed
+import numpy as np
 import pytest
 from conftest import write_pictures
+from image_files import png16
 from malformed import bombs, bombs_beside_the_pixels, png, write_malformed
 from mutated import write_mutated
 from PIL import Image
@@ -142,6 +144,33 @@ def test_the_largest_images_that_are_read_stay_below_a_gigabyte(tmp_path: Path) 
     found = read_in_a_process(root, tmp_path / "cache")
     assert len(found["kept"]) == 8
     assert found["peak_mb"] < 1000
+
+
+WORKERS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from headstart.data import images
+from malformed import peak_megabytes
+data = Path(sys.argv[1]).read_bytes()
+value_range = (0, 4095) if sys.argv[1].endswith("png") else None
+with ThreadPoolExecutor(24) as pool:
+    list(pool.map(lambda _: images.load_image(data, 32, "stretch", value_range=value_range), range(24)))
+print(peak_megabytes())
+"""
+
+
+@pytest.mark.parametrize("form", ["webp", pytest.param("png", marks=pytest.mark.slow)])
+def test_many_workers_stay_within_the_memory_of_a_process(form: str, tmp_path: Path) -> None:
+    file = tmp_path / f"large.{form}"
+    if form == "webp":  # 24 at once would take 1.5 GB
+        Image.new("RGB", (2000, 2000), "red").save(file, method=0)
+    else:  # colours of 12 bits in 16
+        file.write_bytes(png16(np.full((2000, 2000, 3), 2000)))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(malformed.__file__).parent), *sys.path])}
+    command = [sys.executable, "-c", WORKERS, str(file)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert float(answer.stdout) < 1000
 
 
 def test_many_frames_and_pages_cost_one(tmp_path: Path) -> None:
