@@ -344,6 +344,25 @@ def test_the_saved_classifier_predicts_what_was_evaluated(deep_run: Path) -> Non
     np.testing.assert_allclose(answers, expected, atol=1e-5)
 
 
+def test_serving_and_exports_read_by_the_same_range(deep_run: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    from headstart.export import export_classifier
+    from headstart.serving import PictureClassifier
+
+    classifier = load_classifier(deep_run)
+    served = PictureClassifier()
+    served.classifier = classifier
+    rows = predictions(deep_run)
+    contents = [(deep_run.parent / "root" / row["path"]).read_bytes() for row in rows]
+    answers = served.predict(None, pd.DataFrame({"image": contents}))["probabilities"]
+    for answer, row in zip(answers, rows, strict=True):
+        for name in classifier.class_names:
+            assert answer[name] == pytest.approx(float(row[f"probability_{name}"]), abs=1e-5)
+    exported = export_classifier(classifier, "savedmodel", tmp_path / "exported")
+    assert json.loads((exported.directory / "labels.json").read_text())["value_range"] == [0, 4095]
+
+
 @pytest.mark.slow
 def test_twelve_bits_train_as_eight_bits_do_and_as_sixteen_they_do_not(tmp_path: Path) -> None:
     plain = run_on(tmp_path / "plain", 8, *TRAINED)

@@ -291,6 +291,7 @@ def test_files_that_are_not_read_and_values_that_are_nearly_black_are_noted(
     predict: ModuleType, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     values = np.random.default_rng(0).integers(0, 4096, (24, 24))
+    values[0, :2] = 0, 4095
     (tmp_path / "deep.png").write_bytes(png16(values))
     Image.fromarray(np.rint(values * (255 / 4095)).astype(np.uint8)).save(tmp_path / "plain.png")
     (tmp_path / "photo.cr2").write_bytes(b"content")
