@@ -47,7 +47,7 @@ def choose_value_range(
     outside = [path for path, values in measured.items() if values.low < low or values.high > high]
     if not outside:
         return (low, high), ()
-    note = (
+    note = _sentence(
         f"{_described(measured)}: those outside {KEY}=[{low:g},{high:g}] become black or white "
         f"({len(outside)} images, for example {outside[0]})"
     )
@@ -80,7 +80,7 @@ def _automatic(measured: Mapping[str, Values]) -> tuple[ValueRange, tuple[str, .
     if value_range != FULL:
         as_what = "0 to 1" if fractions else f"{bits} bits"
         other = "" if fractions or highest > FULL[1] else f"; {KEY}=full reads 0 to 65535"
-        notes.append(f"{_described(measured)}: read as {as_what} ({KEY}=auto){other}")
+        notes.append(_sentence(f"{_described(measured)}: read as {as_what} ({KEY}=auto){other}"))
     return value_range, (*notes, *_nearly_black(measured, value_range))
 
 
@@ -135,12 +135,18 @@ def doubtful_values(files: Sequence[Path], value_range: ValueRange | None) -> li
     sentences = []
     if dark:
         sentences.append(
-            f"{_described(dark)}, which are nearly black: {low:g} to {high:g} is read{known}; --value-range LOW HIGH "
-            "reads another range"
+            _sentence(
+                f"{_described(dark)}, which are nearly black: {low:g} to {high:g} is read{known}; "
+                "--value-range LOW HIGH reads another range"
+            )
         )
     if beyond:
-        sentences.append(f"{_described(beyond)}; those outside {low:g} to {high:g} become black or white")
+        sentences.append(_sentence(f"{_described(beyond)}; those outside {low:g} to {high:g} become black or white"))
     return sentences
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _described(measured: Mapping[str, Values]) -> str:
