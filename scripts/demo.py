@@ -15,7 +15,7 @@ import numpy as np
 
 from headstart.artifact import Classifier, load_classifier
 from headstart.console import console, exit_with
-from headstart.data.images import UnreadableImageError, load_image
+from headstart.data.images import UnreadableImageError
 from headstart.errors import HeadstartError
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
@@ -151,10 +151,10 @@ def answer(
     Raises:
         UnreadableImageError: when it is no picture.
     """
-    pixels = load_image(content, classifier.image_size, classifier.resize)[None]
+    pixels = classifier.load(content)[None]
     [row] = classifier.probabilities(pixels)
     [heat] = grad_cam.heat_maps(pixels, row.argmax(keepdims=True))
-    picture = load_image(content, SIDE, classifier.resize)
+    picture = classifier.load(content, SIDE)
     confidences = dict(zip(classifier.class_names, row.tolist(), strict=True))
     return confidences, picture, overlay(picture, heat)
 

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,10 +27,13 @@ from rich.table import Table
 
 from headstart.artifact import Classifier, load_classifier
 from headstart.console import console, exit_with, track
-from headstart.data.images import IMAGE_EXTENSIONS, load_image
+from headstart.data.deep import ValueRange
+from headstart.data.formats import IMAGE_EXTENSIONS, describe_others, endings
+from headstart.data.images import load_image
 from headstart.data.links import expect_links_inside
 from headstart.data.litter import Litter
-from headstart.data.walk import images_below
+from headstart.data.value_range import doubtful_values
+from headstart.data.walk import files_below, is_image
 from headstart.errors import HeadstartError, visible
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
@@ -58,10 +62,14 @@ def main(arguments: list[str] | None = None) -> int:
         for place in (options.overlay, options.explain, options.output and options.output.parent):
             make_directory(place)
         classifier = find_classifier(directory, options)
+        if options.value_range:
+            classifier = replace(classifier, value_range=tuple(options.value_range))
+        for note in doubtful_values(files, classifier.value_range):
+            say(note)
         results = track(classifier.predict(files, options.batch_size), len(files), "labelling")
         rows = [answer(file, result, classifier.class_names, options.top) for file, result in results]
         if options.overlay:
-            draw_all(rows, options.overlay)
+            draw_all(classifier, rows, options.overlay)
         if options.explain:
             explain_all(classifier, rows, options.explain, options.batch_size)
         show(rows, options.format, options.output, min(options.top, len(classifier.class_names)))
@@ -87,6 +95,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--explain", type=Path, metavar="DIR", help="write the pictures with what spoke for the label")
     parser.add_argument("--follow-links", action="store_true", help="also those that lead out of a folder")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="pictures at once (32)")
+    parser.add_argument(
+        "--value-range",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="values that are black and white in pictures of more than 8 bits (the classifier's own, else 0 65535)",
+    )
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="what runs the network (auto)")
     options = parser.parse_intermixed_args(arguments)
     if options.pretrained:
@@ -100,6 +115,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if options.format is None:
         ending = options.output.suffix.lower().removeprefix(".") if options.output else ""
         options.format = ending if ending in FORMATS else "table"
+    if options.value_range and not options.value_range[0] < options.value_range[1]:
+        parser.error("--value-range must be two numbers, the second above the first")
     for name in ("top", "batch_size"):
         if getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
@@ -128,16 +145,25 @@ def find_images(given: list[Path], follow_links: bool = False, litter: Litter | 
         if path.is_dir():
             if not follow_links:
                 expect_links_inside(path, "--follow-links")
-            below = sorted(images_below(path, litter))
+            found = set(files_below(path, litter))
+            below = sorted(file for file in found if is_image(file.name))
+            others = describe_others(endings(found.difference(below)))
             if not below:
                 raise HeadstartError(
-                    f"Expected pictures ({', '.join(sorted(IMAGE_EXTENSIONS))}) below {path}. Received: none"
+                    f"Expected pictures ({', '.join(sorted(IMAGE_EXTENSIONS))}) below {path}. Received: none. {others}"
                 )
+            if others:
+                say(others)
             yield from below
         elif path.exists():
             yield path
         else:
             raise HeadstartError(f"Expected a picture or a folder. Received: {path}, which does not exist")
+
+
+def say(note: str) -> None:
+    """Print a note beside the answer, which another program may read."""
+    Console(stderr=True).print(f"  Note: {visible(note)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def answer(file: Path, result: np.ndarray | HeadstartError, class_names: tuple[str, ...], top: int) -> dict[str, Any]:
@@ -223,12 +249,13 @@ def make_directory(directory: Path | None) -> None:
         ) from error
 
 
-def draw_all(rows: list[dict[str, Any]], directory: Path) -> None:
+def draw_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path) -> None:
     """Write each picture that could be read with its label."""
     files = files_to_draw(rows, directory)
     for row in track(rows, len(rows), "drawing"):
         if "error" not in row:
-            save_picture(draw(Path(row["path"]), row["label"], row["confidence"]), next(files))
+            picture = draw(Path(row["path"]), row["label"], row["confidence"], classifier.value_range)
+            save_picture(picture, next(files))
 
 
 def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path, batch_size: int) -> None:
@@ -242,7 +269,7 @@ def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: P
         # Not by the label: two classes of ImageNet may share their name.
         classes = classifier.probabilities(images).argmax(axis=1)
         for row, heat in zip(batch, grad_cam.heat_maps(images, classes), strict=True):
-            picture = load_image(Path(row["path"]), SIDE, classifier.resize)
+            picture = classifier.load(Path(row["path"]), SIDE)
             save_picture(explain(picture, heat, row["label"], row["confidence"]), next(files))
 
 
@@ -259,9 +286,9 @@ def files_to_draw(rows: list[dict[str, Any]], directory: Path) -> Iterator[Path]
         yield directory / f"{name}.png"
 
 
-def draw(file: Path, label: str, confidence: float) -> Image.Image:
+def draw(file: Path, label: str, confidence: float, value_range: ValueRange | None = None) -> Image.Image:
     """Return a picture in a square of SIDE pixels, the label on a band below it."""
-    return captioned(load_image(file, SIDE, "pad"), label, f"  {confidence:.1%}")
+    return captioned(load_image(file, SIDE, "pad", value_range=value_range), label, f"  {confidence:.1%}")
 
 
 def explain(picture: np.ndarray, heat: np.ndarray, label: str, confidence: float) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from headstart.config import Config, compose
 from headstart.console import console, track
-from headstart.data.images import load_image
+from headstart.data.check import check_images
+from headstart.data.images import is_deep, load_image
 from headstart.data.sources import load_index
 from headstart.errors import HeadstartError
 from headstart.evaluation.writing import save_picture
@@ -41,9 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = compose(options.overrides)
         output = options.output or outputs_directory() / f"preview_{config.augmentation.name}.png"
-        index = load_index(config.dataset, cache_directory()).split("train")
+        whole = load_index(config.dataset, cache_directory())
         generator = np.random.default_rng(config.seed)
+        index = whole.split("train")
         index = index.take(generator.permutation(len(index))[: options.images])
+        index = with_value_range(index, whole, config)
         image_size = choose_image_size(config, get_entry(config.backbone.name))
         sheet = contact_sheet(preview(config, index, image_size, options.versions))
         save(sheet, output)
@@ -72,6 +76,17 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
+def with_value_range(shown: ImageIndex, whole: ImageIndex, config: Config) -> ImageIndex:
+    """Return the images that are shown with the range of values that training reads them by.
+
+    It is that of the whole data set, which is only read where one of them has more than 8 bits.
+    """
+    if not any(is_deep(shown.file(position), shown.limits) for position in range(len(shown))):
+        return shown
+    checked, _ = check_images(whole, "skip", cache_directory(), config.dataset.value_range)
+    return replace(shown, value_range=checked.value_range)
+
+
 def preview(config: Config, index: ImageIndex, image_size: int, versions: int) -> list[list[tuple[np.ndarray, str]]]:
     """Return a row of pictures with captions for each image: the original, then its versions as training sees them.
 
@@ -91,7 +106,7 @@ def preview(config: Config, index: ImageIndex, image_size: int, versions: int) -
     augmentation = Augmentation(config.augmentation)
     originals = np.stack(
         [
-            load_image(index.file(position), image_size, config.dataset.resize, index.limits)
+            load_image(index.file(position), image_size, config.dataset.resize, index.limits, index.value_range)
             for position in range(len(index))
         ]
     )

@@ -109,7 +109,10 @@ def recommend(config: Config, overrides: list[str], backbones: str | None, outpu
     names = [name.strip() for name in backbones.split(",")] if backbones else packaged_backbones()
     check_rankable(names)
     index, report = check_images(
-        load_index(config.dataset, cache_directory()), config.dataset.bad_images, cache_directory()
+        load_index(config.dataset, cache_directory()),
+        config.dataset.bad_images,
+        cache_directory(),
+        config.dataset.value_range,
     )
     print_data(index, report.warnings())
 

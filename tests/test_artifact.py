@@ -90,6 +90,7 @@ def expect_plain_model(file: Path) -> None:
 
 
 def test_no_custom_code_no_optimizer_only_float32(finished_run: Path) -> None:
+    assert "value_range" not in json.loads((finished_run / "classifier" / "labels.json").read_text())
     expect_plain_model(finished_run / "classifier" / "model.keras")
     assert {file.name for file in (finished_run / "classifier").iterdir()} == set(FILES)
 

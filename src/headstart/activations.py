@@ -155,7 +155,7 @@ class Activations:
             name: of the split, for the progress bar.
         """
         everything = np.arange(len(index))
-        computed = self._compute(boundary, index, name, None, everything, index.digests)
+        computed = self._compute(boundary, index, name, None, everything, index.pixel_keys)
         values = np.concatenate(list(computed)).astype(storage_type(boundary, self.dtype))
         self._not_kept += len(index)
         return InMemory(values)
@@ -255,8 +255,8 @@ def storage_type(boundary: Boundary, dtype: str) -> np.dtype:
 def _keys(index: ImageIndex, views: Views | None) -> tuple[str, ...]:
     """Return the key of each row: the image's content, and which view of it."""
     if views is None:
-        return index.digests
-    return tuple(f"{digest}:{view}" for digest in index.digests for view in range(views.count))
+        return index.pixel_keys
+    return tuple(f"{key}:{view}" for key in index.pixel_keys for view in range(views.count))
 
 
 def _seed(key: str, view: int) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """The saved classifier: a directory that plain Keras can load, and that proves itself when headstart does.
 
 model.keras     RGB pixels 0-255 of its image size to probabilities; no custom code
-labels.json     class names in the order of the outputs, image size, resize mode
+labels.json     class names in the order of the outputs, image size, resize mode, range of values
 config.yaml     the resolved configuration of the run
 reference.npz   a few images and the outputs they gave when the classifier was saved
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.config import Config, to_yaml
+from headstart.data.deep import ValueRange
 from headstart.data.images import RESIZE_MODES, load_image
 from headstart.errors import HeadstartError, expect_one_of
 from headstart.files import new_directory, write_json, write_text
@@ -47,6 +49,7 @@ class Classifier:
     resize: str
     directory: Path | None = None  # where it was saved; None for one that was not
     engine: str = "tensorflow"  # auto | tensorflow | openvino
+    value_range: ValueRange | None = None  # that becomes black and white in files of more than 8 bits; 0 to 65535
 
     @cached_property
     def forward(self) -> Forward:
@@ -61,13 +64,17 @@ class Classifier:
         """
         return class_probabilities(self.forward(images))
 
-    def load(self, file: Path) -> np.ndarray:
+    def load(self, file: Path | bytes, size: int | None = None) -> np.ndarray:
         """Return the pixels of a file as this classifier was trained to see them, uint8 (size, size, 3).
+
+        Args:
+            file: the file, or its bytes.
+            size: side in pixels; None is that of the classifier.
 
         Raises:
             HeadstartError: when the file cannot be read as a picture.
         """
-        return load_image(file, self.image_size, self.resize)
+        return load_image(file, size or self.image_size, self.resize, value_range=self.value_range)
 
     def predict(
         self, files: Iterable[Path], batch_size: int = 32
@@ -104,6 +111,7 @@ def save_classifier(
     image_size: int,
     config: Config,
     images: np.ndarray,
+    value_range: ValueRange | None = None,
 ) -> None:
     """Save a classifier as a directory, complete or not at all.
 
@@ -114,6 +122,7 @@ def save_classifier(
         image_size: side of the input in pixels.
         config: the run's resolved configuration.
         images: reference pictures, uint8 (n, image_size, image_size, 3).
+        value_range: the values that became black and white in files of more than 8 bits; None where there were none.
     """
     import keras
 
@@ -124,6 +133,7 @@ def save_classifier(
         "backbone": config.backbone.name,
         "output": config.head.output,
         "format": 1,
+        **({"value_range": list(value_range)} if value_range else {}),
     }
     expected = _directly(model, images)
     with new_directory(directory) as partial:
@@ -159,11 +169,11 @@ def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classi
     import tensorflow as tf
 
     try:
-        class_names, image_size, resize = _read_labels(directory / "labels.json")
+        class_names, image_size, resize, value_range = _read_labels(directory / "labels.json")
         images, expected = _read_reference(directory / "reference.npz", image_size)
         expect_trusted_model(directory / "model.keras")
         model = keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
-        classifier = Classifier(model, class_names, image_size, resize, directory, engine)
+        classifier = Classifier(model, class_names, image_size, resize, directory, engine, value_range)
         received = classifier.probabilities(images) if engine_name(engine) == "openvino" else _directly(model, images)
         if received.shape != (len(images), len(class_names)):
             raise ValueError("labels.json belongs to another model.keras")
@@ -180,8 +190,8 @@ def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classi
     return classifier
 
 
-def _read_labels(file: Path) -> tuple[tuple[str, ...], int, str]:
-    """Return the names of the classes, the image size and the resize mode.
+def _read_labels(file: Path) -> tuple[tuple[str, ...], int, str, ValueRange | None]:
+    """Return the names of the classes, the image size, the resize mode and the range of values.
 
     Raises:
         ValueError, HeadstartError: when the file holds anything else.
@@ -195,8 +205,18 @@ def _read_labels(file: Path) -> tuple[tuple[str, ...], int, str]:
             len(names) > 1 and all(isinstance(name, str) for name in names) and size > 0
         ):
             expect_one_of("resize", resize, RESIZE_MODES)
-            return tuple(names), size, resize
+            return tuple(names), size, resize, _value_range(labels.get("value_range"))
     raise ValueError("labels.json does not hold class_names (a list of names), image_size and resize")
+
+
+def _value_range(saved: object) -> ValueRange | None:
+    """Return the range of values that labels.json holds; None where it holds none, as where all images had 8 bits."""
+    match saved:
+        case None:
+            return None
+        case [int() | float() as low, int() | float() as high] if -math.inf < low < high < math.inf:
+            return float(low), float(high)
+    raise ValueError(f"value_range in labels.json is not [LOW, HIGH] but {saved}")
 
 
 def _read_reference(file: Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:

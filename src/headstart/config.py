@@ -96,6 +96,9 @@ class DatasetConfig:
     bad_images: str = choice("fail", "skip")
     max_pixels: int = number(89_478_485, minimum=1, maximum=178_956_970)  # of an image; Pillow refuses more than this
     max_file_mb: float = number(256.0, above=0)  # of an image file
+    # The values that become black and white in images of more than 8 bits: auto takes the bits that are used in the
+    # whole data set, full 0 to 65535.
+    value_range: Any = field(default="auto", metadata={"range_or": ("auto", "full")})
     follow_links: bool = False  # true: links may lead out of the root, to wherever files can be read
 
 
@@ -548,6 +551,8 @@ def check_values(node: Any, prefix: str = "") -> None:
             word, count = item.metadata["count_or"], isinstance(value, int) and not isinstance(value, bool)
             if value != word and not (count and value >= 1):
                 raise HeadstartError(f"Expected {key} to be {word} or a whole number of at least 1. Received: {value}")
+        if "range_or" in item.metadata and value not in item.metadata["range_or"]:
+            _expect_range(key, value, item.metadata["range_or"])
         if "bounds" in item.metadata and value is not None:
             within = {
                 "at least": lambda bound, value=value: value >= bound,
@@ -577,6 +582,15 @@ def _in_quotes(value: Any) -> str:
     """Return a value in quotes as it may have been written before YAML read it."""
     text = {"True": "yes", "False": "no", "None": "null"}.get(str(value), value)
     return f'"{text}"'
+
+
+def _expect_range(key: str, value: Any, words: tuple[str, ...]) -> None:
+    numbers = [end for end in value if isinstance(end, int | float)] if isinstance(value, list) else []
+    finite = [end for end in numbers if not isinstance(end, bool) and math.isfinite(end)]
+    if len(finite) != 2 or len(value) != 2 or not finite[0] < finite[1]:
+        raise HeadstartError(
+            f"Expected {key} to be {', '.join(words)} or [LOW,HIGH], the second above the first. Received: {value}"
+        )
 
 
 def _without_null(values: dict[str, Any]) -> dict[str, Any]:

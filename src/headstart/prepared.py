@@ -54,9 +54,18 @@ class Prepared:
         images = self.index.split(split)
         positions = np.linspace(0, len(images) - 1, min(REFERENCE_IMAGES, len(images))).astype(int)
         reference = [
-            load_image(images.file(int(i)), self.image_size, config.dataset.resize, images.limits) for i in positions
+            load_image(images.file(int(i)), self.image_size, config.dataset.resize, images.limits, images.value_range)
+            for i in positions
         ]
-        save_classifier(directory, network.classifier, self.class_names, self.image_size, config, np.stack(reference))
+        save_classifier(
+            directory,
+            network.classifier,
+            self.class_names,
+            self.image_size,
+            config,
+            np.stack(reference),
+            images.value_range,
+        )
         classifier = load_classifier(directory, config.engine)
         self.environment["engine"] = classifier.forward.engine  # where it was not the one that was chosen
         return classifier
@@ -99,7 +108,10 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     check_image_size(entry, image_size)
     check_original(config, entry, image_size)
     index, data_report = check_images(
-        load_index(config.dataset, cache_directory(), config.cv), config.dataset.bad_images, cache_directory()
+        load_index(config.dataset, cache_directory(), config.cv),
+        config.dataset.bad_images,
+        cache_directory(),
+        config.dataset.value_range,
     )
     index.write_csv(output / "splits.csv")
     write_json(output / "data_report.json", data_report.to_dict())
@@ -135,6 +147,7 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
         "images": {split: int(counts.sum()) for split, counts in index.counts().items()},
         "classes": len(class_names),
         "image_size": image_size,
+        **({"value_range": list(index.value_range)} if index.value_range else {}),
     }
     results["environment"] = describe_environment(devices, precision, engine_name(config.engine))
     print_derived(results, config, network)

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from headstart.artifact import load_classifier
-from headstart.data.images import load_image
+from headstart.data.images import NoMemoryError
 from headstart.errors import HeadstartError
 
 BATCH_SIZE = 32  # pictures in the network at once, however many a request brings
@@ -78,13 +78,15 @@ class PictureClassifier(mlflow.pyfunc.PythonModel):
 
     def _pixels(self, pictures: Iterable[Any]) -> Iterator[np.ndarray]:
         """Yield the pixels of each picture, float32 (size, size, 3)."""
-        size, resize = self.classifier.image_size, self.classifier.resize
+        size = self.classifier.image_size
         for number, picture in enumerate(pictures):
             try:
                 if isinstance(picture, list | np.ndarray):
                     yield check_pixels(picture, size)
                 else:
-                    yield load_image(picture_bytes(picture), size, resize).astype(np.float32)
+                    yield self.classifier.load(picture_bytes(picture)).astype(np.float32)
+            except NoMemoryError:
+                raise  # which the sender cannot mend: HTTP 500
             except HeadstartError as error:
                 raise BadRequest(f"{error} (picture {number}, counted from 0)") from error
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import TINY
+from image_files import png16
 from PIL import Image
 
 from headstart.artifact import load_classifier, save_classifier
@@ -297,6 +298,31 @@ def test_csv_from_the_command_line_is_nothing_but_csv(finished_run: Path, folder
     assert answer.stdout.splitlines()[0].startswith("path,label,confidence,label_2")
     assert all(0 < float(row["confidence"]) <= 1 for row in rows)
     assert answer.stderr == ""
+
+
+def test_files_that_are_not_read_and_values_that_are_nearly_black_are_noted(
+    predict: ModuleType, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    values = np.random.default_rng(0).integers(0, 4096, (24, 24))
+    values[0, :2] = 0, 4095
+    (tmp_path / "deep.png").write_bytes(png16(values))
+    Image.fromarray(np.rint(values * (255 / 4095)).astype(np.uint8)).save(tmp_path / "plain.png")
+    (tmp_path / "photo.cr2").write_bytes(b"content")
+    assert predict.main([str(finished_run), str(tmp_path), "--format", "csv"]) == 0
+    dark, said = capsys.readouterr()
+    assert "camera raw: 1); camera raw: develop them" in said
+    assert "use values 0 to 4095, which are nearly black" in said
+    options = ["--value-range", "0", "4095", "--overlay", str(tmp_path / "drawn")]
+    assert predict.main([str(finished_run), str(tmp_path), "--format", "csv", *options]) == 0
+    bright, said = capsys.readouterr()
+    assert "nearly black" not in said
+    deep, plain = rows_of(bright)
+    assert [value for name, value in deep.items() if name != "path"] == [
+        value for name, value in plain.items() if name != "path"
+    ]
+    assert rows_of(dark)[0] != deep
+    drawn = [Image.open(tmp_path / "drawn" / f"{name}.png").tobytes() for name in ("deep", "plain")]
+    assert drawn[0] == drawn[1]
 
 
 def test_a_pretrained_network_without_a_run(

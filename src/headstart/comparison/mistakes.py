@@ -148,7 +148,8 @@ def picture_figures(strategies: Sequence[Strategy]) -> tuple[dict[str, Figure], 
     if len(same) < 2:
         return {}, "Pictures that one gets right and another wrong take two strategies on the same test images."
     first, second = same[0], same[1]
-    root = first.runs[0].results.get("dataset", {}).get("root")
+    dataset = first.runs[0].results.get("dataset", {})
+    root, value_range = dataset.get("root"), dataset.get("value_range")
     if root is None or not Path(root).is_dir():
         return {}, f"The pictures are not on this machine ({root or 'an older run did not say where they are'})."
     only_first, only_second = _disagreements(first, second)
@@ -161,7 +162,8 @@ def picture_figures(strategies: Sequence[Strategy]) -> tuple[dict[str, Figure], 
         shown, captions = [], []
         for image in images[:PICTURES]:
             try:
-                shown.append(load_image(Path(root) / image.path, PICTURE_SIZE, resize))
+                values = tuple(value_range) if value_range else None
+                shown.append(load_image(Path(root) / image.path, PICTURE_SIZE, resize, value_range=values))
             except HeadstartError as error:
                 return figures, f"The pictures cannot be shown. {error}"
             pairs = [(f"1: {image.first[0]}", image.first[1]), (f"2: {image.second[0]}", image.second[1])]

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from headstart.console import track
-from headstart.data.images import UnreadableImageError, load_image
+from headstart.data.images import NoMemoryError, UnreadableImageError, examine
 from headstart.data.index import ImageIndex, shortened
 from headstart.data.limits import Limits, file_bytes
+from headstart.data.value_range import choose_value_range
 from headstart.data.verdicts import Verdict, VerdictCache
 from headstart.errors import HeadstartError, expect_one_of, visible
 
 BAD_IMAGES = ("fail", "skip")
 FILES_AT_ONCE = 4096  # what waits for a thread; keeps memory flat for datasets of any size
-PROBE_SIZE = 32  # pixels; all bytes are decoded whatever the size, and a small one is fast
+# Of the system and not of a file: too many files are open, or there is no memory. To leave a file out for them would
+# be another data set each time.
+NOT_OF_THE_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @dataclass
@@ -69,8 +73,10 @@ class DataReport:
         return asdict(self) | {"warnings": self.warnings()}
 
 
-def check_images(index: ImageIndex, bad_images: str, cache_directory: Path) -> tuple[ImageIndex, DataReport]:
-    """Read every file once, and return the index of the images that can be used, with digests, and a report.
+def check_images(
+    index: ImageIndex, bad_images: str, cache_directory: Path, value_range: str | Sequence[float] = "auto"
+) -> tuple[ImageIndex, DataReport]:
+    """Read every file once, and return the images that can be used, with digests and the range of values, and a report.
 
     What was read is remembered in the cache directory until a file changes, so that the next run starts at once.
 
@@ -78,9 +84,11 @@ def check_images(index: ImageIndex, bad_images: str, cache_directory: Path) -> t
         index: the images.
         bad_images: `fail` raises when a file cannot be read, `skip` leaves it out.
         cache_directory: where verdicts are remembered.
+        value_range: of files of more than 8 bits: `auto`, `full`, or the lowest and the highest value.
 
     Raises:
-        HeadstartError: naming the files that cannot be read, or the class that has no image left.
+        HeadstartError: naming the files that cannot be read, the class that has no image left, or the values whose
+            range cannot be told.
     """
     expect_one_of("dataset.bad_images", bad_images, BAD_IMAGES)
     cache = VerdictCache(index.root, cache_directory / "checked", index.limits)
@@ -104,6 +112,9 @@ def check_images(index: ImageIndex, bad_images: str, cache_directory: Path) -> t
         checked = checked.take([position for position, verdict in enumerate(verdicts) if not verdict.problem])
         if len(index.class_names) > 1:  # pictures without labels are of one
             checked.expect_every_class()
+    deep = {path: found.values for path, found in zip(index.paths, verdicts, strict=True) if found.values}
+    chosen, notes = choose_value_range(value_range, deep)
+    checked = replace(checked, value_range=chosen, notes=(*checked.notes, *notes))
     return checked, _report(checked, unreadable)
 
 
@@ -125,12 +136,17 @@ def _verdict(root: Path, path: str, limits: Limits, cache: VerdictCache) -> Verd
             return known
         with file_bytes(file, limits) as data:
             try:
-                load_image(data, PROBE_SIZE, "stretch", limits)
-                problem = None
+                problem, values = None, examine(data, limits, file)
             except UnreadableImageError as error:
-                problem = error.reason
-            verdict = Verdict(hashlib.sha256(data).hexdigest(), problem)
+                problem, values = error.reason, None
+            verdict = Verdict(hashlib.sha256(data).hexdigest(), problem, values)
+    except MemoryError as error:
+        raise NoMemoryError(file) from error
     except OSError as error:
+        if error.errno in NOT_OF_THE_FILE:
+            raise HeadstartError(
+                f"{file} could not be opened: {error.strerror}. Nothing is said about the file"
+            ) from error
         # Not remembered: the file may be mended, a permission given, without a new modification time.
         return Verdict("", error.strerror or str(error))
     except ValueError as error:  # no regular file, or too large

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.data.csv_dialect import SEPARATORS, Text, cut, expect_no_swallowed_rows
-from headstart.data.images import IMAGE_EXTENSIONS
+from headstart.data.formats import IMAGE_EXTENSIONS
 from headstart.data.index import shortened
 from headstart.data.label_spelling import spelled
 from headstart.errors import HeadstartError, expect_one_of

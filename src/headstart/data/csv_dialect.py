@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from headstart.data.images import IMAGE_EXTENSIONS
+from headstart.data.formats import IMAGE_EXTENSIONS
 from headstart.errors import HeadstartError
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from headstart.data.images import IMAGE_EXTENSIONS
+from headstart.data.formats import IMAGE_EXTENSIONS, describe_others, endings
 from headstart.data.index import shortened
 from headstart.data.listing import ImageRow, Listing
 from headstart.data.litter import Litter
@@ -64,9 +64,8 @@ def list_flat(root: Path, label_names: list[str] | None, splits: Any = AUTO) -> 
             f"Expected dataset.label_names to name the class of every image in {root}; it names 0 to "
             f"{len(label_names) - 1}. Received: {len(unnamed)} of other classes, {shortened(unnamed)}"
         )
-    others = len(files) - len(images)
-    if others:
-        notes.append(f"Files of other kinds than {' '.join(IMAGE_EXTENSIONS)} were left out ({others})")
+    others = describe_others(endings(file for file, _ in files if not is_image(file.name)))
+    notes += [others] if others else []
     rows = [ImageRow(path, label_names[labels[path]], split) for path, split in images]
     return Listing(root, rows, (*notes, *litter.notes()))
 

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from headstart.data.images import IMAGE_EXTENSIONS
+from headstart.data.formats import IMAGE_EXTENSIONS, describe_others, endings, is_other_image
 from headstart.data.index import natural_key, shortened
 from headstart.data.layout import find_classes
 from headstart.data.listing import ImageRow, Listing
@@ -33,25 +33,29 @@ def list_folder(root: Path, splits: Any = AUTO, no_splits: str = NO_SPLITS) -> L
     """
     layout = find_classes(root, splits, no_splits)
     litter = Litter()
-    for directory in {root, *(one.path.parent for one in layout.classes)}:
-        read_folder(directory, litter=litter)
-    others: Counter[str] = Counter()
+    # A licence beside the classes is nobody's loss; a photograph of another format is, wherever it lies.
+    others = endings(file for file in files_below(root, litter) if is_other_image(file))
     rows: list[ImageRow] = []
     for one in layout.classes:
-        for file in sorted(files_below(one.path, litter)):
-            if is_image(file.name):
-                rows.append(ImageRow(file.relative_to(root).as_posix(), one.label, one.split))
-            else:
-                others[file.suffix.lower() or "no suffix"] += 1
+        files = sorted(files_below(one.path))
+        others.update(endings(file for file in files if not is_image(file.name) and not is_other_image(file)))
+        rows += [
+            ImageRow(file.relative_to(root).as_posix(), one.label, one.split) for file in files if is_image(file.name)
+        ]
     if not rows:
         strays = read_folder(root).images
         received = f"{strays:,} pictures without one" if strays else "no images"
         raise HeadstartError(
             f"Expected a folder for each class with images in it ({' '.join(IMAGE_EXTENSIONS)}) in {root}. "
-            f"Received: {received}"
+            f"Received: {received}{_but(others)}"
         )
     notes = [*layout.notes, *_notes(layout.empty, others), *litter.notes()]
     return Listing(root, rows, tuple(notes))
+
+
+def _but(others: Counter[str]) -> str:
+    """Return what there is instead of images, behind a message that there are none."""
+    return f". {describe_others(others)}" if others else ""
 
 
 def _notes(empty: list[str], others: Counter[str]) -> list[str]:
@@ -61,6 +65,5 @@ def _notes(empty: list[str], others: Counter[str]) -> list[str]:
         names = shortened(sorted(empty, key=natural_key))
         notes.append(f"Folders without an image were left out ({len(empty)}): {names}")
     if others:
-        kinds = shortened([f"{kind}: {count}" for kind, count in others.most_common()])
-        notes.append(f"Files of other kinds than {' '.join(IMAGE_EXTENSIONS)} were left out ({kinds})")
+        notes.append(describe_others(others))
     return notes

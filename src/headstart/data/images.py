@@ -6,51 +6,33 @@ pool of threads decodes in parallel.
 
 from __future__ import annotations
 
-import io
-import struct
-import warnings
-import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin
 
-from headstart.data.limits import LIMITS, Limits, Room, file_bytes
-from headstart.errors import HeadstartError, expect_one_of
+from headstart.data.deep import FULL, Deep, ValueRange, Values, inspect, measure, to_eight_bits, use_raw_mode
+from headstart.data.formats import IMAGE_EXTENSIONS
+from headstart.data.limits import LIMITS, Limits, file_bytes
+from headstart.data.metadata import forget_subdirectories, orientation
+from headstart.data.opening import NoMemoryError, Opened, UnreadableImageError, naming_failures, open_image, opened
+from headstart.errors import expect_one_of
 
-IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+__all__ = [
+    "IMAGE_EXTENSIONS",
+    "RESIZE_MODES",
+    "NoMemoryError",
+    "UnreadableImageError",
+    "examine",
+    "is_deep",
+    "load_image",
+]
+
 RESIZE_MODES = ("stretch", "crop", "pad")
 
-# The content decides which of these a file is, whatever its name says. All others are refused: some of Pillow's
-# readers start other programs.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
-
-# What Pillow's readers raise on damaged files (it documents only OSError).
-DECODE_ERRORS = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
-
-# The limit is ours: `dataset.max_pixels`. Pillow warns from its own on, and refuses what has twice as many.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
 STRIP_PIXELS = 1 << 22  # of a large image that are changed at once, so that it is in memory twice and not five times
-room = Room(LIMITS.pixels)
-
+PROBE_SIZE = 32  # pixels; all bytes are decoded whatever the size, and a small one is fast
 # How an image is turned upright, by the value of its EXIF orientation; 1 is upright already.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -63,17 +45,9 @@ UPRIGHT = {
 }
 
 
-class UnreadableImageError(HeadstartError):
-    """A file that is no image, or a damaged one."""
-
-    def __init__(self, source: Path | bytes, reason: str) -> None:
-        """Name the file, and keep the reason by itself for lists of files."""
-        self.reason = reason
-        name = f"{len(source)} bytes" if isinstance(source, bytes) else source
-        super().__init__(f"Expected an image that can be read. Received: {name} ({reason})")
-
-
-def load_image(source: Path | bytes, size: int, resize: str, limits: Limits = LIMITS) -> np.ndarray:
+def load_image(
+    source: Path | bytes, size: int, resize: str, limits: Limits = LIMITS, value_range: ValueRange | None = None
+) -> np.ndarray:
     """Return an image file as a square of RGB pixels, upright, without transparency.
 
     Grey, palette, CMYK, 1-bit and 16-bit images become 8-bit RGB; transparency is laid over white; of an animation or
@@ -87,67 +61,119 @@ def load_image(source: Path | bytes, size: int, resize: str, limits: Limits = LI
         resize: `stretch` ignores the aspect ratio, `crop` scales the shorter side and cuts out the centre, `pad` scales
             the longer side and fills up with black.
         limits: what the file may ask for; its header is asked before anything is decoded.
+        value_range: the values that become black and white in a file of more than 8 bits; None takes 0 to 65535.
 
     Returns:
         uint8 (size, size, 3), values 0 to 255.
 
     Raises:
         UnreadableImageError: a HeadstartError that names the file and the reason.
+        NoMemoryError: a HeadstartError.
     """
     expect_one_of("resize", resize, RESIZE_MODES)
-    try:
+
+    def decode(data: bytes) -> np.ndarray:
+        with opened(data, limits, lambda width, height: _target(width, height, size, resize)) as found:
+            return np.asarray(_square(found, size, resize, value_range))
+
+    def read() -> np.ndarray:
         if isinstance(source, bytes):
-            limits.expect_bytes(len(source))
-            return _decoded(source, size, resize, limits)
+            return decode(source)
         with file_bytes(source, limits) as data:
-            return _decoded(data, size, resize, limits)
-    except DECODE_ERRORS as error:
-        raise UnreadableImageError(source, _reason(error)) from error
+            return decode(data)
+
+    return naming_failures(source, read)
 
 
-def _decoded(data: bytes, size: int, resize: str, limits: Limits) -> np.ndarray:
-    """Return the pixels of a file's bytes, once its header has been found to be within the limits."""
-    if not data:
-        raise ValueError("the file is empty")
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        width, height = image.size
-        limits.expect_pixels(width, height)
-        drafted = None
-        if image.format in ("JPEG", "MPO"):
-            limits.expect_scans(data, width * height)
-            drafted = image.draft(None, _target(width, height, size, resize))
-        # A progressive JPEG is in memory at its full size, at whatever scale it is decoded.
-        held = width * height if image.info.get("progressive") else image.width * image.height
-        with room.taken(held):
-            try:
-                return np.asarray(_square(image, size, resize, drafted))
-            finally:
-                image.close()  # its pixels are freed before others take their room
+def examine(data: bytes, limits: Limits = LIMITS, name: Path | None = None) -> Values | None:
+    """Decode a file's bytes, and return the values that it holds; None for a file of 8 bits a value.
+
+    Args:
+        data: of the file.
+        limits: what it may ask for.
+        name: the file's, for messages.
+
+    Raises:
+        UnreadableImageError: when it cannot be decoded.
+        NoMemoryError: when there is not enough memory.
+    """
+
+    def decode() -> Values | None:
+        with opened(data, limits, lambda *_: (PROBE_SIZE, PROBE_SIZE)) as found:
+            if found.deep is not None:
+                return measure(*_loaded(found))
+            _square(found, PROBE_SIZE, "stretch", None)
+            return None
+
+    return naming_failures(name or data, decode)
 
 
-def _square(image: Image.Image, size: int, resize: str, drafted: Any) -> Image.Image:
-    """Decode, resize and turn an opened image, in the order that touches the fewest pixels."""
+def is_deep(file: Path, limits: Limits = LIMITS) -> bool:
+    """Tell whether a file has more than 8 bits a value; nothing is decoded.
+
+    Raises:
+        UnreadableImageError: when it is no image.
+    """
+
+    def look() -> bool:
+        with file_bytes(file, limits) as data, opened(data, limits, lambda *size: size) as found:
+            return found.deep is not None
+
+    return naming_failures(file, look)
+
+
+def _loaded(found: Opened) -> tuple[Image.Image, Deep, Image.Image | None]:
+    """Decode a file of more than 8 bits: the image, what it is, and the low bytes of its colours."""
+    image, deep = found.image, found.deep
+    if deep is None:
+        raise ValueError("Expected a file of more than 8 bits")
+    low = None
+    if deep.pairs:
+        use_raw_mode(image, "RGBA")
+    if deep.low is not None:
+        low, _ = open_image(found.data)
+        inspect(low)
+        use_raw_mode(low, deep.low)
+        if isinstance(low, TiffImagePlugin.TiffImageFile):
+            forget_subdirectories(low)
+        low.load()
     image.load()
+    return image, deep, low
+
+
+def _square(found: Opened, size: int, resize: str, value_range: ValueRange | None) -> Image.Image:
+    """Decode, resize and turn an opened image, in the order that touches the fewest pixels."""
+    image, deep = found.image, found.deep
+    if deep is None or _seen_as_it_is(image, deep, value_range):
+        image.load()
+        whole = _opaque(image)
+    else:
+        whole = to_eight_bits(*_loaded(found), value_range)
     # At a reduced scale the image need not end at a whole pixel. A TIFF has turned itself upright while it was loaded.
     width: float
     height: float
-    width, height = drafted[1][2:] if drafted else image.size
+    width, height = found.drafted[1][2:] if found.drafted else image.size
     box = (0.0, 0.0, width, height)
     if resize == "crop":
         side = min(width, height)
         box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
-    pixels = _opaque(image).resize(_target(width, height, size, resize), Image.Resampling.BILINEAR, box=box)
+    pixels = whole.resize(_target(width, height, size, resize), Image.Resampling.BILINEAR, box=box)
 
-    # Asked only now, because a PNG may carry its EXIF data behind the pixels.
-    orientation = image.getexif().get(ExifTags.Base.Orientation)
-    if orientation in UPRIGHT:
-        pixels = pixels.transpose(UPRIGHT[orientation])
+    turned = orientation(image)
+    if turned in UPRIGHT:
+        pixels = pixels.transpose(UPRIGHT[turned])
     pixels = pixels.convert("RGB")
     if pixels.size == (size, size):
         return pixels
     padded = Image.new("RGB", (size, size))
     padded.paste(pixels, ((size - pixels.width) // 2, (size - pixels.height) // 2))
     return padded
+
+
+def _seen_as_it_is(image: Image.Image, deep: Deep, value_range: ValueRange | None) -> bool:
+    """Tell whether the high bytes of 16-bit colours are all that is wanted."""
+    whole = value_range in (None, FULL) and (deep.colours or deep.pairs)
+    return whole and not isinstance(image.info.get("transparency"), tuple)  # which is given in 16 bits
 
 
 def _target(width: float, height: float, size: int, resize: str) -> tuple[int, int]:
@@ -159,11 +185,7 @@ def _target(width: float, height: float, size: int, resize: str) -> tuple[int, i
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Return a loaded image as 8-bit grey or RGB, transparency laid over white."""
-    if image.mode == "F":
-        raise ValueError("it holds floating-point values, whose range is unknown; save it with 8 or 16 bits")
-    if image.mode.startswith("I"):
-        return _in_strips(image, "L", _eight_bits)
+    """Return a loaded image of 8 bits as grey or RGB, transparency laid over white."""
     if image.has_transparency_data:
         return _in_strips(image, "RGB", _over_white)
     if image.mode in ("1", "L"):
@@ -187,20 +209,3 @@ def _over_white(image: Image.Image) -> Image.Image:
     """Return a loaded image with its transparency laid over white."""
     colour = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour).convert("RGB")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return a loaded grey image of 16 bits as one of 8: 65535 / 257 is 255."""
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("it holds whole numbers outside 0 to 65535; save it with 8 or 16 bits")
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
-
-
-def _reason(error: BaseException) -> str:
-    """Return why a file could not be read, for people."""
-    if isinstance(error, UnidentifiedImageError):
-        return f"its content is none of {', '.join(FORMATS)}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from headstart.data.deep import ValueRange
 from headstart.data.limits import LIMITS, Limits
 from headstart.errors import HeadstartError
 from headstart.files import open_table
@@ -32,6 +33,8 @@ class ImageIndex:
         digests: SHA-256 of each file's bytes in hexadecimal; empty until `check_images` fills it.
         notes: what the source left out, one sentence each.
         limits: what a file may ask for when it is read.
+        value_range: the values that become black and white in files of more than 8 bits; None where there are none,
+            and until `check_images` has chosen it.
     """
 
     root: Path
@@ -42,6 +45,7 @@ class ImageIndex:
     digests: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     limits: Limits = LIMITS
+    value_range: ValueRange | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -64,6 +68,14 @@ class ImageIndex:
     def file(self, position: int) -> Path:
         """Return the absolute path of one image."""
         return self.root / self.paths[position]
+
+    @property
+    def pixel_keys(self) -> tuple[str, ...]:
+        """What decides the pixels of each image: its content, and the range of values by which it is read."""
+        if self.value_range is None:
+            return self.digests
+        low, high = self.value_range
+        return tuple(f"{digest}:{low!r}-{high!r}" for digest in self.digests)
 
     def counts(self) -> dict[str, np.ndarray]:
         """Return the images per class, int (classes,), for each of `SPLITS`, zeros for one without images."""

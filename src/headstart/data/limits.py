@@ -8,15 +8,29 @@ import functools
 import os
 import platform
 import stat
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
+
 MEGABYTE = 1_000_000
 ONE_BY_ONE = 16 * MEGABYTE  # larger files are read one after the other, however many threads there are
-LARGE = 1 << 22  # pixels
+LARGE = 1 << 24  # bytes in memory
 SCANS = 50  # of a JPEG at the limit of pixels, more of a smaller one; an ordinary progressive one has about ten
+MEMORY = 600 * MEGABYTE  # for decoding, of one process; a single image of dataset.max_pixels may take more
+
+# Bytes that a pixel takes at most while it is decoded and becomes 8-bit RGB, measured: by the mode of the image, and
+# what the readers of some formats take beside it.
+MODES = {"1": 2, "L": 2, "P": 6, "RGB": 4, "I;16": 4, "I;16B": 4, "I": 7, "F": 7}
+OTHER_MODES = 8  # with transparency, CMYK
+WEBP_BYTES = 16
+OF_FORMATS = {"WEBP": WEBP_BYTES - 4, "AVIF": 10, "HEIF": 12, "TIFF": 4}
+TWICE = 8  # 16-bit colours: decoded for their high bytes and their low bytes
+PROGRESSIVE = 6  # JPEG: at its full size, at whatever scale it is decoded
+STRIPS = 64 * MEGABYTE  # for what is changed strip by strip
 
 KINDS = {
     stat.S_IFDIR: "a directory",
@@ -61,6 +75,36 @@ def give_back_memory() -> None:
         library.malloc_trim(0)
 
 
+def bytes_held(image: Image.Image, full_size: tuple[int, int], deep: bool) -> int:
+    """Return how much memory it takes to decode an opened image and to make 8-bit RGB of it.
+
+    Args:
+        image: not yet decoded; a JPEG at the scale that it will be decoded at.
+        full_size: width and height at scale 1.
+        deep: whether it has more than 8 bits a value.
+    """
+    pixels = image.width * image.height
+    each = MODES.get(image.mode, OTHER_MODES) + OF_FORMATS.get(image.format or "", 0)
+    if deep and image.mode in ("RGB", "RGBA", "CMYK"):
+        each += TWICE
+    in_strips = min(STRIPS, 16 * pixels) if deep or image.mode not in MODES else 0
+    progressive = PROGRESSIVE * full_size[0] * full_size[1] if image.info.get("progressive") else 0
+    return pixels * each + in_strips + progressive
+
+
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Return the width and height of a WebP, whose reader takes memory when it is opened; None for other files."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
+        return None
+    if data[12:16] == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+
+
 LIMITS = Limits()
 _large_file = threading.Lock()
 
@@ -94,21 +138,25 @@ def _expect_regular(status: os.stat_result) -> None:
 
 
 class Room:
-    """Pixels that may be in memory at the same time, over all threads.
+    """Memory that images may take while they are decoded, over all threads of this process.
 
     What large images held is given back to the system: glibc would keep it for the thread that had it, and each
     thread of a pool would come to hold the largest image it has seen.
     """
 
-    def __init__(self, pixels: int) -> None:
-        """Start with all of them free."""
-        self._all = self._free = pixels
+    def __init__(self, size: int = MEMORY) -> None:
+        """Start with all of it free.
+
+        Args:
+            size: in bytes.
+        """
+        self._all = self._free = size
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
-    def taken(self, pixels: float) -> Iterator[None]:
-        """Wait until so many are free, and hold them; more than there are at all are held alone."""
-        share = min(int(pixels), self._all)
+    def taken(self, size: int) -> Iterator[None]:
+        """Wait until so many bytes are free, and hold them; more than there are at all are held alone."""
+        share = min(size, self._all)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= share)
             self._free -= share

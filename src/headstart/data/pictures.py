@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.data.images import IMAGE_EXTENSIONS
+from headstart.data.formats import IMAGE_EXTENSIONS, describe_others, endings
 from headstart.data.index import ImageIndex, natural_key
 from headstart.data.litter import Litter
-from headstart.data.walk import images_below
+from headstart.data.walk import files_below, is_image
 from headstart.errors import HeadstartError
 
 UNLABELLED = "unlabelled"
@@ -25,9 +25,13 @@ def index_pictures(root: Path) -> ImageIndex:
         HeadstartError: when there are no pictures.
     """
     litter = Litter()
-    paths = sorted((file.relative_to(root).as_posix() for file in images_below(root, litter)), key=natural_key)
+    files = set(files_below(root, litter))
+    pictures = {file for file in files if is_image(file.name)}
+    others = describe_others(endings(files - pictures))
+    paths = sorted((file.relative_to(root).as_posix() for file in pictures), key=natural_key)
     if not paths:
-        raise HeadstartError(f"Expected pictures ({' '.join(IMAGE_EXTENSIONS)}) in {root}. Received: none")
+        raise HeadstartError(f"Expected pictures ({' '.join(IMAGE_EXTENSIONS)}) in {root}. Received: none. {others}")
     labels = np.zeros(len(paths), dtype=np.int32)
     splits = np.full(len(paths), "test", dtype="<U10")
-    return ImageIndex(root, (UNLABELLED,), tuple(paths), labels, splits, notes=litter.notes())
+    notes = (*([others] if others else []), *litter.notes())
+    return ImageIndex(root, (UNLABELLED,), tuple(paths), labels, splits, notes=notes)

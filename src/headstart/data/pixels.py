@@ -84,7 +84,8 @@ class Files:
                         future.cancel()
 
     def _load(self, position: int) -> np.ndarray:
-        return load_image(self.index.file(position), self.image_size, self.resize, self.index.limits)
+        index = self.index
+        return load_image(index.file(position), self.image_size, self.resize, index.limits, index.value_range)
 
 
 @dataclass
@@ -135,7 +136,7 @@ class Pixels:
             what = {"what": "images", "image_size": self.image_size, "resize": self.resize, "reader": READER}
             self._table = self.cache.table(what, files.shape, files.dtype)
         table = self._table
-        needed = len(table.missing(index.digests)) * table.row_bytes
+        needed = len(table.missing(index.pixel_keys)) * table.row_bytes
         if objection := self.cache.objection(needed, "decoded images"):
             return self._without(files, objection)
 
@@ -144,7 +145,7 @@ class Pixels:
             yield from track(files.batches(iter(order)), len(order), f"decoding images once: {name}")
 
         try:
-            return table.rows(index.digests, decode)
+            return table.rows(index.pixel_keys, decode)
         except NotKeptError as error:
             return self._without(files, str(error))
 

@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 import PIL
 
 from headstart.console import console
+from headstart.data.deep import Values
+from headstart.data.formats import FORMATS
 from headstart.data.limits import Limits
 from headstart.files import write_text
 
 # Another version of Pillow may read what this one could not.
 READER = f"1, Pillow {PIL.__version__}"
+FORMAT = 2  # of what is remembered
 
 
 class Verdict(NamedTuple):
@@ -23,6 +26,7 @@ class Verdict(NamedTuple):
 
     digest: str  # SHA-256 of its bytes, in hexadecimal
     problem: str | None  # why it is no image that can be read; None when it is one
+    values: Values | None = None  # what it holds when that is more than 8 bits
 
 
 class VerdictCache:
@@ -38,7 +42,13 @@ class VerdictCache:
         """
         root = root.absolute()
         self._file = directory / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
-        self._head: dict[str, Any] = {"reader": READER, "root": str(root), "limits": list(limits)}
+        self._head: dict[str, Any] = {
+            "format": FORMAT,
+            "reader": READER,
+            "formats": list(FORMATS),
+            "root": str(root),
+            "limits": list(limits),
+        }
         self._entries: dict[str, list] = {}
         self._changed = False
         try:
@@ -51,16 +61,17 @@ class VerdictCache:
     def get(self, path: str, status: os.stat_result) -> Verdict | None:
         """Return the verdict on a file, unless there is none for its present size and modification time."""
         match self._entries.get(path):
-            case [size, time, str(digest), str() | None as problem] if [size, time] == [
+            case [size, time, str(digest), str() | None as problem, *values] if [size, time] == [
                 status.st_size,
                 status.st_mtime_ns,
             ]:
-                return Verdict(digest, problem)
+                return Verdict(digest, problem, Values(*values) if values else None)
         return None
 
     def put(self, path: str, status: os.stat_result, verdict: Verdict) -> None:
         """Remember the verdict on a file."""
-        self._entries[path] = [status.st_size, status.st_mtime_ns, verdict.digest, verdict.problem]
+        values = verdict.values or ()
+        self._entries[path] = [status.st_size, status.st_mtime_ns, verdict.digest, verdict.problem, *values]
         self._changed = True
 
     def save(self) -> None:

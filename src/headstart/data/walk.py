@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from headstart.data.images import IMAGE_EXTENSIONS
+from headstart.data.formats import IMAGE_EXTENSIONS
 from headstart.data.index import natural_key
 from headstart.data.links import unreadable
 from headstart.data.litter import Litter, is_litter

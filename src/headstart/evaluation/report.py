@@ -123,7 +123,10 @@ def mistake_figures(
     """
     names = index.class_names
     worst = worst_mistakes(index.labels, probabilities)
-    images = [load_image(index.file(int(i)), classifier.image_size, classifier.resize, index.limits) for i in worst]
+    images = [
+        load_image(index.file(int(i)), classifier.image_size, classifier.resize, index.limits, index.value_range)
+        for i in worst
+    ]
     pairs = [(int(index.labels[i]), int(probabilities[i].argmax())) for i in worst]
     captions = [
         (names[true], names[predicted], float(probabilities[i, predicted]), float(probabilities[i, true]))

@@ -36,7 +36,8 @@ def find_finished(sweep: Path, config: Config) -> tuple[Path, dict[str, Any]] | 
 def _fingerprint(config: Config) -> str:
     """Return that of the images as they are now."""
     index = load_index(config.dataset, cache_directory(), config.cv)
-    return check_images(index, config.dataset.bad_images, cache_directory())[0].fingerprint
+    dataset = config.dataset
+    return check_images(index, dataset.bad_images, cache_directory(), dataset.value_range)[0].fingerprint
 
 
 def free_directory(preferred: Path, config: Config) -> Path:
