@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -227,10 +228,8 @@ def draw_all(rows: list[dict[str, Any]], directory: Path) -> int:
     """Write each picture that could be read with its label, and return how many could not be written."""
     files = files_to_draw(rows, directory)
     readable = [row for row in rows if "error" not in row]
-    return sum(
-        not written(lambda row=row: draw(Path(row["path"]), row["label"], row["confidence"]), next(files))
-        for row in track(readable, len(readable), "drawing")
-    )
+    drawings = (partial(draw, Path(row["path"]), row["label"], row["confidence"]) for row in readable)
+    return sum(not written(drawing, next(files)) for drawing in track(drawings, len(readable), "drawing"))
 
 
 def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path, batch_size: int) -> int:

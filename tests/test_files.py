@@ -130,7 +130,8 @@ def test_names_from_a_configuration_leave_room_around_them(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "limit", "expected"), [("abc", 3, "abc"), ("abc", 2, "ab"), ("猫猫", 5, "猫"), ("a\udce4\udce4", 2, "a\udce4")]
+    ("name", "limit", "expected"),
+    [("abc", 3, "abc"), ("abc", 2, "ab"), ("猫猫", 5, "猫"), ("a\udce4\udce4", 2, "a\udce4")],
 )
 def test_names_are_cut_between_letters(name: str, limit: int, expected: str) -> None:
     assert cut_to_bytes(name, limit) == expected

@@ -43,7 +43,7 @@ def test_a_precision_that_is_given_is_taken(precision: str) -> None:
 def test_auto_is_half_precision_where_every_gpu_is_fast_at_it(
     monkeypatch: pytest.MonkeyPatch, capabilities: list[tuple[int, int]], expected: str
 ) -> None:
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: capabilities)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: capabilities)
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": gpu})
     assert choose_precision("auto") == expected
 
