@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -48,10 +49,7 @@ def before_keras() -> None:
     if "KERAS_BACKEND" not in os.environ and stored != BACKEND:
         say_aside(f"headstart trains with Keras on TensorFlow; backend={stored} in {_settings_file()} is ignored")
     os.environ["KERAS_BACKEND"] = BACKEND
-    try:
-        import matplotlib  # noqa: F401  # which Keras imports
-    except ValueError:  # MPLBACKEND names what is not installed here, as in a process that a notebook started
-        os.environ["MPLBACKEND"] = "agg"
+    _import_matplotlib()
 
 
 def import_keras() -> None:
@@ -83,6 +81,17 @@ def import_keras() -> None:
             ignored.append(f"{name}={found}{f' in {_settings_file()}' if stored.get(name) == found else ''}")
     if ignored:
         say_aside(f"headstart trains with Keras' own defaults; {', '.join(ignored)} is ignored")
+
+
+def _import_matplotlib() -> None:
+    """Import matplotlib, as Keras does, also where MPLBACKEND names what is not installed, as that of a notebook."""
+    backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
+    import matplotlib
+
+    if backend is not None:
+        with contextlib.suppress(ValueError):
+            matplotlib.rcParams["backend"] = backend  # which it takes from the environment
+            os.environ["MPLBACKEND"] = backend
 
 
 def _settings_file() -> Path:

@@ -18,7 +18,7 @@ from headstart.machine_settings import import_keras
 NOISE = re.compile(
     r"cudart_stub|before absl::InitializeLog|failed call to cuInit|cuda_platform|oneDNN custom operations"
 )
-END = "\0end of what is filtered\0"
+END = "<end of what is filtered>"
 # A process of its own, which outlives one that native code ends: what was held back is then shown too.
 FILTER = """
 import re, sys

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict, read_write
 
 from headstart import config as configuration
 from headstart.console import console
@@ -38,6 +39,7 @@ class RunDirectoryCallback(Callback):
 def _resolve(config: DictConfig) -> configuration.Config:
     """Return the configuration of the run, without Hydra's own part."""
     overrides = configuration.as_typed(config.hydra.overrides.task)
-    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    with open_dict(own):
-        return configuration.resolve(own, overrides)
+    own = copy.deepcopy(config)
+    with read_write(own), open_dict(own):
+        del own["hydra"]
+    return configuration.resolve(own, overrides)

@@ -7,7 +7,7 @@ import difflib
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -70,14 +70,15 @@ def expect_address(uri: str, key: str = "tracking.uri") -> None:
     Raises:
         HeadstartError: with the address that was probably meant.
     """
-    scheme, separator, _ = uri.partition("://")
+    scheme, separator, rest = uri.partition("://")
     name = scheme.partition("+")[0].lower()  # without the driver, as in postgresql+psycopg
     if uri == "databricks" or (separator and name in {*SCHEMES, *_other_schemes()}):
         return
-    if uri.startswith("file:") or Path(uri).expanduser().is_dir():
+    if uri.startswith("file:") or Path(uri).name == "mlruns" or absolute(uri).is_dir():
         hint = "; MLflow's store of plain files is no longer kept up, a database is one file: sqlite:///mlflow.db"
     elif separator:
-        hint = _meant(name, SCHEMES)
+        similar = difflib.get_close_matches(name, SCHEMES, n=1)
+        hint = f"; did you mean {similar[0]}://{rest}?" if similar else ""
     elif re.fullmatch(r"[\w-]+(\.[\w-]+)*(:\d+)?(/.*)?", uri) and Path(uri).suffix not in (".db", ".sqlite"):
         hint = f"; did you mean http://{uri}?"
     else:
@@ -86,11 +87,6 @@ def expect_address(uri: str, key: str = "tracking.uri") -> None:
         f"Expected {key} to begin with http://, https://, sqlite:///, postgresql:// or another scheme of MLflow. "
         f"Received: {uri}{hint}"
     )
-
-
-def _meant(scheme: str, valid: Sequence[str]) -> str:
-    similar = difflib.get_close_matches(scheme, valid, n=1)
-    return f"; did you mean {similar[0]}://?" if similar else ""
 
 
 def _other_schemes() -> set[str]:
