@@ -19,6 +19,7 @@ from headstart.console import console, print_titled
 from headstart.environment import differences
 from headstart.errors import HeadstartError, visible
 from headstart.files import new_directory
+from headstart.paths import absolute
 from headstart.runs import find_run, read_results
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "log_loss": "log loss"}
 
 
 def configuration_to_reproduce(
-    asked: Config, overrides: list[str], output: Path, launched_in: Path
+    asked: Config, overrides: list[str], output: Path, launched_in: Path | None = None
 ) -> tuple[Config, list[str]]:
     """Return the stored configuration of the run that `reproduce` names, and what its command line said.
 
@@ -46,7 +47,7 @@ def configuration_to_reproduce(
         asked: the configuration that this command composed.
         overrides: of this command.
         output: directory of the new run.
-        launched_in: what a relative directory is relative to.
+        launched_in: what a relative directory is relative to; None is the working directory.
 
     Raises:
         HeadstartError: when there is no such run, it is not finished, or the command asks for something else as well.
@@ -59,7 +60,7 @@ def configuration_to_reproduce(
             f"reproduced keeps its configuration. Received: {' '.join(others)}"
         )
     with tempfile.TemporaryDirectory() as temporary:
-        place = launched_in / name
+        place = absolute(name, launched_in)
         found = place if place.is_dir() else _find(name, asked, Path(temporary))
         results = read_results(found) or {}
         absent = [file for file in ("config.yaml", *KEPT) if not (found / file).is_file()]
