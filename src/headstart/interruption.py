@@ -113,12 +113,16 @@ def _on_signal(number: int, _: FrameType | None) -> None:
     interruption = Terminated(number) if number in ENDING else KeyboardInterrupt()
     if number in ENDING:
         for ending in ENDING:
-            signal.signal(ending, signal.SIG_IGN)  # once is enough: what is closed now must not be disturbed
+            signal.signal(ending, _on_another)  # once is enough: what is closed now must not be disturbed
         _leave_closed_terminals()
     if _Deferred.active and _Deferred.waiting is None:
         _Deferred.waiting = interruption
         return
     raise interruption
+
+
+def _on_another(number: int, _: FrameType | None) -> None:
+    """Do nothing. SIG_IGN would make Python complain about a signal that came a moment before."""
 
 
 def _leave_closed_terminals() -> None:
