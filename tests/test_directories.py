@@ -124,7 +124,7 @@ def test_relative_paths_where_hydra_changes_the_directory(folder: Path, tmp_path
     (tmp_path / "photos").symlink_to(folder)
     words = [*TINY, "dataset.root=photos", "dataset.follow_links=true", "hydra.job.chdir=true"]
     environment = {"HEADSTART_OUTPUTS": "out", "HEADSTART_CACHE": "kept"}
-    for more in (["seed=0"], ["seed=1"], ["-m", "seed=2,3"], ["-m", "seed=2,3", "tracking.uri=sqlite:///own.db"]):
+    for more in (["seed=0"], ["seed=1"], ["seed=2,3", "-m"], ["seed=2,3", "tracking.uri=sqlite:///own.db", "-m"]):
         answer = start(tmp_path, *words, *more, **environment)
         assert answer.returncode == 0, answer.stdout + answer.stderr
     found = sorted(file.relative_to(tmp_path).parts[0] for file in tmp_path.rglob("*.db"))

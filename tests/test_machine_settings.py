@@ -129,11 +129,11 @@ def start(arguments: list[str], **variables: str) -> subprocess.CompletedProcess
 
 
 NOTEBOOK = """
-import json, sys
+import json, pathlib, sys
 import headstart
 
 classifier = headstart.load_classifier(sys.argv[1])
-[(file, probabilities)] = classifier.predict([sys.argv[2]])
+[(file, probabilities)] = classifier.predict([pathlib.Path(sys.argv[2])])
 print(json.dumps(probabilities.tolist()))
 """
 
