@@ -15,6 +15,7 @@ from headstart.comparison.select import newest_sweep, select_experiment, select_
 from headstart.console import console, exit_with
 from headstart.errors import HeadstartError
 from headstart.paths import outputs_directory
+from headstart.tracking import expect_address
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.runs and options.experiment:
             raise HeadstartError("Expected runs or --experiment. Received: both")
+        if options.tracking_uri:
+            expect_address(options.tracking_uri, "--tracking-uri")
         with tempfile.TemporaryDirectory() as fetched:
             if options.experiment:
                 runs = select_experiment(options.experiment, options.tracking_uri, Path(fetched))

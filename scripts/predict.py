@@ -12,8 +12,9 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -38,7 +39,7 @@ from headstart.errors import HeadstartError, visible
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
 from headstart.evaluation.writing import save_picture
-from headstart.files import write_text
+from headstart.files import LONGEST_FILE_NAME, cut_to_bytes, write_text
 from headstart.model.engine import ENGINES
 from headstart.model.heads import best_labels
 from headstart.pretrained import pretrained_classifier
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         litter = Litter()
         files = list(find_images(options.images, options.follow_links, litter))
         for note in litter.notes():
-            Console(stderr=True).print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
+            say(note)
         for place in (options.overlay, options.explain, options.output and options.output.parent):
             make_directory(place)
         classifier = find_classifier(directory, options)
@@ -68,15 +69,20 @@ def main(arguments: list[str] | None = None) -> int:
             say(note)
         results = track(classifier.predict(files, options.batch_size), len(files), "labelling")
         rows = [answer(file, result, classifier.class_names, options.top) for file, result in results]
-        if options.overlay:
-            draw_all(classifier, rows, options.overlay)
-        if options.explain:
-            explain_all(classifier, rows, options.explain, options.batch_size)
         show(rows, options.format, options.output, min(options.top, len(classifier.class_names)))
-    except HeadstartError as error:  # not among the answer, which another program may read
-        Console(stderr=True).print(f"Error: {error}", markup=False, highlight=False, soft_wrap=True)
+        failed = draw_all(classifier, rows, options.overlay) if options.overlay else 0
+        if options.explain:
+            failed += explain_all(classifier, rows, options.explain, options.batch_size)
+    except HeadstartError as error:
+        complain(f"Error: {error}")
         return 1
-    return 1 if any("error" in row for row in rows) else 0
+    return 1 if failed or any("error" in row for row in rows) else 0
+
+
+def complain(text: str) -> None:
+    """Print a line beside the answer, which another program may read."""
+    sys.stdout.flush()  # what was said before it stays before it
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -162,8 +168,8 @@ def find_images(given: list[Path], follow_links: bool = False, litter: Litter | 
 
 
 def say(note: str) -> None:
-    """Print a note beside the answer, which another program may read."""
-    Console(stderr=True).print(f"  Note: {visible(note)}", markup=False, highlight=False, soft_wrap=True)
+    """Print a note beside the answer."""
+    complain(f"  Note: {visible(note)}")
 
 
 def answer(file: Path, result: np.ndarray | HeadstartError, class_names: tuple[str, ...], top: int) -> dict[str, Any]:
@@ -249,18 +255,24 @@ def make_directory(directory: Path | None) -> None:
         ) from error
 
 
-def draw_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path) -> None:
-    """Write each picture that could be read with its label."""
+def draw_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path) -> int:
+    """Write each picture that could be read with its label, and return how many could not be written."""
     files = files_to_draw(rows, directory)
-    for row in track(rows, len(rows), "drawing"):
-        if "error" not in row:
-            picture = draw(Path(row["path"]), row["label"], row["confidence"], classifier.value_range)
-            save_picture(picture, next(files))
+    readable = [row for row in rows if "error" not in row]
+    drawings = (
+        partial(draw, Path(row["path"]), row["label"], row["confidence"], classifier.value_range) for row in readable
+    )
+    return sum(not written(drawing, next(files)) for drawing in track(drawings, len(readable), "drawing"))
 
 
-def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path, batch_size: int) -> None:
-    """Write each picture that could be read, as the classifier sees it, beside what spoke for its label."""
+def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path, batch_size: int) -> int:
+    """Write each picture that could be read, as the classifier sees it, beside what spoke for its label.
+
+    Returns:
+        How many could not be written.
+    """
     files = files_to_draw(rows, directory)
+    failed = 0
     grad_cam = GradCam(classifier.model)
     readable = [row for row in rows if "error" not in row]
     for start in track(range(0, len(readable), batch_size), -(-len(readable) // batch_size), "explaining"):
@@ -269,21 +281,41 @@ def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: P
         # Not by the label: two classes of ImageNet may share their name.
         classes = classifier.probabilities(images).argmax(axis=1)
         for row, heat in zip(batch, grad_cam.heat_maps(images, classes), strict=True):
-            picture = classifier.load(Path(row["path"]), SIDE)
-            save_picture(explain(picture, heat, row["label"], row["confidence"]), next(files))
+
+            def sheet(row: dict[str, Any] = row, heat: np.ndarray = heat) -> Image.Image:
+                picture = classifier.load(Path(row["path"]), SIDE)
+                return explain(picture, heat, row["label"], row["confidence"])
+
+            failed += not written(sheet, next(files))
+    return failed
+
+
+def written(picture: Callable[[], Image.Image], file: Path) -> bool:
+    """Write a picture, or say in a line why it cannot be, and return whether it is there."""
+    try:
+        save_picture(picture(), file)
+    except (OSError, HeadstartError) as error:  # a full disk, a picture that is gone by now
+        complain(f"Warning: not drawn: {visible(str(file))} ({getattr(error, 'strerror', None) or error})")
+        return False
+    return True
 
 
 def files_to_draw(rows: list[dict[str, Any]], directory: Path) -> Iterator[Path]:
-    """Yield a file for each picture that could be read; of the same name in several folders, with a number."""
+    """Yield a file for each picture that could be read; of the same name in several folders, with a number.
+
+    Names are cut where the file system would refuse them. They differ in more than capital and small letters, which
+    some file systems do not tell apart.
+    """
     used: set[str] = set()
     for row in rows:
         if "error" in row:
             continue
         stem = Path(row["path"]).stem
-        names = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
-        name = next(name for name in names if name not in used)
-        used.add(name)
-        yield directory / f"{name}.png"
+        endings = itertools.chain([".png"], (f"_{number}.png" for number in itertools.count(2)))
+        names = (f"{cut_to_bytes(stem, LONGEST_FILE_NAME - len(ending))}{ending}" for ending in endings)
+        name = next(name for name in names if name.casefold() not in used)
+        used.add(name.casefold())
+        yield directory / name
 
 
 def draw(file: Path, label: str, confidence: float, value_range: ValueRange | None = None) -> Image.Image:

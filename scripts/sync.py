@@ -20,7 +20,7 @@ from headstart.paths import outputs_directory
 from headstart.resuming import only_run_in
 from headstart.runs import RUNNING
 from headstart.sweep.results import mark_dead
-from headstart.tracking import UnderWay, send_waiting, waiting_journals
+from headstart.tracking import UnderWay, expect_address, send_waiting, waiting_journals
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.run and not options.run.is_dir():
         return _say(f"Expected the directory of a run or a sweep. Received: {options.run}")
+    try:
+        if options.tracking_uri:
+            expect_address(options.tracking_uri, "--tracking-uri")
+    except HeadstartError as error:
+        return _say(str(error))
     dead = [file.parent for file in sorted((options.run or outputs_directory()).rglob(RUNNING)) if _close(file.parent)]
     files = waiting_journals(options.run)
     if not files and not dead:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.files import file_name, new_directory, open_table, write_json, write_text
+from headstart.files import cut_to_bytes, file_name, new_directory, new_file, open_table, write_json, write_text
 
 
 def test_content_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -104,3 +104,34 @@ def test_a_table_takes_the_place_of_another_when_it_is_complete(tmp_path: Path) 
     with open_table(file) as table:
         table.write("after")
     assert file.read_text(encoding="utf-8") == "after"
+
+
+@pytest.mark.parametrize("name", ["a" * 251 + ".png", "猫" * 83 + ".png", "é" * 125 + ".json"])
+def test_names_as_long_as_a_file_system_takes(name: str, tmp_path: Path) -> None:
+    write_text(tmp_path / name, "content")
+    with new_directory(tmp_path / f"d{name}"[:-1]) as directory:
+        (directory / "file").touch()
+    assert sorted(os.listdir(tmp_path)) == sorted([name, f"d{name}"[:-1]])
+
+
+def test_temporary_names_of_long_names_differ(tmp_path: Path) -> None:
+    first, second = (tmp_path / ("a" * 250 + ending) for ending in "bc")
+    with new_file(first) as one, new_file(second) as two:
+        one.write(b"one")
+        two.write(b"two")
+    assert (first.read_bytes(), second.read_bytes()) == (b"one", b"two")
+
+
+@pytest.mark.parametrize("name", ["猫" * 90, "a" * 300, "🦊" * 80, "a/b", "\udce4"])
+def test_names_from_a_configuration_leave_room_around_them(name: str) -> None:
+    part = file_name(name)
+    assert len(os.fsencode(part)) <= 169
+    assert part != file_name(f"{name}b")
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "expected"),
+    [("abc", 3, "abc"), ("abc", 2, "ab"), ("猫猫", 5, "猫"), ("a\udce4\udce4", 2, "a\udce4")],
+)
+def test_names_are_cut_between_letters(name: str, limit: int, expected: str) -> None:
+    assert cut_to_bytes(name, limit) == expected

@@ -210,6 +210,15 @@ def test_a_run_that_ends_early_says_how(
     assert mlflow.active_run() is None
 
 
+def test_a_resumed_run_keeps_its_parameters(outputs: Path, client: Any, tmp_path: Path) -> None:
+    for time_limit in ("1s", "2h"):
+        one = dataclasses.make_dataclass("One", [("time_limit", str, time_limit)])
+        with tracked_run(store(outputs), "kept", "a run", {}, tmp_path, resume=True) as tracker:
+            tracker.log_parameters(one())
+    assert client.get_run(tracker.run_id).data.params == {"time_limit": "1s"}
+    assert tracker.journal.progress["refused"] == []
+
+
 def test_many_and_long_parameters(outputs: Path, client: Any, tmp_path: Path) -> None:
     fields = [(f"value{number:03}", str, dataclasses.field(default=f"{number}")) for number in range(250)]
     many = dataclasses.make_dataclass("Many", [*fields, ("long", str, dataclasses.field(default="x" * 20_000))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import shutil
@@ -19,6 +20,7 @@ from headstart.console import console, print_any_name
 from headstart.errors import HeadstartError, visible
 from headstart.full_disk import explain, is_full
 from headstart.interruption import exit_code, heed_signals
+from headstart.machine_settings import prepare_program
 from headstart.reproducing import configuration_to_reproduce, sentence
 from headstart.resuming import find_interrupted, find_unfinished
 from headstart.runs import objective
@@ -37,6 +39,11 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
     from hydra.core.hydra_config import HydraConfig
 
     hydra = HydraConfig.get()
+    launched_in = Path(hydra.runtime.cwd)  # Hydra may have changed into the directory of the run by now
+    try:
+        composed = config.with_absolute_paths(composed, launched_in)
+    except OmegaConfBaseException as error:
+        raise HeadstartError(config.explain(error)) from error
     if not OmegaConf.is_missing(hydra.job, "num"):
         from headstart.sweep.job import run_member
 
@@ -49,14 +56,15 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
         resolved = config.resolve(composed, overrides)
         output, resume = Path(hydra.runtime.output_dir), False
         if resolved.resume is not None:  # auto, as `call` takes all others
-            interrupted = find_interrupted(resolved)
-            if interrupted is not None:
+            interrupted = find_interrupted(resolved, output)
+            if interrupted is not None and interrupted != output:
                 shutil.rmtree(output / str(hydra.output_subdir), ignore_errors=True)
-                output.rmdir()  # Hydra has just made it
-                output, resume = interrupted, True
+                with contextlib.suppress(OSError):  # somebody's own directory, with something in it
+                    output.rmdir()  # Hydra has just made it
+            output, resume = interrupted or output, interrupted is not None
             resolved = dataclasses.replace(resolved, resume=None)
         if resolved.reproduce is not None:
-            resolved, overrides = configuration_to_reproduce(resolved, overrides, output)
+            resolved, overrides = configuration_to_reproduce(resolved, overrides, output, launched_in)
         results = run(resolved, output, started, overrides=overrides, resume=resume)
     except HeadstartError as error:  # Hydra would say more of it, in its own words
         FAILURES.append(str(error))
@@ -74,6 +82,7 @@ def call(main: Callable[[], Any], started: float) -> int:
         started: when the process began, in seconds since the epoch.
     """
     print_any_name()
+    prepare_program()
     if {"--help", "-h"} & set(sys.argv[1:]):
         from headstart.help import print_help
 

@@ -24,6 +24,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from headstart.errors import HeadstartError, expect_one_of
+from headstart.paths import absolute
+from headstart.sqlite_address import absolute_address
 
 REQUIRED: Any = "???"  # OmegaConf's mark for a value that must be given
 SCENARIO = re.compile(r"[+~]*scenario\b")  # an override of the group or one of its values
@@ -285,6 +287,7 @@ class Config:
     label_smoothing: float = number(0.0, minimum=0, below=1)
     patience: int | None = number(None, minimum=1)
     precision: str = choice("auto", "float32", "mixed_float16", "mixed_bfloat16")
+    device: str = choice("auto", "cpu", "gpu")  # gpu refuses to go on without one, cpu leaves those there are alone
     engine: str = choice("auto", "tensorflow", "openvino")
     deterministic: bool = True
     evaluate_after_each_stage: bool = False
@@ -437,6 +440,7 @@ def resolve(composed: DictConfig, overrides: list[str] | tuple[str, ...] = ()) -
     """
     try:
         _refuse_unknown_keys(composed, Config, "")
+        composed = with_absolute_paths(composed, Path.cwd())
         config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
         check_values(config)
         for stage in config.freeze.stages:
@@ -456,6 +460,23 @@ def resolve(composed: DictConfig, overrides: list[str] | tuple[str, ...] = ()) -
         config.scenario.overrides = list(overrides)
         scenario_cells(config)  # whatever does not fit one of them is said now, not after the measuring
     return config
+
+
+def with_absolute_paths(composed: DictConfig, base: Path) -> DictConfig:
+    """Return a configuration whose paths no change of the working directory moves.
+
+    Args:
+        composed: the configuration as Hydra hands it over.
+        base: the directory where the command was given.
+    """
+    composed = copy.deepcopy(composed)
+    for key in ("dataset.root", "dataset.csv", "backbone.weights", "tracking.uri"):
+        value = OmegaConf.select(composed, key, throw_on_missing=False)
+        if value is None or (key == "backbone.weights" and not absolute(value, base).is_file()):
+            continue  # of weights, else a name
+        path = absolute_address(value, base) if key == "tracking.uri" else str(absolute(value, base))
+        OmegaConf.update(composed, key, path)
+    return composed
 
 
 def to_yaml(config: Config) -> str:

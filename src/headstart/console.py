@@ -60,6 +60,11 @@ def print_titled(title: str, table: Table) -> None:
     console.print(table)
 
 
+def say_aside(text: str) -> None:
+    """Print a line beside the answer of a program, which another program may read."""
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_any_name() -> None:
     """Let the names of files be printed that are in another encoding than the terminal's."""
     for stream in (sys.stdout, sys.stderr):
@@ -73,7 +78,10 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
     Args:
         main: reads the command line and returns the exit code.
     """
+    from headstart.machine_settings import prepare_program
+
     print_any_name()
+    prepare_program()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -15,7 +15,9 @@ from typing import IO, Any, TextIO
 
 from headstart.full_disk import naming
 
-LONGEST_NAME = 80  # letters of a name within a file name, of which file systems take 255 bytes
+LONGEST_FILE_NAME = 255  # bytes, on every usual file system
+LONGEST_NAME = 80  # letters of a name within a file name
+LONGEST_NAME_BYTES = 160  # which leaves room for what stands before and behind it
 
 
 def file_name(name: str) -> str:
@@ -24,8 +26,34 @@ def file_name(name: str) -> str:
     Args:
         name: any text; letters, digits, `_`, `-` and `.` stay.
     """
-    safe = re.sub(r"[^\w.-]+", "_", name)[:LONGEST_NAME]
-    return safe if safe == name else f"{safe}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    safe = cut_to_bytes(re.sub(r"[^\w.-]+", "_", name)[:LONGEST_NAME], LONGEST_NAME_BYTES)
+    return safe if safe == name else f"{safe}_{_digest(name)}"
+
+
+def cut_to_bytes(name: str, limit: int) -> str:
+    """Return the longest beginning of a name that takes at most so many bytes in the file system.
+
+    Args:
+        name: of a file; may hold bytes that are no text, as `os.listdir` returns them.
+        limit: bytes, as file systems count; a letter takes up to four.
+    """
+    while len(os.fsencode(name)) > limit:
+        name = name[:-1]
+    return name
+
+
+def _temporary(path: Path, what: str) -> Path:
+    """Return a hidden place beside another one, of this process alone, whose name the file system takes."""
+    ending = f".{os.getpid()}.{what}"
+    room = LONGEST_FILE_NAME - len(f".{ending}")
+    name = path.name
+    if len(os.fsencode(name)) > room:
+        name = f"{cut_to_bytes(name, room - 9)}-{_digest(name)}"
+    return path.with_name(f".{name}{ending}")
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 @contextlib.contextmanager
@@ -37,7 +65,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     Args:
         path: the place; its directory must exist.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = _temporary(path, "partial")
     try:
         with naming(path):
             with temporary.open("wb") as file:
@@ -89,7 +117,7 @@ def new_directory(directory: Path) -> Iterator[Path]:
     Args:
         directory: the place; what is there stays until the new one is complete.
     """
-    partial, replaced = (directory.with_name(f".{directory.name}.{os.getpid()}.{what}") for what in ("partial", "old"))
+    partial, replaced = (_temporary(directory, what) for what in ("partial", "old"))
     partial.mkdir(parents=True)
     try:
         with naming(directory):

@@ -22,6 +22,7 @@ DECIDES_NOTHING = (
     "on_error",
     "plan",
     "checkpoint_seconds",
+    "device",
     "time_limit",
     "resume",
     "reproduce",

@@ -1,8 +1,9 @@
-"""What ends a run before its time: SIGTERM, Ctrl-C, a time limit; training first finishes its batch and saves."""
+"""What ends a run before its time: SIGTERM, a closed terminal, Ctrl-C, a time limit; training first saves."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import time
@@ -11,11 +12,17 @@ from types import FrameType
 
 from headstart.errors import HeadstartError
 
+ENDING = tuple(signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Terminated(KeyboardInterrupt):
-    """Raised where the process is when SIGTERM arrives, with which schedulers and `kill` end a process."""
+    """Raised where the process is when SIGTERM or SIGHUP arrives: from `kill`, a scheduler, a terminal that closes."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        """Keep which signal it was."""
+        super().__init__()
+        self.number = number
 
 
 class TimeIsUp(Terminated):
@@ -29,16 +36,33 @@ class _Deferred:
     waiting: KeyboardInterrupt | None = None
 
 
+class _Terminals:
+    """Which of the standard streams led to a terminal when signals were first heeded."""
+
+    descriptors: tuple[int, ...] = ()
+
+
 def exit_code(interruption: KeyboardInterrupt) -> int:
     """Return what a shell expects of a process that ended so: 128 and the signal's number."""
-    return 128 + (signal.SIGTERM if isinstance(interruption, Terminated) else signal.SIGINT)
+    return 128 + (interruption.number if isinstance(interruption, Terminated) else signal.SIGINT)
+
+
+def ignores_hang_up() -> bool:
+    """Return whether this process was started to outlive its terminal, as `nohup` does."""
+    return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def heed_signals() -> None:
-    """Raise `Terminated` in the main thread when SIGTERM arrives and KeyboardInterrupt for Ctrl-C, at a good moment."""
+    """Raise `Terminated` in the main thread for SIGTERM and SIGHUP, KeyboardInterrupt for Ctrl-C, at a good moment.
+
+    What is ignored stays so, but for SIGTERM: SIGHUP as `nohup` sets it, Ctrl-C as a shell starts what is in its
+    background.
+    """
+    _Terminals.descriptors = tuple(descriptor for descriptor in range(3) if _is_terminal(descriptor))
     signal.signal(signal.SIGTERM, _on_signal)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell starts what is in its background
-        signal.signal(signal.SIGINT, _on_signal)
+    for number in {*ENDING, signal.SIGINT} - {signal.SIGTERM}:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _on_signal)
 
 
 @contextlib.contextmanager
@@ -86,10 +110,32 @@ def _interrupted_by(limit: float | None) -> KeyboardInterrupt | None:
 
 
 def _on_signal(number: int, _: FrameType | None) -> None:
-    interruption = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
-    if number == signal.SIGTERM:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what is closed now must not be disturbed
+    interruption = Terminated(number) if number in ENDING else KeyboardInterrupt()
+    if number in ENDING:
+        for ending in ENDING:
+            signal.signal(ending, _on_another)  # once is enough: what is closed now must not be disturbed
+        _leave_closed_terminals()
     if _Deferred.active and _Deferred.waiting is None:
         _Deferred.waiting = interruption
         return
     raise interruption
+
+
+def _on_another(number: int, _: FrameType | None) -> None:
+    """Do nothing. SIG_IGN would make Python complain about a signal that came a moment before."""
+
+
+def _leave_closed_terminals() -> None:
+    """Let what is printed go nowhere where the terminal is gone; else each line would be an error."""
+    for descriptor in _Terminals.descriptors:
+        if not _is_terminal(descriptor):
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
+
+
+def _is_terminal(descriptor: int) -> bool:
+    try:
+        return os.isatty(descriptor)
+    except OSError:
+        return False

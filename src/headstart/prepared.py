@@ -26,6 +26,7 @@ from headstart.quiet import import_tensorflow
 from headstart.scenario.check import check_measurable
 from headstart.summary import print_data, print_derived
 from headstart.training.fitted import check_fit
+from headstart.training.hardware import expect_gpu
 
 if TYPE_CHECKING:
     from headstart.model.assemble import Network
@@ -107,6 +108,11 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     image_size = choose_image_size(config, entry)
     check_image_size(entry, image_size)
     check_original(config, entry, image_size)
+    if config.device == "gpu":
+        clock.begin("start_up")
+        import_tensorflow()
+        expect_gpu()
+        clock.begin("data")
     index, data_report = check_images(
         load_index(config.dataset, cache_directory(), config.cv),
         config.dataset.bad_images,
@@ -124,7 +130,7 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     from headstart.model.freeze import layers_to_train
     from headstart.training.hardware import choose_precision, choose_strategy, prepare_devices, seed_everything
 
-    devices = prepare_devices()
+    devices = prepare_devices(config.device)
     if measured:
         from headstart.scenario.choose import choose_scenario
 

@@ -19,6 +19,7 @@ from headstart.console import console, print_titled
 from headstart.environment import differences
 from headstart.errors import HeadstartError, visible
 from headstart.files import new_directory
+from headstart.paths import absolute
 from headstart.runs import find_run, read_results
 
 if TYPE_CHECKING:
@@ -29,13 +30,15 @@ ORIGINAL = "reproduced"
 RESULTS, SPLITS = "original_results.json", "original_splits.csv"
 KEPT = {"results.json": RESULTS, "splits.csv": SPLITS}
 # Where the images lie, where it is tracked and when it is saved decide no figure.
-MAY_DIFFER = ("reproduce", "dataset.root", "dataset.csv", "checkpoint_seconds", "time_limit")
+MAY_DIFFER = ("reproduce", "dataset.root", "dataset.csv", "checkpoint_seconds", "time_limit", "device")
 FIGURES = ("splits", "stages", "pictures", "best_epoch")  # of results.json
 AGREES_WITHIN = 1e-3  # absolute, of every figure: less than an image in a thousand
 SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "log_loss": "log loss"}
 
 
-def configuration_to_reproduce(asked: Config, overrides: list[str], output: Path) -> tuple[Config, list[str]]:
+def configuration_to_reproduce(
+    asked: Config, overrides: list[str], output: Path, launched_in: Path | None = None
+) -> tuple[Config, list[str]]:
     """Return the stored configuration of the run that `reproduce` names, and what its command line said.
 
     What is needed of that run is copied into the new one's directory, which so stands for itself.
@@ -44,6 +47,7 @@ def configuration_to_reproduce(asked: Config, overrides: list[str], output: Path
         asked: the configuration that this command composed.
         overrides: of this command.
         output: directory of the new run.
+        launched_in: what a relative directory is relative to; None is the working directory.
 
     Raises:
         HeadstartError: when there is no such run, it is not finished, or the command asks for something else as well.
@@ -56,7 +60,8 @@ def configuration_to_reproduce(asked: Config, overrides: list[str], output: Path
             f"reproduced keeps its configuration. Received: {' '.join(others)}"
         )
     with tempfile.TemporaryDirectory() as temporary:
-        found = _find(name, asked, Path(temporary))
+        place = absolute(name, launched_in)
+        found = place if place.is_dir() else _find(name, asked, Path(temporary))
         results = read_results(found) or {}
         absent = [file for file in ("config.yaml", *KEPT) if not (found / file).is_file()]
         if results.get("status") != "FINISHED" or "splits" not in results or absent:
@@ -74,6 +79,7 @@ def configuration_to_reproduce(asked: Config, overrides: list[str], output: Path
         tracking=asked.tracking if any(key.startswith("tracking") for key in given) else stored.tracking,
         checkpoint_seconds=asked.checkpoint_seconds,
         time_limit=asked.time_limit,
+        device=asked.device,  # of this machine
         resume=None,
         reproduce=results.get("run_id") or name,
     ), results.get("overrides", [])

@@ -21,6 +21,7 @@ from headstart.paths import outputs_directory
 from headstart.runs import CHECKPOINT, RUNNING, read_results, with_id
 
 LOCK = ".run.lock"
+TRACES = ("results.json", RUNNING, CHECKPOINT, "config.yaml")  # files of which a run leaves one at least
 
 
 @contextlib.contextmanager
@@ -97,7 +98,7 @@ def find_unfinished(name: str) -> tuple[Path, Config]:
     Raises:
         HeadstartError: when there is no such run, or it is finished.
     """
-    directory = Path(name) if Path(name).is_dir() else _find(name)
+    directory = Path(name).absolute() if Path(name).is_dir() else _find(name)
     results = read_results(directory) or {}
     if results.get("status") == "FINISHED":
         raise HeadstartError(f"Expected a run that is not finished. Received: {directory}, which is")
@@ -107,15 +108,39 @@ def find_unfinished(name: str) -> tuple[Path, Config]:
     return directory, from_yaml(stored.read_text(encoding="utf-8"))
 
 
-def find_interrupted(config: Config) -> Path | None:
+def find_interrupted(config: Config, preferred: Path | None = None) -> Path | None:
     """Return the latest run of a configuration that is not finished and has something to go on with.
 
     Args:
         config: the resolved configuration.
+        preferred: the directory that a new run would have; where it holds such a run, that one is returned.
     """
     digest = config_hash(config)
-    found = [directory for directory in _unfinished() if unfinished_results(directory).get("config_hash") == digest]
+    here = [preferred] if preferred and any((preferred / name).exists() for name in (CHECKPOINT, RUNNING)) else []
+    places = [*_unfinished(), *here]
+    found = [directory for directory in places if unfinished_results(directory).get("config_hash") == digest]
     return found[-1] if found else None
+
+
+def expect_unused(output: Path) -> None:
+    """Raise where a directory holds a run already, whatever became of it; nothing in it is changed.
+
+    Args:
+        output: directory that a new run would have.
+
+    Raises:
+        HeadstartError: naming the run that is there, and the way out.
+    """
+    if not any((output / name).exists() for name in TRACES):
+        return
+    known = unfinished_results(output) or read_results(output) or {}
+    which = f"run {known['run_id'][:8]}" if known.get("run_id") else "a run"
+    which += f", {known.get('status', 'UNFINISHED')}"
+    way_out = f"; {command_to_go_on(output)} resumes it" if (output / CHECKPOINT).exists() else ""
+    raise HeadstartError(
+        f"Expected a directory without a run. Received: {output}, which holds {which}{way_out}; choose another "
+        "hydra.run.dir, or remove this directory"
+    )
 
 
 def command_to_go_on(output: Path) -> str:

@@ -98,10 +98,10 @@ def test_auto_does_without_openvino(capfd: pytest.CaptureFixture[str]) -> None:
 def test_auto_is_openvino_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     import tensorflow as tf
 
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
     assert engine_name("auto") == "openvino"
     assert engine_name("tensorflow") == "tensorflow"
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
     assert engine_name("auto") == "tensorflow"
     assert engine_name("openvino") == "openvino"
 

@@ -402,3 +402,33 @@ def test_pipes_in_a_folder_are_named_and_not_opened(
     os.mkfifo(tmp_path / "pipe.png")
     assert predict.main([str(finished_run), str(tmp_path), "--format", "csv"]) == 1
     assert "it is a named pipe" in rows_of(capsys.readouterr().out)[0]["error"]
+
+
+def test_long_names_are_drawn_and_stay_different(
+    predict: ModuleType, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pixels = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        pixels.save(tmp_path / folder / ("猫" * 83 + ".png"))  # 253 bytes
+    pixels.save(tmp_path / "one" / "A.png")
+    pixels.save(tmp_path / "two" / "a.png")
+    command = [str(finished_run), str(tmp_path / "one"), str(tmp_path / "two"), "--format", "csv"]
+    drawn, explained = tmp_path / "drawn", tmp_path / "explained"
+    assert predict.main([*command, "--overlay", str(drawn), "--explain", str(explained)]) == 0
+    assert len(rows_of(capsys.readouterr().out)) == 4
+    expected = ["A.png", "a_2.png", "猫" * 83 + ".png", "猫" * 83 + "_2.png"]
+    assert sorted(os.listdir(drawn)) == sorted(os.listdir(explained)) == expected
+
+
+def test_the_answers_are_there_when_a_picture_cannot_be_written(
+    predict: ModuleType, finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    drawn, pictures = tmp_path / "drawn", sorted((folder / "red").iterdir())[:2]
+    (drawn / f"{pictures[0].stem}.png").mkdir(parents=True)  # where the first picture would be written
+    command = [str(finished_run), *map(str, pictures), "--overlay", str(drawn), "--format", "csv"]
+    assert predict.main(command) == 1
+    said = capsys.readouterr()
+    assert len(rows_of(said.out)) == 2
+    assert said.err.startswith(f"Warning: not drawn: {drawn / pictures[0].stem}.png (Is a directory")
+    assert (drawn / f"{pictures[1].stem}.png").is_file()

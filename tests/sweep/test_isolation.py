@@ -51,8 +51,17 @@ def test_the_signal_that_killed_a_job_is_told(tmp_path: Path) -> None:
     assert run_apart(die, signal.SIGKILL, log=tmp_path / "log") == -signal.SIGKILL
 
 
-def test_sigterm_ends_a_job_like_an_interruption(tmp_path: Path) -> None:
-    assert run_apart(die, signal.SIGTERM, log=tmp_path / "log") == 143
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_job_like_an_interruption(end: signal.Signals, tmp_path: Path) -> None:
+    assert run_apart(die, end, log=tmp_path / "log") == 128 + end
+
+
+def test_a_job_outlives_the_terminal_where_the_sweep_does(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        assert run_apart(die, signal.SIGHUP, log=tmp_path / "log") == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_an_error_is_in_the_log_and_in_the_exit_code(tmp_path: Path) -> None:

@@ -12,7 +12,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import TINY
 
+from headstart.config import compose
+from headstart.errors import HeadstartError
+from headstart.experiment import run
 from headstart.training.hardware import choose_precision, choose_strategy, prepare_devices, seed_everything
 
 without_gpu = pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="for machines without a GPU")
@@ -23,6 +27,27 @@ def test_without_a_gpu_everything_is_plain() -> None:
     assert prepare_devices() == []
     assert choose_precision("auto") == "float32"
     assert choose_strategy([]).num_replicas_in_sync == 1
+
+
+@without_gpu
+def test_a_gpu_that_is_asked_for_and_missing_ends_the_run_before_images_are_read(folder: Path, tmp_path: Path) -> None:
+    config = compose([*TINY, f"dataset.root={folder}", "device=gpu"])
+    with pytest.raises(HeadstartError, match="Expected a GPU for device=gpu"):
+        run(config, tmp_path)
+    assert not (tmp_path / "splits.csv").exists()
+
+
+@pytest.mark.parametrize(("device", "visible"), [("cpu", []), ("auto", ["a GPU"]), ("gpu", ["a GPU"])])
+def test_cpu_hides_the_gpus_and_the_others_show_them(
+    device: str, visible: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = [["another one"]]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: seen[-1])
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda gpus, kind: seen.append(gpus))
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, grow: None)
+    prepare_devices(device)
+    assert seen[-1] == visible
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
@@ -43,7 +68,7 @@ def test_a_precision_that_is_given_is_taken(precision: str) -> None:
 def test_auto_is_half_precision_where_every_gpu_is_fast_at_it(
     monkeypatch: pytest.MonkeyPatch, capabilities: list[tuple[int, int]], expected: str
 ) -> None:
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: capabilities)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: capabilities)
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": gpu})
     assert choose_precision("auto") == expected
 

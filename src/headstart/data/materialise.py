@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from headstart.data.csv_source import list_csv
 from headstart.data.listing import ImageRow, Listing
+from headstart.files import cut_to_bytes
 
 TABLE = "images.csv"
 NOTES = "notes.txt"
@@ -28,7 +29,7 @@ def write_once(directory: Path, write: Callable[[Path], None]) -> Path:
     """
     if directory.is_dir():
         return directory
-    temporary = directory.with_name(f".{directory.name}-{uuid4().hex}")
+    temporary = directory.with_name(f".{cut_to_bytes(directory.name, 200)}-{uuid4().hex}")
     try:
         temporary.mkdir(parents=True)
         write(temporary)

@@ -58,7 +58,7 @@ def engine_name(engine: str) -> str:
     import_tensorflow()
     import tensorflow as tf
 
-    return "tensorflow" if tf.config.list_physical_devices("GPU") else "openvino"
+    return "tensorflow" if tf.config.get_visible_devices("GPU") else "openvino"
 
 
 class Forward:

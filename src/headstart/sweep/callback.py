@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import re
 import socket
 import sys
 import traceback
@@ -78,7 +79,7 @@ def prepare_sweep(config: DictConfig) -> None:
     directory = _directory(config, overrides, swept)
     with read_write(hydra), open_dict(hydra):
         hydra.sweep.dir = str(directory)
-        hydra.overrides.hydra.append(f"hydra.sweep.dir={directory}")  # which the jobs are composed with
+        hydra.overrides.hydra.append(f"hydra.sweep.dir={_quoted(directory)}")  # which the jobs are composed with
     launchers.adjust(hydra)
     # Without the groups that only the jobs choose; the tracking store is one for all.
     tracking = configuration.TrackingConfig(**OmegaConf.to_container(config.tracking, resolve=True))  # type: ignore
@@ -148,6 +149,15 @@ def show_plan(config: DictConfig) -> None:
         for job in _jobs(overrides)
     ]
     print_plan(directory.name, directory, plan_jobs(directory, jobs), launchers.jobs_at_once(hydra.launcher))
+
+
+def _quoted(value: object) -> str:
+    """Return any value as an override takes it: in quotes, with those in it and the backslashes before them escaped.
+
+    Source: https://hydra.cc/docs/advanced/override_grammar/basic/#quoted-values
+    """
+    text = re.sub(r"(\\*)'", r"\1\1\\'", str(value))
+    return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"
 
 
 def _resolve(compose: Callable[..., DictConfig], name: str, overrides: list[str]) -> configuration.Config:

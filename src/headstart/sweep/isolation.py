@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from headstart.interruption import Terminated, exit_code, heed_signals
+from headstart.interruption import Terminated, exit_code, heed_signals, ignores_hang_up
 
 PRELOADED = "headstart.sweep.preload"
 PAUSE = 0.3  # seconds between two looks at a process
@@ -44,7 +44,7 @@ def run_apart(
     context: Any = multiprocessing.get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload([PRELOADED])
-    process = context.Process(target=_work, args=(dict(os.environ), log, function, arguments))
+    process = context.Process(target=_work, args=(dict(os.environ), ignores_hang_up(), log, function, arguments))
     process.start()
     try:
         process.join(None if while_it_runs is None else PAUSE)
@@ -63,10 +63,17 @@ def run_apart(
     return process.exitcode
 
 
-def _work(environment: dict[str, str], log: Path, function: Callable[..., Any], arguments: tuple) -> None:
-    """Be the job: with the environment of the process that asked for it, and no longer than that one lives."""
+def _work(
+    environment: dict[str, str], detached: bool, log: Path, function: Callable[..., Any], arguments: tuple
+) -> None:
+    """Be the job: with the environment of the process that asked for it, and no longer than that one lives.
+
+    `detached` is whether that one outlives its terminal.
+    """
     os.environ.clear()
     os.environ.update(environment)  # the process this one is forked from has that of its own start
+    if hasattr(signal, "SIGHUP"):  # which the process this one is forked from ignores
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if detached else signal.SIG_DFL)
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -3,9 +3,16 @@
 Only imports: a thread that it started or a device that it opened would be missing or broken in the jobs.
 """
 
+import signal
+
+from headstart.interruption import ENDING
+from headstart.machine_settings import prepare_program
 from headstart.quiet import import_tensorflow
 from headstart.tracking import import_mlflow
 
+for number in ENDING:  # it ends with the process that jobs are launched from, which has to hear how they ended
+    signal.signal(number, signal.SIG_IGN)
+prepare_program()
 import_tensorflow(look_for_gpus=False)
 import_mlflow("sqlite:///")
 

@@ -3,7 +3,14 @@
 from headstart.tracking.journal import UnderWay, count_waiting, record_tracking, what_is_tracked
 from headstart.tracking.reading import fetch_run, logged_runs
 from headstart.tracking.run import Tracker, begin_run, continue_run, flatten, log_results, tracked_run
-from headstart.tracking.store import StoreAway, artifacts_directory, check_store, import_mlflow, store_uri
+from headstart.tracking.store import (
+    StoreAway,
+    artifacts_directory,
+    check_store,
+    expect_address,
+    import_mlflow,
+    store_uri,
+)
 from headstart.tracking.waiting import send_waiting, waiting_journals
 
 __all__ = [
@@ -15,6 +22,7 @@ __all__ = [
     "check_store",
     "continue_run",
     "count_waiting",
+    "expect_address",
     "fetch_run",
     "flatten",
     "import_mlflow",

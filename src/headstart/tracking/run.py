@@ -45,7 +45,12 @@ class Tracker:
         return self.journal.progress["experiment_id"]
 
     def log_parameters(self, config: Any) -> None:
-        """Log every value of a configuration (a dataclass) under its dotted key."""
+        """Log every value of a configuration (a dataclass) under its dotted key, once.
+
+        A run that is resumed keeps its parameters, whatever else is said about how long it may take this time.
+        """
+        if any(entry["kind"] == "parameters" for entry in self.journal.entries()):
+            return
         flat = {key: str(value)[:LONGEST_PARAMETER] for key, value in flatten(dataclasses.asdict(config)).items()}
         self.journal.append("parameters", values=flat)
 

@@ -183,7 +183,7 @@ def _log_classifier(client: Any, journal: Journal, entry: Entry) -> None:
                 model.artifact_location, journal.run_id, model_uuid=model.model_id, model_id=model.model_id
             ),
             python_model=str(PACKAGE / "serving.py"),
-            artifacts={"classifier": str(directory)},
+            artifacts={"classifier": directory.absolute().as_uri()},  # a path with a ? would be cut there
             code_paths=[str(PACKAGE)],
             signature=signature,
             pip_requirements=[f"{package}=={version(package)}" for package in SERVED_WITH],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import logging
 import os
 import re
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,10 +17,10 @@ from filelock import FileLock
 
 from headstart.config import TrackingConfig
 from headstart.errors import HeadstartError
-from headstart.paths import outputs_directory
+from headstart.paths import absolute, outputs_directory
+from headstart.sqlite_address import SQLITE, absolute_address, address_of, database_of
 
-SQLITE = "sqlite:///"
-PLAIN_FILE = rf"{SQLITE}[^?:]+"  # no options behind the path, and not the database in memory
+SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")  # MLflow's
 SECONDS_TO_ANSWER = "20"  # a server that hangs; MLflow's own patience is two minutes
 DATABASES = (SQLITE, "postgresql", "mysql", "mssql")  # a server chooses for itself where artifacts go
 
@@ -45,16 +47,51 @@ def store_uri(config: TrackingConfig) -> str:
     """Return the tracking store's address: the configured one, else a SQLite file among the outputs.
 
     Raises:
-        HeadstartError: when a server is asked for without its address.
+        HeadstartError: when a server is asked for without its address, or the address is none that MLflow takes.
     """
     if config.uri:
-        return config.uri
+        expect_address(config.uri)
+        return absolute_address(config.uri, Path.cwd())
     if config.name == "server":
         raise HeadstartError(
             "Expected tracking.uri to be the address of an MLflow server, for example "
             "tracking.uri=http://localhost:5000 or the environment variable MLFLOW_TRACKING_URI. Received: null"
         )
-    return f"{SQLITE}{outputs_directory() / 'mlflow.db'}"
+    return address_of(outputs_directory() / "mlflow.db")
+
+
+def expect_address(uri: str, key: str = "tracking.uri") -> None:
+    """Raise unless the address of a tracking store says what kind of store it is.
+
+    Args:
+        uri: as somebody wrote it.
+        key: that it was given for.
+
+    Raises:
+        HeadstartError: with the address that was probably meant.
+    """
+    scheme, separator, rest = uri.partition("://")
+    name = scheme.partition("+")[0].lower()  # without the driver, as in postgresql+psycopg
+    if uri == "databricks" or (separator and name in {*SCHEMES, *_other_schemes()}):
+        return
+    if uri.startswith("file:") or Path(uri).name == "mlruns" or absolute(uri).is_dir():
+        hint = "; MLflow's store of plain files is no longer kept up, a database is one file: sqlite:///mlflow.db"
+    elif separator:
+        similar = difflib.get_close_matches(name, SCHEMES, n=1)
+        hint = f"; did you mean {similar[0]}://{rest}?" if similar else ""
+    elif re.fullmatch(r"[\w-]+(\.[\w-]+)*(:\d+)?(/.*)?", uri) and Path(uri).suffix not in (".db", ".sqlite"):
+        hint = f"; did you mean http://{uri}?"
+    else:
+        hint = f"; did you mean {address_of(absolute(uri))}?"
+    raise HeadstartError(
+        f"Expected {key} to begin with http://, https://, sqlite:///, postgresql:// or another scheme of MLflow. "
+        f"Received: {uri}{hint}"
+    )
+
+
+def _other_schemes() -> set[str]:
+    """Return the schemes that plugins of MLflow add."""
+    return {plugin.name for plugin in entry_points(group="mlflow.tracking_store")}
 
 
 def import_mlflow(uri: str) -> None:
@@ -106,8 +143,9 @@ def open_store(uri: str, experiment: str) -> Iterator[str]:
     try:
         mlflow.set_tracking_uri(uri)
         with patience(retries=1), _alone(uri):
-            if is_not_made(uri):
-                _create_store(database_file(uri))
+            database = database_of(uri)
+            if database is not None and not database.exists():
+                _create_store(database)
             yield _experiment_id(uri, experiment)
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:  # ImportError: a database's driver
         raise StoreAway(uri, error) from error
@@ -183,7 +221,8 @@ def has_lost(uri: str, run_id: str) -> bool:
 
 def is_not_made(uri: str) -> bool:
     """Return whether a store is a SQLite file that is not there yet, which MLflow would make when it is asked."""
-    return re.fullmatch(PLAIN_FILE, uri) is not None and not database_file(uri).exists()
+    database = database_of(uri)
+    return database is not None and not database.exists()
 
 
 def artifacts_directory(uri: str) -> Path | None:
@@ -196,7 +235,8 @@ def artifacts_directory(uri: str) -> Path | None:
 
 
 def _artifacts_of_database(uri: str) -> Path:
-    return (database_file(uri).parent if uri.startswith(SQLITE) else outputs_directory()) / "mlartifacts"
+    database = database_of(uri)
+    return (outputs_directory() if database is None else database.parent) / "mlartifacts"
 
 
 def _create_store(database: Path) -> None:
@@ -216,7 +256,7 @@ def _create_store(database: Path) -> None:
     partial = database.with_name(f".{database.name}-{uuid4().hex}.partial")
     event.listen(Engine, "connect", do_not_wait)
     try:
-        mlflow.MlflowClient(f"{SQLITE}{partial}").search_experiments(max_results=1)
+        mlflow.MlflowClient(address_of(partial)).search_experiments(max_results=1)
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(database)
@@ -255,15 +295,11 @@ def patience(retries: int) -> Iterator[None]:
 
 def _alone(uri: str) -> contextlib.AbstractContextManager[Any]:
     """Return a lock beside a SQLite store, whose migrations break when several processes create it at once."""
-    if not uri.startswith(SQLITE):
+    database = database_of(uri)
+    if database is None:
         return contextlib.nullcontext()  # a server guards itself
-    database = database_file(uri)
     database.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(f"{database}.lock")
-
-
-def database_file(uri: str) -> Path:
-    return Path(uri.removeprefix(SQLITE)).absolute()
 
 
 def _first_line(error: object) -> str:

@@ -7,6 +7,7 @@ import functools
 import platform
 from typing import TYPE_CHECKING
 
+from headstart import gpu
 from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
@@ -28,15 +29,39 @@ def keep_freed_memory() -> None:
         ctypes.CDLL(None).mallopt(M_TOP_PAD, KEPT_BYTES)
 
 
-def prepare_devices() -> list[str]:
-    """Let TensorFlow take GPU memory as it needs it, and return the names of the logical GPUs."""
+def expect_gpu() -> None:
+    """Raise unless TensorFlow, which is imported, can use a GPU.
+
+    Raises:
+        HeadstartError: with the reason why it cannot.
+    """
     import tensorflow as tf
 
-    for gpu in tf.config.list_physical_devices("GPU"):
-        try:
-            tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError as error:  # the devices are in use already, so the setting would come too late
-            raise HeadstartError(f"Expected a process that has not used its GPU yet. Received: {error}") from error
+    if tf.config.list_physical_devices("GPU"):
+        return
+    reason = gpu.hidden() or (gpu.why_unused("") if gpu.has_gpu() else "there is none in this machine")
+    raise HeadstartError(f"Expected a GPU for device=gpu. Received: none that TensorFlow can use: {reason}")
+
+
+def prepare_devices(device: str = "auto") -> list[str]:
+    """Let TensorFlow take GPU memory as it needs it, and return the names of the logical GPUs.
+
+    Args:
+        device: `auto` and `gpu` use those there are, `cpu` none.
+
+    Raises:
+        HeadstartError: when this process has used its devices otherwise before.
+    """
+    import tensorflow as tf
+
+    gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
+    try:
+        if tf.config.get_visible_devices("GPU") != gpus:
+            tf.config.set_visible_devices(gpus, "GPU")
+        for one in gpus:
+            tf.config.experimental.set_memory_growth(one, True)
+    except RuntimeError as error:  # the devices are in use already, so the setting would come too late
+        raise HeadstartError(f"Expected a process that has not used its GPU yet. Received: {error}") from error
     return [device.name for device in tf.config.list_logical_devices("GPU")]
 
 
@@ -45,14 +70,14 @@ def choose_precision(precision: str) -> str:
 
     Args:
         precision: `auto`, `float32`, `mixed_float16` or `mixed_bfloat16`. `auto` is `mixed_float16` when every GPU
-            has tensor cores, else `float32`: on a CPU half precision is slower.
+            that is used has tensor cores, else `float32`: on a CPU half precision is slower.
     """
     import tensorflow as tf
 
     if precision != "auto":
         return precision
-    gpus = tf.config.list_physical_devices("GPU")
-    capabilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus]
+    gpus = tf.config.get_visible_devices("GPU")
+    capabilities = [tf.config.experimental.get_device_details(one).get("compute_capability", (0, 0)) for one in gpus]
     return "mixed_float16" if gpus and min(capabilities) >= FAST_FLOAT16 else "float32"
 
 
