@@ -5,21 +5,21 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
 from rich.table import Table
 
 from headstart.console import console, print_titled
+from headstart.ownership import Lock
 from headstart.sweep.lines import Lines
-from headstart.sweep.record import Sweep
+from headstart.sweep.record import FINISHED, UNFINISHED, Sweep
 from headstart.tracking import Tracker, continue_run, count_waiting, waiting_journals
 
 if TYPE_CHECKING:
     from headstart.comparison import Comparison
 
-UNDER_WAY: list[tuple[Sweep, FileLock, Lines]] = []  # of this process, the one that launches; at most one
+UNDER_WAY: list[tuple[Sweep, Lock, Lines]] = []  # of this process, the one that launches; at most one
 
 
-def remember(sweep: Sweep, lock: FileLock) -> None:
+def remember(sweep: Sweep, lock: Lock) -> None:
     """Keep the sweep that this process launches until `finish` is called, and say how its jobs end.
 
     Args:
@@ -48,7 +48,7 @@ def finish(interrupted: bool = False) -> int:
     sweep, lock, lines = UNDER_WAY.pop()
     lines.finish()
     ended = sweep.ended()
-    failed = [entry for entry in ended.values() if entry["event"] in ("failed", "killed", "not started")]
+    failed = [entry for entry in ended.values() if entry["event"] in UNFINISHED]
     complete = sweep.jobs is None or len(ended) == sweep.jobs
     status = "KILLED" if interrupted else "FINISHED" if complete and not failed else "FAILED"
     _print_end(sweep, ended)
@@ -83,11 +83,19 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
             ("failed", "failed"),
             ("killed", "interrupted"),
             ("not started", "not started"),
+            ("in progress", "in progress already"),
+            ("kept", "kept without a look at their images"),
         )
     }
     said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     console.print(f"\n[bold]Sweep {sweep.name}[/]: {said or 'no job was started'}", soft_wrap=True)
-    lost = [entry for entry in ended.values() if entry["event"] not in ("finished", "found")]
+    kept: dict[str, int] = {}
+    for entry in ended.values():
+        if entry["event"] == "kept":
+            kept[entry["error"]] = kept.get(entry["error"], 0) + 1
+    for reason, count in kept.items():
+        console.print(f"  {told_kept(count, reason)}", markup=False, soft_wrap=True)
+    lost = [entry for entry in ended.values() if entry["event"] in UNFINISHED and entry["event"] != "kept"]
     if lost:
         table = Table()
         for name in ("job", "", "what happened"):
@@ -96,6 +104,16 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
             table.add_row(str(entry["job"]), entry["label"], entry.get("error") or entry["event"])
         print_titled("Jobs without a result (the same command runs them again, and only them)", table)
     console.print(f"Directory: {sweep.directory}", markup=False, soft_wrap=True)
+
+
+def told_kept(count: int, reason: str) -> str:
+    """Say that the images of jobs cannot be read, which were done or can be resumed.
+
+    Args:
+        count: how many jobs.
+        reason: why the images cannot be read.
+    """
+    return f"The images of {count} earlier jobs cannot be read, so those jobs were left as they are: {reason}"
 
 
 def _compare(sweep: Sweep) -> Comparison | None:
@@ -118,7 +136,7 @@ def _track(sweep: Sweep, parent: Tracker, ended: dict[int, dict[str, Any]], comp
     parent.log_metrics(
         {
             "jobs": float(len(ended)),
-            "jobs_finished": float(sum(entry["event"] in ("finished", "found") for entry in ended.values())),
+            "jobs_finished": float(sum(entry["event"] in FINISHED for entry in ended.values())),
             "jobs_failed": float(sum(entry["event"] in ("failed", "killed") for entry in ended.values())),
         }
     )

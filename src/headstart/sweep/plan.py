@@ -20,7 +20,7 @@ from headstart.errors import HeadstartError
 from headstart.identity import DECIDES_NOTHING, config_hash
 from headstart.model.backbones import get_entry
 from headstart.paths import cache_directory
-from headstart.prepared import choose_image_size
+from headstart.preflight import choose_image_size
 from headstart.runs import finished_runs, read_results
 from headstart.sweep.results import find_finished
 
