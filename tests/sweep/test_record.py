@@ -60,9 +60,12 @@ def test_another_launch_of_the_command_starts_from_nothing(tmp_path: Path) -> No
 def test_half_a_line_of_a_killed_process_is_left_out(tmp_path: Path) -> None:
     record = sweep(tmp_path)
     record.note("finished", 0, "seed=0")
-    with (tmp_path / JOURNAL).open("a") as file:
-        file.write('{"launch": "first", "ev')
+    [file] = (tmp_path / JOURNAL).iterdir()
+    with file.open("a") as opened:
+        opened.write('{"launch": "first", "ev')
     assert record.ended().keys() == {0}
+    record.note("finished", 1, "seed=1")  # which begins a line of its own
+    assert record.ended().keys() == {0, 1}
 
 
 def test_lines_of_jobs_side_by_side_stay_whole(tmp_path: Path) -> None:

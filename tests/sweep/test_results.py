@@ -12,6 +12,7 @@ import pytest
 from conftest import TINY, write_pictures
 
 from headstart.config import Config, compose
+from headstart.identity import config_hash
 from headstart.runs import RUNNING
 from headstart.sweep.results import find_finished, free_directory, mark_interrupted
 from headstart.tracking import begin_run
@@ -46,8 +47,6 @@ def test_other_images_at_the_same_place_are_not_done(sweep: Path, folder: Path, 
     place = write_pictures(tmp_path / "pictures", {"red": 10, "green": 10, "blue": 10}, seed=1)
     config = tiny(folder)
     config.dataset.root = str(place)
-    from headstart.identity import config_hash
-
     results["config_hash"] = config_hash(config)  # as if these images had lain there
     (sweep / "0" / "results.json").write_text(json.dumps(results))
     assert find_finished(sweep, config) is None
@@ -56,16 +55,22 @@ def test_other_images_at_the_same_place_are_not_done(sweep: Path, folder: Path, 
 def test_what_failed_is_not_done_and_its_directory_is_free(sweep: Path, folder: Path) -> None:
     change(sweep / "0", status="FAILED")
     assert find_finished(sweep, tiny(folder)) is None
-    assert free_directory(sweep / "0", tiny(folder)) == sweep / "0"
+    assert free_directory(sweep / "0", config_hash(tiny(folder))) == sweep / "0"
 
 
 def test_no_job_writes_where_results_of_another_one_are(sweep: Path, folder: Path) -> None:
-    first = free_directory(sweep / "0", tiny(folder, "seed=1"))
+    first = free_directory(sweep / "0", config_hash(tiny(folder, "seed=1")))
     assert first.parent == sweep
     assert first != sweep / "0"
-    assert free_directory(sweep / "0", tiny(folder, "seed=1")) == first  # the same one when it is run again
-    assert free_directory(sweep / "0", tiny(folder, "seed=2")) != first
-    assert free_directory(sweep / "1", tiny(folder, "seed=1")) == sweep / "1"
+    first.mkdir()
+    (first / "results.json").write_text(
+        json.dumps({"status": "FAILED", "config_hash": config_hash(tiny(folder, "seed=1"))})
+    )
+    assert (
+        free_directory(sweep / "0", config_hash(tiny(folder, "seed=1"))) == first
+    )  # the same one when it is run again
+    assert free_directory(sweep / "0", config_hash(tiny(folder, "seed=2"))) != first
+    assert free_directory(sweep / "1", config_hash(tiny(folder, "seed=1"))) == sweep / "1"
 
 
 def test_interrupted_runs_are_marked_here_and_in_the_store(sweep: Path, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def prepare_sweep(config: DictConfig) -> None:
         reads_images = launchers.name_of(hydra.launcher) not in launchers.ELSEWHERE
         kept = check_jobs(directory, _labelled(overrides, swept), _composer(hydra), reads_images)
         for reason, labels in kept.items():
-            console.print(f"Warning: {end.told_kept(len(labels), reason)}", markup=False, soft_wrap=True)
+            end.say_kept(len(labels), reason)
     check_store(uri, tracking.experiment)
     directory.mkdir(parents=True, exist_ok=True)
     lock = Lock(directory / "sweep.lock", "sweep")

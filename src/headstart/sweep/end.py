@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -11,12 +12,13 @@ from headstart.console import console, print_titled
 from headstart.ownership import Lock
 from headstart.sweep.lines import Lines
 from headstart.sweep.record import FINISHED, UNFINISHED, Sweep
-from headstart.tracking import Tracker, continue_run, count_waiting, waiting_journals
+from headstart.tracking import Tracker, continue_run, count_waiting, say_refused, waiting_journals
 
 if TYPE_CHECKING:
     from headstart.comparison import Comparison
 
 UNDER_WAY: list[tuple[Sweep, Lock, Lines]] = []  # of this process, the one that launches; at most one
+SAID: set[str] = set()  # why images of earlier jobs cannot be read
 
 
 def remember(sweep: Sweep, lock: Lock) -> None:
@@ -62,6 +64,7 @@ def finish(interrupted: bool = False) -> int:
             parent.end(status)
             parent.close()
         lock.release()
+    say_refused(sorted(sweep.path.glob("*/tracking/*.jsonl")))
     waiting = sum(count_waiting(file) for file in waiting_journals(sweep.path))
     if waiting:
         console.print(
@@ -89,12 +92,9 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
     }
     said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     console.print(f"\n[bold]Sweep {sweep.name}[/]: {said or 'no job was started'}", soft_wrap=True)
-    kept: dict[str, int] = {}
-    for entry in ended.values():
-        if entry["event"] == "kept":
-            kept[entry["error"]] = kept.get(entry["error"], 0) + 1
+    kept = Counter(entry["error"] for entry in ended.values() if entry["event"] == "kept")
     for reason, count in kept.items():
-        console.print(f"  {told_kept(count, reason)}", markup=False, soft_wrap=True)
+        say_kept(count, reason)
     lost = [entry for entry in ended.values() if entry["event"] in UNFINISHED and entry["event"] != "kept"]
     if lost:
         table = Table()
@@ -106,14 +106,17 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
     console.print(f"Directory: {sweep.directory}", markup=False, soft_wrap=True)
 
 
-def told_kept(count: int, reason: str) -> str:
-    """Say that the images of jobs cannot be read, which were done or can be resumed.
+def say_kept(count: int, reason: str) -> None:
+    """Say once that the images of jobs cannot be read, which were done or can be resumed.
 
     Args:
         count: how many jobs.
         reason: why the images cannot be read.
     """
-    return f"The images of {count} earlier jobs cannot be read, so those jobs were left as they are: {reason}"
+    if reason not in SAID:
+        SAID.add(reason)
+        text = f"The images of {count} earlier jobs cannot be read, so those jobs are left as they are: {reason}"
+        console.print(f"Warning: {text}", markup=False, soft_wrap=True)
 
 
 def _compare(sweep: Sweep) -> Comparison | None:
