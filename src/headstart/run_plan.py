@@ -26,7 +26,7 @@ from headstart.paths import cache_directory
 from headstart.preflight import check_configuration
 from headstart.resuming import find_interrupted
 from headstart.summary import print_data
-from headstart.sweep.plan import count_epochs, estimate_from, past_runs
+from headstart.sweep.plan import COPIES, count_epochs, estimate_from, past_runs
 from headstart.tracking import artifacts_directory, store_uri
 
 
@@ -112,7 +112,7 @@ def _probe(config: Config, index: ImageIndex, images: dict[str, int], image_size
         network = build_network(config.backbone, config.head, classes, image_size, config.seed)
         total = sum(images.values())
         room = estimate(network, config.freeze.stages, image_size, total, classes)
-        needed = expect_room(room, output, artifacts_directory(store_uri(config.tracking)))
+        expect_room(room, output, artifacts_directory(store_uri(config.tracking)))
         ready = time.perf_counter() - began  # which the run takes too
         timings = time_stages(config, network, (first, second), image_size, Path(directory))
     steps = _steps(config, index)
@@ -120,7 +120,11 @@ def _probe(config: Config, index: ImageIndex, images: dict[str, int], image_size
     frozen = max(timing.frozen for timing in timings.values())
     last = timings[config.freeze.stages[-1].name].validation
     seconds += images["test"] * frozen + (images["validation"] + images["test"]) * last  # the evaluation at the end
-    return Costs(ready + seconds, f"a probe of {time.perf_counter() - began:.0f} s", float(sum(needed.values())))
+    return Costs(
+        ready + seconds,
+        f"a probe of {time.perf_counter() - began:.0f} s",
+        float(COPIES * room.classifier + room.tables),
+    )
 
 
 def _print_costs(config: Config, costs: Costs, output: Path) -> None:
