@@ -122,7 +122,7 @@ def _probe(config: Config, index: ImageIndex, images: dict[str, int], image_size
     seconds += images["test"] * frozen + (images["validation"] + images["test"]) * last  # the evaluation at the end
     return Costs(
         ready + seconds,
-        f"a probe of {time.perf_counter() - began:.0f} s",
+        f"a probe of {time.perf_counter() - began:.0f} s; figures and tracking take some seconds more",
         float(COPIES * room.classifier + room.tables),
     )
 
