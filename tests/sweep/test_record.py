@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import multiprocessing
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import pytest
 
-from headstart.sweep.record import JOURNAL, Sweep, job_label
+from headstart.ownership import Process
+from headstart.sweep.record import JOURNAL, RECORD, Sweep, job_label
 
 
 def sweep(directory: Path, launch: str = "first") -> Sweep:
@@ -34,6 +36,16 @@ def test_jobs_find_the_sweep_in_its_directory(tmp_path: Path) -> None:
     written = sweep(tmp_path)
     written.save()
     assert Sweep.load(tmp_path) == written
+
+
+def test_the_record_of_an_earlier_version_can_be_read(tmp_path: Path) -> None:
+    written = dataclasses.replace(sweep(tmp_path), launcher=Process.current())
+    written.save()
+    assert Sweep.load(tmp_path) == written
+    values = json.loads((tmp_path / RECORD).read_text())
+    del values["launcher"]
+    (tmp_path / RECORD).write_text(json.dumps({**values, "host": "node7", "process": 4121}))
+    assert Sweep.load(tmp_path) == dataclasses.replace(written, launcher=None)
 
 
 def test_a_label_has_what_differs() -> None:

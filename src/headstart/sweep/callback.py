@@ -55,6 +55,12 @@ class SweepCallback(Callback):
             if isinstance(error, InvalidJobs):
                 error.print()
             sys.exit(1)
+        except OSError as error:
+            if error.filename is None:
+                traceback.print_exc()
+            else:  # a directory that cannot be written, a full disk
+                console.print(f"Error: {error.strerror}: {error.filename}", markup=False, soft_wrap=True)
+            sys.exit(1)
         except Exception:  # noqa: BLE001  # whatever it is, no job may start in a sweep that could not be prepared
             traceback.print_exc()
             sys.exit(1)

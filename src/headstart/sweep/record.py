@@ -60,8 +60,9 @@ class Sweep:
     def load(cls, directory: Path) -> Sweep:
         """Read the record of a sweep's directory."""
         values = json.loads((directory / RECORD).read_text(encoding="utf-8"))
+        known = {item.name: values[item.name] for item in dataclasses.fields(cls) if item.name in values}
         launcher = values.get("launcher") and Process(**values["launcher"])
-        return cls(**{**values, "swept": tuple(values["swept"]), "launcher": launcher})
+        return cls(**{**known, "swept": tuple(values["swept"]), "launcher": launcher})
 
     def places(self) -> int:
         """Return how many jobs share the machine that this process runs on."""
