@@ -16,8 +16,8 @@ from rich.markup import escape
 from headstart import config as configuration
 from headstart.console import console
 from headstart.errors import HeadstartError
-from headstart.ownership import InUse
-from headstart.resuming import locked
+from headstart.ownership import InUse, live_owner
+from headstart.resuming import LOCK, locked
 from headstart.runs import CHECKPOINT, RUNNING, is_finished, objective, read_results
 from headstart.sweep.isolation import keep_to_share, run_apart, take_place
 from headstart.sweep.record import Sweep
@@ -126,6 +126,11 @@ def _results(
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         sweep.note("killed", number, label, directory=output.name, error=reason)
         return read_results(output)
+    owner = live_owner(output / LOCK)
+    if owner is not None:  # which took the directory just before this job did
+        reason = f"This job is in progress already ({owner})"
+        sweep.note("in progress", number, label, directory=output.name, error=reason)
+        return None
     ended = read_results(output)
     if ended is None or (ended["status"] != "FINISHED" and not ended.get("run_id")):
         reason = str(ended["error"]) if ended else _death(code)
