@@ -158,6 +158,7 @@ def test_a_server_that_breaks_once_loses_nothing(server: Server, journal: Journa
         error(429, "REQUEST_LIMIT_EXCEEDED"),
         (502, "<html>bad gateway</html>"),
         (504, "<html>gateway timeout</html>"),
+        (200, "<html>maintenance</html>"),
     ],
     ids=lambda answer: str(answer[0]),
 )

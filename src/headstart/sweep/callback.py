@@ -110,10 +110,7 @@ def prepare_sweep(config: DictConfig) -> None:
         launcher=None if launchers.name_of(hydra.launcher) == launchers.SLURM else Process.current(),
     )
     if basic:
-        reads_images = launchers.name_of(hydra.launcher) not in launchers.ELSEWHERE
-        kept = check_jobs(directory, _labelled(overrides, swept), _composer(hydra), reads_images)
-        for reason, labels in kept.items():
-            end.say_kept(len(labels), reason)
+        _refuse_invalid(hydra, directory, _labelled(overrides, swept))
     check_store(uri, tracking.experiment)
     directory.mkdir(parents=True, exist_ok=True)
     lock = Lock(directory / "sweep.lock", "sweep")
@@ -128,6 +125,13 @@ def prepare_sweep(config: DictConfig) -> None:
     jobs = f"{sweep.jobs} jobs" if sweep.jobs else "jobs"
     console.print(f"[bold]Sweep[/] of {jobs} over {', '.join(swept) or 'nothing'}: {directory}", soft_wrap=True)
     end.remember(sweep, lock)
+
+
+def _refuse_invalid(hydra: DictConfig, directory: Path, jobs: list[tuple[str, list[str]]]) -> None:
+    """Raise where a job of the sweep cannot run; say which ones are done and will not be looked at."""
+    reads_images = launchers.name_of(hydra.launcher) not in launchers.ELSEWHERE
+    for reason, labels in check_jobs(directory, jobs, _composer(hydra), reads_images).items():
+        end.say_kept(len(labels), reason)
 
 
 def show_plan(config: DictConfig) -> None:

@@ -253,7 +253,7 @@ def _end(sweep: Sweep, number: int, label: str, started: float, output: Path) ->
 def _reason(results: dict[str, Any] | None) -> str:
     """Say why a job has no result."""
     if results is None:
-        return "not started, after another job failed"
+        return "not started; the lines above say why"
     return str(results.get("error") or results["status"])
 
 

@@ -18,8 +18,9 @@ from typing import Any
 from headstart.console import console
 from headstart.files import write_json
 from headstart.runs import read_results
+from headstart.tracking.failures import Doubtful, Refused, taking
 from headstart.tracking.journal import Entry, Journal, what_is_tracked
-from headstart.tracking.store import Doubtful, Refused, StoreAway, import_mlflow, open_store, patience, taking
+from headstart.tracking.store import StoreAway, import_mlflow, open_store, patience
 
 PARAMETERS_A_CALL = 100  # MLflow's limit
 METRICS_A_CALL = 1000  # likewise
