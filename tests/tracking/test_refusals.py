@@ -26,7 +26,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.uri = f"http://127.0.0.1:{self.server_address[1]}"
         self.answers: Answers = lambda path, body: None
-        self.taken: list[dict[str, Any]] = []  # requests to log a batch that were answered with 200
+        self.taken: list[dict[str, Any]] = []  # requests to log a batch that were not answered as a test says
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -35,8 +35,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         path = self.path.rpartition("/mlflow/")[2]
-        status, content = self.server.answers(path, body) or (200, {})
-        if status == 200 and path == "runs/log-batch":
+        answer = self.server.answers(path, body)
+        status, content = answer or (200, {})
+        if answer is None and path == "runs/log-batch":
             self.server.taken.append(body)
         text = (content if isinstance(content, str) else json.dumps(content)).encode()
         self.send_response(status)
