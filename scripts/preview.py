@@ -24,7 +24,7 @@ from headstart.errors import HeadstartError
 from headstart.evaluation.writing import save_picture
 from headstart.model.backbones import get_entry
 from headstart.paths import cache_directory, outputs_directory
-from headstart.prepared import choose_image_size
+from headstart.preflight import choose_image_size
 from headstart.quiet import import_tensorflow
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from headstart.model.backbones import check_image_size, get_entry, packaged_back
 from headstart.model.engine import check_engine
 from headstart.model.weights import check_weights
 from headstart.paths import cache_directory, outputs_directory
-from headstart.prepared import choose_image_size
+from headstart.preflight import choose_image_size
 from headstart.quiet import import_tensorflow
 from headstart.scenario.check import check_measurable, check_rankable
 from headstart.summary import print_data

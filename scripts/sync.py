@@ -16,8 +16,9 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents
 
 from headstart.console import console, exit_with
 from headstart.errors import HeadstartError
+from headstart.ownership import InUse
 from headstart.paths import outputs_directory
-from headstart.resuming import only_run_in
+from headstart.resuming import locked
 from headstart.runs import RUNNING
 from headstart.sweep.results import mark_dead
 from headstart.tracking import UnderWay, expect_address, send_waiting, waiting_journals
@@ -47,9 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _close(run: Path) -> bool:
     """Close a run whose process died, and return whether it was one; a run under way is left alone."""
     try:
-        with only_run_in(run, resume=True):
+        with locked(run):
+            if not (run / RUNNING).exists():  # it has ended meanwhile
+                return False
             mark_dead(run, "KILLED", "The process that ran it was killed.")
-    except HeadstartError:
+    except InUse:
         _say_under_way(run)
         return False
     console.print(f"{run}: its process had died; the run is KILLED", markup=False, soft_wrap=True)

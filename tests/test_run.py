@@ -21,7 +21,7 @@ from headstart.errors import HeadstartError
 from headstart.experiment import run
 from headstart.identity import config_hash
 from headstart.model.backbones import get_entry
-from headstart.prepared import choose_image_size
+from headstart.preflight import choose_image_size
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:

@@ -55,6 +55,9 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
     try:
         resolved = config.resolve(composed, overrides)
         output, resume = Path(hydra.runtime.output_dir), False
+        if resolved.plan:
+            _plan(resolved, output, str(hydra.output_subdir))
+            return None
         if resolved.resume is not None:  # auto, as `call` takes all others
             interrupted = find_interrupted(resolved, output)
             if interrupted is not None and interrupted != output:
@@ -72,6 +75,17 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
         return None
     _fail_where_it_differs(results)
     return objective(results, composed.objective)
+
+
+def _plan(resolved: config.Config, output: Path, of_hydra: str) -> None:
+    """Print what a run would do, and remove the directory that Hydra has just made for it."""
+    from headstart.run_plan import plan_run
+
+    try:
+        plan_run(resolved, output)
+    finally:
+        if {place.name for place in output.iterdir()} <= {of_hydra}:
+            shutil.rmtree(output)
 
 
 def call(main: Callable[[], Any], started: float) -> int:

@@ -9,23 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.artifact import Classifier, load_classifier, save_classifier
-from headstart.config import Config, scenario_cells
+from headstart.config import Config
 from headstart.data.check import check_images
 from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.data.sources import load_index
 from headstart.environment import Clock, describe_environment
 from headstart.files import write_json
-from headstart.model.backbones import BackboneEntry, check_image_size, get_entry
-from headstart.model.engine import check_engine, engine_name
+from headstart.model.engine import engine_name
 from headstart.model.imagenet import imagenet_classes
-from headstart.model.original import check_original
-from headstart.model.weights import check_weights
 from headstart.paths import cache_directory
+from headstart.preflight import check_configuration
 from headstart.quiet import import_tensorflow
-from headstart.scenario.check import check_measurable
 from headstart.summary import print_data, print_derived
-from headstart.training.fitted import check_fit
 from headstart.training.hardware import expect_gpu
 
 if TYPE_CHECKING:
@@ -98,16 +94,7 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     """
     clock.begin("data")  # before TensorFlow is imported, so that what is wrong is said at once
     measured = config.scenario.name == "auto"
-    if measured:
-        check_measurable(config)
-    for possible in scenario_cells(config).values() if measured else [config]:
-        check_fit(possible)
-    check_engine(config.engine)
-    entry = get_entry(config.backbone.name)
-    check_weights(entry, config.backbone.weights)
-    image_size = choose_image_size(config, entry)
-    check_image_size(entry, image_size)
-    check_original(config, entry, image_size)
+    image_size = check_configuration(config)
     if config.device == "gpu":
         clock.begin("start_up")
         import_tensorflow()
@@ -160,17 +147,3 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     return Prepared(
         config, output, index, class_names, image_size, network, strategy, precision, results["environment"]
     )
-
-
-def choose_image_size(config: Config, entry: BackboneEntry) -> int:
-    """Return the side of the input: the configured one, what suits the dataset, or the backbone's own.
-
-    Args:
-        config: `image_size` and the dataset's suggestion.
-        entry: the backbone's registry entry.
-    """
-    if config.image_size is not None:
-        return config.image_size
-    if config.dataset.suggested_image_size is not None:
-        return max(config.dataset.suggested_image_size, entry.minimum_size)
-    return entry.image_size

@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from headstart.config import Config, from_yaml
 from headstart.console import console
 from headstart.environment import differences
 from headstart.errors import HeadstartError
 from headstart.files import remove_partial
 from headstart.identity import config_hash
+from headstart.ownership import Lock
 from headstart.paths import outputs_directory
-from headstart.runs import CHECKPOINT, RUNNING, read_results, with_id
+from headstart.runs import CHECKPOINT, RUNNING, is_finished, read_results, with_id
 
 LOCK = ".run.lock"
 TRACES = ("results.json", RUNNING, CHECKPOINT, "config.yaml")  # files of which a run leaves one at least
@@ -33,17 +32,16 @@ def only_run_in(output: Path, resume: bool) -> Iterator[None]:
         resume: whether the run that it holds is gone on with.
 
     Raises:
-        HeadstartError: when another process runs in it, or it holds a run that would be lost.
+        InUse: when another process runs in it.
+        HeadstartError: when it holds a run that would be lost.
     """
     output.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(output / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise HeadstartError(
-            f"Expected a directory that no other run writes to. Received: {output}, where one is under way"
-        ) from None
-    try:
+    with locked(output):
+        if is_finished(output):
+            raise HeadstartError(
+                f"Expected a directory without a finished run, which nothing replaces. Received: {output}; choose "
+                "another one, or remove it"
+            )
         remove_partial(output)
         if not resume and (output / CHECKPOINT).exists():
             raise HeadstartError(
@@ -51,9 +49,23 @@ def only_run_in(output: Path, resume: bool) -> Iterator[None]:
                 f"{command_to_go_on(output)} goes on with it, and removing its {CHECKPOINT} gives it up"
             )
         yield
+
+
+@contextlib.contextmanager
+def locked(output: Path) -> Iterator[None]:
+    """Keep the directory of a run to this process, to run in it or to close a run that died there.
+
+    Args:
+        output: the directory.
+
+    Raises:
+        InUse: when another process runs in it.
+    """
+    lock = Lock(output / LOCK, "run")
+    try:
+        yield
     finally:
         lock.release()
-        (output / LOCK).unlink(missing_ok=True)
 
 
 def unfinished_results(directory: Path) -> dict[str, Any]:

@@ -26,6 +26,15 @@ def read_results(directory: Path) -> dict[str, Any] | None:
     return results if isinstance(results, dict) else None
 
 
+def is_finished(directory: Path) -> bool:
+    """Return whether a directory holds a finished run.
+
+    Args:
+        directory: of a run; need not be there.
+    """
+    return (read_results(directory) or {}).get("status") == "FINISHED"
+
+
 def objective(results: dict[str, Any], wanted: str) -> float | tuple[float, float] | None:
     """Return what a sweeper is told of a run, None where no accuracy on validation images is known.
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 from test_record import sweep
 
+from headstart.ownership import Process
 from headstart.sweep.lines import Lines, job_line
 
 
@@ -41,10 +40,13 @@ def test_lines_of_jobs_that_run_elsewhere_are_printed_here(tmp_path: Path, capsy
 
 
 def test_a_sweep_is_abandoned_when_its_process_is_gone(tmp_path: Path) -> None:
-    here = dataclasses.replace(sweep(tmp_path), host=socket.gethostname())
-    child = subprocess.Popen(["true"])
-    child.wait()
+    here = sweep(tmp_path)
+    child = subprocess.Popen(["sleep", "60"])
+    gone = dataclasses.replace(Process.current(), number=child.pid, started=None)
     assert not here.is_abandoned()  # a queue has its jobs
-    assert not dataclasses.replace(here, process=os.getpid()).is_abandoned()
-    assert dataclasses.replace(here, process=child.pid).is_abandoned()
-    assert not dataclasses.replace(here, process=child.pid, host="elsewhere").is_abandoned()
+    assert not dataclasses.replace(here, launcher=Process.current()).is_abandoned()
+    assert not dataclasses.replace(here, launcher=gone).is_abandoned()
+    child.kill()
+    child.wait()
+    assert dataclasses.replace(here, launcher=gone).is_abandoned()
+    assert not dataclasses.replace(here, launcher=dataclasses.replace(gone, machine="elsewhere")).is_abandoned()

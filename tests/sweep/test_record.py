@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import multiprocessing
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
-from headstart.sweep.record import JOURNAL, Sweep, job_label
+import pytest
+
+from headstart.ownership import Process
+from headstart.sweep.record import JOURNAL, RECORD, Sweep, job_label
 
 
 def sweep(directory: Path, launch: str = "first") -> Sweep:
@@ -31,6 +36,16 @@ def test_jobs_find_the_sweep_in_its_directory(tmp_path: Path) -> None:
     written = sweep(tmp_path)
     written.save()
     assert Sweep.load(tmp_path) == written
+
+
+def test_the_record_of_an_earlier_version_can_be_read(tmp_path: Path) -> None:
+    written = dataclasses.replace(sweep(tmp_path), launcher=Process.current())
+    written.save()
+    assert Sweep.load(tmp_path) == written
+    values = json.loads((tmp_path / RECORD).read_text())
+    del values["launcher"]
+    (tmp_path / RECORD).write_text(json.dumps({**values, "host": "node7", "process": 4121}))
+    assert Sweep.load(tmp_path) == dataclasses.replace(written, launcher=None)
 
 
 def test_a_label_has_what_differs() -> None:
@@ -60,9 +75,53 @@ def test_another_launch_of_the_command_starts_from_nothing(tmp_path: Path) -> No
 def test_half_a_line_of_a_killed_process_is_left_out(tmp_path: Path) -> None:
     record = sweep(tmp_path)
     record.note("finished", 0, "seed=0")
-    with (tmp_path / JOURNAL).open("a") as file:
-        file.write('{"launch": "first", "ev')
+    [file] = (tmp_path / JOURNAL).iterdir()
+    with file.open("a") as opened:
+        opened.write('{"launch": "first", "ev')
     assert record.ended().keys() == {0}
+    record.note("finished", 1, "seed=1")  # which begins a line of its own
+    assert record.ended().keys() == {0, 1}
+
+
+TORN = {
+    "cut": b'{"launch": "first", "time": 1.0, "event": "fini\n',
+    "merged": b'{"launch": "first", "time": 1.0, "ev{"launch": "first", "time": 1.0, "event": "finished", "job": 9}\n',
+    "two on a line": b'{"launch": "first", "job": 8}{"launch": "first", "job": 9}\n',
+    "without a job": b'{"launch": "first", "time": 1.0, "event": "finished", "label": "x"}\n',
+    "of other types": b'{"launch": "first", "time": "now", "event": "finished", "job": "9", "label": null}\n',
+    "bytes": bytes(range(256)),
+    "zeros": b"\0" * 4096 + b"\n",
+    "another kind of JSON": b"[1, 2]\n17\nnull\n",
+    "deep": b"[" * 200_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("torn", TORN.values(), ids=TORN)
+@pytest.mark.parametrize("place", ["before", "behind"])
+def test_what_cannot_be_read_costs_no_other_line(torn: bytes, place: str, tmp_path: Path) -> None:
+    record = sweep(tmp_path)
+    record.note("finished", 0, "seed=0")
+    [file] = (tmp_path / JOURNAL).iterdir()
+    file.write_bytes(torn + file.read_bytes() if place == "before" else file.read_bytes() + torn)
+    record.note("finished", 1, "seed=1")
+    assert record.ended().keys() == {0, 1}
+
+
+def write_many(record: Sweep, first: int) -> None:
+    for number in range(first, first + 50):
+        record.note("finished", number, "é" * 500)
+
+
+def test_eight_processes_write_side_by_side(tmp_path: Path) -> None:
+    record, context = sweep(tmp_path), multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["headstart.sweep.record"])
+    processes = [context.Process(target=write_many, args=(record, 50 * number)) for number in range(8)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert len(list((tmp_path / JOURNAL).iterdir())) == 8
+    assert record.ended().keys() == set(range(400))
 
 
 def test_lines_of_jobs_side_by_side_stay_whole(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,50 +52,133 @@ def wait_for(outputs: Path, pattern: str, process: subprocess.Popen[str]) -> Non
         time.sleep(0.1)
 
 
-def test_a_failing_job_is_recorded_and_alone_is_run_again(binary_folder: Path, tmp_path: Path) -> None:
-    lost = tmp_path / "lost"
-    arguments = (f"dataset.root={binary_folder},{lost}", "seed=0,1", "sweep.name=mine", "dataset.split.test=0.25")
-    answer = sweep(tmp_path, *arguments)
+def with_a_broken_picture(directory: Path) -> Path:
+    """Return pictures of which one can only be found broken while a job runs."""
+    write_pictures(directory, {"cat": 12, "dog": 12}, seed=1)
+    (directory / "cat" / "000.png").write_bytes(b"no picture")
+    return directory
+
+
+def tree(directory: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in sorted(directory.rglob("*")) if file.is_file()}
+
+
+@dataclass
+class Repeated:
+    """A sweep of two jobs, one of which failed at first, and what was found after each time that it was given."""
+
+    outputs: Path
+    arguments: tuple[str, ...]
+    images: Path  # of the job that did not fail
+    answers: list[subprocess.CompletedProcess[str]]
+    statuses: list[dict[str, str]]
+    stored: list[list[Any]]
+    trees: list[dict[str, bytes]]  # of the job that did not fail
+
+    @property
+    def directory(self) -> Path:
+        return self.outputs / "sweeps" / "mine"
+
+    def look(self, answer: subprocess.CompletedProcess[str]) -> None:
+        self.answers.append(answer)
+        self.statuses.append(statuses(self.directory))
+        self.stored.append(stored(self.outputs))
+        self.trees.append(tree(self.directory / "0"))
+
+
+@pytest.fixture(scope="module")
+def repeated(tmp_path_factory: pytest.TempPathFactory) -> Repeated:
+    outputs = tmp_path_factory.mktemp("repeated")
+    whole, broken = write_pictures(outputs / "whole", {"cat": 12, "dog": 12}), with_a_broken_picture(outputs / "broken")
+    arguments = (f"dataset.root={whole},{broken}", "sweep.name=mine", "dataset.split.test=0.25")
+    found = Repeated(outputs, arguments, whole, [], [], [], [])
+    found.look(sweep(outputs, *arguments))
+    write_pictures(broken, {"cat": 12, "dog": 12}, seed=1)  # what was broken is whole now
+    found.look(sweep(outputs, *arguments, "plan=true"))
+    found.look(sweep(outputs, *arguments))
+    return found
+
+
+def test_a_failing_job_is_recorded(repeated: Repeated) -> None:
+    answer, runs = repeated.answers[0], repeated.stored[0]
     assert answer.returncode == 1, answer.stdout + answer.stderr
     assert answer.stderr == ""
-    assert "4 jobs over dataset.root, seed" in answer.stdout
-    assert "Sweep mine: 2 finished, 2 failed" in answer.stdout
-    assert f"Received: {lost} (does not exist)" in " ".join(answer.stdout.split())
-    directory = tmp_path / "sweeps" / "mine"
-    assert statuses(directory) == {"0": "FINISHED", "1": "FINISHED", "2": "FAILED", "3": "FAILED"}
-
-    runs = stored(tmp_path)
+    assert "2 jobs over dataset.root" in answer.stdout
+    assert "Sweep mine: 1 finished, 1 failed" in answer.stdout
+    assert "000.png" in answer.stdout
+    assert repeated.statuses[0] == {"0": "FINISHED", "1": "FAILED"}
     [parent] = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if run is not parent]
     assert parent.info.status == "FAILED"
-    assert sorted(run.info.status for run in children) == ["FAILED", "FAILED", "FINISHED", "FINISHED"]
+    assert sorted(run.info.status for run in children) == ["FAILED", "FINISHED"]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
     assert {run.data.tags["sweep"] for run in children} == {"mine"}
-    for run in children:
-        if run.info.status == "FAILED":
-            assert run.data.tags["error"].startswith("Expected dataset.root to be the directory of the images")
-            assert "error.txt" in [
-                file.path
-                for file in mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").list_artifacts(run.info.run_id)
-            ]
+    [failed] = [run for run in children if run.info.status == "FAILED"]
+    assert "000.png" in failed.data.tags["error"]
+    client = mlflow.MlflowClient(f"sqlite:///{repeated.outputs}/mlflow.db")
+    assert "error.txt" in [file.path for file in client.list_artifacts(failed.info.run_id)]
 
-    write_pictures(lost, {"cat": 12, "dog": 12}, seed=1)  # what was missing is there now
-    written = (directory / "0" / "results.json").stat().st_mtime_ns
-    plan = sweep(tmp_path, *arguments, "plan=true")
+
+def test_the_same_command_runs_only_what_failed(repeated: Repeated) -> None:
+    _, plan, answer = repeated.answers
     assert plan.returncode == 0, plan.stdout + plan.stderr
-    assert "2 of 4 jobs are done." in plan.stdout
-    answer = sweep(tmp_path, *arguments)
+    assert "1 of 2 jobs are done." in plan.stdout
+    assert repeated.statuses[1] == repeated.statuses[0]
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "Sweep mine: 2 finished, 2 done before" in answer.stdout
-    assert (directory / "0" / "results.json").stat().st_mtime_ns == written
-    assert set(statuses(directory).values()) == {"FINISHED"}
-    [parent] = [run for run in stored(tmp_path) if "mlflow.parentRunId" not in run.data.tags]
+    assert "Sweep mine: 1 finished, 1 done before" in answer.stdout
+    assert repeated.trees[0] == repeated.trees[1] == repeated.trees[2]
+    assert set(repeated.statuses[2].values()) == {"FINISHED"}
+    [parent] = [run for run in repeated.stored[2] if "mlflow.parentRunId" not in run.data.tags]
     assert parent.info.status == "FINISHED"
+
+
+def test_a_finished_sweep_is_left_as_it_is_while_its_images_are_away(repeated: Repeated) -> None:
+    before = tree(repeated.directory)
+    away = [(place, place.with_name(f"{place.name}_away")) for place in (repeated.images, repeated.outputs / "broken")]
+    for place, elsewhere in away:
+        place.rename(elsewhere)
+    answer = sweep(repeated.outputs, *repeated.arguments)
+    for place, elsewhere in away:
+        elsewhere.rename(place)
+    assert answer.returncode == 1
+    assert answer.stdout.count(f"Received: {repeated.images} (does not exist)") == 1
+    assert "the finished jobs are left as they are" in answer.stdout
+    assert tree(repeated.directory) == before
+    ends = [
+        [(run.info.status, run.info.end_time) for run in runs]
+        for runs in (stored(repeated.outputs), repeated.stored[2])
+    ]
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.slow
+def test_a_picture_that_breaks_later_costs_no_finished_job(repeated: Repeated) -> None:
+    """Which only shows while the sweep runs, so that it is said at its end."""
+    picture = repeated.images / "cat" / "000.png"
+    content = picture.read_bytes()
+    picture.write_bytes(b"no picture")
+    answer = sweep(repeated.outputs, *repeated.arguments)
+    assert answer.returncode == 1
+    assert "1 done before, 1 kept without a look at their images" in answer.stdout
+    assert tree(repeated.directory / "0") == repeated.trees[0]
+    picture.write_bytes(content)
+    assert "2 done before" in sweep(repeated.outputs, *repeated.arguments).stdout
+
+
+def test_a_sweep_with_a_job_that_cannot_run_is_refused_as_a_whole(tmp_path: Path) -> None:
+    answer = sweep(tmp_path, "dataset=digits", "head=linear,nothing", "seed=0,1")
+    assert answer.returncode == 1
+    assert answer.stderr == ""
+    first, second = answer.stdout.splitlines()
+    assert first.startswith("Error: Expected every job of the sweep to be valid. Received: 2 of 4 that are not")
+    assert second.startswith("  head=nothing seed=0, head=nothing seed=1: Expected head to be one of")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
 def test_on_error_stop_starts_no_other_job(binary_folder: Path, tmp_path: Path) -> None:
-    answer = sweep(tmp_path, f"dataset.root={tmp_path / 'lost'},{binary_folder}", "on_error=stop")
+    broken = with_a_broken_picture(tmp_path / "broken")
+    answer = sweep(tmp_path, f"dataset.root={broken},{binary_folder}", "on_error=stop")
     assert answer.returncode == 1
     assert "1 failed, 1 not started" in answer.stdout
     [directory] = (tmp_path / "sweeps").iterdir()
@@ -165,7 +249,7 @@ def test_a_sweep_that_is_under_way_is_not_started_twice(binary_folder: Path, tmp
         wait_for(tmp_path, "sweeps/*/0/running.json", process)
         answer = sweep(tmp_path, *arguments)
         assert answer.returncode == 1
-        assert "Expected a sweep that is not under way." in answer.stdout
+        assert f"This sweep is in progress (process {process.pid} on " in answer.stdout
     finally:
         process.terminate()
         process.wait(60)

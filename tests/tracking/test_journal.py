@@ -246,6 +246,28 @@ def test_what_is_refused_is_said_and_the_rest_is_sent(
     assert "Warning: not tracked: parameters: " in capsys.readouterr().out
 
 
+def test_artifacts_that_cannot_be_written_hold_up_nothing(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin_run(store.uri, "headstart", "first", {}, tmp_path / "first").close()  # makes the experiment
+    (store.file.parent / "mlartifacts").write_text("a file in the place of the directory")
+    with tracked_run(store.uri, "headstart", "refused", {}, tmp_path / "run") as tracker:
+        for name in ("one.csv", "two.csv"):
+            (tmp_path / "run" / name).write_text("epoch\n")
+            tracker.log_files([tmp_path / "run" / name])
+        tracker.log_metrics({"test_accuracy": 0.5})
+    run = mlflow.MlflowClient(store.uri).get_run(tracker.run_id)
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"test_accuracy": 0.5})
+    told = what_is_tracked(tmp_path / "run")["tracking"]
+    assert told["waiting"] == 0
+    assert [reason.partition(":")[0] for reason in told["refused"]] == ["file", "file"]
+    kept = [json.loads(line) for line in tracker.journal.refused_file.read_text().splitlines()]
+    assert [entry["path"] for entry in kept] == ["one.csv", "two.csv"]
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("Warning: not tracked: file: ") == 1
+    assert "the tracking store refused 2 entries, kept in" in said
+
+
 def test_a_run_that_fails_while_the_store_is_away(store: Store, tmp_path: Path) -> None:
     def fail() -> None:
         with tracked_run(store.uri, "headstart", "fails", {}, tmp_path / "run"):

@@ -14,7 +14,7 @@ from headstart.data.index import ImageIndex
 from headstart.errors import HeadstartError
 from headstart.model.backbones import check_image_size, get_entry
 from headstart.model.weights import check_weights
-from headstart.prepared import choose_image_size
+from headstart.preflight import choose_image_size
 from headstart.scenario.logme import log_maximum_evidence
 
 

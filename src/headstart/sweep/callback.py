@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import re
-import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -15,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -28,7 +25,9 @@ from headstart.console import console
 from headstart.environment import command_line
 from headstart.errors import HeadstartError
 from headstart.files import file_name
+from headstart.ownership import Lock, Process
 from headstart.sweep import end, launchers
+from headstart.sweep.check_jobs import InvalidJobs, check_jobs
 from headstart.sweep.job import STOPPED
 from headstart.sweep.record import RECORD, Sweep, job_label
 from headstart.sweep.results import mark_interrupted
@@ -54,6 +53,14 @@ class SweepCallback(Callback):
             prepare_sweep(config)
         except (HeadstartError, HydraException) as error:
             console.print(f"Error: {error}", markup=False, soft_wrap=True)
+            if isinstance(error, InvalidJobs):
+                error.print()
+            sys.exit(1)
+        except OSError as error:
+            if error.filename is None:
+                traceback.print_exc()
+            else:  # a directory that cannot be written, a full disk
+                console.print(f"Error: {error.strerror}: {error.filename}", markup=False, soft_wrap=True)
             sys.exit(1)
         except Exception:  # noqa: BLE001  # whatever it is, no job may start in a sweep that could not be prepared
             traceback.print_exc()
@@ -80,6 +87,8 @@ def prepare_sweep(config: DictConfig) -> None:
     with read_write(hydra), open_dict(hydra):
         hydra.sweep.dir = str(directory)
         hydra.overrides.hydra.append(f"hydra.sweep.dir={_quoted(directory)}")  # which the jobs are composed with
+        if not launchers.is_given(hydra, "hydra.output_subdir"):
+            hydra.overrides.hydra.append("hydra.output_subdir=null")  # else Hydra writes into directories of done jobs
     launchers.adjust(hydra)
     # Without the groups that only the jobs choose; the tracking store is one for all.
     tracking = configuration.TrackingConfig(**OmegaConf.to_container(config.tracking, resolve=True))  # type: ignore
@@ -99,25 +108,31 @@ def prepare_sweep(config: DictConfig) -> None:
         tracking_uri=uri,
         tracking_experiment=tracking.experiment,
         parent_run_id="",
-        host=socket.gethostname(),
-        process=None if launchers.name_of(hydra.launcher) == launchers.SLURM else os.getpid(),
+        launcher=None if launchers.name_of(hydra.launcher) == launchers.SLURM else Process.current(),
     )
+    if basic:
+        _refuse_invalid(hydra, directory, _labelled(overrides, swept))
     check_store(uri, tracking.experiment)
     directory.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(directory / "sweep.lock")
+    lock = Lock(directory / "sweep.lock", "sweep")
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise HeadstartError(
-            f"Expected a sweep that is not under way. Received: {directory}, which another process works on"
-        ) from None
-    (directory / STOPPED).unlink(missing_ok=True)
-    mark_interrupted(directory)
-    sweep = _with_parent_run(sweep)
-    sweep.save()
+        (directory / STOPPED).unlink(missing_ok=True)
+        mark_interrupted(directory)
+        sweep = _with_parent_run(sweep)
+        sweep.save()
+    except BaseException:
+        lock.release()
+        raise
     jobs = f"{sweep.jobs} jobs" if sweep.jobs else "jobs"
     console.print(f"[bold]Sweep[/] of {jobs} over {', '.join(swept) or 'nothing'}: {directory}", soft_wrap=True)
     end.remember(sweep, lock)
+
+
+def _refuse_invalid(hydra: DictConfig, directory: Path, jobs: list[tuple[str, list[str]]]) -> None:
+    """Raise where a job of the sweep cannot run; say which ones are done and will not be looked at."""
+    reads_images = launchers.name_of(hydra.launcher) not in launchers.ELSEWHERE
+    for reason, labels in check_jobs(directory, jobs, _composer(hydra), reads_images).items():
+        end.say_kept(len(labels), reason)
 
 
 def show_plan(config: DictConfig) -> None:
@@ -129,8 +144,6 @@ def show_plan(config: DictConfig) -> None:
     Raises:
         HeadstartError: when the sweeper decides on its jobs while it goes on.
     """
-    import hydra as hydra_package
-
     from headstart.sweep.plan import plan_jobs, print_plan
 
     _one_job_a_fold(config)
@@ -143,11 +156,8 @@ def show_plan(config: DictConfig) -> None:
     overrides = _overrides(hydra)
     swept = [override.key_or_group for override in overrides if override.is_sweep_override()]
     directory = _directory(config, overrides, swept)
-    kept = configuration.as_typed(hydra.overrides.hydra)
-    jobs = [
-        (job_label(job, swept), partial(_resolve, hydra_package.compose, str(hydra.job.config_name), [*kept, *job]))
-        for job in _jobs(overrides)
-    ]
+    compose = _composer(hydra)
+    jobs = [(label, partial(compose, job)) for label, job in _labelled(overrides, swept)]
     print_plan(directory.name, directory, plan_jobs(directory, jobs), launchers.jobs_at_once(hydra.launcher))
 
 
@@ -160,12 +170,19 @@ def _quoted(value: object) -> str:
     return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"
 
 
-def _resolve(compose: Callable[..., DictConfig], name: str, overrides: list[str]) -> configuration.Config:
-    """Return the configuration of one job, as Hydra will compose it."""
-    try:
-        return configuration.resolve(compose(name, overrides), overrides)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise HeadstartError(configuration.explain(error)) from error
+def _composer(hydra: DictConfig) -> Callable[[list[str]], configuration.Config]:
+    """Return what makes the configuration of a job of its overrides, as Hydra will compose it."""
+    from hydra import compose
+
+    name, kept = str(hydra.job.config_name), configuration.as_typed(hydra.overrides.hydra)
+
+    def configuration_of(job: list[str]) -> configuration.Config:
+        try:
+            return configuration.resolve(compose(name, [*kept, *job]), job)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise HeadstartError(configuration.explain(error)) from error
+
+    return configuration_of
 
 
 def _with_parent_run(sweep: Sweep) -> Sweep:
@@ -203,6 +220,11 @@ def _overrides(hydra: DictConfig) -> list[Override]:
     texts = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
     parsed = OverridesParser.create().parse_overrides([*texts, *configuration.as_typed(hydra.overrides.task)])
     return list({override.key_or_group: override for override in parsed}.values())
+
+
+def _labelled(overrides: list[Override], swept: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Return the label and the overrides of each job of Hydra's own sweeper."""
+    return [(job_label(job, swept), job) for job in _jobs(overrides)]
 
 
 def _jobs(overrides: list[Override]) -> list[list[str]]:

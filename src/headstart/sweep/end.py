@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
 from rich.table import Table
 
 from headstart.console import console, print_titled
+from headstart.ownership import Lock
 from headstart.sweep.lines import Lines
-from headstart.sweep.record import Sweep
-from headstart.tracking import Tracker, continue_run, count_waiting, waiting_journals
+from headstart.sweep.record import FINISHED, UNFINISHED, Sweep
+from headstart.tracking import Tracker, continue_run, count_waiting, say_refused, waiting_journals
 
 if TYPE_CHECKING:
     from headstart.comparison import Comparison
 
-UNDER_WAY: list[tuple[Sweep, FileLock, Lines]] = []  # of this process, the one that launches; at most one
+UNDER_WAY: list[tuple[Sweep, Lock, Lines]] = []  # of this process, the one that launches; at most one
+SAID: set[str] = set()  # why images of earlier jobs cannot be read
 
 
-def remember(sweep: Sweep, lock: FileLock) -> None:
+def remember(sweep: Sweep, lock: Lock) -> None:
     """Keep the sweep that this process launches until `finish` is called, and say how its jobs end.
 
     Args:
@@ -48,7 +50,7 @@ def finish(interrupted: bool = False) -> int:
     sweep, lock, lines = UNDER_WAY.pop()
     lines.finish()
     ended = sweep.ended()
-    failed = [entry for entry in ended.values() if entry["event"] in ("failed", "killed", "not started")]
+    failed = [entry for entry in ended.values() if entry["event"] in UNFINISHED]
     complete = sweep.jobs is None or len(ended) == sweep.jobs
     status = "KILLED" if interrupted else "FINISHED" if complete and not failed else "FAILED"
     _print_end(sweep, ended)
@@ -62,6 +64,7 @@ def finish(interrupted: bool = False) -> int:
             parent.end(status)
             parent.close()
         lock.release()
+    say_refused(sorted(sweep.path.glob("*/tracking/*.jsonl")))
     waiting = sum(count_waiting(file) for file in waiting_journals(sweep.path))
     if waiting:
         console.print(
@@ -83,11 +86,16 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
             ("failed", "failed"),
             ("killed", "interrupted"),
             ("not started", "not started"),
+            ("in progress", "in progress already"),
+            ("kept", "kept without a look at their images"),
         )
     }
     said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     console.print(f"\n[bold]Sweep {sweep.name}[/]: {said or 'no job was started'}", soft_wrap=True)
-    lost = [entry for entry in ended.values() if entry["event"] not in ("finished", "found")]
+    kept = Counter(entry["error"] for entry in ended.values() if entry["event"] == "kept")
+    for reason, count in kept.items():
+        say_kept(count, reason)
+    lost = [entry for entry in ended.values() if entry["event"] in UNFINISHED and entry["event"] != "kept"]
     if lost:
         table = Table()
         for name in ("job", "", "what happened"):
@@ -96,6 +104,19 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
             table.add_row(str(entry["job"]), entry["label"], entry.get("error") or entry["event"])
         print_titled("Jobs without a result (the same command runs them again, and only them)", table)
     console.print(f"Directory: {sweep.directory}", markup=False, soft_wrap=True)
+
+
+def say_kept(count: int, reason: str) -> None:
+    """Say once that the images of jobs cannot be read, which were done or can be resumed.
+
+    Args:
+        count: how many jobs.
+        reason: why the images cannot be read.
+    """
+    if reason not in SAID:
+        SAID.add(reason)
+        text = f"The images of {count} earlier jobs cannot be read, so those jobs are left as they are: {reason}"
+        console.print(f"Warning: {text}", markup=False, soft_wrap=True)
 
 
 def _compare(sweep: Sweep) -> Comparison | None:
@@ -118,7 +139,7 @@ def _track(sweep: Sweep, parent: Tracker, ended: dict[int, dict[str, Any]], comp
     parent.log_metrics(
         {
             "jobs": float(len(ended)),
-            "jobs_finished": float(sum(entry["event"] in ("finished", "found") for entry in ended.values())),
+            "jobs_finished": float(sum(entry["event"] in FINISHED for entry in ended.values())),
             "jobs_failed": float(sum(entry["event"] in ("failed", "killed") for entry in ended.values())),
         }
     )

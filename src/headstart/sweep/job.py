@@ -14,15 +14,14 @@ from omegaconf import DictConfig
 from rich.markup import escape
 
 from headstart import config as configuration
-from headstart.config import Config
 from headstart.console import console
 from headstart.errors import HeadstartError
-from headstart.files import write_json
-from headstart.identity import config_hash
-from headstart.runs import CHECKPOINT, RUNNING, objective, read_results
+from headstart.ownership import InUse, live_owner
+from headstart.resuming import LOCK, locked
+from headstart.runs import CHECKPOINT, RUNNING, is_finished, objective, read_results
 from headstart.sweep.isolation import keep_to_share, run_apart, take_place
 from headstart.sweep.record import Sweep
-from headstart.sweep.results import can_go_on, find_finished, free_directory, mark_dead
+from headstart.sweep.results import Place, find_place, free_directory, mark_dead, write_failure
 
 STOPPED = "stopped"  # file in a sweep's directory, where on_error=stop and a job failed
 
@@ -67,7 +66,7 @@ def _adopt(environment: dict[str, str | None]) -> None:
 def _stop_if_abandoned(sweep: Sweep) -> None:
     """Let nothing go on whose sweep was killed: the same command would start it a second time, in the same place."""
     if sweep.is_abandoned():
-        raise SystemExit(f"The process {sweep.process} that launched {sweep.name} is gone")
+        raise SystemExit(f"The process that launched {sweep.name} is gone")
 
 
 @contextlib.contextmanager
@@ -95,28 +94,31 @@ def _results(
     if (sweep.path / STOPPED).exists():
         sweep.note("not started", number, label)
         return None
-    tags = {"sweep": sweep.name, "mlflow.parentRunId": sweep.parent_run_id}
     try:
         config = configuration.resolve(composed, overrides)
-        done = find_finished(sweep.path, config)
-    except HeadstartError as error:  # before there is anything to run
-        write_json(preferred / "results.json", _failure(str(error), overrides, preferred))
-        run_apart(record_failure, sweep, preferred, label, tags, str(error), log=preferred / "console.log")
-        return _end(sweep, number, label, started, preferred)
-    if done is not None:
-        directory, results = done
-        sweep.note("found", number, label, directory=directory.name, accuracy=objective(results, "accuracy"))
-        return results
-    output = free_directory(preferred, config)
+    except HeadstartError as error:  # where a sweeper proposed it; others were asked before the sweep began
+        output = free_directory(preferred, None)
+        output.mkdir(parents=True, exist_ok=True)
+        write_failure(output, str(error), overrides)
+        run_apart(record_failure, sweep, output, label, _tags(sweep), str(error), log=output / "console.log")
+        return _end(sweep, number, label, started, output)
+    place = find_place(sweep.path, preferred, config)
+    if place.state == "done" and place.results is not None:
+        accuracy = objective(place.results, "accuracy")
+        sweep.note("found", number, label, directory=place.directory.name, accuracy=accuracy)
+        return place.results
+    if place.state == "free":
+        place = _cleared(place)
+    if place.state != "free":
+        sweep.note(place.state, number, label, directory=place.directory.name, error=place.reason)
+        return None
+    output = place.directory
     sweep.note("started", number, label, directory=output.name)
     log = output / "console.log"
-    resume = can_go_on(output, config)
-    for left in (log.name, *(() if resume else ("results.json", RUNNING, CHECKPOINT))):  # by a run that did not finish
-        (output / left).unlink(missing_ok=True)
     try:
         with _watched(sweep, number, label, log) as look:
-            text = configuration.to_yaml(config)
-            code = run_apart(train, text, output, overrides, tags, share, resume, log=log, while_it_runs=look)
+            arguments = (configuration.to_yaml(config), output, overrides, _tags(sweep), share, place.resume)
+            code = run_apart(train, *arguments, log=log, while_it_runs=look)
     except (KeyboardInterrupt, SystemExit):
         sweep.note("killed", number, label, directory=output.name)
         raise
@@ -124,13 +126,38 @@ def _results(
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         sweep.note("killed", number, label, directory=output.name, error=reason)
         return read_results(output)
+    owner = live_owner(output / LOCK)
+    if owner is not None:  # which took the directory just before this job did
+        reason = f"This job is in progress already ({owner})"
+        sweep.note("in progress", number, label, directory=output.name, error=reason)
+        return None
     ended = read_results(output)
     if ended is None or (ended["status"] != "FINISHED" and not ended.get("run_id")):
         reason = str(ended["error"]) if ended else _death(code)
         if ended is None:
-            write_json(output / "results.json", _failure(reason, overrides, output, config))
-        run_apart(record_failure, sweep, output, label, tags, reason, log=log)
+            write_failure(output, reason, overrides, config)
+        run_apart(record_failure, sweep, output, label, _tags(sweep), reason, log=log)
     return _end(sweep, number, label, started, output)
+
+
+def _tags(sweep: Sweep) -> dict[str, str]:
+    """Return the tags of a job's run in the tracking store."""
+    return {"sweep": sweep.name, "mlflow.parentRunId": sweep.parent_run_id}
+
+
+def _cleared(place: Place) -> Place:
+    """Return a free place without what an earlier attempt left there, or what is to be said if it is taken by now."""
+    place.directory.mkdir(parents=True, exist_ok=True)
+    left = ("console.log", *(() if place.resume else ("results.json", RUNNING, CHECKPOINT)))
+    try:
+        with locked(place.directory):
+            if is_finished(place.directory):  # by another process, since it was looked at
+                return Place("in progress", place.directory, reason="Another process has just finished this job")
+            for name in left:
+                (place.directory / name).unlink(missing_ok=True)
+    except InUse as error:
+        return Place("in progress", place.directory, reason=str(error))
+    return place
 
 
 @contextlib.contextmanager
@@ -223,16 +250,10 @@ def _end(sweep: Sweep, number: int, label: str, started: float, output: Path) ->
     return results
 
 
-def _failure(error: str, overrides: list[str], output: Path, config: Config | None = None) -> dict[str, Any]:
-    """Return the results of a job that could not write its own."""
-    digest = {"config_hash": config_hash(config)} if config else {}
-    return {"run_id": None, "status": "FAILED", "error": error, "overrides": overrides, "output": str(output), **digest}
-
-
 def _reason(results: dict[str, Any] | None) -> str:
     """Say why a job has no result."""
     if results is None:
-        return "not started, after another job failed"
+        return "not started; the lines above say why"
     return str(results.get("error") or results["status"])
 
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB, SUBMITIT, SLURM, RAY = "JoblibLauncher", "LocalLauncher", "SlurmLauncher", "RayLauncher"
+ELSEWHERE = (SLURM, RAY)  # whose jobs may run on machines that see other disks
 # Paths and addresses that the configuration and the jobs ask for.
 PATHS = ("HEADSTART_OUTPUTS", "HEADSTART_CACHE", "HEADSTART_DATA")
 NEEDED = ("MLFLOW_TRACKING_URI",)

@@ -9,7 +9,13 @@ from headstart.console import console, duration
 from headstart.sweep.record import ENDED, Sweep
 
 PAUSE = 0.3  # seconds between two looks at the journal
-SAID = {"found": "done before", "finished": "finished", "failed": "failed", "killed": "interrupted"}
+SAID = {
+    "found": "done before",
+    "finished": "finished",
+    "failed": "failed",
+    "killed": "interrupted",
+    "in progress": "not started",  # the error says why
+}
 
 
 class Lines(threading.Thread):
@@ -22,7 +28,8 @@ class Lines(threading.Thread):
             sweep: whose journal is followed.
         """
         super().__init__(daemon=True)
-        self.sweep, self.said = sweep, 0
+        self.sweep = sweep
+        self.known: dict[tuple[str, int], dict[str, Any]] = {}  # by event and job, in the order in which they arrived
         self.over, self.printing = threading.Event(), threading.Lock()
 
     def run(self) -> None:
@@ -39,13 +46,14 @@ class Lines(threading.Thread):
     def catch_up(self) -> None:
         """Print what has not been printed yet."""
         with self.printing:
-            entries = self.sweep.journal()
-            for position, entry in enumerate(entries[self.said :], self.said):
+            for entry in self.sweep.journal():
+                if (entry["event"], entry["job"]) in self.known:
+                    continue
+                self.known[entry["event"], entry["job"]] = entry
                 if entry["event"] in SAID:
                     style = "bold red" if entry.get("error") else "bold"
-                    text = job_line(self.sweep, entries[: position + 1])
+                    text = job_line(self.sweep, list(self.known.values()))
                     console.print(text, markup=False, soft_wrap=True, style=style)
-            self.said = len(entries)
 
 
 def job_line(sweep: Sweep, entries: list[dict[str, Any]]) -> str:
@@ -67,6 +75,6 @@ def job_line(sweep: Sweep, entries: list[dict[str, Any]]) -> str:
     if last.get("error"):
         text += f": {last['error']}"
     if sweep.jobs and ran and len(ended) < sweep.jobs:
-        began = min(entry["time"] for entry in entries if entry["event"] == "started")
+        began = min((entry["time"] for entry in entries if entry["event"] == "started"), default=last["time"])
         text += f"; about {duration((sweep.jobs - len(ended)) * (last['time'] - began) / ran)} left"
     return text

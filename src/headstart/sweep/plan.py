@@ -20,9 +20,9 @@ from headstart.errors import HeadstartError
 from headstart.identity import DECIDES_NOTHING, config_hash
 from headstart.model.backbones import get_entry
 from headstart.paths import cache_directory
-from headstart.prepared import choose_image_size
+from headstart.preflight import check_configuration, choose_image_size
 from headstart.runs import finished_runs, read_results
-from headstart.sweep.results import find_finished
+from headstart.sweep.results import find_finished, finished_before
 
 MOST_RUNS = 200  # of before that are looked at, the latest ones
 COPIES = 2  # of what a run writes: in its directory, and as artifacts of the tracking store
@@ -40,6 +40,15 @@ class PlannedJob:
 
 
 @dataclass(frozen=True)
+class Estimated:
+    """What a run will take, by what has run before."""
+
+    seconds: float
+    source: str  # which runs it is known from
+    bytes: float
+
+
+@dataclass(frozen=True)
 class PastRun:
     """A finished run that others are estimated from."""
 
@@ -51,7 +60,7 @@ class PastRun:
     def work(self) -> float:
         """Return the pixels that it trained on, counted once an epoch."""
         dataset = self.results["dataset"]
-        return float(dataset["images"]["train"] * _epochs(self.config) * dataset["image_size"] ** 2)
+        return float(dataset["images"]["train"] * count_epochs(self.config) * dataset["image_size"] ** 2)
 
     @functools.cached_property
     def bytes(self) -> float:
@@ -66,7 +75,7 @@ def plan_jobs(directory: Path, jobs: Sequence[tuple[str, Callable[[], Config]]])
         directory: of the sweep; need not be there.
         jobs: the label of each job, and what resolves its configuration.
     """
-    past = _past_runs()
+    past = past_runs()
     before = {
         results.get("config_hash"): results["status"]
         for file in directory.glob("*/results.json")
@@ -85,26 +94,40 @@ def _plan(
     counts: dict[str, int],
 ) -> PlannedJob:
     """Return what became and what will become of one job."""
+    config: Config | None = None
     try:
         config = resolve()
+        check_configuration(config)
         if find_finished(directory, config) is not None:
             return PlannedJob(label, "done", None, "", None)
         side = choose_image_size(config, get_entry(config.backbone.name))
-        work = float(_training_images(config, counts) * _epochs(config) * side**2)
+        work = float(_training_images(config, counts) * count_epochs(config) * side**2)
     except HeadstartError as error:
-        return PlannedJob(label, f"will fail: {str(error).splitlines()[0]}", 0.0, "", 0.0)
+        reason = str(error).splitlines()[0]
+        if config is not None and finished_before(directory, config_hash(config)):
+            return PlannedJob(label, f"done, but its images cannot be read: {reason}", 0.0, "", 0.0)
+        return PlannedJob(label, f"will fail: {reason}", 0.0, "", 0.0)
     state = {"FAILED": "failed before", "KILLED": "interrupted"}.get(before.get(config_hash(config), ""), "to run")
+    found = estimate_from(past, config, work)
+    if found is None:
+        return PlannedJob(label, state, None, "nothing like it has run here", None)
+    return PlannedJob(label, state, found.seconds, found.source, found.bytes)
+
+
+def estimate_from(past: list[PastRun], config: Config, work: float) -> Estimated | None:
+    """Return what a run will take by the runs that are closest to it, None where there is none.
+
+    Args:
+        past: see `past_runs`.
+        config: of the run.
+        work: the pixels that it trains on, counted once an epoch.
+    """
     for source, alike in (("the same but for the seed", _same_but_seed), ("like it", _like), ("rough", _same_backbone)):
         fitting = [run for run in past if alike(run.config, config)]
         if fitting:
-            return PlannedJob(
-                label,
-                state,
-                median(_seconds(run, work) for run in fitting),
-                source,
-                median(run.bytes for run in fitting),
-            )
-    return PlannedJob(label, state, None, "nothing like it has run here", None)
+            seconds = median(_seconds(run, work) for run in fitting)
+            return Estimated(seconds, source, median(run.bytes for run in fitting))
+    return None
 
 
 def print_plan(name: str, directory: Path, jobs: list[PlannedJob], at_once: int) -> None:
@@ -143,7 +166,7 @@ def print_plan(name: str, directory: Path, jobs: list[PlannedJob], at_once: int)
     console.print(f"Nothing was run. Without plan=true the jobs go to {directory}", soft_wrap=True, markup=False)
 
 
-def _past_runs() -> list[PastRun]:
+def past_runs() -> list[PastRun]:
     """Return the latest finished runs below the outputs."""
     found = []
     for directory, results in finished_runs()[-MOST_RUNS:]:
@@ -181,7 +204,8 @@ def _same_backbone(run: Config, config: Config) -> bool:
     return run.backbone == config.backbone
 
 
-def _epochs(config: Config) -> int:
+def count_epochs(config: Config) -> int:
+    """Return the epochs of all stages."""
     return sum(stage.epochs for stage in config.freeze.stages)
 
 

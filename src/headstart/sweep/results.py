@@ -1,19 +1,71 @@
-"""What the jobs of a sweep left behind: which are done, which were interrupted, where the next one may write."""
+"""What the jobs of a sweep left behind: which are done, which were interrupted, where the next one may write.
+
+A directory with a finished job is never written to: `find_place` decides where a job may write, and nothing else does.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from headstart.config import Config
 from headstart.data.check import check_images
 from headstart.data.sources import load_index
+from headstart.errors import HeadstartError
 from headstart.files import write_json
 from headstart.identity import config_hash
+from headstart.ownership import InUse, live_owner
 from headstart.paths import cache_directory
-from headstart.resuming import unfinished_results
-from headstart.runs import CHECKPOINT, RUNNING, read_results
+from headstart.resuming import LOCK, locked, unfinished_results
+from headstart.runs import CHECKPOINT, RUNNING, is_finished, read_results
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job of a sweep stands, and whether it may write there."""
+
+    state: str  # done | free | in progress | kept: done or interrupted, and its images cannot be read now
+    directory: Path
+    results: dict[str, Any] | None = None  # of a job that is done
+    resume: bool = False  # whether a free directory holds this job's own training, to go on with
+    reason: str = ""  # why it is neither done nor free
+
+
+def find_place(sweep: Path, preferred: Path, config: Config) -> Place:
+    """Return where a job of a sweep stands; only a `free` place may be written to.
+
+    Args:
+        sweep: directory of the sweep.
+        preferred: the directory that Hydra gave the job.
+        config: the job's resolved configuration.
+    """
+    digest = config_hash(config)
+    directory = next(iter(finished_before(sweep, digest)), preferred)
+    try:
+        done = find_finished(sweep, config)
+        if done is not None:
+            return Place("done", *done)
+        directory = free_directory(preferred, digest)
+        for one in (*_running(sweep, digest), directory):
+            owner = live_owner(one / LOCK)
+            if owner is not None:
+                return Place("in progress", one, reason=f"This job is in progress already ({owner})")
+        return Place("free", directory, resume=can_resume(directory, config))
+    except (HeadstartError, OSError) as error:
+        return Place("kept", directory, reason=str(error))
+
+
+def finished_before(sweep: Path, digest: str) -> list[Path]:
+    """Return the directories of a sweep with a finished job of a configuration, whatever images it had.
+
+    Args:
+        sweep: directory of the sweep.
+        digest: `config_hash` of the configuration.
+    """
+    directories = [file.parent for file in sorted(sweep.glob("*/results.json"))]
+    return [one for one in directories if is_finished(one) and (read_results(one) or {}).get("config_hash") == digest]
 
 
 def find_finished(sweep: Path, config: Config) -> tuple[Path, dict[str, Any]] | None:
@@ -23,13 +75,11 @@ def find_finished(sweep: Path, config: Config) -> tuple[Path, dict[str, Any]] | 
         sweep: directory of the sweep.
         config: the job's resolved configuration.
     """
-    digest = config_hash(config)
-    for file in sorted(sweep.glob("*/results.json")):
-        results = read_results(file.parent)
-        same = results is not None and results["status"] == "FINISHED" and results.get("config_hash") == digest
+    for directory in finished_before(sweep, config_hash(config)):
+        results = read_results(directory) or {}
         # The images are looked at only where everything else is the same.
-        if results and same and results["dataset"]["fingerprint"] == _fingerprint(config):
-            return file.parent, results
+        if results.get("dataset", {}).get("fingerprint") == _fingerprint(config):
+            return directory, results
     return None
 
 
@@ -40,30 +90,42 @@ def _fingerprint(config: Config) -> str:
     return check_images(index, dataset.bad_images, cache_directory(), dataset.value_range)[0].fingerprint
 
 
-def free_directory(preferred: Path, config: Config) -> Path:
-    """Return a directory that a job may write to: the preferred one unless another job's results are there.
+def free_directory(preferred: Path, digest: str | None) -> Path:
+    """Return a directory without another job's results: the preferred one, or one beside it.
 
     Args:
         preferred: the directory that Hydra gave the job.
-        config: the job's resolved configuration.
+        digest: `config_hash` of the job.
     """
-    digest = config_hash(config)
-    results = read_results(preferred)
-    finished = results is not None and results["status"] == "FINISHED"  # of other images, else it would be found
-    if results is not None and (finished or results.get("config_hash", digest) != digest):
-        number = 1
-        while (directory := preferred.with_name(f"{preferred.name}-{digest[:8]}-{number}")).exists():
-            again = read_results(directory)
-            if again is None or again["status"] != "FINISHED":
-                break
-            number += 1
-        directory.mkdir(parents=True, exist_ok=True)
-        return directory
-    return preferred
+    directory, number = preferred, 0
+    while not is_free(directory, digest):
+        number += 1
+        directory = preferred.with_name(f"{preferred.name}-{(digest or 'unresolved')[:8]}-{number}")
+    return directory
 
 
-def can_go_on(directory: Path, config: Config) -> bool:
-    """Return whether a job that did not finish can be gone on with: its training was saved, on the same images.
+def is_free(directory: Path, digest: str | None) -> bool:
+    """Return whether nothing of another job, and no finished one, is in a directory.
+
+    Args:
+        directory: need not be there.
+        digest: `config_hash` of the job that would write there; None where its configuration is not known.
+    """
+    try:
+        (directory / "results.json").stat()
+    except FileNotFoundError:
+        known = unfinished_results(directory)
+    except OSError:
+        return False
+    else:
+        if is_finished(directory) or read_results(directory) is None:  # of which nobody knows what it says
+            return False
+        known = read_results(directory) or {}
+    return known.get("config_hash", digest) == digest
+
+
+def can_resume(directory: Path, config: Config) -> bool:
+    """Return whether a job that did not finish can be resumed: its training was saved, on the same images.
 
     Args:
         directory: of the job, whose run in it has the configuration.
@@ -75,20 +137,51 @@ def can_go_on(directory: Path, config: Config) -> bool:
     return before.get("dataset", {}).get("fingerprint") == _fingerprint(config)
 
 
-def mark_interrupted(sweep: Path) -> list[Path]:
-    """Mark the runs of a sweep that a process left without a word, as KILLED, here and in the tracking store.
+def _running(sweep: Path, digest: str) -> list[Path]:
+    """Return the directories of a sweep in which a run of a configuration is in progress, or was until it died."""
+    directories = [file.parent for file in sorted(sweep.glob(f"*/{RUNNING}"))]
+    return [one for one in directories if unfinished_results(one).get("config_hash") == digest]
+
+
+def write_failure(directory: Path, error: str, overrides: list[str], config: Config | None = None) -> None:
+    """Write the results of a job that could not write its own.
 
     Args:
-        sweep: directory of the sweep; nothing of it may be under way.
+        directory: of the job, a free one.
+        error: why it failed.
+        overrides: of the job.
+        config: the job's resolved configuration; None where it has none.
+
+    Raises:
+        HeadstartError: when the directory holds a finished run.
     """
-    interrupted = sorted(file.parent for file in sweep.glob(f"*/{RUNNING}"))
-    for directory in interrupted:
-        mark_dead(directory, "KILLED", "The process that ran it was killed.")
+    if is_finished(directory):
+        raise HeadstartError(f"Expected a directory without a finished run. Received: {directory}")
+    digest = {"config_hash": config_hash(config)} if config else {}
+    known = {"run_id": None, "status": "FAILED", "error": error, "overrides": overrides, "output": str(directory)}
+    write_json(directory / "results.json", {**known, **digest})
+
+
+def mark_interrupted(sweep: Path) -> list[Path]:
+    """Mark the runs of a sweep whose process was killed as KILLED, here and in the tracking store.
+
+    Args:
+        sweep: directory of the sweep; jobs of it that are still in progress are left alone.
+    """
+    interrupted = []
+    for file in sorted(sweep.glob(f"*/{RUNNING}")):
+        try:
+            with locked(file.parent):
+                if file.exists():  # it may have ended meanwhile
+                    mark_dead(file.parent, "KILLED", "The process that ran it was killed.")
+                    interrupted.append(file.parent)
+        except InUse:
+            continue
     return interrupted
 
 
 def mark_dead(directory: Path, status: str, reason: str) -> None:
-    """Mark a run whose process died, here and in the tracking store.
+    """Mark a run whose process died, here and in the tracking store; one that had finished stays as it is.
 
     Args:
         directory: of the run, with its `running.json`.
@@ -98,11 +191,12 @@ def mark_dead(directory: Path, status: str, reason: str) -> None:
     from headstart.tracking import continue_run, record_tracking
 
     running = json.loads((directory / RUNNING).read_text(encoding="utf-8"))
-    write_json(directory / "results.json", {**running, "status": status, "error": reason})
-    run = continue_run(directory)
-    if run is not None:
-        run.explain(reason, reason)
-        run.end(status)
-        run.close()
-        record_tracking(directory)
+    if not is_finished(directory):
+        write_json(directory / "results.json", {**running, "status": status, "error": reason})
+        run = continue_run(directory)
+        if run is not None:
+            run.explain(reason, reason)
+            run.end(status)
+            run.close()
+            record_tracking(directory)
     (directory / RUNNING).unlink()

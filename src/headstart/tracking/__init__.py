@@ -1,6 +1,6 @@
 """MLflow; the only package that talks to the tracking store."""
 
-from headstart.tracking.journal import UnderWay, count_waiting, record_tracking, what_is_tracked
+from headstart.tracking.journal import UnderWay, count_waiting, record_tracking, say_refused, what_is_tracked
 from headstart.tracking.reading import fetch_run, logged_runs
 from headstart.tracking.run import Tracker, begin_run, continue_run, flatten, log_results, tracked_run
 from headstart.tracking.store import (
@@ -29,6 +29,7 @@ __all__ = [
     "log_results",
     "logged_runs",
     "record_tracking",
+    "say_refused",
     "send_waiting",
     "store_uri",
     "tracked_run",

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
+from headstart.console import console
 from headstart.errors import HeadstartError
 from headstart.files import write_json
 from headstart.full_disk import naming
@@ -115,19 +116,42 @@ class Journal:
         """Return whether there is anything to send."""
         return self._size() > self.progress["bytes"]
 
-    def mark(self, count: int, end: int, refused: str | None = None) -> None:
+    def mark(self, count: int, end: int) -> None:
         """Note that further entries have been sent.
 
         Args:
             count: how many.
             end: where the last one ends.
-            refused: why the store will never take them, where it does not.
         """
         self.progress["sent"] += count
         self.progress["bytes"] = end
-        if refused:
-            self.progress["refused"].append(refused)
         self.save()
+
+    def count_failure(self) -> int:
+        """Return how often sending has failed at the entry that is next, this time included."""
+        place, known = self.progress["bytes"], self.progress.get("failures", {})
+        times = known["times"] + 1 if known.get("bytes") == place else 1
+        self.progress["failures"] = {"bytes": place, "times": times}
+        self.save()
+        return times
+
+    def set_aside(self, entry: Entry, end: int, reason: str) -> None:
+        """Note that the store never takes an entry, which is kept in a file of its own.
+
+        Args:
+            entry: it.
+            end: where it ends.
+            reason: why not.
+        """
+        with naming(self.refused_file), self.refused_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"reason": reason, **entry}, ensure_ascii=False) + "\n")
+        self.progress["refused"].append(f"{entry['kind']}: {reason}")
+        self.mark(1, end)
+
+    @property
+    def refused_file(self) -> Path:
+        """Return the file of what the store does not take, a line of JSON for each entry."""
+        return _refused_file(self.file)
 
     def save(self) -> None:
         """Write how far the journal has been sent, and what is known of the run in the store.
@@ -153,7 +177,7 @@ class Journal:
     def discard(self) -> None:
         """Remove it, where the run never began."""
         self.close()
-        for file in (self.file, self._progress_file, Path(self._lock.lock_file)):
+        for file in (self.file, self._progress_file, self.refused_file, Path(self._lock.lock_file)):
             file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # others are there
             self.file.parent.rmdir()
@@ -167,6 +191,30 @@ def journals(output: Path) -> list[Path]:
 def count_waiting(file: Path) -> int:
     """Return how many entries of a journal have not been sent; anybody may ask at any time."""
     return sum(1 for _ in _entries(file, _read_progress(file)["bytes"]))
+
+
+def refused_entries(file: Path) -> list[str]:
+    """Return why a store does not take entries of a journal, a sentence for each; anybody may ask at any time.
+
+    Args:
+        file: the journal.
+    """
+    return list(_read_progress(file)["refused"])
+
+
+def say_refused(files: Iterable[Path]) -> None:
+    """Print how much a store did not take and where it is kept, nothing where it took everything.
+
+    Args:
+        files: journals.
+    """
+    refused = {_refused_file(file): len(found) for file in files if (found := refused_entries(file))}
+    if refused:
+        first, *others = refused
+        where = f"{first}" + (f" and {len(others)} files like it" if others else "")
+        entries = sum(refused.values())
+        text = f"the tracking store refused {entries} {'entry' if entries == 1 else 'entries'}, kept in {where}"
+        console.print(f"  Warning: {text}", markup=False, soft_wrap=True)
 
 
 def what_is_tracked(output: Path) -> dict[str, Any]:
@@ -199,6 +247,10 @@ def record_tracking(output: Path) -> dict[str, Any]:
 
 def _progress_file(file: Path) -> Path:
     return file.with_suffix(".sent.json")
+
+
+def _refused_file(file: Path) -> Path:
+    return file.with_suffix(".refused")  # not .jsonl, as journals are
 
 
 def _read_progress(file: Path) -> dict[str, Any]:

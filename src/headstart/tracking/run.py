@@ -13,7 +13,15 @@ from typing import Any
 from headstart.console import console
 from headstart.full_disk import is_full
 from headstart.tracking.background import BackgroundSender
-from headstart.tracking.journal import SECONDS_FOR_OTHERS, Journal, UnderWay, count_waiting, journals, record_tracking
+from headstart.tracking.journal import (
+    SECONDS_FOR_OTHERS,
+    Journal,
+    UnderWay,
+    count_waiting,
+    journals,
+    record_tracking,
+    say_refused,
+)
 from headstart.tracking.sending import ERROR, send
 from headstart.tracking.store import StoreAway, has_lost, import_mlflow, patience
 
@@ -221,6 +229,7 @@ def tracked_run(
                 sender.finish(hurry=status == "KILLED")
                 if tracker.journal.waits():
                     _say_what_waits(tracker.journal)
+                say_refused([tracker.journal.file])
                 if not sender.is_alive():
                     tracker.journal.close()
 

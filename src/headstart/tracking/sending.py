@@ -18,12 +18,15 @@ from typing import Any
 from headstart.console import console
 from headstart.files import write_json
 from headstart.runs import read_results
+from headstart.tracking.failures import Doubtful, Refused, taking
 from headstart.tracking.journal import Entry, Journal, what_is_tracked
-from headstart.tracking.store import Refused, StoreAway, import_mlflow, open_store, patience, taking
+from headstart.tracking.store import StoreAway, import_mlflow, open_store, patience
 
 PARAMETERS_A_CALL = 100  # MLflow's limit
 METRICS_A_CALL = 1000  # likewise
 SERVED_WITH = ("keras", "tensorflow", "numpy", "pillow", "omegaconf", "rich", "pandas")
+MOST_FAILURES = 3  # of a server, with seconds between them, until what it was sent is to blame
+Group = list[tuple[Entry, int]]  # entries that are sent together, each with where it ends
 PACKAGE = Path(__file__).parents[1]
 MODEL = "classifier"
 ERROR = "error"  # tag of a run that failed
@@ -44,50 +47,91 @@ def send(journal: Journal, uri: str | None = None) -> int:
     before = journal.progress["sent"]
     with patience(retries=0):
         while journal.waits():
-            for entries, end in _groups(journal.waiting()):
-                refused = None
+            for group in _groups(journal.waiting()):
                 try:
-                    _send(uri, journal, entries)
-                except Refused as error:
-                    refused = f"{entries[0]['kind']}: {error}"
-                    console.print(f"  Warning: not tracked: {refused}", markup=False, soft_wrap=True)
-                try:
-                    journal.mark(len(entries), end, refused)
+                    _send_group(uri, journal, group)
                 except OSError as error:  # a full disk; what was sent will be sent again
                     raise StoreAway(uri, error) from error
     return journal.progress["sent"] - before
 
 
-def _groups(waiting: Iterator[tuple[Entry, int]]) -> Iterator[tuple[list[Entry], int]]:
-    """Yield entries that go together, with where the last one ends: metrics of many epochs, anything else alone."""
-    group: list[Entry] = []
-    metrics, end = 0, 0
-    for entry, after in waiting:
+def _send_group(uri: str, journal: Journal, group: Group) -> None:
+    """Send entries together and mark them; where they are refused send each alone, and set aside what is refused."""
+    try:
+        _send(uri, journal, [entry for entry, _ in group])
+    except Refused as error:
+        if len(group) > 1:
+            for one in group:
+                _send_group(uri, journal, [one])
+            return
+        [(entry, end)] = group
+        if not any(told.startswith(f"{entry['kind']}:") for told in journal.progress["refused"]):
+            console.print(f"  Warning: not tracked: {entry['kind']}: {error}", markup=False, soft_wrap=True)
+        journal.set_aside(entry, end, str(error))
+    else:
+        journal.mark(len(group), group[-1][1])
+
+
+def _groups(waiting: Iterator[tuple[Entry, int]]) -> Iterator[Group]:
+    """Yield entries that go together, each with where it ends: metrics of many epochs, anything else alone."""
+    group: Group = []
+    metrics = 0
+    for entry, end in waiting:
         more = len(entry["values"]) if entry["kind"] == "metrics" else METRICS_A_CALL
         if group and metrics + more > METRICS_A_CALL:
-            yield group, end
+            yield group
             group, metrics = [], 0
-        group.append(entry)
-        metrics, end = metrics + more, after
+        group.append((entry, end))
+        metrics += more
     if group:
-        yield group, end
+        yield group
 
 
 def _send(uri: str, journal: Journal, entries: list[Entry]) -> None:
-    """Do what entries of one kind ask for."""
-    import mlflow
+    """Do what entries of one kind ask for; a second time where the first one failed and the store answers otherwise.
 
+    Raises:
+        StoreAway: when the store is to blame.
+        Refused: when the entries are.
+    """
     kind = entries[0]["kind"]
     if kind == "create":
         return _create(uri, journal, entries[0])
-    try:
+
+    def attempt() -> None:
+        import mlflow
+
         with taking(uri):
             client = mlflow.MlflowClient(uri)  # here, because it makes a SQLite store that is not there
             if kind == "metrics":
                 return _log_metrics(client, journal, entries)
             return KINDS[kind](client, journal, entries[0])
-    except (ValueError, TypeError) as error:  # a bug, ours or MLflow's, that would end each attempt
-        raise Refused(f"{type(error).__name__}: {error}") from error
+
+    try:
+        attempt()
+    except Doubtful as first:
+        _expect_taken(uri, journal)
+        if first.may_pass and journal.count_failure() < MOST_FAILURES:
+            raise StoreAway(uri, first) from first
+        try:
+            attempt()
+        except Doubtful as error:
+            raise Refused(error) from error
+
+
+def _expect_taken(uri: str, journal: Journal) -> None:
+    """Raise unless the store takes what changes nothing: a tag that the run has.
+
+    Raises:
+        StoreAway: when it does not, as where nobody may write, or the run is gone; nothing could be logged then.
+    """
+    import mlflow
+
+    try:
+        with taking(uri):
+            mlflow.MlflowClient(uri).set_tag(journal.run_id, "journal", journal.header["id"])
+    except (Refused, Doubtful) as error:
+        raise StoreAway(uri, error) from error
 
 
 def _create(uri: str, journal: Journal, entry: Entry) -> None:

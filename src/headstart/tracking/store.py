@@ -35,12 +35,8 @@ class StoreAway(HeadstartError):
             uri: of the store.
             reason: what was heard instead of an answer; its first line is told.
         """
-        self.reason = _first_line(reason)
+        self.reason = first_line(reason)
         super().__init__(f"Expected a tracking store at {uri} (tracking.uri). Received: {self.reason}")
-
-
-class Refused(Exception):
-    """The tracking store answers, and will never take what it was sent."""
 
 
 def store_uri(config: TrackingConfig) -> str:
@@ -163,39 +159,8 @@ def reachable(uri: str) -> Iterator[None]:
             yield
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
         raise HeadstartError(
-            f"Expected a tracking store at {uri} that has it. Received: {_first_line(error)}"
+            f"Expected a tracking store at {uri} that has it. Received: {first_line(error)}"
         ) from error
-
-
-@contextlib.contextmanager
-def taking(uri: str) -> Iterator[None]:
-    """Tell a store that does not answer, and may later, from one that refuses what it is sent.
-
-    Args:
-        uri: of the store.
-
-    Raises:
-        StoreAway: when it cannot be reached, is locked or full, or does not know the run, as another one in its place.
-        Refused: when sending the same again is of no use.
-    """
-    from mlflow.exceptions import MlflowException
-    from requests import HTTPError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        if is_not_made(uri):  # else SQLite would make an empty one
-            raise StoreAway(uri, "the file is not there")
-        yield
-    except MlflowException as error:
-        if error.error_code == "INVALID_PARAMETER_VALUE":
-            raise Refused(_first_line(error)) from error
-        raise StoreAway(uri, error) from error
-    except HTTPError as error:  # of an artifact
-        if error.response is not None and error.response.status_code in (400, 413):
-            raise Refused(_first_line(error)) from error
-        raise StoreAway(uri, error) from error
-    except (SQLAlchemyError, ImportError, OSError) as error:
-        raise StoreAway(uri, error) from error
 
 
 def has_lost(uri: str, run_id: str) -> bool:
@@ -302,5 +267,6 @@ def _alone(uri: str) -> contextlib.AbstractContextManager[Any]:
     return FileLock(f"{database}.lock")
 
 
-def _first_line(error: object) -> str:
+def first_line(error: object) -> str:
+    """Return the first line of an error that says something, its type otherwise."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

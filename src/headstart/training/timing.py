@@ -1,0 +1,121 @@
+"""How long training will take, from a few steps of each stage on a few of the images; nothing of it is kept."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from headstart.activations import Activations
+from headstart.cache.store import Cache
+from headstart.config import Config, StageConfig
+from headstart.data.index import ImageIndex
+from headstart.data.pixels import Pixels
+from headstart.model.assemble import Network
+from headstart.model.freeze import open_for_training
+from headstart.training.compiling import compile_for_training
+from headstart.training.inputs import ImageInputs, StageInput
+
+SHORT, LONG = 2, 32  # steps that are timed: of large batches, and of small ones that are done together
+
+
+@dataclass(frozen=True)
+class StageTiming:
+    """Seconds of a stage on this machine."""
+
+    frozen: float  # to run an image through what is frozen, once; 0 where that was done in a stage before
+    step: float  # of a batch in training; 0 where scikit-learn fits the head
+    validation: float  # of an image
+
+    def seconds(self, epochs: int, steps: int, images: dict[str, int]) -> float:
+        """Return how long the whole stage takes.
+
+        Args:
+            epochs: of the stage.
+            steps: batches in an epoch.
+            images: how many each split has.
+        """
+        frozen = self.frozen * (images["train"] + images["validation"])
+        return frozen + epochs * (steps * self.step + images["validation"] * self.validation)
+
+
+class _Clock(keras.callbacks.Callback):
+    """Keeps how long each epoch took."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.seconds.append(time.perf_counter() - self.began)
+
+
+def time_stages(
+    config: Config, network: Network, samples: tuple[ImageIndex, ImageIndex], image_size: int, directory: Path
+) -> dict[str, StageTiming]:
+    """Return what each stage takes, by its name.
+
+    Args:
+        config: of the run.
+        network: as its configuration builds it; its weights are changed.
+        samples: two sets of images to train and to validate on, with their digests: the first one for what is only
+            done once, such as tracing, the second one to be timed.
+        image_size: side in pixels.
+        directory: for the cache of the samples.
+    """
+    config = replace(config, class_weight="none", steps_per_epoch=LONG)
+    cache = Cache(directory, config.cache.max_gb * 1e9)
+    pixels = Pixels(image_size, config.dataset.resize, cache if config.cache.images else None)
+    activations = Activations(cache, pixels, config.cache.dtype, config.engine, config.backbone.name)
+    first, second = (ImageInputs(config, sample, activations) for sample in samples)
+    found = {}
+    for number, stage in enumerate(config.freeze.stages):
+        stage = replace(stage, epochs=2)
+        open_for_training(network, stage.train)
+        first(network, stage, number)
+        began, computed = time.perf_counter(), activations.computed
+        given = second(network, stage, number)
+        ran = activations.computed > computed
+        frozen = (time.perf_counter() - began) / len(samples[1]) if ran else 0.0
+        found[stage.name] = _timed(network, stage, given, frozen, config.label_smoothing, samples[1])
+    return found
+
+
+def _timed(
+    network: Network, stage: StageConfig, given: StageInput, frozen: float, label_smoothing: float, sample: ImageIndex
+) -> StageTiming:
+    """Time the second of two short epochs, and of two validations."""
+    if given.features is not None:
+        return StageTiming(frozen, 0.0, 0.0)
+    steps = LONG if given.steps_at_once > 1 else SHORT
+    compile_for_training(network, stage, given, label_smoothing, given.steps_at_once)
+    clock = _Clock()
+    given.model.fit(given.training(0), epochs=2, steps_per_epoch=steps, callbacks=[clock], verbose=0, shuffle=False)
+    given.model.evaluate(given.validation, verbose=0)
+    began = time.perf_counter()
+    given.model.evaluate(given.validation, verbose=0)
+    validation = (time.perf_counter() - began) / len(sample.split("validation"))
+    return StageTiming(frozen, clock.seconds[1] / steps, validation)
+
+
+def choose_samples(index: ImageIndex, batch_size: int) -> tuple[ImageIndex, ImageIndex]:
+    """Return two sets of images of about a batch each, spread over a data set; the same where there are few.
+
+    Args:
+        index: all images.
+        batch_size: of training.
+    """
+    chosen: tuple[list[int], list[int]] = ([], [])
+    for split in ("train", "validation"):
+        positions = np.flatnonzero(index.splits == split)
+        few = positions[np.linspace(0, len(positions) - 1, min(2 * batch_size, len(positions))).astype(int)]
+        for part, sample in zip((few[::2], few[1::2] if len(few) > 1 else few), chosen, strict=True):
+            sample += part.tolist()
+    return index.take(chosen[0]), index.take(chosen[1])
