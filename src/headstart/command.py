@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config
 from headstart.console import console, print_any_name
+from headstart.declarations import Decides, what_decides, with_given
 from headstart.errors import HeadstartError, visible
 from headstart.full_disk import explain, is_full
 from headstart.interruption import exit_code, heed_signals
@@ -46,7 +47,7 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
     started = STARTS.pop() if STARTS else None
     overrides = config.as_typed(hydra.overrides.task)
     try:
-        resolved = config.resolve(composed, overrides)
+        resolved = config.resolve(composed, overrides, config.search_path_of(hydra))
         output, resume = Path(hydra.runtime.output_dir), False
         if resolved.resume is not None:  # auto, as `call` takes all others
             interrupted = find_interrupted(resolved)
@@ -116,18 +117,21 @@ def _goes_on(started: float) -> bool:
     named = [word.partition("=")[2] for word in words if word.startswith("resume=")]
     if not named or named[-1] in ("auto", "null"):
         return False
-    others = [word for word in sys.argv[1:] if not word.startswith(("resume=", "time_limit="))]
-    if others:
+    given = [word for word in words if not word.startswith("resume=")]
+    keys = [word.partition("=")[0] for word in given]
+    flags = [word for word in sys.argv[1:] if word.startswith("-")]
+    nothing = (Decides.NOTHING,)
+    others = [word for word, key in zip(given, keys, strict=True) if what_decides(config.Config, key) not in nothing]
+    if flags or others:
         raise HeadstartError(
-            f"Expected resume={named[-1]} alone or with time_limit, as the run keeps its configuration. "
-            f"Received: {' '.join(others)}"
+            f"Expected resume={named[-1]} alone or with how the work is done (time_limit, checkpoint_seconds, cache, "
+            f"engine), as the run keeps its configuration. Received: {' '.join([*flags, *others])}"
         )
     from headstart.experiment import run
 
     directory, stored = find_unfinished(named[-1])
-    limits = [word.partition("=")[2] for word in words if word.startswith("time_limit=")]
-    if limits:
-        stored = dataclasses.replace(stored, time_limit=None if limits[-1] == "null" else limits[-1])
+    if given:
+        stored = with_given(stored, config.compose(given), keys, nothing)
     _fail_where_it_differs(run(stored, directory, started, resume=True))
     return True
 

@@ -13,11 +13,13 @@ from filelock import FileLock, Timeout
 
 from headstart.config import Config, from_yaml
 from headstart.console import console
+from headstart.data.check import check_images
+from headstart.data.sources import load_index
 from headstart.environment import differences
 from headstart.errors import HeadstartError
 from headstart.files import remove_partial
 from headstart.identity import config_hash
-from headstart.paths import outputs_directory
+from headstart.paths import cache_directory, outputs_directory
 from headstart.runs import CHECKPOINT, RUNNING, read_results, with_id
 
 LOCK = ".run.lock"
@@ -108,14 +110,37 @@ def find_unfinished(name: str) -> tuple[Path, Config]:
 
 
 def find_interrupted(config: Config) -> Path | None:
-    """Return the latest run of a configuration that is not finished and has something to go on with.
+    """Return the latest run of a configuration, on the images there are now, that can be resumed.
 
     Args:
         config: the resolved configuration.
+
+    Raises:
+        HeadstartError: when there is such a run and the images are missing or wrong.
     """
     digest = config_hash(config)
-    found = [directory for directory in _unfinished() if unfinished_results(directory).get("config_hash") == digest]
-    return found[-1] if found else None
+    for directory in reversed(_unfinished()):
+        before = unfinished_results(directory)
+        if before.get("config_hash") == digest and is_of_same_images(before, config):
+            return directory
+    return None
+
+
+def is_of_same_images(results: dict[str, Any], config: Config) -> bool:
+    """Return whether a run began with the images that there are now; the digest of its configuration does not say so.
+
+    Args:
+        results: of the run.
+        config: a resolved configuration, which says where the images are.
+
+    Raises:
+        HeadstartError: when they are missing or wrong.
+    """
+    expected = results.get("dataset", {}).get("fingerprint")
+    if expected is None:  # it ended before they were read
+        return True
+    index = load_index(config.dataset, cache_directory(), config.cv)
+    return expected == check_images(index, config.dataset.bad_images, cache_directory())[0].fingerprint
 
 
 def command_to_go_on(output: Path) -> str:

@@ -83,7 +83,7 @@ def test_what_does_not_fit_a_cell_is_said_before_anything_is_measured() -> None:
     [
         ("scenario=small", "Expected scenario to be one of auto, large_different.*Received: small"),
         ("scenario.name=tiny", "Expected scenario.name to be one of small_similar.*auto. Received: tiny"),
-        ("scenario.size=3", "Expected a key of scenario to be one of name, overrides. Received: size"),
+        ("scenario.size=3", "Expected a key of scenario to be one of name, overrides, search_path. Received: size"),
     ],
 )
 def test_a_wrong_scenario_is_refused(override: str, expected: str) -> None:

@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config as configuration
 from headstart.console import console
+from headstart.declarations import Decides, what_decides
 from headstart.environment import command_line
 from headstart.errors import HeadstartError
 from headstart.files import file_name
@@ -33,7 +34,7 @@ from headstart.sweep.record import RECORD, Sweep, job_label
 from headstart.sweep.results import mark_interrupted
 from headstart.tracking import begin_run, check_store, continue_run, store_uri
 
-NOT_OF_THE_NAME = ("plan", "on_error", "sweep.name", "sweep")  # keys that leave the jobs the same
+NOT_OF_THE_NAME = (Decides.COMMAND, Decides.NOTHING)  # what keys decide that leave the figures of the jobs the same
 
 
 class SweepCallback(Callback):
@@ -143,17 +144,18 @@ def show_plan(config: DictConfig) -> None:
     swept = [override.key_or_group for override in overrides if override.is_sweep_override()]
     directory = _directory(config, overrides, swept)
     kept = configuration.as_typed(hydra.overrides.hydra)
-    jobs = [
-        (job_label(job, swept), partial(_resolve, hydra_package.compose, str(hydra.job.config_name), [*kept, *job]))
-        for job in _jobs(overrides)
-    ]
+    compose = partial(hydra_package.compose, str(hydra.job.config_name))
+    places = configuration.search_path_of(hydra)
+    jobs = [(job_label(job, swept), partial(_resolve, compose, kept, job, places)) for job in _jobs(overrides)]
     print_plan(directory.name, directory, plan_jobs(directory, jobs), launchers.jobs_at_once(hydra.launcher))
 
 
-def _resolve(compose: Callable[..., DictConfig], name: str, overrides: list[str]) -> configuration.Config:
+def _resolve(
+    compose: Callable[[list[str]], DictConfig], kept: list[str], job: list[str], search_path: list[str]
+) -> configuration.Config:
     """Return the configuration of one job, as Hydra will compose it."""
     try:
-        return configuration.resolve(compose(name, overrides), overrides)
+        return configuration.resolve(compose([*kept, *job]), job, search_path)
     except (HydraException, OmegaConfBaseException) as error:
         raise HeadstartError(configuration.explain(error)) from error
 
@@ -202,6 +204,12 @@ def _jobs(overrides: list[Override]) -> list[list[str]]:
     return BasicSweeper.split_arguments(overrides, None)[0]
 
 
+def _is_left_out(override: Override) -> bool:
+    """Return whether an override leaves the figures of the jobs the same, so that the name of the sweep does too."""
+    decides = what_decides(configuration.Config, override.key_or_group)
+    return decides in NOT_OF_THE_NAME and not override.is_sweep_override()
+
+
 def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[str]) -> Path:
     """Return the directory of the sweep: the same one for the same command, unless it is named."""
     hydra = config.hydra
@@ -211,7 +219,7 @@ def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[st
     named = any(override.key_or_group == "sweep.name" for override in overrides)
     if named and config.sweep.name:
         return parent / file_name(config.sweep.name)
-    deciding = sorted(item.input_line or "" for item in overrides if item.key_or_group not in NOT_OF_THE_NAME)
+    deciding = sorted(item.input_line or "" for item in overrides if not _is_left_out(item))
     digest = hashlib.sha256("\n".join([hydra.sweeper._target_, *deciding]).encode()).hexdigest()[:6]
     words = config.sweep.name or "_".join(key.rpartition(".")[2] for key in swept) or "sweep"
     return parent / f"{file_name(words)[:60]}-{digest}"

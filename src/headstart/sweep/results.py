@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from headstart.config import Config
-from headstart.data.check import check_images
-from headstart.data.sources import load_index
 from headstart.files import write_json
 from headstart.identity import config_hash
-from headstart.paths import cache_directory
-from headstart.resuming import unfinished_results
+from headstart.resuming import is_of_same_images, unfinished_results
 from headstart.runs import CHECKPOINT, RUNNING, read_results
 
 
@@ -28,15 +25,9 @@ def find_finished(sweep: Path, config: Config) -> tuple[Path, dict[str, Any]] | 
         results = read_results(file.parent)
         same = results is not None and results["status"] == "FINISHED" and results.get("config_hash") == digest
         # The images are looked at only where everything else is the same.
-        if results and same and results["dataset"]["fingerprint"] == _fingerprint(config):
+        if results and same and is_of_same_images(results, config):
             return file.parent, results
     return None
-
-
-def _fingerprint(config: Config) -> str:
-    """Return that of the images as they are now."""
-    index = load_index(config.dataset, cache_directory(), config.cv)
-    return check_images(index, config.dataset.bad_images, cache_directory())[0].fingerprint
 
 
 def free_directory(preferred: Path, config: Config) -> Path:
@@ -49,7 +40,11 @@ def free_directory(preferred: Path, config: Config) -> Path:
     digest = config_hash(config)
     results = read_results(preferred)
     finished = results is not None and results["status"] == "FINISHED"  # of other images, else it would be found
-    if results is not None and (finished or results.get("config_hash", digest) != digest):
+    # A run that died before it knew its configuration or its images left nothing to keep.
+    another = results is not None and (
+        finished or results.get("config_hash", digest) != digest or not is_of_same_images(results, config)
+    )
+    if another:
         number = 1
         while (directory := preferred.with_name(f"{preferred.name}-{digest[:8]}-{number}")).exists():
             again = read_results(directory)
@@ -71,7 +66,7 @@ def can_go_on(directory: Path, config: Config) -> bool:
     before = unfinished_results(directory)
     if not (directory / CHECKPOINT).exists() or before.get("config_hash") != config_hash(config):
         return False
-    return before.get("dataset", {}).get("fingerprint") == _fingerprint(config)
+    return is_of_same_images(before, config)
 
 
 def mark_interrupted(sweep: Path) -> list[Path]:
