@@ -152,7 +152,7 @@ class StageConfig:
     """One stage of training: what trains, for how long, with which optimizer."""
 
     name: str = plain(REQUIRED, Decides.NAME)
-    train: Any = REQUIRED  # the grammar is in headstart.model.freeze
+    train: Any = REQUIRED  # the grammar is in headstart.model.targets
     epochs: int = number(REQUIRED, minimum=1)
     # Values that replace the run's; a whole OptimizerConfig once resolved.
     optimizer: StageOptimizerConfig = field(default_factory=StageOptimizerConfig)
@@ -192,9 +192,8 @@ class CrossValidationConfig:
     """Training and testing on every part of the images in turn; each fold is a job of a sweep."""
 
     folds: int | None = number(None, minimum=2)
-    fold: int | None = number(
-        None, minimum=0, decides=Decides.REPLICATE
-    )  # which part is the test split; -m runs all of them
+    # Which part is the test split; -m runs all of them.
+    fold: int | None = number(None, minimum=0, decides=Decides.REPLICATE)
 
 
 @dataclass

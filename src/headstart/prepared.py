@@ -20,6 +20,7 @@ from headstart.model.backbones import BackboneEntry, check_image_size, get_entry
 from headstart.model.engine import check_engine, engine_name
 from headstart.model.imagenet import imagenet_classes
 from headstart.model.original import check_original
+from headstart.model.targets import check_layer_names, check_targets, names_layers
 from headstart.model.weights import check_weights
 from headstart.paths import cache_directory
 from headstart.quiet import import_tensorflow
@@ -90,14 +91,20 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     measured = config.scenario.name == "auto"
     if measured:
         check_measurable(config)
-    for possible in scenario_cells(config).values() if measured else [config]:
-        check_fit(possible)
+    possible = list(scenario_cells(config).values()) if measured else [config]
+    for one in possible:
+        check_targets(one)
+        check_fit(one)
     check_engine(config.engine)
     entry = get_entry(config.backbone.name)
     check_weights(entry, config.backbone.weights)
     image_size = choose_image_size(config, entry)
     check_image_size(entry, image_size)
     check_original(config, entry, image_size)
+    devices: list[str] | None = None
+    for one in filter(names_layers, possible):
+        devices = _start_tensorflow() if devices is None else devices
+        check_layer_names(one, image_size)
     index, data_report = check_images(
         load_index(config.dataset, cache_directory(), config.cv), config.dataset.bad_images, cache_directory()
     )
@@ -107,12 +114,10 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     print_data(index, data_report.warnings())
 
     clock.begin("start_up")
-    import_tensorflow()
+    devices = _start_tensorflow() if devices is None else devices
     from headstart.model.assemble import build_network
-    from headstart.model.freeze import layers_to_train
-    from headstart.training.hardware import choose_precision, choose_strategy, prepare_devices, seed_everything
+    from headstart.training.hardware import choose_precision, choose_strategy, seed_everything
 
-    devices = prepare_devices()
     if measured:
         from headstart.scenario.choose import choose_scenario
 
@@ -126,8 +131,6 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
 
     with strategy.scope():
         network = build_network(config.backbone, config.head, len(class_names), image_size, config.seed)
-    for stage in config.freeze.stages:  # all of them before a run is opened
-        layers_to_train(network, stage.train)
     results["dataset"] = {
         "name": config.dataset.name,
         "root": str(index.root),
@@ -141,6 +144,14 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     return Prepared(
         config, output, index, class_names, image_size, network, strategy, precision, results["environment"]
     )
+
+
+def _start_tensorflow() -> list[str]:
+    """Import TensorFlow and return the names of the GPUs."""
+    import_tensorflow()
+    from headstart.training.hardware import prepare_devices
+
+    return prepare_devices()
 
 
 def choose_image_size(config: Config, entry: BackboneEntry) -> int:

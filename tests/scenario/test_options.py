@@ -103,6 +103,22 @@ def test_the_digest_of_auto_is_known_before_and_stays_afterwards() -> None:
     assert config_hash(dataclasses.replace(config, batch_size=5)) != digest
 
 
+def test_what_has_the_configuration_only_finds_options_of_a_directory_of_one_s_own(tmp_path: Path) -> None:
+    """As the process of a job or a resumed run, where no command line says where they are."""
+    place = tmp_path / "it's mine"
+    (place / "freeze").mkdir(parents=True)
+    (place / "freeze" / "mine.yaml").write_text("name: mine\nstages:\n  - {name: a, train: head, epochs: 3}\n")
+    config = compose(["scenario=auto", "freeze=mine"], [f"file://{place}"])
+    code = (
+        "import sys; from headstart.config import from_yaml, scenario_cells; from headstart.identity import config_hash"
+    )
+    code += "; config = from_yaml(sys.stdin.read())"
+    code += "; print(*(cell.freeze.name for cell in scenario_cells(config).values()), config_hash(config))"
+    words = [sys.executable, "-c", code]
+    answer = subprocess.run(words, input=to_yaml(config), capture_output=True, text=True, check=False)
+    assert answer.stdout.split() == ["mine"] * 4 + [config_hash(config)], answer.stderr
+
+
 def test_a_job_finds_options_of_a_directory_of_one_s_own(tmp_path: Path) -> None:
     (tmp_path / "freeze").mkdir()
     (tmp_path / "freeze" / "mine.yaml").write_text("name: mine\nstages:\n  - {name: a, train: head, epochs: 3}\n")
