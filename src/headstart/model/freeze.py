@@ -47,6 +47,16 @@ def layers_to_train(network: Network, train: Any) -> list[keras.layers.Layer]:
     return [layer for layer in layers[first:] if layer.weights]
 
 
+def trains_everything(network: Network, train: Any) -> bool:
+    """Return whether a stage trains every layer of the backbone that has weights.
+
+    Args:
+        network: the classifier.
+        train: what the stage's `train` says.
+    """
+    return len(layers_to_train(network, train)) == sum(bool(layer.weights) for layer in network.backbone.layers)
+
+
 def open_for_training(network: Network, train: Any) -> list[keras.layers.Layer]:
     """Set what trains, and return the layers of the backbone that do.
 

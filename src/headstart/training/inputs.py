@@ -19,6 +19,7 @@ from headstart.data.augment import Augmentation
 from headstart.data.pipeline import class_weights, evaluation_dataset, training_dataset
 from headstart.model.assemble import Network
 from headstart.model.boundary import Boundary, frozen_boundary
+from headstart.model.freeze import trains_everything
 from headstart.training.fitted import is_fitted
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ class ImageInputs:
         boundary = frozen_boundary(network, stage.train)
         if is_fitted(config.head, stage):
             return boundary, None, ""
+        if trains_everything(network, stage.train):
+            return None, None, "everything trains: nothing is computed once"
         if not config.cache.activations:
             return None, None, f"cache={config.cache.name}: what is frozen is computed in every epoch"
         if boundary is None:
