@@ -16,12 +16,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config
 from headstart.console import console, print_any_name
-from headstart.declarations import Decides, what_decides, with_given
 from headstart.errors import HeadstartError, visible
 from headstart.full_disk import explain, is_full
 from headstart.interruption import exit_code, heed_signals
 from headstart.reproducing import configuration_to_reproduce, sentence
-from headstart.resuming import find_interrupted, find_unfinished
+from headstart.resuming import expect_only_how, find_interrupted, find_unfinished, with_how
 from headstart.runs import objective
 from headstart.sweep.end import finish
 
@@ -117,21 +116,12 @@ def _goes_on(started: float) -> bool:
     named = [word.partition("=")[2] for word in words if word.startswith("resume=")]
     if not named or named[-1] in ("auto", "null"):
         return False
-    given = [word for word in words if not word.startswith("resume=")]
-    keys = [word.partition("=")[0] for word in given]
-    flags = [word for word in sys.argv[1:] if word.startswith("-")]
-    nothing = (Decides.NOTHING,)
-    others = [word for word, key in zip(given, keys, strict=True) if what_decides(config.Config, key) not in nothing]
-    if flags or others:
-        raise HeadstartError(
-            f"Expected resume={named[-1]} alone or with how the work is done (time_limit, checkpoint_seconds, cache, "
-            f"engine), as the run keeps its configuration. Received: {' '.join([*flags, *others])}"
-        )
+    given = [word for word in sys.argv[1:] if not word.startswith("resume=")]
+    expect_only_how(named[-1], given)
+    directory, stored = find_unfinished(named[-1])
+    stored = with_how(stored, given)
     from headstart.experiment import run
 
-    directory, stored = find_unfinished(named[-1])
-    if given:
-        stored = with_given(stored, config.compose(given), keys, nothing)
     _fail_where_it_differs(run(stored, directory, started, resume=True))
     return True
 

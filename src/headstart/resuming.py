@@ -11,10 +11,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from headstart.config import Config, from_yaml
+from headstart.config import Config, compose, from_yaml
 from headstart.console import console
 from headstart.data.check import check_images
 from headstart.data.sources import load_index
+from headstart.declarations import Decides, what_decides, with_given
 from headstart.environment import differences
 from headstart.errors import HeadstartError
 from headstart.files import remove_partial
@@ -107,6 +108,38 @@ def find_unfinished(name: str) -> tuple[Path, Config]:
     if not stored.exists():
         raise HeadstartError(f"Expected the directory of a run, with its config.yaml. Received: {directory}")
     return directory, from_yaml(stored.read_text(encoding="utf-8"))
+
+
+def expect_only_how(name: str, given: list[str]) -> None:
+    """Raise where a command that resumes a run says anything but how the work is done.
+
+    Args:
+        name: of the run, as on the command line.
+        given: the other words of the command line.
+
+    Raises:
+        HeadstartError: naming what is too much.
+    """
+    others = [word for word in given if what_decides(Config, word.partition("=")[0]) is not Decides.NOTHING]
+    if others:
+        raise HeadstartError(
+            f"Expected resume={name} alone or with how the work is done (time_limit, checkpoint_seconds, cache, "
+            f"engine), as the run keeps its configuration. Received: {' '.join(others)}"
+        )
+
+
+def with_how(stored: Config, given: list[str]) -> Config:
+    """Return the configuration of a run with how the work is done from now on.
+
+    Args:
+        stored: as the run began.
+        given: words of the command line, see `expect_only_how`.
+
+    Raises:
+        HeadstartError: for a wrong value.
+    """
+    keys = [word.partition("=")[0] for word in given]
+    return with_given(stored, compose(given), keys, (Decides.NOTHING,)) if given else stored
 
 
 def find_interrupted(config: Config) -> Path | None:
