@@ -109,22 +109,24 @@ def write_segment(directory: Path, keys: Sequence[str], rows: np.ndarray) -> Seg
     """
     file = directory / f"{uuid4().hex}.rows"
     data = _bytes(rows)
+    held: Held | None = None
     try:
         # Not flushed to disk, which takes longer than writing: what a power cut spoils has another checksum.
         file.write_bytes(data)
-        segment = Segment(file, tuple(keys), data.nbytes // len(keys), _hold(file))
+        held = _hold(file)
         index = {"checksum": _checksum(keys, [data]), "keys": list(keys)}
         write_text(file.with_suffix(".json"), json.dumps(index))
-    except OSError as error:
+    except BaseException as error:
         remove_segment(file)
+        if held is not None:
+            held.release()
+        if not isinstance(error, OSError):
+            raise
         raise NotKeptError(
             f"Expected {decimal(data.nbytes)} to be written to {directory}. Received: {error.strerror}; "
             "cache=off keeps nothing"
         ) from error
-    except BaseException:
-        remove_segment(file)
-        raise
-    return segment
+    return Segment(file, tuple(keys), data.nbytes // len(keys), held)
 
 
 def remove_segment(file: Path) -> None:
