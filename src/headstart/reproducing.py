@@ -68,10 +68,10 @@ def configuration_to_reproduce(asked: Config, overrides: list[str], output: Path
         with new_directory(output / ORIGINAL) as original:
             for file, name_here in KEPT.items():
                 shutil.copyfile(found / file, original / name_here)
-    stored = with_given(stored, asked, [*given, "checkpoint_seconds", "time_limit"], MAY_DIFFER)
-    return dataclasses.replace(stored, resume=None, reproduce=results.get("run_id") or name), results.get(
-        "overrides", []
-    )
+    given += ["checkpoint_seconds", "time_limit"]  # as this command has them, said or not
+    config = with_given(stored, asked, given, MAY_DIFFER)
+    config = dataclasses.replace(config, resume=None, reproduce=results.get("run_id") or name)
+    return config, results.get("overrides", [])
 
 
 def say_what_differs(output: Path, index: ImageIndex, environment: dict[str, Any]) -> list[str]:
