@@ -17,10 +17,11 @@ import pytest
 from conftest import TINY
 from PIL import Image
 
-from headstart.config import compose, conf_directory
+from headstart.config import compose, conf_directory, scenario_cells
 from headstart.errors import HeadstartError
 from headstart.experiment import run
 from headstart.runs import find_run, finished_runs
+from headstart.summary import print_suggestion
 
 ROOT = conf_directory().parent
 
@@ -76,16 +77,9 @@ def test_the_cache_gives_the_same_sweep(binary_folder: Path, tmp_path: Path, mon
     assert cached["suggested_learning_rate"] == pytest.approx(plain["suggested_learning_rate"], rel=0.2)
 
 
-@pytest.mark.parametrize(
-    ("own", "key"),
-    [
-        ((), "optimizer.learning_rate"),
-        (("freeze.stages.0.optimizer.learning_rate=0.5",), "freeze.stages.0.optimizer.learning_rate"),
-    ],
-)
+@pytest.mark.parametrize("own", [(), ("freeze.stages.0.optimizer.learning_rate=0.5",)])
 def test_the_printed_command_trains_at_the_suggested_rate(
     own: tuple[str, ...],
-    key: str,
     folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -98,10 +92,30 @@ def test_the_printed_command_trains_at_the_suggested_rate(
     assert str(tmp_path / "figures" / "learning_rate.png") in printed
     command = next(line for line in printed.splitlines() if line.strip().startswith("python run.py"))
     words = shlex.split(command)
-    assert words[-1] == f"{key}={rate:g}"
+    assert words[-1] == f"freeze.stages.0.optimizer.learning_rate={rate:g}"
     config = compose(words[2:])
     assert config.freeze.stages[0].optimizer.learning_rate == rate
     assert not config.find_lr
+
+
+def test_the_printed_command_trains_at_the_suggested_rate_in_every_scenario(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = ["scenario=auto", "optimizer.learning_rate=0.5"]
+    results = {
+        "suggested_learning_rate": 0.012,
+        "configured_learning_rate": 0.5,
+        "suggestion_reason": "where the smoothed loss falls most steeply",
+        "stage": "head",
+        "output": "outputs/runs/one",
+        "command": shlex.join(["python", "run.py", *given, "find_lr=true"]),
+    }
+    print_suggestion(results)
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    for cell in scenario_cells(compose(words[2:])).values():
+        first, *others = [stage.optimizer.learning_rate for stage in cell.freeze.stages]
+        assert first == 0.012
+        assert 0.012 not in others
 
 
 def test_a_fitted_head_has_no_learning_rate(folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ import pytest
 from headstart.config import compose, to_yaml
 from headstart.errors import HeadstartError
 from headstart.identity import config_hash
-from headstart.resuming import check_same_images, find_interrupted, find_unfinished, only_run_in
+from headstart.resuming import (
+    check_same_images,
+    expect_only_how,
+    find_interrupted,
+    find_unfinished,
+    only_run_in,
+    with_how,
+)
 from headstart.runs import CHECKPOINT
 
 
@@ -36,6 +43,22 @@ def test_an_interrupted_run_is_found_with_its_configuration(name: str, interrupt
 def test_the_same_command_finds_its_run_and_another_does_not(interrupted: Path) -> None:
     assert find_interrupted(compose(["seed=5", "resume=auto", "time_limit=1h"])) == interrupted
     assert find_interrupted(compose(["seed=6", "resume=auto"])) is None
+
+
+def test_how_the_work_is_done_may_be_given_beside_resume() -> None:
+    stored, given = (
+        compose(["seed=5", "cache.dtype=float16"]),
+        ["time_limit=1h", "cache=off", "checkpoint_seconds=null"],
+    )
+    expect_only_how("latest", given)
+    config = with_how(stored, given)
+    assert (config.time_limit, config.checkpoint_seconds, config.cache.activations) == ("1h", None, False)
+    assert (config.seed, config.cache.dtype) == (5, "float16")
+    assert config_hash(config) == config_hash(stored)
+    assert with_how(stored, []) == stored
+    for word in ("seed=6", "plan=true", "reproduce=latest", "dataset.root=/elsewhere", "tracking=server", "-m", "x=1"):
+        with pytest.raises(HeadstartError, match=f"Expected resume=latest alone or with .* Received: {word}$"):
+            expect_only_how("latest", [*given, word])
 
 
 def test_what_is_not_there_or_finished_is_named(interrupted: Path) -> None:

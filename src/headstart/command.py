@@ -22,7 +22,7 @@ from headstart.full_disk import explain, is_full
 from headstart.interruption import exit_code, heed_signals
 from headstart.machine_settings import prepare_program
 from headstart.reproducing import configuration_to_reproduce, sentence
-from headstart.resuming import find_interrupted, find_unfinished
+from headstart.resuming import expect_only_how, find_interrupted, find_unfinished, with_how
 from headstart.runs import objective
 from headstart.sweep.end import finish
 
@@ -53,7 +53,7 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
     started = STARTS.pop() if STARTS else None
     overrides = config.as_typed(hydra.overrides.task)
     try:
-        resolved = config.resolve(composed, overrides)
+        resolved = config.resolve(composed, overrides, config.search_path_of(hydra))
         output, resume = Path(hydra.runtime.output_dir), False
         if resolved.plan:
             _plan(resolved, output, str(hydra.output_subdir))
@@ -140,18 +140,12 @@ def _goes_on(started: float) -> bool:
     named = [word.partition("=")[2] for word in words if word.startswith("resume=")]
     if not named or named[-1] in ("auto", "null"):
         return False
-    others = [word for word in sys.argv[1:] if not word.startswith(("resume=", "time_limit="))]
-    if others:
-        raise HeadstartError(
-            f"Expected resume={named[-1]} alone or with time_limit, as the run keeps its configuration. "
-            f"Received: {' '.join(others)}"
-        )
+    given = [word for word in sys.argv[1:] if not word.startswith("resume=")]
+    expect_only_how(named[-1], given)
+    directory, stored = find_unfinished(named[-1])
+    stored = with_how(stored, given)
     from headstart.experiment import run
 
-    directory, stored = find_unfinished(named[-1])
-    limits = [word.partition("=")[2] for word in words if word.startswith("time_limit=")]
-    if limits:
-        stored = dataclasses.replace(stored, time_limit=None if limits[-1] == "null" else limits[-1])
     _fail_where_it_differs(run(stored, directory, started, resume=True))
     return True
 

@@ -1,8 +1,8 @@
 """The schema behind every configuration group; the only file below the command line that sees OmegaConf.
 
 Plain YAML under `conf/` holds the values. They are merged into these dataclasses while Hydra composes, so that a
-misspelt key or a wrong type is refused before any work, in YAML files and on the command line alike. Ranges and
-choices stand in the fields themselves. Below this file a configuration travels as plain dataclasses.
+misspelt key or a wrong type is refused before any work, in YAML files and on the command line alike. Ranges, choices
+and what a key decides stand in the fields themselves. Below this file a configuration travels as plain dataclasses.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from headstart.declarations import Decides, choice, group, number, plain
 from headstart.errors import HeadstartError, expect_one_of
 from headstart.paths import absolute
 from headstart.sqlite_address import absolute_address
@@ -34,26 +35,8 @@ SCENARIO = re.compile(r"[+~]*scenario\b")  # an override of the group or one of 
 NAMES = {"names": True}
 NAME = {"name_or": ()}
 NAME_OR_FALSE = {"name_or": (False,)}
+OWN_SOURCES = ("hydra", "main", "schema")  # what Hydra calls the places that every command looks for options in
 CELLS = ("small_similar", "large_similar", "small_different", "large_different")  # of the square of scenarios
-
-
-def choice(default: str | None, *others: str) -> Any:
-    """Return a field that takes one of the given words."""
-    return field(default=default, metadata={"choices": (default, *others)})
-
-
-def number(
-    default: Any,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-) -> Any:
-    """Return a field that takes a number within bounds; `above` and `below` are themselves excluded."""
-    bounds = {"at least": minimum, "at most": maximum, "above": above, "below": below}
-    return field(
-        default=default, metadata={"bounds": {word: bound for word, bound in bounds.items() if bound is not None}}
-    )
 
 
 @dataclass
@@ -79,11 +62,13 @@ class ColumnsConfig:
 class DatasetConfig:
     """Where the images come from and how they become squares of pixels."""
 
-    name: str = REQUIRED
+    name: str = plain(REQUIRED, Decides.NAME)
     source: str = choice(REQUIRED, "digits", "folder", "csv", "flat", "keras", "tfds", "pictures")
-    root: str | None = None  # directory of the images (folder, csv, flat, pictures)
-    origin: str | None = None  # where people get the images and how large they are; said where they are missing
-    csv: str | None = None  # file with a header path,label[,split][,group], or the like (csv)
+    root: str | None = plain(None, Decides.LOCATION)  # directory of the images (folder, csv, flat, pictures)
+    # Where people get the images and how large they are; said where they are missing.
+    origin: str | None = plain(None, Decides.NOTHING)
+    # File with a header path,label[,split][,group], or the like (csv)
+    csv: str | None = plain(None, Decides.LOCATION)
     columns: ColumnsConfig = field(default_factory=ColumnsConfig)  # of that file
     collection: str | None = None  # name in keras.datasets (keras) or in TensorFlow Datasets (tfds)
     # Of the class numbers that the files' names start with (flat)
@@ -116,7 +101,7 @@ class BackboneConfig:
 class HeadConfig:
     """The new layers on top of the backbone."""
 
-    name: str = REQUIRED
+    name: str = plain(REQUIRED, Decides.NAME)
     fit: str = choice("gradient", "logistic_regression", "svm")  # how a stage that trains the head alone fits it
     pooling: str = choice("average", "flatten", "original")  # original: the backbone's own layers before its output
     units: int | None = number(None, above=0)  # width of the hidden ReLU layer; null for none
@@ -129,7 +114,7 @@ class HeadConfig:
 class AugmentationConfig:
     """Random changes of training images; all zero is none."""
 
-    name: str = REQUIRED
+    name: str = plain(REQUIRED, Decides.NAME)
     flip: bool = False  # left-right, half of the images
     rotation: float = number(0.0, minimum=0, maximum=180)  # degrees to either side
     shift: float = number(0.0, minimum=0, below=1)  # fraction of the side, in both directions
@@ -176,7 +161,8 @@ def _all_optional(schema: Any) -> Any:
             nested = _all_optional(kind)
             members.append((item.name, nested, field(default_factory=nested)))
         else:
-            members.append((item.name, kind | None, None))
+            declared = {name: item.metadata[name] for name in ("decides",) if name in item.metadata}
+            members.append((item.name, kind | None, field(default=None, metadata=declared)))
     return dataclasses.make_dataclass(f"Stage{schema.__name__}", members)
 
 
@@ -190,8 +176,8 @@ else:
 class StageConfig:
     """One stage of training: what trains, for how long, with which optimizer."""
 
-    name: str = REQUIRED
-    train: Any = REQUIRED  # the grammar is in headstart.model.freeze
+    name: str = plain(REQUIRED, Decides.NAME)
+    train: Any = REQUIRED  # the grammar is in headstart.model.targets
     epochs: int = number(REQUIRED, minimum=1)
     # Values that replace the run's; a whole OptimizerConfig once resolved.
     optimizer: StageOptimizerConfig = field(default_factory=StageOptimizerConfig)
@@ -202,7 +188,7 @@ class StageConfig:
 class FreezeConfig:
     """The stages in order."""
 
-    name: str = REQUIRED
+    name: str = plain(REQUIRED, Decides.NAME)
     stages: list[StageConfig] = REQUIRED
 
 
@@ -222,7 +208,7 @@ class CacheConfig:
     name: str = REQUIRED
     activations: bool = True  # of frozen layers
     images: bool = True  # decoded and resized
-    dtype: str = choice("float32", "float16")  # of activations; float16 takes half the room
+    dtype: str = choice("float32", "float16", decides=Decides.RESULT)  # of activations; float16 takes half the room
     max_gb: float = number(20.0, above=0)  # of all of it on disk; the least recently used goes first
 
 
@@ -231,7 +217,8 @@ class CrossValidationConfig:
     """Training and testing on every part of the images in turn; each fold is a job of a sweep."""
 
     folds: int | None = number(None, minimum=2)
-    fold: int | None = number(None, minimum=0)  # which part is the test split; -m runs all of them
+    # Which part is the test split; -m runs all of them.
+    fold: int | None = number(None, minimum=0, decides=Decides.REPLICATE)
 
 
 @dataclass
@@ -245,8 +232,10 @@ class SweepConfig:
 class ScenarioConfig:
     """Which of the four scenarios of transfer learning a run is in; its freeze schedule and optimizer come with it."""
 
-    name: str | None = choice(None, *CELLS, "auto")  # auto: measured when the run starts
-    overrides: list[str] = field(default_factory=list)  # auto: what else was asked for, which the cell is composed with
+    name: str | None = choice(None, *CELLS, "auto", decides=Decides.NAME)  # auto: measured when the run starts
+    # auto: what a cell is composed with: what else was asked for, and where options are beside the shipped ones.
+    overrides: list[str] = group(list, Decides.NOTHING)
+    search_path: list[str] = group(list, Decides.NOTHING)
 
     @property
     def cell(self) -> str | None:
@@ -266,39 +255,40 @@ class RecipeConfig:
 class Config:
     """One run."""
 
-    dataset: DatasetConfig = field(default_factory=DatasetConfig)
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    head: HeadConfig = field(default_factory=HeadConfig)
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    freeze: FreezeConfig = field(default_factory=FreezeConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    cache: CacheConfig = field(default_factory=CacheConfig)
-    cv: CrossValidationConfig = field(default_factory=CrossValidationConfig)
-    sweep: SweepConfig = field(default_factory=SweepConfig)
-    recipe: RecipeConfig = field(default_factory=RecipeConfig)
-    scenario: ScenarioConfig = field(default_factory=ScenarioConfig)
-    seed: int = number(0, minimum=0)
-    image_size: int | None = number(None, above=0)
-    batch_size: int = number(32, minimum=1)
-    epochs: int | None = number(None, minimum=1)
-    steps_per_epoch: int | None = number(None, minimum=1)
-    class_weight: str = choice("none", "balanced", "inverse")
-    label_smoothing: float = number(0.0, minimum=0, below=1)
-    patience: int | None = number(None, minimum=1)
-    precision: str = choice("auto", "float32", "mixed_float16", "mixed_bfloat16")
-    device: str = choice("auto", "cpu", "gpu")  # gpu refuses to go on without one, cpu leaves those there are alone
-    engine: str = choice("auto", "tensorflow", "openvino")
-    deterministic: bool = True
-    evaluate_after_each_stage: bool = False
-    find_lr: bool = False
-    objective: str = choice("accuracy", "accuracy_and_seconds")
-    on_error: str = choice("continue", "stop")
-    plan: bool = False
-    checkpoint_seconds: float | None = number(60.0, minimum=0)
-    time_limit: str | None = None
-    resume: str | None = None
-    reproduce: str | None = None
+    dataset: DatasetConfig = group(DatasetConfig, Decides.DATA)
+    backbone: BackboneConfig = group(BackboneConfig, Decides.RESULT)
+    head: HeadConfig = group(HeadConfig, Decides.RESULT)
+    augmentation: AugmentationConfig = group(AugmentationConfig, Decides.RESULT)
+    freeze: FreezeConfig = group(FreezeConfig, Decides.RESULT)
+    optimizer: OptimizerConfig = group(OptimizerConfig, Decides.RESULT)
+    tracking: TrackingConfig = group(TrackingConfig, Decides.LOCATION)
+    cache: CacheConfig = group(CacheConfig, Decides.NOTHING)  # cached and uncached figures agree
+    cv: CrossValidationConfig = group(CrossValidationConfig, Decides.DATA)
+    sweep: SweepConfig = group(SweepConfig, Decides.COMMAND)
+    recipe: RecipeConfig = group(RecipeConfig, Decides.NOTHING)
+    scenario: ScenarioConfig = group(ScenarioConfig, Decides.RESULT)  # as an option it sets freeze and optimizer
+    seed: int = number(0, minimum=0, decides=Decides.REPLICATE)
+    image_size: int | None = number(None, above=0, decides=Decides.RESULT)
+    batch_size: int = number(32, minimum=1, decides=Decides.RESULT)
+    epochs: int | None = number(None, minimum=1, decides=Decides.RESULT)
+    steps_per_epoch: int | None = number(None, minimum=1, decides=Decides.RESULT)
+    class_weight: str = choice("none", "balanced", "inverse", decides=Decides.RESULT)
+    label_smoothing: float = number(0.0, minimum=0, below=1, decides=Decides.RESULT)
+    patience: int | None = number(None, minimum=1, decides=Decides.RESULT)
+    precision: str = choice("auto", "float32", "mixed_float16", "mixed_bfloat16", decides=Decides.RESULT)
+    # gpu refuses to go on without one, cpu leaves those there are alone
+    device: str = choice("auto", "cpu", "gpu", decides=Decides.NOTHING)
+    engine: str = choice("auto", "tensorflow", "openvino", decides=Decides.NOTHING)
+    deterministic: bool = plain(True, Decides.RESULT)
+    evaluate_after_each_stage: bool = plain(False, Decides.NOTHING)
+    find_lr: bool = plain(False, Decides.RESULT)  # such a run has no figures
+    objective: str = choice("accuracy", "accuracy_and_seconds", decides=Decides.COMMAND)
+    on_error: str = choice("continue", "stop", decides=Decides.COMMAND)
+    plan: bool = plain(False, Decides.COMMAND)
+    checkpoint_seconds: float | None = number(60.0, minimum=0, decides=Decides.NOTHING)
+    time_limit: str | None = plain(None, Decides.NOTHING)
+    resume: str | None = plain(None, Decides.COMMAND)
+    reproduce: str | None = plain(None, Decides.COMMAND)
 
 
 def conf_directory() -> Path:
@@ -313,11 +303,12 @@ def register_schema() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
 
 
-def compose(overrides: list[str] | tuple[str, ...] = ()) -> Config:
+def compose(overrides: list[str] | tuple[str, ...] = (), search_path: list[str] | tuple[str, ...] = ()) -> Config:
     """Compose a run's configuration, for scripts and tests, and for what a run finds out itself.
 
     Args:
         overrides: as on the command line, for example `["backbone=vgg16", "seed=1"]`.
+        search_path: where options are beside the shipped ones, see `search_path_of`.
 
     Raises:
         HeadstartError: for an unknown name or key, a wrong type, a value out of its range.
@@ -328,7 +319,6 @@ def compose(overrides: list[str] | tuple[str, ...] = ()) -> Config:
 
     register_schema()
     try:
-        # Within a job of run.py Hydra is there already, and knows the options of --config-dir too.
         there = GlobalHydra.instance().is_initialized()
         with (
             contextlib.nullcontext()
@@ -336,9 +326,31 @@ def compose(overrides: list[str] | tuple[str, ...] = ()) -> Config:
             else hydra.initialize_config_dir(str(conf_directory()), version_base="1.3")
         ):
             expect_as_typed(overrides)
-            return resolve(hydra.compose("config", expand_home(overrides)), overrides)
+            composed = hydra.compose("config", [*expand_home(overrides), *_searching(search_path)])
+            return resolve(composed, overrides, list(search_path))
     except (HydraException, OmegaConfBaseException) as error:
         raise HeadstartError(explain(error)) from error
+
+
+def search_path_of(hydra: Any) -> list[str]:
+    """Return where a command looks for options beside the shipped ones: `--config-dir` and `hydra.searchpath`.
+
+    Args:
+        hydra: Hydra's own part of what it composed.
+    """
+    found = []
+    for source in hydra.runtime.config_sources:
+        if source.provider not in OWN_SOURCES:
+            path = os.path.join(hydra.runtime.cwd, source.path) if source.schema == "file" else source.path
+            found.append(f"{source.schema}://{path}")
+    return list(dict.fromkeys(found))
+
+
+def _searching(search_path: list[str] | tuple[str, ...]) -> list[str]:
+    """Return the override with which Hydra looks for options in these places too."""
+    escaped = (place.replace("\\", "\\\\").replace("'", "\\'") for place in search_path)
+    listed = ",".join(f"'{place}'" for place in escaped)
+    return [f"hydra.searchpath=[{listed}]"] if search_path else []
 
 
 def as_typed(overrides: Any) -> list[str]:
@@ -410,27 +422,31 @@ def scenario_cells(config: Config) -> dict[str, Config]:
         HeadstartError: when the other overrides do not fit the cell.
     """
     others = tuple(override for override in config.scenario.overrides if not SCENARIO.match(override))
-    composed = {cell: copy.deepcopy(_compose_cell(cell, others)) for cell in CELLS}
+    search_path = tuple(config.scenario.search_path)
+    composed = {cell: copy.deepcopy(_compose_cell(cell, others, search_path)) for cell in CELLS}
     return {
         cell: dataclasses.replace(config, freeze=one.freeze, optimizer=one.optimizer) for cell, one in composed.items()
     }
 
 
 @functools.cache
-def _compose_cell(cell: str, others: tuple[str, ...]) -> Config:
+def _compose_cell(cell: str, others: tuple[str, ...], search_path: tuple[str, ...]) -> Config:
     """Return a cell's configuration; composing takes a fifth of a second, and a run asks several times."""
     try:
-        return compose([*others, f"scenario={cell}"])
+        return compose([*others, f"scenario={cell}"], search_path)
     except HeadstartError as error:
         raise HeadstartError(f"scenario={cell}, which scenario=auto may choose: {error}") from error
 
 
-def resolve(composed: DictConfig, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+def resolve(
+    composed: DictConfig, overrides: list[str] | tuple[str, ...] = (), search_path: list[str] | None = None
+) -> Config:
     """Turn what Hydra composed into plain dataclasses, with every value checked.
 
     Args:
         composed: the configuration as Hydra hands it over.
         overrides: with which it was composed; `scenario=auto` needs them when it has measured.
+        search_path: where options were looked for beside the shipped ones, see `search_path_of`.
 
     Returns:
         The configuration in which each stage carries its whole optimizer and `epochs` has been applied.
@@ -457,7 +473,7 @@ def resolve(composed: DictConfig, overrides: list[str] | tuple[str, ...] = ()) -
         raise HeadstartError(f"Expected every stage in freeze.stages to have a name of its own. Received: {names}")
     check_values(config)
     if config.scenario.name == "auto" and overrides:
-        config.scenario.overrides = list(overrides)
+        config.scenario.overrides, config.scenario.search_path = list(overrides), search_path or []
         scenario_cells(config)  # whatever does not fit one of them is said now, not after the measuring
     return config
 

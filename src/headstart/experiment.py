@@ -123,7 +123,7 @@ def _run_and_report(
     if results["run_id"]:
         results.update(log_results(output))
     if config.find_lr:
-        print_suggestion(results, config)
+        print_suggestion(results)
     else:
         print_end(results)
     if "reproduces" in results:

@@ -8,25 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.config import Config, ScenarioConfig, scenario_cells
+from headstart.declarations import FIGURES, deciding_values
 
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
-
-
-DECIDES_NOTHING = (
-    "tracking",
-    "recipe",
-    "scenario",
-    "sweep",
-    "objective",
-    "on_error",
-    "plan",
-    "checkpoint_seconds",
-    "device",
-    "time_limit",
-    "resume",
-    "reproduce",
-)  # a scenario's name; its stages do
 
 
 def run_name(config: Config) -> str:
@@ -39,10 +24,17 @@ def run_name(config: Config) -> str:
 
 
 def config_hash(config: Config) -> str:
-    """Return a digest of everything that decides a run's figures; where it is tracked and what it follows do not.
+    """Return a digest of everything that decides a run's figures, see `Decides`, but for the images.
 
-    Of `scenario=auto` that is what it may choose from, and the data, whose fingerprint stands beside this one. So the
-    digest is known before anything is measured, and is the same afterwards.
+    What an option is called, where the images are and how the work is done leave it as it is. Which images there are
+    is told by their fingerprint, which whoever looks for a run by this digest compares too.
+
+    Values that are the defaults of the schema are left out, so that a new key at a neutral default changes no digest of
+    an earlier run. For the same reason the default of a key that decides figures never changes in the schema; the files
+    under `conf/` may set another value.
+
+    Of `scenario=auto` the digest is over what it may choose from. So it is known before anything is measured, and is
+    the same afterwards.
     """
     if config.scenario.name == "auto":
         cells = [
@@ -50,7 +42,7 @@ def config_hash(config: Config) -> str:
             for name, cell in scenario_cells(config).items()
         ]
         return hashlib.sha256(repr(["auto", *cells]).encode()).hexdigest()[:16]
-    values = {key: value for key, value in dataclasses.asdict(config).items() if key not in DECIDES_NOTHING}
+    values = deciding_values(config, FIGURES, defaults=False)
     return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]
 
 

@@ -7,6 +7,7 @@ from headstart.interruption import parse_duration
 from headstart.model.backbones import BackboneEntry, check_image_size, get_entry
 from headstart.model.engine import check_engine
 from headstart.model.original import check_original
+from headstart.model.targets import check_targets
 from headstart.model.weights import check_weights
 from headstart.scenario.check import check_measurable
 from headstart.training.fitted import check_fit
@@ -25,6 +26,7 @@ def check_configuration(config: Config) -> int:
     if measured:
         check_measurable(config)
     for possible in scenario_cells(config).values() if measured else [config]:
+        check_targets(possible)
         check_fit(possible)
     check_engine(config.engine)
     if config.time_limit is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.artifact import Classifier, load_classifier, save_classifier
-from headstart.config import Config
+from headstart.config import Config, scenario_cells
 from headstart.data.check import check_images
 from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
@@ -18,11 +18,12 @@ from headstart.environment import Clock, describe_environment
 from headstart.files import write_json
 from headstart.model.engine import engine_name
 from headstart.model.imagenet import imagenet_classes
+from headstart.model.targets import check_layer_names, names_layers
 from headstart.paths import cache_directory
 from headstart.preflight import check_configuration
 from headstart.quiet import import_tensorflow
 from headstart.summary import print_data, print_derived
-from headstart.training.hardware import expect_gpu
+from headstart.training.hardware import expect_gpu, prepare_devices
 
 if TYPE_CHECKING:
     from headstart.model.assemble import Network
@@ -95,11 +96,7 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     clock.begin("data")  # before TensorFlow is imported, so that what is wrong is said at once
     measured = config.scenario.name == "auto"
     image_size = check_configuration(config)
-    if config.device == "gpu":
-        clock.begin("start_up")
-        import_tensorflow()
-        expect_gpu()
-        clock.begin("data")
+    devices = _start_where_needed(config, measured, image_size, clock)
     index, data_report = check_images(
         load_index(config.dataset, cache_directory(), config.cv),
         config.dataset.bad_images,
@@ -112,12 +109,10 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     print_data(index, data_report.warnings())
 
     clock.begin("start_up")
-    import_tensorflow()
+    devices = _start_tensorflow(config.device) if devices is None else devices
     from headstart.model.assemble import build_network
-    from headstart.model.freeze import layers_to_train
-    from headstart.training.hardware import choose_precision, choose_strategy, prepare_devices, seed_everything
+    from headstart.training.hardware import choose_precision, choose_strategy, seed_everything
 
-    devices = prepare_devices(config.device)
     if measured:
         from headstart.scenario.choose import choose_scenario
 
@@ -131,8 +126,6 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
 
     with strategy.scope():
         network = build_network(config.backbone, config.head, len(class_names), image_size, config.seed)
-    for stage in config.freeze.stages:  # all of them before a run is opened
-        layers_to_train(network, stage.train)
     results["dataset"] = {
         "name": config.dataset.name,
         "root": str(index.root),
@@ -147,3 +140,25 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
     return Prepared(
         config, output, index, class_names, image_size, network, strategy, precision, results["environment"]
     )
+
+
+def _start_where_needed(config: Config, measured: bool, image_size: int, clock: Clock) -> list[str] | None:
+    """Check before the images are read what only TensorFlow can tell; return the GPUs where it had to be started."""
+    possible = scenario_cells(config).values() if measured else [config]
+    by_layer = [one for one in possible if names_layers(one)]
+    if config.device != "gpu" and not by_layer:
+        return None
+    clock.begin("start_up")
+    devices = _start_tensorflow(config.device)
+    if config.device == "gpu":
+        expect_gpu()
+    for one in by_layer:
+        check_layer_names(one, image_size)
+    clock.begin("data")
+    return devices
+
+
+def _start_tensorflow(device: str) -> list[str]:
+    """Import TensorFlow and return the names of the GPUs."""
+    import_tensorflow()
+    return prepare_devices(device)

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from headstart.config import Config, from_yaml
 from headstart.console import console, print_titled
+from headstart.declarations import Decides, what_decides, with_given
 from headstart.environment import differences
 from headstart.errors import HeadstartError, visible
 from headstart.files import new_directory
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
 ORIGINAL = "reproduced"
 RESULTS, SPLITS = "original_results.json", "original_splits.csv"
 KEPT = {"results.json": RESULTS, "splits.csv": SPLITS}
-# Where the images lie, where it is tracked and when it is saved decide no figure.
-MAY_DIFFER = ("reproduce", "dataset.root", "dataset.csv", "checkpoint_seconds", "time_limit", "device")
+MAY_DIFFER = (Decides.LOCATION, Decides.NOTHING)  # what keys decide that a command may give beside `reproduce`
 FIGURES = ("splits", "stages", "pictures", "best_epoch")  # of results.json
 AGREES_WITHIN = 1e-3  # absolute, of every figure: less than an image in a thousand
 SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "log_loss": "log loss"}
@@ -53,11 +53,13 @@ def configuration_to_reproduce(
         HeadstartError: when there is no such run, it is not finished, or the command asks for something else as well.
     """
     name = next(text.partition("=")[2].strip("'\"") for text in overrides if text.startswith("reproduce="))
-    others = [text for text in overrides if _key(text) not in MAY_DIFFER and not _key(text).startswith("tracking")]
+    given = [_key(text) for text in overrides if _key(text) != "reproduce"]
+    others = [text for text in overrides if _key(text) in given and what_decides(Config, _key(text)) not in MAY_DIFFER]
     if others:
         raise HeadstartError(
-            f"Expected reproduce={name} alone or with tracking, {', '.join(MAY_DIFFER[1:])}, as a run that is "
-            f"reproduced keeps its configuration. Received: {' '.join(others)}"
+            f"Expected reproduce={name} alone or with where data and runs are (dataset.root, dataset.csv, tracking) "
+            "and how the work is done (cache, engine, checkpoint_seconds, time_limit), as a run that is reproduced "
+            f"keeps its configuration. Received: {' '.join(others)}"
         )
     with tempfile.TemporaryDirectory() as temporary:
         place = absolute(name, launched_in)
@@ -71,18 +73,10 @@ def configuration_to_reproduce(
         with new_directory(output / ORIGINAL) as original:
             for file, name_here in KEPT.items():
                 shutil.copyfile(found / file, original / name_here)
-    given = {_key(text) for text in overrides}
-    places = {key: getattr(asked.dataset, key) for key in ("root", "csv") if f"dataset.{key}" in given}
-    return dataclasses.replace(
-        stored,
-        dataset=dataclasses.replace(stored.dataset, **places),
-        tracking=asked.tracking if any(key.startswith("tracking") for key in given) else stored.tracking,
-        checkpoint_seconds=asked.checkpoint_seconds,
-        time_limit=asked.time_limit,
-        device=asked.device,  # of this machine
-        resume=None,
-        reproduce=results.get("run_id") or name,
-    ), results.get("overrides", [])
+    given += ["checkpoint_seconds", "time_limit", "device"]  # as this command has them, said or not
+    config = with_given(stored, asked, given, MAY_DIFFER)
+    config = dataclasses.replace(config, resume=None, reproduce=results.get("run_id") or name)
+    return config, results.get("overrides", [])
 
 
 def say_what_differs(output: Path, index: ImageIndex, environment: dict[str, Any]) -> list[str]:

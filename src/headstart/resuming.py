@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart.config import Config, from_yaml
+from headstart.config import Config, compose, from_yaml
 from headstart.console import console
+from headstart.data.check import check_images
+from headstart.data.sources import load_index
+from headstart.declarations import Decides, what_decides, with_given
 from headstart.environment import differences
 from headstart.errors import HeadstartError
 from headstart.files import remove_partial
 from headstart.identity import config_hash
 from headstart.ownership import Lock
-from headstart.paths import outputs_directory
+from headstart.paths import cache_directory, outputs_directory
 from headstart.runs import CHECKPOINT, RUNNING, is_finished, read_results, with_id
 
 LOCK = ".run.lock"
@@ -120,18 +123,74 @@ def find_unfinished(name: str) -> tuple[Path, Config]:
     return directory, from_yaml(stored.read_text(encoding="utf-8"))
 
 
+def expect_only_how(name: str, given: list[str]) -> None:
+    """Raise where a command that resumes a run says anything but how the work is done.
+
+    Args:
+        name: of the run, as on the command line.
+        given: the other words of the command line.
+
+    Raises:
+        HeadstartError: naming what is too much.
+    """
+    others = [word for word in given if what_decides(Config, word.partition("=")[0]) is not Decides.NOTHING]
+    if others:
+        raise HeadstartError(
+            f"Expected resume={name} alone or with how the work is done (time_limit, checkpoint_seconds, cache, "
+            f"engine), as the run keeps its configuration. Received: {' '.join(others)}"
+        )
+
+
+def with_how(stored: Config, given: list[str]) -> Config:
+    """Return the configuration of a run with how the work is done from now on.
+
+    Args:
+        stored: as the run began.
+        given: words of the command line, see `expect_only_how`.
+
+    Raises:
+        HeadstartError: for a wrong value.
+    """
+    keys = [word.partition("=")[0] for word in given]
+    return with_given(stored, compose(given), keys, (Decides.NOTHING,)) if given else stored
+
+
 def find_interrupted(config: Config, preferred: Path | None = None) -> Path | None:
-    """Return the latest run of a configuration that is not finished and has something to go on with.
+    """Return the latest run of a configuration, on the images there are now, that can be resumed.
 
     Args:
         config: the resolved configuration.
         preferred: the directory that a new run would have; where it holds such a run, that one is returned.
+
+    Raises:
+        HeadstartError: when there is such a run and the images are missing or wrong.
     """
     digest = config_hash(config)
     here = [preferred] if preferred and any((preferred / name).exists() for name in (CHECKPOINT, RUNNING)) else []
-    places = [*_unfinished(), *here]
-    found = [directory for directory in places if unfinished_results(directory).get("config_hash") == digest]
-    return found[-1] if found else None
+    for directory in (*here, *reversed(_unfinished())):
+        before = unfinished_results(directory)
+        if before.get("config_hash") == digest and is_of_same_images(before, config):
+            return directory
+    return None
+
+
+def is_of_same_images(results: dict[str, Any], config: Config) -> bool:
+    """Return whether a run began with the images that there are now; the digest of its configuration does not say so.
+
+    Args:
+        results: of the run.
+        config: a resolved configuration, which says where the images are.
+
+    Raises:
+        HeadstartError: when they are missing or wrong.
+    """
+    expected = results.get("dataset", {}).get("fingerprint")
+    if expected is None:  # it ended before they were read
+        return True
+    index = load_index(config.dataset, cache_directory(), config.cv)
+    dataset = config.dataset
+    checked, _ = check_images(index, dataset.bad_images, cache_directory(), dataset.value_range)
+    return expected == checked.fingerprint
 
 
 def expect_unused(output: Path) -> None:

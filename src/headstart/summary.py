@@ -191,12 +191,11 @@ def _print_labels(pictures: dict[str, Any]) -> None:
     print_titled("Labels by the saved classifier", table)
 
 
-def print_suggestion(results: dict[str, Any], config: Config) -> None:
+def print_suggestion(results: dict[str, Any]) -> None:
     """Print the learning rate that a sweep suggests and the command that uses it.
 
     Args:
         results: what `results.json` says.
-        config: the run's configuration.
     """
     rate, figure = results["suggested_learning_rate"], Path(results["output"]) / "figures" / "learning_rate.png"
     stage, reason = results["stage"], results["suggestion_reason"]
@@ -208,14 +207,12 @@ def print_suggestion(results: dict[str, Any], config: Config) -> None:
     console.print(f"  {figure}", markup=False, soft_wrap=True)
     if rate is not None:
         console.print("\n[bold]Next[/]")
-        console.print(f"  train with it:\n    {_command_with_rate(results, config)}", markup=False, soft_wrap=True)
+        console.print(f"  train with it:\n    {_command_with_rate(results)}", markup=False, soft_wrap=True)
 
 
-def _command_with_rate(results: dict[str, Any], config: Config) -> str:
-    """Return the command of a sweep as one that trains at the suggested rate."""
-    key = "optimizer.learning_rate"
-    if results["configured_learning_rate"] != config.optimizer.learning_rate:  # the stage has a rate of its own
-        key = f"freeze.stages.0.{key}"
+def _command_with_rate(results: dict[str, Any]) -> str:
+    """Return the command of a sweep as one that trains its stage, and no other, at the suggested rate."""
+    key = "freeze.stages.0.optimizer.learning_rate"
     words = [word for word in shlex.split(results["command"]) if word.partition("=")[0] not in ("find_lr", key)]
     return shlex.join([*words, f"{key}={results['suggested_learning_rate']:g}"])
 

@@ -20,6 +20,7 @@ import pytest
 from filelock import FileLock
 from worker import SHAPE, computing, keys_of, table_in, values_of
 
+from headstart.cache import held
 from headstart.cache import table as table_module
 from headstart.cache.segments import open_segment, segment_files
 from headstart.cache.store import Cache
@@ -114,10 +115,10 @@ def assert_valid(directory: Path, leftovers: bool = False) -> set[str]:
 
 
 def open_files(directory: Path) -> int:
-    """Return how many files below a directory this process has open."""
+    """Return how many files below a directory this process has open, locks aside."""
     gc.collect()
-    links = Path("/proc/self/fd").iterdir()
-    return sum(os.path.realpath(link).startswith(str(directory)) for link in links)
+    files = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+    return sum(file.startswith(str(directory)) and not file.endswith(".lock") for file in files)
 
 
 def test_rows_come_in_the_order_that_was_asked_for(tmp_path: Path, small_segments: None) -> None:
@@ -362,9 +363,14 @@ def test_segments_and_open_files_are_bounded(tmp_path: Path, monkeypatch: pytest
     rows = table_in(tmp_path).rows(keys, computing(keys, batch=7))
     np.testing.assert_array_equal(everything(rows), values_of(keys))
     assert len(rows.segments) == 125  # of 8 rows
-    assert open_files(tmp_path) == 125 <= table_module.MOST_SEGMENTS
-    del rows
+    assert open_files(tmp_path) == 125
+    more = [table_in(tmp_path, what=what).rows(keys, computing(keys, batch=7)) for what in "abc"]
+    for one in more:
+        np.testing.assert_array_equal(everything(one), values_of(keys))
+    assert open_files(tmp_path) == held.MOST_OPEN < 500 == sum(len(one.segments) for one in [rows, *more])
+    del rows, more, one
     assert open_files(tmp_path) == 0
+    assert not (tmp_path / held.READING).exists()
 
 
 def test_segments_of_others_are_not_read(tmp_path: Path, small_segments: None) -> None:

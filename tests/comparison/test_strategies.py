@@ -68,6 +68,21 @@ def test_seeds_and_what_decides_no_figure_make_no_strategy(tmp_path: Path) -> No
     assert not notes
 
 
+def test_two_options_with_the_same_values_are_one_strategy(tmp_path: Path) -> None:
+    assert len(labels(tmp_path, ("head.name=linear",), ("head.name=mine", "freeze.stages.0.name=first"))) == 1
+
+
+def test_a_run_that_looked_for_a_learning_rate_names_no_strategy(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / "0", configured(), **FEW),
+        write_failed(tmp_path / "1", configured(find_lr=True), "ValueError: first"),
+    ]
+    (strategy,), unfinished, (note,) = group_runs(runs)
+    assert "find_lr" not in strategy.label
+    assert not unfinished
+    assert note == "1 is left out: it looked for a learning rate, and has no accuracy"
+
+
 def test_a_run_that_was_repeated_counts_once(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / str(i), configured(), accuracy=accuracy) for i, accuracy in enumerate((0.5, 0.9))]
     (strategy,), _, (note,) = group_runs(runs)

@@ -16,6 +16,7 @@ from headstart.model.backbones import BACKBONES, build_backbone, get_entry
 from headstart.model.blocks import find_blocks
 from headstart.model.cuts import find_cuts, split_at
 from headstart.model.preprocessing import CONTRACTS, preprocess
+from headstart.model.targets import FEWEST_LAYERS
 
 CONF = Path(__file__).parents[2] / "conf" / "backbone"
 OWN_SCALE = {"lite": (127.0, 128.0), "unit": (0.0, 255.0)}  # subtracted, divided by
@@ -99,7 +100,9 @@ def test_backbone(case: Case) -> None:
 
     blocks = find_blocks(backbone, entry)
     names = [block.name for block in blocks]
+    assert tuple(names) == entry.blocks.blocks
     assert len(names) == len(set(names)) == case.blocks
+    assert len(backbone.layers) >= FEWEST_LAYERS
     assert names[-1] == case.last_block
     weighted = [layer.name for layer in backbone.layers if layer.weights]
     assert sorted(layer.name for block in blocks for layer in block.layers) == sorted(weighted)

@@ -83,7 +83,7 @@ def test_what_does_not_fit_a_cell_is_said_before_anything_is_measured() -> None:
     [
         ("scenario=small", "Expected scenario to be one of auto, large_different.*Received: small"),
         ("scenario.name=tiny", "Expected scenario.name to be one of small_similar.*auto. Received: tiny"),
-        ("scenario.size=3", "Expected a key of scenario to be one of name, overrides. Received: size"),
+        ("scenario.size=3", "Expected a key of scenario to be one of name, overrides, search_path. Received: size"),
     ],
 )
 def test_a_wrong_scenario_is_refused(override: str, expected: str) -> None:
@@ -101,6 +101,22 @@ def test_the_digest_of_auto_is_known_before_and_stays_afterwards() -> None:
     others = [["seed=1"], ["optimizer=sgd"], ["freeze=all"], ["freeze.stages.0.epochs=1"], ["dataset=mnist"]]
     assert digest not in {config_hash(compose(["scenario=auto", *other])) for other in others}
     assert config_hash(dataclasses.replace(config, batch_size=5)) != digest
+
+
+def test_what_has_the_configuration_only_finds_options_of_a_directory_of_one_s_own(tmp_path: Path) -> None:
+    """As the process of a job or a resumed run, where no command line says where they are."""
+    place = tmp_path / "it's mine"
+    (place / "freeze").mkdir(parents=True)
+    (place / "freeze" / "mine.yaml").write_text("name: mine\nstages:\n  - {name: a, train: head, epochs: 3}\n")
+    config = compose(["scenario=auto", "freeze=mine"], [f"file://{place}"])
+    code = (
+        "import sys; from headstart.config import from_yaml, scenario_cells; from headstart.identity import config_hash"
+    )
+    code += "; config = from_yaml(sys.stdin.read())"
+    code += "; print(*(cell.freeze.name for cell in scenario_cells(config).values()), config_hash(config))"
+    words = [sys.executable, "-c", code]
+    answer = subprocess.run(words, input=to_yaml(config), capture_output=True, text=True, check=False)
+    assert answer.stdout.split() == ["mine"] * 4 + [config_hash(config)], answer.stderr
 
 
 def test_a_job_finds_options_of_a_directory_of_one_s_own(tmp_path: Path) -> None:

@@ -128,6 +128,7 @@ def test_a_class_with_one_image_is_refused(kind: str) -> None:
         (("head.batch_norm=true",), r"head\.batch_norm=false.*True"),
         (("freeze=scratch",), r"Received: freeze=scratch, which starts with all; freeze=all fits"),
         (("augmentation=flip",), r"Expected augmentation=none.*Received: augmentation=flip"),
+        (("augmentation.mixup=0.2",), r"Expected augmentation=none.*which changes or mixes images"),
         (("label_smoothing=0.1",), r"Expected label_smoothing=0.*Received: 0\.1"),
         (("find_lr=true",), r"Expected find_lr=true with.*Received: head=svm"),
     ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from uuid import uuid4
 import numpy as np
 from rich.filesize import decimal
 
+from headstart.cache.held import Held
 from headstart.errors import HeadstartError
 from headstart.files import write_text
 
@@ -34,12 +35,12 @@ class NotKeptError(HeadstartError):
 
 @dataclass
 class Segment:
-    """An open segment; it can be read after another process has removed its files."""
+    """A segment that is held; it can be read after another process has removed its files."""
 
     file: Path  # UUID.rows
     keys: tuple[str, ...]
     row_bytes: int
-    descriptor: int = field(repr=False)
+    held: Held = field(repr=False)
 
     def read_into(self, row: int, target: np.ndarray) -> None:
         """Read one row.
@@ -49,18 +50,16 @@ class Segment:
             target: C-contiguous, of the row's type and shape.
         """
         view, offset = _bytes(target), row * self.row_bytes
-        if os.preadv(self.descriptor, [view], offset) != self.row_bytes:
+        if self.held.read(view, offset) != self.row_bytes:
             raise DamagedError(f"{self.file} ends within row {row}")
 
     def close(self) -> None:
-        """Give the file descriptor back."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        """Let the segment go."""
+        self.held.release()
 
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        if self.descriptor >= 0:  # at the end of the process, where an error holds it, `os` may be gone already
-            close(self.descriptor)
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_finalizing():  # where an error holds it to the end; what it holds goes with the process
+            self.held.release()
 
 
 def read_keys(file: Path) -> tuple[str, ...]:
@@ -89,16 +88,16 @@ def open_segment(file: Path, row_bytes: int, check: bool = True) -> Segment:
         FileNotFoundError: when another process has removed it.
     """
     keys, checksum = _read_index(file)
-    segment = Segment(file, keys, row_bytes, os.open(file, os.O_RDONLY))
-    if os.fstat(segment.descriptor).st_size != len(keys) * row_bytes:
+    segment = Segment(file, keys, row_bytes, _hold(file))
+    if segment.held.size != len(keys) * row_bytes:
         raise DamagedError(f"{file} has another size")
-    if check and _checksum(keys, _chunks(segment.descriptor)) != checksum:
+    if check and _checksum(keys, _chunks(segment.held)) != checksum:
         raise DamagedError(f"{file} has another checksum")
     return segment
 
 
 def write_segment(directory: Path, keys: Sequence[str], rows: np.ndarray) -> Segment:
-    """Write rows as a new segment and return it, open: nobody can take it away before it is read.
+    """Write rows as a new segment and return it, held: nobody can take it away before it is read.
 
     Args:
         directory: of the table; its lock is held.
@@ -110,22 +109,24 @@ def write_segment(directory: Path, keys: Sequence[str], rows: np.ndarray) -> Seg
     """
     file = directory / f"{uuid4().hex}.rows"
     data = _bytes(rows)
+    held: Held | None = None
     try:
         # Not flushed to disk, which takes longer than writing: what a power cut spoils has another checksum.
         file.write_bytes(data)
-        segment = Segment(file, tuple(keys), data.nbytes // len(keys), os.open(file, os.O_RDONLY))
+        held = _hold(file)
         index = {"checksum": _checksum(keys, [data]), "keys": list(keys)}
         write_text(file.with_suffix(".json"), json.dumps(index))
-    except OSError as error:
+    except BaseException as error:
         remove_segment(file)
+        if held is not None:
+            held.release()
+        if not isinstance(error, OSError):
+            raise
         raise NotKeptError(
             f"Expected {decimal(data.nbytes)} to be written to {directory}. Received: {error.strerror}; "
             "cache=off keeps nothing"
         ) from error
-    except BaseException:
-        remove_segment(file)
-        raise
-    return segment
+    return Segment(file, tuple(keys), data.nbytes // len(keys), held)
 
 
 def remove_segment(file: Path) -> None:
@@ -178,9 +179,14 @@ def _checksum(keys: Sequence[str], chunks: Iterable[bytes | memoryview]) -> int:
     return checksum
 
 
-def _chunks(descriptor: int) -> Iterator[bytes]:
-    """Yield the bytes of an open file."""
-    offset = 0
-    while chunk := os.pread(descriptor, CHUNK, offset):
-        yield chunk
-        offset += len(chunk)
+def _hold(file: Path) -> Held:
+    """Hold the rows of a segment of a table, whose directory is one of the cache's."""
+    return Held(file, file.parent.parent)
+
+
+def _chunks(held: Held) -> Iterator[memoryview]:
+    """Yield the bytes of a file."""
+    buffer, offset = memoryview(bytearray(CHUNK)), 0
+    while count := held.read(buffer, offset):
+        yield buffer[:count]
+        offset += count

@@ -13,6 +13,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from rich.filesize import decimal
 
+from headstart.cache.held import remove_abandoned
 from headstart.cache.segments import DamagedError, remove_leftovers, remove_segment, segment_files, segment_sizes
 from headstart.cache.table import Table, digest
 from headstart.console import console
@@ -68,6 +69,7 @@ class Cache:
 
     def make_room(self, needed: int) -> None:
         """Remove the least recently used segments until so many bytes fit; a process that reads one keeps it."""
+        remove_abandoned(self.directory)
         # Measured once: what somebody still reads is given back later.
         free = self._free()
         present = sum(size for _, size, _ in self._segments())
@@ -108,7 +110,8 @@ class Cache:
         return table
 
     def remove_empty_tables(self) -> None:
-        """Remove the tables without a segment that no process holds."""
+        """Remove the tables without a segment that no process holds, and what killed processes held."""
+        remove_abandoned(self.directory)
         for lock in self.directory.glob("*/lock"):
             try:
                 with FileLock(lock).acquire(blocking=False):

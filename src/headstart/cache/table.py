@@ -35,7 +35,7 @@ from headstart.console import console
 from headstart.files import write_text
 
 LEAST_ROWS = 512  # of a segment: what is lost when the computing process is killed
-MOST_SEGMENTS = 128  # of what is computed at once; each is an open file
+MOST_SEGMENTS = 128  # of what is computed at once
 
 # From positions among the keys that are missing to their rows, batch after batch in that order.
 Compute = Callable[[np.ndarray], Iterator[np.ndarray]]
@@ -242,5 +242,5 @@ def digest(description: dict[str, Any]) -> str:
 def _touch(found: dict[str, tuple[Path, int]]) -> None:
     """Note that segments are used: the least recently used one is the first to go."""
     for file in {file for file, _ in found.values()}:
-        with contextlib.suppress(FileNotFoundError):  # removed by another process; it is open and can still be read
+        with contextlib.suppress(FileNotFoundError):  # removed by another process; it is held and can still be read
             os.utime(file)

@@ -15,17 +15,12 @@ import numpy as np
 from headstart.comparison.collect import Run
 from headstart.comparison.statistics import Interval, accuracy_interval
 from headstart.config import Config
-from headstart.identity import DECIDES_NOTHING, run_name
+from headstart.declarations import Decides, deciding_values
+from headstart.identity import run_name
 from headstart.tracking import flatten
 
-REPLICATE = ("seed", "cv.fold")  # what may differ between the runs of one strategy
-# What decides no figure. Where the images lie does not either: which ones they are is told by their content.
-INDIFFERENT = (
-    *("engine", "cache.name", "cache.activations", "cache.images", "cache.max_gb"),
-    *("evaluate_after_each_stage", "find_lr", "dataset.root", "dataset.csv", "dataset.origin"),
-    "scenario.overrides",  # which repeat the others; its name tells strategies apart
-    *(key for key in DECIDES_NOTHING if key != "scenario"),
-)
+TOLD_APART = (Decides.RESULT, Decides.DATA)  # what differs between strategies
+SHOWN = (*TOLD_APART, Decides.NAME)  # what they are named by
 CHARACTERS_OF_A_DIGEST = 8
 
 
@@ -111,8 +106,8 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Strategy], list[tuple[str, Run
     notes = [reason for run in runs if (reason := _reason_to_leave_out(run))]
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in comparable:
-        groups[_key(flat_config(run.config)) if run.config else ""].append(run)
-    named = _labels([flat_config(members[0].config) for members in groups.values() if members[0].config])
+        groups[_key(run.config) if run.config else ""].append(run)
+    named = _labels([flatten(deciding_values(members[0].config, SHOWN)) for key, members in groups.items() if key])
     strategies, unfinished = [], []
     for label, members in zip(named, (group for key, group in groups.items() if key), strict=True):
         by_images: dict[str, list[Run]] = defaultdict(list)
@@ -149,7 +144,7 @@ def fold_of(run: Run) -> int:
 
 def _reason_to_leave_out(run: Run) -> str | None:
     """Say why a run has nothing that could be compared."""
-    if run.error is None and "splits" not in run.results:
+    if (run.config and run.config.find_lr) or (run.error is None and "splits" not in run.results):
         return f"{run.directory.name} is left out: it looked for a learning rate, and has no accuracy"
     if run.config and run.config.head.output == "imagenet":
         return f"{run.directory.name} is left out: it labels pictures, and has no accuracy"
@@ -162,13 +157,10 @@ def _images(run: Run) -> str:
     return run.images["all"] if (flat.get("cv.folds") or 0) > 1 else run.images["test"]
 
 
-def _key(flat: dict[str, Any]) -> str:
-    """Return what the runs of one strategy share."""
-    return repr(sorted((key, value) for key, value in flat.items() if not _left_out(key)))
-
-
-def _left_out(key: str) -> bool:
-    return key in REPLICATE or any(key == name or key.startswith(f"{name}.") for name in INDIFFERENT)
+def _key(config: Config) -> str:
+    """Return what the runs of one strategy share: what decides figures, and how data set and scenario were chosen."""
+    chosen = {"dataset": config.dataset.name, "scenario": config.scenario.name}
+    return repr(sorted(deciding_values(config, TOLD_APART).items()) + sorted(chosen.items()))
 
 
 def _one_of_each(runs: Sequence[Run]) -> tuple[tuple[Run, ...], int]:
@@ -179,7 +171,7 @@ def _one_of_each(runs: Sequence[Run]) -> tuple[tuple[Run, ...], int]:
 
 def _labels(flats: Sequence[dict[str, Any]]) -> list[str]:
     """Return a name for each configuration: the values that differ, and are not decided by another one that does."""
-    keys = list(dict.fromkeys(key for flat in flats for key in flat if not _left_out(key)))
+    keys = list(dict.fromkeys(key for flat in flats for key in flat))
     differing = [key for key in keys if _varies(key, _decided_by(key), flats)]
     labels = []
     for flat in flats:

@@ -26,6 +26,7 @@ class BlockRule:
     """
 
     pattern: str  # matched from the start of the layer's name
+    blocks: tuple[str, ...]  # their names, from input to output
     name: str = r"\1"  # the block's name, with the groups of the pattern
     closes: bool = False
 

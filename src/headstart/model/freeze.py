@@ -1,15 +1,4 @@
-"""What of a network trains in a stage; the only file that sets `trainable`.
-
-The grammar of a stage's `train`:
-
-    head                 only the layers on top of the backbone
-    all                  every layer
-    last_block           the head and the backbone's last block
-    {last_blocks: 2}     the head and the last two blocks
-    {last_layers: 5}     the head and the last five layers of the backbone, those without weights counted too
-    {from: mixed9}       the head and everything from this block or layer to the top
-    {fraction: 0.3}      the head and the last 30 % of the backbone's layers that have weights
-"""
+"""What of a network trains in a stage; the only file that sets `trainable`."""
 
 from __future__ import annotations
 
@@ -18,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from headstart.errors import HeadstartError
 from headstart.model.assemble import Network
+from headstart.model.targets import parse_target
 
 if TYPE_CHECKING:
     import keras
-
-GRAMMAR = "head, all, last_block, {last_blocks: 2}, {last_layers: 5}, {from: BLOCK}, {fraction: 0.3}"
 
 
 def layers_to_train(network: Network, train: Any) -> list[keras.layers.Layer]:
@@ -30,39 +18,43 @@ def layers_to_train(network: Network, train: Any) -> list[keras.layers.Layer]:
 
     Args:
         network: the classifier.
-        train: what the stage's `train` says, see the grammar above.
+        train: what the stage's `train` says, see `headstart.model.targets`.
 
     Raises:
         HeadstartError: when it says something else, or names a block or layer that the backbone does not have.
     """
-    layers = [layer for layer in network.backbone.layers if layer.weights]
-    if train == "head":
-        return []
-    if train == "all":
-        return layers
-    if train == "last_block":
-        return _from_block(network, -1)
-    kind: Any = None
-    value: Any = None
-    if isinstance(train, dict) and len(train) == 1:
-        ((kind, value),) = train.items()
-    if kind == "last_blocks" and _is_count(value, len(network.blocks)):
-        return _from_block(network, -value)
-    if kind == "last_layers" and _is_count(value, len(network.backbone.layers)):
-        return [layer for layer in network.backbone.layers[-value:] if layer.weights]
-    if kind == "fraction" and isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1:
-        return layers[len(layers) - max(1, round(value * len(layers))) :]
-    block_names = [block.name for block in network.blocks]
-    if kind == "from":
-        if value in block_names:
-            return _from_block(network, block_names.index(value))
-        names = [layer.name for layer in network.backbone.layers]
-        if value in names:
-            return [layer for layer in network.backbone.layers[names.index(value) :] if layer.weights]
-    raise HeadstartError(
-        f"Expected train to be one of {GRAMMAR}. Received: {train}. "
-        f"The blocks of {network.entry.name} are {', '.join(block_names)}"
-    )
+    layers = network.backbone.layers
+    names, blocks = [layer.name for layer in layers], [block.name for block in network.blocks]
+    target = parse_target(train, network.entry, layers=names)
+    weighted = [layer for layer in layers if layer.weights]
+    match target.kind:
+        case "head":
+            return []
+        case "all":
+            return weighted
+        case "last_block":
+            return _from_block(network, -1)
+        case "last_blocks":
+            return _from_block(network, -target.value)
+        case "last_layers":
+            first = len(layers) - target.value
+        case "fraction":
+            return weighted[len(weighted) - max(1, round(target.value * len(weighted))) :]
+        case _:
+            if target.value in blocks:
+                return _from_block(network, blocks.index(target.value))
+            first = names.index(target.value)
+    return [layer for layer in layers[first:] if layer.weights]
+
+
+def trains_everything(network: Network, train: Any) -> bool:
+    """Return whether a stage trains every layer of the backbone that has weights.
+
+    Args:
+        network: the classifier.
+        train: what the stage's `train` says.
+    """
+    return len(layers_to_train(network, train)) == sum(bool(layer.weights) for layer in network.backbone.layers)
 
 
 def open_for_training(network: Network, train: Any) -> list[keras.layers.Layer]:
@@ -139,7 +131,3 @@ def check_unchanged(before: dict[str, str], after: dict[str, str], stage: str) -
 
 def _from_block(network: Network, first: int) -> list[keras.layers.Layer]:
     return [layer for block in network.blocks[first:] for layer in block.layers]
-
-
-def _is_count(value: Any, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most

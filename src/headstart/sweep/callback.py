@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config as configuration
 from headstart.console import console
+from headstart.declarations import Decides, what_decides
 from headstart.environment import command_line
 from headstart.errors import HeadstartError
 from headstart.files import file_name
@@ -33,7 +34,7 @@ from headstart.sweep.record import RECORD, Sweep, job_label
 from headstart.sweep.results import mark_interrupted
 from headstart.tracking import begin_run, check_store, continue_run, store_uri
 
-NOT_OF_THE_NAME = ("plan", "on_error", "sweep.name", "sweep")  # keys that leave the jobs the same
+NOT_OF_THE_NAME = (Decides.COMMAND, Decides.NOTHING)  # what keys decide that leave the figures of the jobs the same
 
 
 class SweepCallback(Callback):
@@ -175,10 +176,11 @@ def _composer(hydra: DictConfig) -> Callable[[list[str]], configuration.Config]:
     from hydra import compose
 
     name, kept = str(hydra.job.config_name), configuration.as_typed(hydra.overrides.hydra)
+    places = configuration.search_path_of(hydra)
 
     def configuration_of(job: list[str]) -> configuration.Config:
         try:
-            return configuration.resolve(compose(name, [*kept, *job]), job)
+            return configuration.resolve(compose(name, [*kept, *job]), job, places)
         except (HydraException, OmegaConfBaseException) as error:
             raise HeadstartError(configuration.explain(error)) from error
 
@@ -234,6 +236,12 @@ def _jobs(overrides: list[Override]) -> list[list[str]]:
     return BasicSweeper.split_arguments(overrides, None)[0]
 
 
+def _is_left_out(override: Override) -> bool:
+    """Return whether an override leaves the figures of the jobs the same, so that the name of the sweep does too."""
+    decides = what_decides(configuration.Config, override.key_or_group)
+    return decides in NOT_OF_THE_NAME and not override.is_sweep_override()
+
+
 def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[str]) -> Path:
     """Return the directory of the sweep: the same one for the same command, unless it is named."""
     hydra = config.hydra
@@ -243,7 +251,7 @@ def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[st
     named = any(override.key_or_group == "sweep.name" for override in overrides)
     if named and config.sweep.name:
         return parent / file_name(config.sweep.name)
-    deciding = sorted(item.input_line or "" for item in overrides if item.key_or_group not in NOT_OF_THE_NAME)
+    deciding = sorted(item.input_line or "" for item in overrides if not _is_left_out(item))
     digest = hashlib.sha256("\n".join([hydra.sweeper._target_, *deciding]).encode()).hexdigest()[:6]
     words = config.sweep.name or "_".join(key.rpartition(".")[2] for key in swept) or "sweep"
     return parent / f"{file_name(words)[:60]}-{digest}"

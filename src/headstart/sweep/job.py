@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def run_member(composed: DictConfig, hydra: DictConfig) -> float | tuple[float, 
     _adopt(sweep.environment)
     with _place(sweep) as share:
         _stop_if_abandoned(sweep)  # a worker may outlive the sweep, with jobs in its queue
-        results = _results(sweep, composed, Path(hydra.runtime.output_dir), number, overrides, share)
+        resolve = partial(configuration.resolve, composed, overrides, configuration.search_path_of(hydra))
+        results = _results(sweep, resolve, Path(hydra.runtime.output_dir), number, overrides, share)
     if results is not None and results["status"] == "FINISHED":
         return objective(results, composed.objective)
     if not hydra.sweeper._target_.endswith("BasicSweeper"):
@@ -86,7 +88,12 @@ def _place(sweep: Sweep) -> Iterator[tuple[int, int]]:
 
 
 def _results(
-    sweep: Sweep, composed: DictConfig, preferred: Path, number: int, overrides: list[str], share: tuple[int, int]
+    sweep: Sweep,
+    resolve: Callable[[], configuration.Config],
+    preferred: Path,
+    number: int,
+    overrides: list[str],
+    share: tuple[int, int],
 ) -> dict[str, Any] | None:
     """Return what became of a job; None where it was not started."""
     label = sweep.label(overrides)
@@ -95,7 +102,7 @@ def _results(
         sweep.note("not started", number, label)
         return None
     try:
-        config = configuration.resolve(composed, overrides)
+        config = resolve()
     except HeadstartError as error:  # where a sweeper proposed it; others were asked before the sweep began
         output = free_directory(preferred, None)
         output.mkdir(parents=True, exist_ok=True)

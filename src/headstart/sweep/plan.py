@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from rich.table import Table
 from headstart.config import Config, from_yaml
 from headstart.console import console, duration, print_titled
 from headstart.data.sources import load_index
+from headstart.declarations import Decides, deciding_values
 from headstart.errors import HeadstartError
-from headstart.identity import DECIDES_NOTHING, config_hash
+from headstart.identity import config_hash
 from headstart.model.backbones import get_entry
 from headstart.paths import cache_directory
 from headstart.preflight import check_configuration, choose_image_size
@@ -189,8 +189,8 @@ def _seconds(run: PastRun, work: float) -> float:
 
 def _same_but_seed(run: Config, config: Config) -> bool:
     def values(one: Config) -> dict[str, Any]:
-        ignored = (*DECIDES_NOTHING, "seed", "cv", "cache")
-        return {key: value for key, value in dataclasses.asdict(one).items() if key not in ignored}
+        places = {"root": one.dataset.root, "csv": one.dataset.csv}
+        return deciding_values(one, (Decides.RESULT, Decides.DATA, Decides.NAME)) | places
 
     return values(run) == values(config)
 

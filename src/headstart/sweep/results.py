@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from headstart.config import Config
-from headstart.data.check import check_images
-from headstart.data.sources import load_index
 from headstart.errors import HeadstartError
 from headstart.files import write_json
 from headstart.identity import config_hash
 from headstart.ownership import InUse, live_owner
-from headstart.paths import cache_directory
-from headstart.resuming import LOCK, locked, unfinished_results
+from headstart.resuming import LOCK, is_of_same_images, locked, unfinished_results
 from headstart.runs import CHECKPOINT, RUNNING, is_finished, read_results
 
 
@@ -47,7 +44,7 @@ def find_place(sweep: Path, preferred: Path, config: Config) -> Place:
         done = find_finished(sweep, config)
         if done is not None:
             return Place("done", *done)
-        directory = free_directory(preferred, digest)
+        directory = free_directory(preferred, config)
         for one in (*_running(sweep, digest), directory):
             owner = live_owner(one / LOCK)
             if owner is not None:
@@ -78,38 +75,32 @@ def find_finished(sweep: Path, config: Config) -> tuple[Path, dict[str, Any]] | 
     for directory in finished_before(sweep, config_hash(config)):
         results = read_results(directory) or {}
         # The images are looked at only where everything else is the same.
-        if results.get("dataset", {}).get("fingerprint") == _fingerprint(config):
+        if is_of_same_images(results, config):
             return directory, results
     return None
 
 
-def _fingerprint(config: Config) -> str:
-    """Return that of the images as they are now."""
-    index = load_index(config.dataset, cache_directory(), config.cv)
-    dataset = config.dataset
-    return check_images(index, dataset.bad_images, cache_directory(), dataset.value_range)[0].fingerprint
-
-
-def free_directory(preferred: Path, digest: str | None) -> Path:
+def free_directory(preferred: Path, config: Config | None) -> Path:
     """Return a directory without another job's results: the preferred one, or one beside it.
 
     Args:
         preferred: the directory that Hydra gave the job.
-        digest: `config_hash` of the job.
+        config: the job's resolved configuration; None where it is not known.
     """
     directory, number = preferred, 0
-    while not is_free(directory, digest):
+    name = f"{preferred.name}-{config_hash(config)[:8] if config else 'unresolved'}"
+    while not is_free(directory, config):
         number += 1
-        directory = preferred.with_name(f"{preferred.name}-{(digest or 'unresolved')[:8]}-{number}")
+        directory = preferred.with_name(f"{name}-{number}")
     return directory
 
 
-def is_free(directory: Path, digest: str | None) -> bool:
+def is_free(directory: Path, config: Config | None) -> bool:
     """Return whether nothing of another job, and no finished one, is in a directory.
 
     Args:
         directory: need not be there.
-        digest: `config_hash` of the job that would write there; None where its configuration is not known.
+        config: of the job that would write there; None where it is not known.
     """
     try:
         (directory / "results.json").stat()
@@ -121,7 +112,10 @@ def is_free(directory: Path, digest: str | None) -> bool:
         if is_finished(directory) or read_results(directory) is None:  # of which nobody knows what it says
             return False
         known = read_results(directory) or {}
-    return known.get("config_hash", digest) == digest
+    if config is None:
+        return "config_hash" not in known
+    digest = config_hash(config)
+    return known.get("config_hash", digest) == digest and is_of_same_images(known, config)
 
 
 def can_resume(directory: Path, config: Config) -> bool:
@@ -134,7 +128,7 @@ def can_resume(directory: Path, config: Config) -> bool:
     before = unfinished_results(directory)
     if not (directory / CHECKPOINT).exists() or before.get("config_hash") != config_hash(config):
         return False
-    return before.get("dataset", {}).get("fingerprint") == _fingerprint(config)
+    return is_of_same_images(before, config)
 
 
 def _running(sweep: Path, digest: str) -> list[Path]:

@@ -102,7 +102,7 @@ class EpochRecorder(keras.callbacks.Callback):
         """Start the clock and name the epoch on the bar."""
         self.started, self.epoch = time.perf_counter() - self.seconds_before, epoch
         steps = self.params["steps"]
-        self.done = steps * epoch + self.skipped
+        self.done, self.left = steps * epoch + self.skipped, steps - self.skipped
         self.skipped, self.seconds_before = 0, 0.0
         self.progress.update(
             self.task,
@@ -114,7 +114,8 @@ class EpochRecorder(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Move the bar."""
         self.first_step = self.first_step or time.time()
-        self.progress.update(self.task, completed=self.done + batch + 1)
+        within = min(batch + 1, self.left)  # Keras tells the last step of a full group, of a shorter one too
+        self.progress.update(self.task, completed=self.done + within)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Record the epoch, keep its weights if it is the best, and print its line."""

@@ -23,7 +23,7 @@ def compile_for_training(
         stage: with its whole optimizer.
         given: the stage's input; its model is compiled.
         label_smoothing: share of the target that is spread over all classes.
-        steps_at_once: without a return to Python, where callbacks are called; divides the steps of an epoch.
+        steps_at_once: without a return to Python, where callbacks are called.
     """
     rates = block_rates([block.name for block in network.blocks], stage.optimizer.block_decay)
     optimizer = build_optimizer(stage.optimizer, given.steps, stage.epochs, _rate_of(network, rates))

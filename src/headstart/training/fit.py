@@ -12,6 +12,7 @@ import tensorflow as tf
 from headstart.training.checkpoint import Checkpoints, Progress
 from headstart.training.inputs import StageInput
 from headstart.training.snapshot import put_back_metrics, take_metrics
+from headstart.training.step_groups import ShorterLastGroup
 
 Snapshot = Callable[[], Progress]  # how far training is, with everything but the position and the metrics
 
@@ -138,8 +139,13 @@ def fit_epochs(
         epoch += 1
     if start.stopped or epoch == epochs:
         return
+    batches = training(start.epoch * given.steps + start.step)
+    if given.steps % given.steps_at_once:
+        groups = ShorterLastGroup(given.steps, given.steps_at_once, start.epoch, start.step)
+        callbacks = [groups, *callbacks]
+        batches = batches.repeat()  # never: Keras counts full groups, and would find too few batches
     model.fit(
-        training(start.epoch * given.steps + start.step),
+        batches,
         initial_epoch=epoch,
         epochs=epochs,
         steps_per_epoch=given.steps,

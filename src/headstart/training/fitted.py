@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.config import Config, HeadConfig, StageConfig
+from headstart.data.augment import Augmentation
 from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
@@ -68,10 +69,11 @@ def check_fit(config: Config) -> None:
             f"Received: head={head.name}, which scikit-learn fits without a learning rate"
         )
     gradient = [stage for stage in config.freeze.stages if not is_fitted(head, stage)]
-    if not gradient and config.augmentation.name != "none":
+    augmentation = Augmentation(config.augmentation)
+    if not gradient and (augmentation.changes_images or augmentation.mixes):
         raise HeadstartError(
             f"Expected augmentation=none with head={head.name} on a frozen backbone: features are computed once, from "
-            f"the images as they are. Received: augmentation={config.augmentation.name}"
+            f"the images as they are. Received: augmentation={config.augmentation.name}, which changes or mixes images"
         )
     if not gradient and config.label_smoothing:
         raise HeadstartError(

@@ -19,7 +19,9 @@ from headstart.data.augment import Augmentation
 from headstart.data.pipeline import class_weights, evaluation_dataset, training_dataset
 from headstart.model.assemble import Network
 from headstart.model.boundary import Boundary, frozen_boundary
+from headstart.model.freeze import trains_everything
 from headstart.training.fitted import is_fitted
+from headstart.training.step_groups import steps_at_once
 
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 SMALL_BYTES = 1 << 25  # of a batch of activations in evaluation
 MOST_AT_ONCE = 1024  # images in a batch of evaluation
-MOST_STEPS = 32
 
 
 @dataclass
@@ -49,7 +50,7 @@ class StageInput:
     training: Callable[[int], tf.data.Dataset]
     validation: tf.data.Dataset  # inputs and targets; with class weights those too
     steps: int  # batches in an epoch
-    steps_at_once: int = 1  # between two callbacks
+    steps_at_once: int = 1  # between two callbacks; the last ones of an epoch may be fewer
     sooner: str = "a larger batch_size asks for fewer batches"  # what would give it its batches sooner
     frozen_work: str = "every image runs through the whole network in every epoch"  # said to the user
     weighting: str = ""  # said to the user where the epochs' figures are weighted
@@ -131,6 +132,8 @@ class ImageInputs:
         boundary = frozen_boundary(network, stage.train)
         if is_fitted(config.head, stage):
             return boundary, None, ""
+        if trains_everything(network, stage.train):
+            return None, None, "everything trains: nothing is computed once"
         if not config.cache.activations:
             return None, None, f"cache={config.cache.name}: what is frozen is computed in every epoch"
         if boundary is None:
@@ -174,7 +177,7 @@ def _steps_at_once(given: Batches, steps: int) -> int:
     """Return how many steps are done without a return to Python, which takes longer than a step of a head alone."""
     if len(given.shape) > 1 or tf.distribute.get_strategy().num_replicas_in_sync > 1:
         return 1
-    return max(count for count in range(1, MOST_STEPS + 1) if steps % count == 0)
+    return steps_at_once(steps)
 
 
 def _sooner(config: Config, cached: bool) -> str:

@@ -122,6 +122,8 @@ def train_stages(
                 checkpoints.save(replace(progress, best=best.record, arrays=take_arrays(network, moved, best)))
         began = time.perf_counter() - progress.stage_seconds
         given = inputs(network, stage, number)
+        if resumed and resumed.step < given.steps and resumed.step % given.steps_at_once:
+            given = replace(given, steps_at_once=1)  # it was saved on a machine that does others at once
         rates = block_rates([block.name for block in network.blocks], stage.optimizer.block_decay)
         progress.trainable_parameters[stage.name] = count_parameters(network.classifier.trainable_variables)
         print_stage(network, stage, rates, given, head)
@@ -172,10 +174,10 @@ def _fit(
     saving: Saving,
 ) -> float | None:
     """Let Keras fit what is left of a stage, and return when the first step was done, seconds since the epoch."""
-    waiting = WaitingForInput(given.steps_at_once)
+    waiting = WaitingForInput(given.steps_at_once, given.steps)
 
     def training(first_batch: int) -> tf.data.Dataset:
-        return waiting.timed(given.training(first_batch))
+        return waiting.timed(given.training(first_batch), first_batch)
 
     with progress_bar() as bar, reading_errors_as_they_were():
         recorder = EpochRecorder(

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from headstart.training.step_groups import length_of_group
+
 
 class WaitingForInput(keras.callbacks.Callback):
     """Measures the share of a stage's training steps that was spent waiting for their batches.
@@ -20,45 +22,51 @@ class WaitingForInput(keras.callbacks.Callback):
     because it builds the graph; so is validation.
     """
 
-    def __init__(self, steps_at_once: int = 1) -> None:
+    def __init__(self, steps_at_once: int = 1, steps: int | None = None) -> None:
         """Start with no time.
 
         Args:
             steps_at_once: steps between two calls of a callback.
+            steps: batches in an epoch, whose last steps at once may be fewer; None where all are as many.
         """
         super().__init__()
-        self._steps_at_once = steps_at_once
-        self._noted = sorted({0, steps_at_once - 1})  # places among the steps
-        # When the first batch was asked for, and when those at the noted places were ready, that no step has had.
+        self._steps_at_once, self._steps = steps_at_once, steps or steps_at_once
+        self._first = 0  # number of the first batch in the stage
+        # When the first batch of a group was asked for, and when its first and last were ready, that no step has had.
         self._asked: collections.deque[float] = collections.deque()
         self._ready: collections.deque[float] = collections.deque()
-        self._graph_is_built = False
+        self._built: set[int] = set()  # lengths of groups whose graph is built
         self.seconds = 0.0  # that were spent waiting
         self._running = 0.0  # seconds of the steps in all
 
-    def timed(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    def timed(self, dataset: tf.data.Dataset, first_batch: int = 0) -> tf.data.Dataset:
         """Return the same batches; when they are asked for and ready is noted.
 
         Args:
             dataset: as a stage is fitted on it.
+            first_batch: number of its first batch in the stage.
         """
+        self._first = first_batch
 
-        def noted(number: tf.Tensor, places: list[int], times: collections.deque[float]) -> tf.Tensor:
+        def noted(number: tf.Tensor, last_too: bool, times: collections.deque[float]) -> tf.Tensor:
             def note() -> np.int64:
                 times.append(time.perf_counter())
                 return np.int64(0)
 
-            here = tf.reduce_any(tf.equal(number % self._steps_at_once, places))
+            position = (number + first_batch) % self._steps  # in its epoch
+            place = position % self._steps_at_once  # in its group
+            ends = tf.logical_or(tf.equal(place, self._steps_at_once - 1), tf.equal(position, self._steps - 1))
+            here = tf.logical_or(tf.equal(place, 0), tf.logical_and(last_too, ends))
             return tf.cond(here, lambda: tf.numpy_function(note, [], tf.int64), lambda: tf.zeros((), tf.int64))
 
         @tf.autograph.experimental.do_not_convert
         def asked(number: tf.Tensor) -> tf.Tensor:
-            with tf.control_dependencies([noted(number, [0], self._asked)]):
+            with tf.control_dependencies([noted(number, False, self._asked)]):
                 return tf.identity(number)
 
         @tf.autograph.experimental.do_not_convert
         def ready(number: tf.Tensor, batch: tuple) -> tuple:
-            with tf.control_dependencies([noted(number, self._noted, self._ready)]):
+            with tf.control_dependencies([noted(number, True, self._ready)]):
                 return tuple(tf.identity(part) for part in batch)
 
         return tf.data.Dataset.zip((tf.data.Dataset.counter().map(asked), dataset)).map(ready)
@@ -67,6 +75,7 @@ class WaitingForInput(keras.callbacks.Callback):
         """Forget the batches that Keras looks at beforehand where several devices train."""
         self._asked.clear()
         self._ready.clear()
+        self._number = self._first
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Start the clock."""
@@ -76,11 +85,13 @@ class WaitingForInput(keras.callbacks.Callback):
         """Add up what one or more steps waited and took."""
         ended = time.perf_counter()
         began = max(self._began, self._asked.popleft())
-        ready = {place: self._ready.popleft() for place in self._noted}
-        if self._graph_is_built:
-            self.seconds += waiting_seconds(began, ended, ready, self._steps_at_once)
+        count = length_of_group(self._number % self._steps, self._steps, self._steps_at_once)
+        ready = {place: self._ready.popleft() for place in sorted({0, count - 1})}
+        if count in self._built:
+            self.seconds += waiting_seconds(began, ended, ready, count)
             self._running += ended - self._began
-        self._graph_is_built = True
+        self._built.add(count)
+        self._number += count
 
     @property
     def share(self) -> float | None:
