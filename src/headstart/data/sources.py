@@ -67,6 +67,17 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
     return training_fraction(index, config.fraction, config.split.seed)
 
 
+def images_directory(config: DatasetConfig) -> Path | None:
+    """Return the directory that the images' paths are relative to, None where headstart makes the images itself.
+
+    Args:
+        config: the dataset's configuration.
+    """
+    if config.root is not None:
+        return Path(config.root).expanduser().absolute()
+    return Path(config.csv).expanduser().absolute().parent if config.csv is not None else None
+
+
 def expect_root(config: DatasetConfig) -> Path:
     """Return the root as an absolute path, `~` being the home directory.
 
@@ -76,9 +87,9 @@ def expect_root(config: DatasetConfig) -> Path:
     Raises:
         HeadstartError: when it is no directory, with where people get the images if the configuration knows.
     """
-    if config.root is None:
+    directory = images_directory(config)
+    if config.root is None or directory is None:
         raise HeadstartError("Expected dataset.root to be the directory of the images. Received: nothing")
-    directory = Path(config.root).expanduser().absolute()
     if directory.is_dir():
         return directory
     what = "is a file" if directory.exists() else "does not exist"

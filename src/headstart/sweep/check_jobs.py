@@ -12,10 +12,9 @@ from headstart.console import console, track
 from headstart.data.index import shortened
 from headstart.data.sources import load_index
 from headstart.errors import HeadstartError, visible
-from headstart.identity import config_hash
 from headstart.paths import cache_directory
 from headstart.preflight import check_configuration
-from headstart.sweep.results import finished_before
+from headstart.sweep.results import finished_in_place
 
 SEED = re.compile(r"seed=(\d+)")
 LISTED = ("folder", "csv", "flat", "pictures")  # sources whose images are listed in a moment; others may be downloaded
@@ -70,7 +69,7 @@ def check_jobs(directory: Path, jobs: Sequence[tuple[str, list[str]]], compose: 
             continue
         reason = _unreadable(config, readable) if reads_images else None
         if reason is not None:
-            done = finished_before(directory, config_hash(config))
+            done = finished_in_place(directory, config)
             (kept if done else invalid).setdefault(reason, []).append(label)
     if invalid:
         count = sum(map(len, invalid.values()))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.config import Config
+from headstart.data.sources import images_directory
 from headstart.errors import HeadstartError
 from headstart.files import write_json
 from headstart.identity import config_hash
@@ -38,20 +39,45 @@ def find_place(sweep: Path, preferred: Path, config: Config) -> Place:
         preferred: the directory that Hydra gave the job.
         config: the job's resolved configuration.
     """
-    digest = config_hash(config)
-    directory = next(iter(finished_before(sweep, digest)), preferred)
+    directory = preferred
     try:
-        done = find_finished(sweep, config)
-        if done is not None:
-            return Place("done", *done)
+        done = _done(sweep, config)
+        if isinstance(done, Place):
+            return done
         directory = free_directory(preferred, config)
-        for one in (*_running(sweep, digest), directory):
+        for one in (*_running(sweep, config_hash(config)), directory):
             owner = live_owner(one / LOCK)
             if owner is not None:
                 return Place("in progress", one, reason=f"This job is in progress already ({owner})")
         return Place("free", directory, resume=can_resume(directory, config))
     except (HeadstartError, OSError) as error:
         return Place("kept", directory, reason=str(error))
+
+
+def _done(sweep: Path, config: Config) -> Place | None:
+    """Return where a job is done, or was done when its images could still be read; None where it was not."""
+    try:
+        done = find_finished(sweep, config)
+    except (HeadstartError, OSError) as error:
+        kept = finished_in_place(sweep, config)
+        return Place("kept", kept[0], reason=str(error)) if kept else None
+    return None if done is None else Place("done", *done)
+
+
+def finished_in_place(sweep: Path, config: Config) -> list[Path]:
+    """Return the directories of a sweep with a finished job of a configuration, on images from the same directory.
+
+    Args:
+        sweep: directory of the sweep.
+        config: the job's resolved configuration, whose images need not be readable now.
+    """
+    here = images_directory(config.dataset)
+
+    def is_here(directory: Path) -> bool:
+        root = (read_results(directory) or {}).get("dataset", {}).get("root")
+        return None in (here, root) or root == str(here)
+
+    return [directory for directory in finished_before(sweep, config_hash(config)) if is_here(directory)]
 
 
 def finished_before(sweep: Path, digest: str) -> list[Path]:
