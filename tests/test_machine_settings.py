@@ -129,11 +129,12 @@ def start(arguments: list[str], **variables: str) -> subprocess.CompletedProcess
 
 
 NOTEBOOK = """
-import json, pathlib, sys
+import json, sys
+from pathlib import Path
 import headstart
 
 classifier = headstart.load_classifier(sys.argv[1])
-[(file, probabilities)] = classifier.predict([pathlib.Path(sys.argv[2])])
+[(file, probabilities)] = classifier.predict([Path(sys.argv[2])])
 print(json.dumps(probabilities.tolist()))
 """
 
