@@ -67,7 +67,10 @@ def _automatic(measured: Mapping[str, Values]) -> tuple[ValueRange, tuple[str, .
             f"convert those of one kind to the other, or set {KEY}=[LOW,HIGH]"
         )
     if fractions and not within_one:
-        raise HeadstartError(f"Expected {KEY}=[LOW,HIGH]. Received: auto, and {_described(fractions)}")
+        raise HeadstartError(
+            f"Expected {KEY}=[LOW,HIGH] for values that are neither whole nor within 0 to 1. Received: auto, and "
+            f"{_described(fractions)}"
+        )
     if min(values.low for values in measured.values()) < 0:
         negative = {path: values for path, values in numbers.items() if values.low < 0}
         raise HeadstartError(
