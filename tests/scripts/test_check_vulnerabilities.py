@@ -1,4 +1,4 @@
-"""The audit never says that nothing is known when nothing was asked."""
+"""The check of the pinned packages never says that nothing is known when nothing was asked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import audit
+import check_vulnerabilities
 
 SOUND: dict[str, Any] = {"name": "rich", "version": "15.0.0", "vulns": []}
 SKIPPED = {"name": "keras", "skip_reason": "Dependency not found"}
@@ -28,7 +28,7 @@ KNOWN = {"name": "old", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions"
 def test_the_exit_code_tells_clean_from_unchecked(
     packages: list[dict[str, Any]], code: int, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert audit.report(packages) == code
+    assert check_vulnerabilities.report(packages) == code
     printed = capsys.readouterr().out
     assert says in printed
     assert "0 of those" not in printed or code != 2 or "was not looked up" in printed
@@ -53,9 +53,9 @@ def test_no_answer_is_said(
         return subprocess.CompletedProcess(command, 1, out, error)
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert audit.main(["--lock", str(tmp_path / "some.lock")]) == 2
+    assert check_vulnerabilities.main(["--lock", str(tmp_path / "some.lock")]) == 2
     assert str(tmp_path / "some.lock") in asked[0]
     printed = capsys.readouterr().out
     assert printed.startswith("Nothing was checked: ")
     assert says in printed
-    assert "pip install pip-audit && make audit" in printed
+    assert "pip install pip-audit && make vulnerabilities" in printed

@@ -1,4 +1,4 @@
-"""Ask a database of vulnerabilities about the pinned packages: `make audit`, or `python scripts/audit.py`.
+"""Ask a database of vulnerabilities about the pinned packages: `make vulnerabilities`, or `python scripts/check_vulnerabilities.py`.
 
 pip-audit asks; it is not among the pinned packages: `pip install pip-audit`. The exit code says which of three it was:
 0 every package was looked up and nothing is known, 1 something is known, 2 something was not looked up.
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         said = [line.strip() for line in answer.stderr.splitlines() if line.strip()]
         _say(
             f"Nothing was checked: pip-audit gave no answer ({said[-1] if said else 'without a word'}). On a machine "
-            f"that reaches {options.service}, run: pip install pip-audit && make audit"
+            f"that reaches {options.service}, run: pip install pip-audit && make vulnerabilities"
         )
         return UNCHECKED
     return report(packages)
