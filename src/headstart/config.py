@@ -70,6 +70,8 @@ class DatasetConfig:
     collection: str | None = None  # name in keras.datasets (keras) or in TensorFlow Datasets (tfds)
     label_names: list[str] | None = None  # of the class numbers that the files' names start with (flat)
     classes: list[str] | None = None  # the only classes to keep, by name; null keeps all
+    exclude: str | None = None  # CSV file with the column path, such as an audit's: images to leave out
+    group: str | None = choice(None, "near_duplicates")  # of which images stay in one split, beside the csv's groups
     split: SplitConfig = field(default_factory=SplitConfig)
     fraction: float = number(1.0, above=0, maximum=1)  # of the training images; smaller ones lie within larger ones
     resize: str = choice("stretch", "crop", "pad")
@@ -266,6 +268,7 @@ class Config:
     engine: str = choice("auto", "tensorflow", "openvino")
     deterministic: bool = True
     evaluate_after_each_stage: bool = False
+    audit: str = choice("quick", "full", "off")
     find_lr: bool = False
     objective: str = choice("accuracy", "accuracy_and_seconds")
     on_error: str = choice("continue", "stop")

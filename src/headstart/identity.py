@@ -21,6 +21,7 @@ DECIDES_NOTHING = (
     "objective",
     "on_error",
     "plan",
+    "audit",
     "checkpoint_seconds",
     "time_limit",
     "resume",

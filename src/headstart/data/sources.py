@@ -10,8 +10,10 @@ from headstart.config import CrossValidationConfig, DatasetConfig
 from headstart.data.cross_validation import choose_fold
 from headstart.data.csv_source import list_csv
 from headstart.data.digits import list_digits
+from headstart.data.exclusion import exclude_images
 from headstart.data.flat import list_flat
 from headstart.data.folder import list_folder
+from headstart.data.grouping import group_near_duplicates
 from headstart.data.index import ImageIndex
 from headstart.data.keras_source import list_keras
 from headstart.data.limits import Limits
@@ -47,6 +49,9 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
             )
         return replace(index_pictures(_root_to_walk(config)), limits=limits)
     listing = keep_classes(SOURCES[config.source](config, cache_directory), config.classes)
+    listing = exclude_images(listing, config.exclude)
+    if config.group is not None:
+        listing = group_near_duplicates(listing, limits, cache_directory)
     index = replace(build_index(choose_fold(listing, cv, config.split.seed), config.split), limits=limits)
     index.expect_every_class()
     return training_fraction(index, config.fraction, config.split.seed)
