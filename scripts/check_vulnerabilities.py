@@ -1,4 +1,4 @@
-"""Ask a database of vulnerabilities about the pinned packages: `make vulnerabilities`, or `python scripts/check_vulnerabilities.py`.
+"""Ask a database of vulnerabilities about the pinned packages: `make vulnerabilities`.
 
 pip-audit asks; it is not among the pinned packages: `pip install pip-audit`. The exit code says which of three it was:
 0 every package was looked up and nothing is known, 1 something is known, 2 something was not looked up.

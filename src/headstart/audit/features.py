@@ -58,7 +58,9 @@ def _principal_axes(features: DepthFeatures, cut: Cut) -> tuple[np.ndarray, np.n
 
 def _batches(features: DepthFeatures) -> Iterator[np.ndarray]:
     starts = range(0, features.count, READ_AT_ONCE)
-    return features.rows.batches(iter([np.arange(start, min(start + READ_AT_ONCE, features.count)) for start in starts]))
+    return features.rows.batches(
+        iter([np.arange(start, min(start + READ_AT_ONCE, features.count)) for start in starts])
+    )
 
 
 def _nearest(cuts: tuple[Cut, ...], depth: float) -> Cut:

@@ -24,9 +24,9 @@ KINDS = {
     ),
     "near_duplicate": Kind(
         "Near-duplicates",
-        "The same picture, resized, recompressed, recoloured, mirrored, turned or cropped; across splits, the evaluation "
-        "rewards memory. The one that audit.csv does not list stays: that of the test split, then validation. Where the "
-        "labels differ, audit.csv lists both.",
+        "The same picture, resized, recompressed, recoloured, mirrored or cropped; across splits, the evaluation rewards "
+        "memory. The one that audit.csv does not list stays: that of the test split, then validation. Where the labels "
+        "differ, audit.csv lists both.",
     ),
     "mislabelled": Kind(
         "Perhaps mislabelled",
@@ -37,7 +37,9 @@ KINDS = {
     "dark": Kind("Dark", "Even the brightest parts are dark, far below what is usual in this data set."),
     "washed_out": Kind("Washed out", "Bright, with a fraction of the contrast that is usual in this data set."),
     "blurred": Kind("Blurred", "Far fewer fine details, against the coarser ones, than is usual in this data set."),
-    "odd_size": Kind("Odd sizes", "A side three times the usual one or a third of it, or a shape twice as wide or tall."),
+    "odd_size": Kind(
+        "Odd sizes", "A side three times the usual one or a third of it, or a shape twice as wide or tall."
+    ),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from headstart.audit.findings import Finding
@@ -41,32 +43,32 @@ def quality_findings(measured: Measurements) -> list[Finding]:
     soft = fineness < np.median(fineness) - np.log(BLUR_FACTOR)
     blurred = ~blank & ~dark & ~pale & soft & (softness > BLUR_DEVIATIONS)
     findings = [
-        *(Finding("blank", i, f"contrast {contrast[i]:.1f}", -float(contrast[i])) for i in np.flatnonzero(blank)),
+        *(Finding("blank", i, f"contrast {contrast[i]:.1f}", -contrast[i]) for i in _where(blank)),
         *(
-            Finding("dark", i, f"95 % of the pixels are below level {brightest[i]:.0f} of 255", -float(brightest[i]))
-            for i in np.flatnonzero(dark)
+            Finding("dark", i, f"95 % of the pixels are below level {brightest[i]:.0f} of 255", -brightest[i])
+            for i in _where(dark)
         ),
         *(
             Finding("washed_out", i, f"levels from {brightest[i] - spread[i]:.0f} to {brightest[i]:.0f}", -spread[i])
-            for i in np.flatnonzero(pale)
+            for i in _where(pale)
         ),
         *(
-            Finding("blurred", i, f"{softness[i]:.1f} robust deviations softer than usual", float(softness[i]))
-            for i in np.flatnonzero(blurred)
+            Finding("blurred", i, f"{softness[i]:.1f} robust deviations softer than usual", softness[i])
+            for i in _where(blurred)
         ),
         *_odd_sizes(measured),
     ]
-    return sorted((_plain(one) for one in findings), key=lambda one: -one.score)
+    return sorted((replace(one, score=round(float(one.score), 4)) for one in findings), key=lambda one: -one.score)
 
 
 def _odd_sizes(measured: Measurements) -> list[Finding]:
     """Return the images whose area or aspect ratio is far from the usual one."""
     width, height = measured["width"], measured["height"]
-    findings = {}
+    findings: dict[int, Finding] = {}
     for values, factor in ((np.log(width * height) / 2, ODD_SIZE), (np.log(width / height), ODD_ASPECT)):
         centre = np.median(values)
         bound = max(np.log(factor), ODD_DEVIATIONS * 1.4826 * np.median(np.abs(values - centre)))
-        for i in np.flatnonzero(np.abs(values - centre) > bound):
+        for i in _where(np.abs(values - centre) > bound):
             score = float(np.exp(np.abs(values[i] - centre)))
             if i not in findings or score > findings[i].score:
                 usual = f"usual is {np.median(width):.0f} x {np.median(height):.0f}"
@@ -80,5 +82,5 @@ def _deviations(values: np.ndarray) -> np.ndarray:
     return (values - centre) / max(1.4826 * np.median(np.abs(values - centre)), 1e-3)
 
 
-def _plain(finding: Finding) -> Finding:
-    return Finding(finding.kind, int(finding.position), finding.detail, round(float(finding.score), 4))
+def _where(chosen: np.ndarray) -> list[int]:
+    return np.flatnonzero(chosen).tolist()

@@ -64,7 +64,9 @@ def write_page(findings: Sequence[Finding], index: ImageIndex, most: int, file: 
     environment.filters["visible"] = visible
     by_kind = {kind: [one for one in findings if one.kind == kind] for kind in KINDS}
     shown = {kind: found[:most] for kind, found in by_kind.items()}
-    wanted = {end for found in shown.values() for one in found for end in (one.position, one.partner) if end is not None}
+    wanted = {
+        end for found in shown.values() for one in found for end in (one.position, one.partner) if end is not None
+    }
     with ThreadPoolExecutor(THREADS) as threads:
         pictures = dict(zip(wanted, threads.map(lambda position: _picture(index, position), wanted), strict=True))
     sections = [

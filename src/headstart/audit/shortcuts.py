@@ -20,7 +20,7 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     "image size": ("width", "height", "area", "aspect"),
     "file size": ("bytes",),
     "file format": ("format",),
-    "border colour": ("border_red", "border_green", "border_blue", "border_spread"),
+    "border colour": ("border_red", "border_green", "border_blue"),
 }
 ALL = "all of these together"
 

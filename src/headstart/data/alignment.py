@@ -86,9 +86,7 @@ def similarity(one: np.ndarray, other: np.ndarray, matrices: np.ndarray, usual: 
     return np.where(both.mean(axis=1) >= LEAST_INSIDE, score, -1.0)
 
 
-def aligned(
-    one: np.ndarray, other: np.ndarray, matrices: np.ndarray, usual: np.ndarray, wanted: float
-) -> np.ndarray:
+def aligned(one: np.ndarray, other: np.ndarray, matrices: np.ndarray, usual: np.ndarray, wanted: float) -> np.ndarray:
     """Return the similarity after each image has been moved, scaled and turned a little until it fits the other.
 
     Args:

@@ -74,7 +74,9 @@ def _notes(rows: Sequence[ImageRow], has_test: bool) -> list[str]:
     larger = [size for size in sizes.values() if size > 1]
     notes = [f"{KEY}: {sum(larger):,} images are in {len(larger):,} groups that stay in one split"]
     if has_test:
-        straddling = {row.group for row in rows if row.split == "test"} & {row.group for row in rows if row.split != "test"}
+        straddling = {row.group for row in rows if row.split == "test"} & {
+            row.group for row in rows if row.split != "test"
+        }
         notes.append(
             f"{KEY} keeps groups together where training and validation images are divided; the test split is given, "
             f"and {len(straddling):,} groups straddle it"

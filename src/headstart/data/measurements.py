@@ -43,10 +43,9 @@ FIGURES = (
     "brightest",  # that 5 % of the pixels lie above
     "sharpness",  # variance of the Laplacian
     "coarse_sharpness",  # the same at half the size
-    "border_red",  # mean of the outermost pixels
+    "border_red",  # median of the outermost pixels: what crosses the border here and there does not count
     "border_green",
     "border_blue",
-    "border_spread",  # deviation of their grey levels
 )
 ROW_BYTES = SIDE * SIDE + 4 * len(FIGURES)
 
@@ -137,7 +136,7 @@ def _row(index: ImageIndex, position: int) -> np.ndarray:
     half = grey.reshape(DECODED // 2, 2, DECODED // 2, 2).mean(axis=(1, 3))
     levels = np.sort(thumbnail, axis=None)
     edge = pixels[:BORDER], pixels[-BORDER:], pixels[:, :BORDER], pixels[:, -BORDER:]
-    border = np.concatenate([strip.reshape(-1, 3) for strip in edge]).astype(np.float32)
+    border = np.concatenate([strip.reshape(-1, 3) for strip in edge])
     figures = [
         *_file(index, position),
         grey.mean(),
@@ -146,8 +145,7 @@ def _row(index: ImageIndex, position: int) -> np.ndarray:
         levels[-len(levels) // 20],
         _laplacian(grey).var(),
         _laplacian(half).var(),
-        *border.mean(axis=0),
-        (border @ GREY).std(),
+        *np.median(border, axis=0),
     ]
     return np.concatenate([thumbnail.reshape(-1), np.array(figures, np.float32).view(np.uint8)])
 

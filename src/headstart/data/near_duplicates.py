@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from scipy.fft import dctn
+from scipy.fft import dct
 
 from headstart.console import track
-from headstart.data.alignment import aligned, edges, standardised, warped
+from headstart.data.alignment import SIDE, aligned, edges, standardised, warped
 
 BITS = 8  # the lowest frequencies in each direction; without the average that makes 63
 TABLES = 16  # of the index, each over other bits of the hash
@@ -28,14 +29,22 @@ SAMPLE = (60, 500)  # at least, at most so many images, else a quarter, whose ne
 SPREADS = 9.0  # a pair is this many robust deviations above them
 LEAST_SIMILAR, MOST_SIMILAR = 0.8, 0.995  # where the threshold lies for any data set
 
-# How one image of a pair is changed before it is compared: rows of (x, y, 1) -> (x, y), with coordinates from -1 to 1.
-VARIANTS: dict[str, np.ndarray] = {
-    "copy": np.array([[1, 0, 0], [0, 1, 0]], np.float32),
-    "mirrored": np.array([[-1, 0, 0], [0, 1, 0]], np.float32),
-    "upside down": np.array([[1, 0, 0], [0, -1, 0]], np.float32),
-    "cropped": np.array([[0.9, 0, 0], [0, 0.9, 0]], np.float32),
-    "mirrored and cropped": np.array([[-0.9, 0, 0], [0, 0.9, 0]], np.float32),
-    "cropped closely": np.array([[0.8, 0, 0], [0, 0.8, 0]], np.float32),
+
+class Variant(NamedTuple):
+    """How one image of a pair is changed before it is compared."""
+
+    scale: float = 1.0  # of what is seen of it: 0.9 cuts a twentieth off each side
+    across: int = 1  # -1 mirrors it
+    down: int = 1  # -1 turns it upside down
+
+
+VARIANTS = {
+    "copy": Variant(),
+    "mirrored": Variant(across=-1),
+    "upside down": Variant(down=-1),
+    "cropped": Variant(0.9),
+    "mirrored and cropped": Variant(0.9, across=-1),
+    "cropped closely": Variant(0.8),
 }
 
 Thumbnails = Callable[[np.ndarray], np.ndarray]  # positions (m,) -> uint8 (m, SIDE, SIDE)
@@ -69,18 +78,23 @@ def find_near_duplicates(thumbnails: Thumbnails, positions: np.ndarray) -> list[
     threshold = similarity_threshold(thumbnails, positions, usual)
     bits = _all_bits(thumbnails, positions)
     names = list(VARIANTS)
-    matrices = np.stack(list(VARIANTS.values()))
+    matrices = np.array(
+        [[[one.scale * one.across, 0, 0], [0, one.scale * one.down, 0]] for one in VARIANTS.values()], np.float32
+    )
     first, second, variant = _candidates(bits)
     best: dict[tuple[int, int], Pair] = {}
-    parts = [np.arange(start, min(start + ALIGNED_AT_ONCE, len(first))) for start in range(0, len(first), ALIGNED_AT_ONCE)]
+    parts = [
+        np.arange(start, min(start + ALIGNED_AT_ONCE, len(first))) for start in range(0, len(first), ALIGNED_AT_ONCE)
+    ]
     for part in track(parts, len(parts), "comparing what may be near-duplicates"):
-        one, other = (standardised(thumbnails(positions[ends[part]])) for ends in (first, second))
+        one, other = (standardised(thumbnails(positions[end[part]])) for end in (first, second))
         scores = aligned(one, other, matrices[variant[part]], usual, threshold)
         for place in np.flatnonzero(scores >= threshold):
             score, at = float(min(scores[place], 1.0)), part[place]
-            key = tuple(sorted((int(positions[first[at]]), int(positions[second[at]]))))
+            ends = int(positions[first[at]]), int(positions[second[at]])
+            key = min(ends), max(ends)
             if key not in best or score > best[key].similarity:
-                best[key] = Pair(*key, score, names[variant[at]])
+                best[key] = Pair(key[0], key[1], score, names[variant[at]])
     return sorted(best.values(), key=lambda pair: (-round(pair.similarity, 3), pair.first, pair.second))
 
 
@@ -124,15 +138,25 @@ def _all_bits(thumbnails: Thumbnails, positions: np.ndarray) -> dict[str, np.nda
     bits: dict[str, list[np.ndarray]] = {name: [] for name in VARIANTS}
     for part in track(parts, len(parts), "hashing thumbnails"):
         images = standardised(thumbnails(part))
-        for name, matrix in VARIANTS.items():
-            changed = images if name == "copy" else warped(images, matrix[None])[0]
-            bits[name].append(_frequencies(standardised(changed)) > medians)
+        seen = {scale: _frequencies(_zoomed(images, scale)) for scale in {one.scale for one in VARIANTS.values()}}
+        for name, variant in VARIANTS.items():
+            # Mirroring turns the sign of the odd frequencies.
+            signs = np.outer(float(variant.down) ** np.arange(BITS), float(variant.across) ** np.arange(BITS))
+            bits[name].append(seen[variant.scale] * signs.reshape(-1)[1:] > medians)
     return {name: np.concatenate(found) for name, found in bits.items()}
+
+
+def _zoomed(images: np.ndarray, scale: float) -> np.ndarray:
+    """Return the centre of standardised images, standardised again."""
+    if scale == 1:
+        return images
+    return standardised(warped(images, np.array([[[scale, 0, 0], [0, scale, 0]]], np.float32))[0])
 
 
 def _frequencies(images: np.ndarray) -> np.ndarray:
     """Return the lowest frequencies of images, float32 (n, 63), without their average."""
-    return dctn(images, axes=(1, 2), norm="ortho")[:, :BITS, :BITS].reshape(len(images), -1)[:, 1:]
+    basis = dct(np.eye(SIDE, dtype=np.float32), axis=0, norm="ortho")[:BITS]
+    return (basis @ images @ basis.T).reshape(len(images), -1)[:, 1:]
 
 
 def _candidates(bits: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
