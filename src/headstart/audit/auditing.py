@@ -72,9 +72,9 @@ class Audit:
         sentences += [f"{sentence}: see {page}" for sentence in self._about_shortcuts()]
         counts = self.counts()
         if counts.get("mislabelled"):
-            sentences.append(f"{counts['mislabelled']:,} images look mislabelled: see {page}")
+            sentences.append(f"{_images(counts['mislabelled'], 'looks', 'look')} mislabelled: see {page}")
         if counts["blank"]:
-            sentences.append(f"{counts['blank']:,} images are blank: see {page}")
+            sentences.append(f"{_images(counts['blank'], 'is', 'are')} blank: see {page}")
         return [visible(sentence) for sentence in sentences]
 
     def to_dict(self) -> dict[str, Any]:
@@ -215,6 +215,10 @@ def confirmed_pairs(pairs: Sequence[Pair], features: Sequence[np.ndarray]) -> li
     np.fill_diagonal(alike, -1)
     usual = np.median(alike.max(axis=1))
     return [pair for pair in pairs if unit[pair.first] @ unit[pair.second] >= usual]
+
+
+def _images(count: int, one: str, several: str) -> str:
+    return f"1 image {one}" if count == 1 else f"{count:,} images {several}"
 
 
 def _unit(values: np.ndarray) -> np.ndarray:

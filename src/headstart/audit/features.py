@@ -32,7 +32,7 @@ def reduced_features(config: Config, index: ImageIndex, image_size: int) -> list
     taps = build_taps(config.backbone, image_size)
     features = depth_features(taps, index, activations_for(config, image_size), config.cache.activations)
     cuts = list({cut.name: cut for cut in (_nearest(taps.cuts, depth) for depth in DEPTHS)}.values())
-    axes = [_principal_axes(features, cut) for cut in cuts]
+    axes = _principal_axes(features, cuts)
     parts: list[list[np.ndarray]] = [[] for _ in cuts]
     for batch in _batches(features):
         for part, cut, (mean, projection) in zip(parts, cuts, axes, strict=True):
@@ -40,20 +40,25 @@ def reduced_features(config: Config, index: ImageIndex, image_size: int) -> list
     return [np.concatenate(part) for part in parts]
 
 
-def _principal_axes(features: DepthFeatures, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of a cut's features and the projection of the standardised ones, in one pass over the images."""
-    width = cut.columns.stop - cut.columns.start
-    total, products = np.zeros(width), np.zeros((width, width))
+def _principal_axes(features: DepthFeatures, cuts: list[Cut]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return for each cut the mean of its features and the projection of the standardised ones: one pass for all."""
+    widths = [cut.columns.stop - cut.columns.start for cut in cuts]
+    totals = [np.zeros(width) for width in widths]
+    products = [np.zeros((width, width)) for width in widths]
     for batch in _batches(features):
-        values = batch[:, cut.columns].astype(np.float64)
-        total += values.sum(axis=0)
-        products += values.T @ values
-    mean = total / features.count
-    covariance = products / features.count - np.outer(mean, mean)
-    scale = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
-    squares, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
-    kept = np.argsort(squares)[::-1][: min(COMPONENTS, features.count - 1)]
-    return mean, vectors[:, kept] / scale[:, None]
+        for cut, total, product in zip(cuts, totals, products, strict=True):
+            values = batch[:, cut.columns].astype(np.float64)
+            total += values.sum(axis=0)
+            product += values.T @ values
+    found = []
+    for total, product in zip(totals, products, strict=True):
+        mean = total / features.count
+        covariance = product / features.count - np.outer(mean, mean)
+        scale = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
+        squares, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+        kept = np.argsort(squares)[::-1][: min(COMPONENTS, features.count - 1)]
+        found.append((mean, vectors[:, kept] / scale[:, None]))
+    return found
 
 
 def _batches(features: DepthFeatures) -> Iterator[np.ndarray]:

@@ -25,7 +25,9 @@ MOST_CANDIDATES = 4  # of an image, the nearest hashes first
 AT_ONCE = 4096  # thumbnails
 PAIRS_AT_ONCE = 1 << 22  # hashes that are compared
 ALIGNED_AT_ONCE = 512  # pairs
-SAMPLE = (60, 500)  # at least, at most so many images, else a quarter, whose neighbours say how alike images are here
+SAMPLE = 500  # images at most, else a quarter, whose neighbours say how alike different images are here
+FEW = 60  # images; fewer do not say what is usual
+FOR_FEW = 0.9  # the threshold for them
 SPREADS = 9.0  # a pair is this many robust deviations above them
 LEAST_SIMILAR, MOST_SIMILAR = 0.8, 0.995  # where the threshold lies for any data set
 
@@ -105,6 +107,8 @@ def usual_image(thumbnails: Thumbnails, positions: np.ndarray) -> np.ndarray:
         thumbnails: gives grey thumbnails.
         positions: of the images.
     """
+    if len(positions) < FEW:
+        return np.zeros((SIDE, SIDE), np.float32)
     parts = [positions[start : start + AT_ONCE] for start in range(0, len(positions), AT_ONCE)]
     return sum(standardised(thumbnails(part)).sum(axis=0) for part in parts) / len(positions)
 
@@ -120,7 +124,9 @@ def similarity_threshold(thumbnails: Thumbnails, positions: np.ndarray, usual: n
         positions: of the images.
         usual: float32 (SIDE, SIDE), what they have in common.
     """
-    size = int(np.clip(len(positions) // 4, *SAMPLE))
+    if len(positions) < FEW:
+        return FOR_FEW
+    size = int(np.clip(len(positions) // 4, FEW, SAMPLE))
     chosen = positions[np.random.default_rng(0).permutation(len(positions))[:size]]
     profile = edges(standardised(thumbnails(np.sort(chosen))) - usual)
     nearest = profile @ profile.T
@@ -134,7 +140,9 @@ def similarity_threshold(thumbnails: Thumbnails, positions: np.ndarray, usual: n
 def _all_bits(thumbnails: Thumbnails, positions: np.ndarray) -> dict[str, np.ndarray]:
     """Return for each variant the hash of every image, bool (n, bits)."""
     parts = [positions[start : start + AT_ONCE] for start in range(0, len(positions), AT_ONCE)]
-    medians = np.median(np.concatenate([_frequencies(standardised(thumbnails(part))) for part in parts]), axis=0)
+    medians = np.zeros(BITS**2 - 1, np.float32)
+    if len(positions) >= FEW:
+        medians = np.median(np.concatenate([_frequencies(standardised(thumbnails(part))) for part in parts]), axis=0)
     bits: dict[str, list[np.ndarray]] = {name: [] for name in VARIANTS}
     for part in track(parts, len(parts), "hashing thumbnails"):
         images = standardised(thumbnails(part))
