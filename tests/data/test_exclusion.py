@@ -33,7 +33,7 @@ def test_an_empty_table_leaves_nothing_out(tmp_path: Path) -> None:
 def test_paths_that_are_not_there_are_noted(tmp_path: Path) -> None:
     file = table(tmp_path, "path\ncat/1.png\ncat/gone.png\n")
     assert exclude_images(LISTING, file).notes == (
-        f"dataset.exclude={file} left 1 images out",
+        f"dataset.exclude={file} left 1 image out",
         f"dataset.exclude={file} lists images that are not there (1): cat/gone.png",
     )
 
@@ -55,7 +55,7 @@ def test_what_cannot_be_meant_is_refused(text: str, expected: str, tmp_path: Pat
 
 
 def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HeadstartError, match="Expected dataset.exclude to be a file"):
+    with pytest.raises(HeadstartError, match=r"Expected dataset\.exclude to be a file"):
         exclude_images(LISTING, str(tmp_path / "none.csv"))
 
 

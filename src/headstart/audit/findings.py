@@ -25,8 +25,8 @@ KINDS = {
     "near_duplicate": Kind(
         "Near-duplicates",
         "The same picture, resized, recompressed, recoloured, mirrored or cropped. Across splits, the evaluation "
-        "rewards memory. The one that audit.csv does not list stays: that of the test split, then validation. Where the "
-        "labels differ, audit.csv lists both.",
+        "rewards memory. The one that audit.csv does not list stays: that of the test split, then validation. "
+        "Where the labels differ, audit.csv lists both.",
     ),
     "mislabelled": Kind(
         "Perhaps mislabelled",

@@ -34,7 +34,8 @@ def exclude_images(listing: Listing, table: str | None) -> Listing:
             f"Expected dataset.exclude to list images below {listing.root}, relative to it. "
             f"Received: {table}, of whose {len(listed):,} paths none is there, {shortened(absent, 3)}"
         )
-    notes = [f"dataset.exclude={table} left {len(listed) - len(absent):,} images out"]
+    left_out = len(listed) - len(absent)
+    notes = [f"dataset.exclude={table} left {left_out:,} {'image' if left_out == 1 else 'images'} out"]
     if absent:
         notes.append(f"dataset.exclude={table} lists images that are not there ({len(absent):,}): {shortened(absent)}")
     return replace(
