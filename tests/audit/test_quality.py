@@ -22,7 +22,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageIndex, Measur
     pictures = named(scenes(60))
     some = scenes(8, seed=1)
     pictures["cat/blank.png"] = Image.new("RGB", (128, 128), (90, 90, 92))
-    pictures["cat/dark.png"] = some[0].point(lambda level: level // 4)
+    pictures["cat/dark.png"] = some[0].point(lambda level: level // 6)
     pictures["cat/pale.png"] = some[1].point(lambda level: 175 + level // 4)
     pictures["cat/blurred.png"] = some[2].filter(ImageFilter.GaussianBlur(2))
     pictures["dog/tiny.png"] = some[3].resize((24, 24))

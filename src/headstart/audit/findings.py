@@ -35,11 +35,11 @@ KINDS = {
     ),
     "blank": Kind("Blank", "Hardly any contrast: a failed download, a lens cap, an empty scan."),
     "dark": Kind("Dark", "Even the brightest parts are dark, far below what is usual in this data set."),
-    "washed_out": Kind("Washed out", "Bright, with a fraction of the contrast that is usual in this data set."),
-    "blurred": Kind("Blurred", "Far fewer fine details, against the coarser ones, than is usual in this data set."),
-    "odd_size": Kind(
-        "Odd sizes", "A side three times the usual one or a third of it, or a shape twice as wide or tall."
+    "washed_out": Kind(
+        "Washed out", "Bright everywhere, with a fraction of the contrast that is usual in this data set."
     ),
+    "blurred": Kind("Blurred", "Far fewer fine details, against the coarser ones, than is usual in this data set."),
+    "odd_size": Kind("Odd sizes", "A side three times the usual one or a third of it, or a shape twice as long."),
 }
 
 

@@ -10,10 +10,11 @@ from headstart.audit.findings import Finding
 from headstart.data.measurements import Measurements
 
 LEAST_IMAGES = 20  # of a data set that can say what is usual
-LEAST_CONTRAST = 5.0  # levels of 255, below which an image is blank
-DIM = 0.35  # of the usual brightest level
-PALE = 0.3  # of the usual range from the darkest to the brightest level
+LEAST_CONTRAST = 2.0  # levels of 255, below which an image is blank
+DIM = 0.25  # of the usual brightest level
+PALE, BRIGHT = 0.4, 165  # of the usual range from the darkest to the brightest level; the darkest level
 BLUR_DEVIATIONS, BLUR_FACTOR = 3.5, 2.0  # robust deviations, the usual bound for outliers; share of fine details
+FEW_DETAILS = 4.0  # times fewer than usual, so that a sharp picture of smooth things is not blurred
 ODD_DEVIATIONS = 6.0  # robust ones
 ODD_SIZE, ODD_ASPECT = 3.0, 2.0  # times the usual side, or the usual ratio of width and height
 
@@ -36,11 +37,12 @@ def quality_findings(measured: Measurements) -> list[Finding]:
     spread = brightest - measured["darkest"]
     blank = (contrast < LEAST_CONTRAST) & (contrast < 0.2 * np.median(contrast))
     dark = ~blank & (brightest < DIM * np.median(brightest))
-    pale = ~blank & ~dark & (spread < PALE * np.median(spread)) & (measured["brightness"] > 128)
+    pale = ~blank & ~dark & (spread < PALE * np.median(spread)) & (measured["darkest"] > BRIGHT)
     # Fine details against coarser ones: a smooth scene has few of both, a blurred one lacks the fine ones alone.
     fineness = np.log(measured["sharpness"] + 0.1) - np.log(measured["coarse_sharpness"] + 0.1)
     softness = -_deviations(fineness)
-    soft = fineness < np.median(fineness) - np.log(BLUR_FACTOR)
+    detail = np.log(measured["sharpness"] + 0.1)
+    soft = (fineness < np.median(fineness) - np.log(BLUR_FACTOR)) & (detail < np.median(detail) - np.log(FEW_DETAILS))
     blurred = ~blank & ~dark & ~pale & soft & (softness > BLUR_DEVIATIONS)
     findings = [
         *(Finding("blank", i, f"contrast {contrast[i]:.1f}", -contrast[i]) for i in _where(blank)),
@@ -65,7 +67,8 @@ def _odd_sizes(measured: Measurements) -> list[Finding]:
     """Return the images whose area or aspect ratio is far from the usual one."""
     width, height = measured["width"], measured["height"]
     findings: dict[int, Finding] = {}
-    for values, factor in ((np.log(width * height) / 2, ODD_SIZE), (np.log(width / height), ODD_ASPECT)):
+    aspect = np.abs(np.log(width / height))  # upright or lying is all the same
+    for values, factor in ((np.log(width * height) / 2, ODD_SIZE), (aspect, ODD_ASPECT)):
         centre = np.median(values)
         bound = max(np.log(factor), ODD_DEVIATIONS * 1.4826 * np.median(np.abs(values - centre)))
         for i in _where(np.abs(values - centre) > bound):
