@@ -103,7 +103,6 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
         load_index(config.dataset, cache_directory(), config.cv), config.dataset.bad_images, cache_directory()
     )
     index.write_csv(output / "splits.csv")
-    clock.begin("audit")
     described, warnings = audit_run(config, index, data_report, image_size, output)
     write_json(output / "data_report.json", described)
     class_names = imagenet_classes() if config.head.output == "imagenet" else index.class_names

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 PHASES = {
     "start_up": "start-up",
     "data": "checking the data",
-    "audit": "auditing the data",
     "scenario": "measuring the scenario",
     "model": "building the model",
     "training": "training",
