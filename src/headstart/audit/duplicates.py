@@ -86,7 +86,7 @@ def _near(index: ImageIndex, identical: Sequence[Sequence[int]], pairs: Sequence
                 continue
             what = f"{best.how} of" if best.how == "copy" else f"{best.how}, else a copy of"
             detail = _said(index, what, other) + (", which has another label" if conflict else "")
-            findings.append(Finding("near_duplicate", position, detail, best.similarity, other))
+            findings.append(Finding("near_duplicate", position, detail, round(best.similarity, 4), other))
     # Those across splits first: they are what an evaluation suffers from.
     return sorted(findings, key=lambda one: (index.splits[one.position] == index.splits[one.partner], -one.score))
 
