@@ -5,10 +5,10 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test test-full lint lock audit clean
+.PHONY: help install demo ui test test-full lint lock vulnerabilities clean
 
 help: ## show the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## make the virtual environment with the pinned versions
 
@@ -44,8 +44,8 @@ lock: ## pin the newest versions that resolve together (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file requirements.lock
 
 # Exit code 0: all looked up, nothing known; 1: something is known; 2: something, or everything, was not looked up.
-audit: $(STAMP) ## ask a database of vulnerabilities about the pinned versions (needs pip-audit and a network)
-	$(RUN) scripts/audit.py
+vulnerabilities: $(STAMP) ## ask a database of vulnerabilities about the pinned versions (needs pip-audit and a network)
+	$(RUN) scripts/check_vulnerabilities.py
 
 clean: ## remove the environment and what the tools leave; outputs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info

@@ -167,7 +167,8 @@ def uses_of(cache: Cache) -> list[Use]:
             uses.append(Use(directory, "table.json is damaged", "", "", 0, size, used))
             continue
         description = table.description
-        images = f"{description.get('image_size')} px, {description.get('resize')}"
+        measured = description.get("what") == "measurements"
+        images = "" if measured else f"{description.get('image_size')} px, {description.get('resize')}"
         row = f"{' x '.join(map(str, table.shape))} {table.dtype}"
         uses.append(Use(directory, said(description), images, row, size // table.row_bytes, size, used))
     return uses
@@ -177,6 +178,8 @@ def said(description: dict[str, Any]) -> str:
     """Return in words what a table holds."""
     if description.get("what") == "images":
         return "decoded images"
+    if description.get("what") == "measurements":
+        return "thumbnails and figures of audits"
     views = ", augmented views" if description.get("augmentation") else ""
     return f"{description.get('backbone')} up to {description.get('cut')}{views}"
 

@@ -76,6 +76,9 @@ class DatasetConfig:
     splits: Any = "auto"  # which folders are splits: auto, none, or {train: learn, test: final} (folder, flat)
     classes: list[Any] | None = field(default=None, metadata=NAMES)  # the only classes to keep, by name; null keeps all
     min_images: int | None = number(None, minimum=1)  # classes with fewer (a given test split aside) are left out
+    # CSV file with the column path, such as an audit's: images to leave out
+    exclude: str | None = plain(None, Decides.LOCATION)
+    group: str | None = choice(None, "near_duplicates")  # of which images stay in one split, beside the csv's groups
     split: SplitConfig = field(default_factory=SplitConfig)
     fraction: float = number(1.0, above=0, maximum=1)  # of the training images; smaller ones lie within larger ones
     resize: str = choice("stretch", "crop", "pad")
@@ -281,6 +284,7 @@ class Config:
     engine: str = choice("auto", "tensorflow", "openvino", decides=Decides.NOTHING)
     deterministic: bool = plain(True, Decides.RESULT)
     evaluate_after_each_stage: bool = plain(False, Decides.NOTHING)
+    audit: str = choice("quick", "full", "off", decides=Decides.NOTHING)
     find_lr: bool = plain(False, Decides.RESULT)  # such a run has no figures
     objective: str = choice("accuracy", "accuracy_and_seconds", decides=Decides.COMMAND)
     on_error: str = choice("continue", "stop", decides=Decides.COMMAND)
@@ -486,7 +490,7 @@ def with_absolute_paths(composed: DictConfig, base: Path) -> DictConfig:
         base: the directory where the command was given.
     """
     composed = copy.deepcopy(composed)
-    for key in ("dataset.root", "dataset.csv", "backbone.weights", "tracking.uri"):
+    for key in ("dataset.root", "dataset.csv", "dataset.exclude", "backbone.weights", "tracking.uri"):
         value = OmegaConf.select(composed, key, throw_on_missing=False)
         if value is None or (key == "backbone.weights" and not absolute(value, base).is_file()):
             continue  # of weights, else a name

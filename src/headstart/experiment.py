@@ -179,6 +179,7 @@ def _run(
         tracker.log_parameters(config)
         described = ("config.yaml", "splits.csv", "data_report.json", "scenario.json")
         tracker.log_files(output / name for name in described if (output / name).exists())
+        tracker.log_files(sorted((output / "data_report").glob("*")), "data_report")
         try:
             if config.head.output == "imagenet":
                 _classify(prepared, clock, results, tracker)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.artifact import Classifier, load_classifier, save_classifier
+from headstart.audit.in_run import audit_run
 from headstart.config import Config, scenario_cells
 from headstart.data.check import check_images
 from headstart.data.images import load_image
@@ -86,7 +87,7 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
 
     Args:
         config: the resolved configuration.
-        output: directory of the run; gets splits.csv and data_report.json.
+        output: directory of the run; gets splits.csv, data_report.json and, with pictures, data_report/.
         clock: of the run.
         results: gets what is known of dataset and environment.
 
@@ -104,9 +105,10 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
         config.dataset.value_range,
     )
     index.write_csv(output / "splits.csv")
-    write_json(output / "data_report.json", data_report.to_dict())
+    described, warnings = audit_run(config, index, data_report, image_size, output)
+    write_json(output / "data_report.json", described)
     class_names = imagenet_classes() if config.head.output == "imagenet" else index.class_names
-    print_data(index, data_report.warnings())
+    print_data(index, warnings)
 
     clock.begin("start_up")
     devices = _start_tensorflow(config.device) if devices is None else devices

@@ -105,7 +105,7 @@ def _probe(config: Config, index: ImageIndex, images: dict[str, int], image_size
     seed_everything(config.seed, config.deterministic, choose_precision(config.precision))
     classes = len(imagenet_classes() if config.head.output == "imagenet" else index.class_names)
     first, second = (
-        check_images(sample, config.dataset.bad_images, cache_directory())[0]
+        check_images(sample, config.dataset.bad_images, cache_directory(), config.dataset.value_range)[0]
         for sample in choose_samples(index, config.batch_size)
     )
     with strategy.scope(), tempfile.TemporaryDirectory() as directory:

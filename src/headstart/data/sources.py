@@ -11,8 +11,10 @@ from headstart.data.classes import choose_classes
 from headstart.data.cross_validation import choose_fold
 from headstart.data.csv_source import list_csv
 from headstart.data.digits import list_digits
+from headstart.data.exclusion import exclude_images
 from headstart.data.flat import list_flat
 from headstart.data.folder import list_folder
+from headstart.data.grouping import group_near_duplicates
 from headstart.data.index import ImageIndex
 from headstart.data.keras_source import list_keras
 from headstart.data.limits import Limits
@@ -61,7 +63,10 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
                 f"Expected no dataset.min_images for pictures without labels. Received: {config.min_images}"
             )
         return replace(index_pictures(_root_to_walk(config)), limits=limits)
-    listing = choose_classes(SOURCES[config.source](config, cache_directory), config.classes, config.min_images)
+    listing = exclude_images(SOURCES[config.source](config, cache_directory), config.exclude)
+    listing = choose_classes(listing, config.classes, config.min_images)
+    if config.group is not None:
+        listing = group_near_duplicates(listing, limits, cache_directory, config.value_range)
     index = replace(build_index(choose_fold(listing, cv, config.split.seed), config.split), limits=limits)
     index.expect_every_class()
     return training_fraction(index, config.fraction, config.split.seed)

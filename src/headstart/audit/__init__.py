@@ -1,0 +1,1 @@
+"""What is doubtful about a data set, found before anything is trained on it."""

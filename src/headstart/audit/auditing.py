@@ -1,0 +1,226 @@
+"""The audit as a whole: what is looked at, in which order, and what a person is told of it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.audit.duplicates import duplicate_findings, identical_images, leaks
+from headstart.audit.findings import KINDS, Finding
+from headstart.audit.quality import quality_findings
+from headstart.audit.report import write_page, write_table
+from headstart.audit.shortcuts import ALL, SERIOUS, Shortcut, find_shortcuts
+from headstart.cache.store import Cache
+from headstart.config import Config
+from headstart.data.index import ImageIndex
+from headstart.data.measurements import measure_images
+from headstart.data.near_duplicates import Pair, clusters, find_near_duplicates
+from headstart.errors import visible
+from headstart.paths import cache_directory
+
+PAGE, TABLE = "audit.html", "audit.csv"
+MOST_SHORTCUTS = 50  # in data_report.json
+SAMPLE = 500  # images whose nearest neighbours say how alike features of different images are
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    Args:
+        index: the images.
+        level: `quick` or `full`.
+        findings: of all kinds, in the order of the page.
+        shortcuts: how well each property tells the classes apart, then the suspicious pairs of classes.
+        copies: how many images of validation and test are copies or near-copies of training images.
+        identical_copies: how many of these are so byte for byte.
+        seconds: that each part took.
+    """
+
+    index: ImageIndex
+    level: str
+    findings: list[Finding]
+    shortcuts: list[Shortcut]
+    copies: dict[str, int]
+    identical_copies: dict[str, int]
+    seconds: dict[str, float]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many findings there are of each kind that was looked for."""
+        found = Counter(one.kind for one in self.findings)
+        return {kind: found[kind] for kind in KINDS if kind != "mislabelled" or self.level == "full"}
+
+    def warnings(self, page: str = PAGE) -> list[str]:
+        """Return what a person should know before believing the results, one sentence each.
+
+        Args:
+            page: where the pictures are, for the sentences.
+        """
+        sentences = []
+        for split, count in self.copies.items():
+            if count > self.identical_copies[split]:  # those that are identical have a sentence already
+                total = int((self.index.splits == split).sum())
+                sentences.append(
+                    f"{count:,} of {total:,} {split} images are copies or near-copies of training images: see {page}"
+                )
+        sentences += [f"{sentence}: see {page}" for sentence in self._about_shortcuts()]
+        counts = self.counts()
+        if counts.get("mislabelled"):
+            sentences.append(f"{_images(counts['mislabelled'], 'looks', 'look')} mislabelled: see {page}")
+        if counts["blank"]:
+            sentences.append(f"{_images(counts['blank'], 'is', 'are')} blank: see {page}")
+        return [visible(sentence) for sentence in sentences]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the audit as plain values for JSON."""
+        return {
+            "level": self.level,
+            "seconds": {name: round(seconds, 3) for name, seconds in self.seconds.items()},
+            "findings": self.counts(),
+            "copies_of_training_images": self.copies,
+            "shortcuts": [
+                {
+                    "by": one.by,
+                    "classes": [self.index.class_names[label] for label in one.classes],
+                    "balanced_accuracy": round(one.accuracy, 4),
+                    "chance": round(one.chance, 4),
+                    "images": one.images,
+                }
+                for one in self.shortcuts[:MOST_SHORTCUTS]
+            ],
+        }
+
+    def write(self, directory: Path, name: str, most: int) -> None:
+        """Write the page with the pictures and the table.
+
+        Args:
+            directory: is made.
+            name: of the data set.
+            most: findings of each kind that are shown with their pictures.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        write_table(self.findings, self.index, directory / TABLE)
+        among_all = [one for one in self.shortcuts if self._is_overall(one)]
+        write_page(
+            self.findings,
+            self.index,
+            most,
+            directory / PAGE,
+            title=f"Audit of {name}",
+            summary=f"{len(self.index):,} images of {len(self.index.class_names)} classes; {self.level} audit"
+            + ("." if self.level == "full" else ", without a network: scripts/audit.py looks for wrong labels too."),
+            warnings=self.warnings("below"),
+            overall=[self._row(one) for one in among_all],
+            pairs=[self._row(one) for one in self.shortcuts[len(among_all) :]],
+        )
+
+    def _about_shortcuts(self) -> list[str]:
+        """Return a sentence on the whole, or on the pairs of classes that the best property tells apart."""
+        serious = [one for one in self.shortcuts if one.accuracy > SERIOUS]
+        whole = [one for one in serious if self._is_overall(one)]
+        if whole:
+            best = min(whole, key=lambda one: (one.by == ALL, -one.accuracy))
+            by = "size, border and file together" if best.by == ALL else best.by
+            return [f"The classes can be told apart by their {by} at {best.accuracy:.0%} (chance {best.chance:.0%})"]
+        pairs = {one.classes for one in serious}
+        if not pairs:
+            return []
+        best = min(serious, key=lambda one: (one.by == ALL, -one.accuracy))
+        one, other = (self.index.class_names[label] for label in best.classes)
+        by = "size, border and file together" if best.by == ALL else best.by
+        return [
+            f"{len(pairs):,} pairs of classes can be told apart by size, border or file alone at more than "
+            f"{SERIOUS:.0%}, for example {one} and {other} by their {by} at {best.accuracy:.0%}"
+        ]
+
+    def _is_overall(self, shortcut: Shortcut) -> bool:
+        return len(shortcut.classes) > 2 or len(self.shortcuts[0].classes) == 2
+
+    def _row(self, shortcut: Shortcut) -> dict[str, Any]:
+        names = [self.index.class_names[label] for label in shortcut.classes]
+        return {
+            "by": shortcut.by,
+            "classes": f"all {len(names)}" if len(names) > 2 else " / ".join(names),
+            "accuracy": f"{shortcut.accuracy:.1%}",
+            "chance": f"{shortcut.chance:.0%}",
+            "images": f"{shortcut.images:,}",
+            "serious": shortcut.accuracy > SERIOUS,
+        }
+
+
+def audit_images(config: Config, index: ImageIndex, level: str, image_size: int) -> Audit:
+    """Return what is doubtful about the images of a data set.
+
+    Args:
+        config: which caches are used, and how images are resized for the network.
+        index: the images, with their digests.
+        level: `quick` needs no network; `full` confirms near-duplicates and judges labels by a network's features.
+        image_size: of the network's input, in pixels.
+
+    Raises:
+        HeadstartError: when an image cannot be read.
+    """
+    seconds: dict[str, float] = {}
+    started = time.perf_counter()
+
+    def done(name: str) -> None:
+        seconds[name] = time.perf_counter() - started - sum(seconds.values())
+
+    cache = Cache(cache_directory() / "tables", config.cache.max_gb * 1e9) if config.cache.images else None
+    measured = measure_images(index, cache)
+    done("measuring")
+    identical = identical_images(index)
+    different = np.sort(np.unique(np.array(index.digests), return_index=True)[1])
+    pairs = find_near_duplicates(measured.thumbnails, different)
+    done("near_duplicates")
+    labelled = len(index.class_names) > 1
+    mislabelled: list[Finding] = []
+    if level == "full" and labelled:
+        from headstart.audit.features import reduced_features
+        from headstart.audit.mislabelled import mislabelled_findings
+
+        features = reduced_features(config, index, image_size)
+        done("features")
+        pairs = confirmed_pairs(pairs, features)
+        groups = [(pair.first, pair.second) for pair in pairs]
+        groups += [(members[0], other) for members in identical for other in members[1:]]
+        mislabelled = mislabelled_findings(features, index.labels, index.class_names, clusters(groups, len(index)))
+        done("labels")
+    findings = [*duplicate_findings(index, identical, pairs), *mislabelled, *quality_findings(measured)]
+    shortcuts = find_shortcuts(measured, index.labels) if labelled else []
+    done("shortcuts")
+    return Audit(
+        index, level, findings, shortcuts, leaks(index, identical, pairs), leaks(index, identical, []), seconds
+    )
+
+
+def confirmed_pairs(pairs: Sequence[Pair], features: Sequence[np.ndarray]) -> list[Pair]:
+    """Return the pairs that a network finds at least as alike as the images of this data set and their neighbours are.
+
+    Args:
+        pairs: of near-duplicates by their pixels.
+        features: (n, d) for each depth.
+    """
+    if not pairs:
+        return []
+    unit = np.concatenate([_unit(values) for values in features], axis=1) / np.sqrt(len(features))
+    sample = unit[np.random.default_rng(0).permutation(len(unit))[:SAMPLE]]
+    alike = sample @ sample.T
+    np.fill_diagonal(alike, -1)
+    usual = np.median(alike.max(axis=1))
+    return [pair for pair in pairs if unit[pair.first] @ unit[pair.second] >= usual]
+
+
+def _images(count: int, one: str, several: str) -> str:
+    return f"1 image {one}" if count == 1 else f"{count:,} images {several}"
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    values = values / (values.std(axis=0) + 1e-6)
+    return values / (np.linalg.norm(values, axis=1, keepdims=True) + 1e-6)

@@ -1,0 +1,101 @@
+"""An audit for people: one self-contained page with the pictures, and a table to act on."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from headstart.audit.findings import KINDS, Finding
+from headstart.data.images import load_image
+from headstart.data.index import ImageIndex
+from headstart.errors import visible
+from headstart.files import open_table, write_text
+
+COLUMNS = ("path", "finding", "detail", "partner", "split", "label", "score")
+SIDE = 144  # pixels of a picture on the page
+QUALITY = 80  # of its JPEG
+THREADS = 4
+
+
+def write_table(findings: Sequence[Finding], index: ImageIndex, file: Path) -> None:
+    """Write audit.csv: a row for each image that may be left out, which `dataset.exclude` reads.
+
+    Args:
+        findings: what was found.
+        index: the images.
+        file: where to.
+    """
+    with open_table(file) as opened:
+        writer = csv.writer(opened)
+        writer.writerow(COLUMNS)
+        for one in findings:
+            partner = "" if one.partner is None else index.paths[one.partner]
+            label = index.class_names[index.labels[one.position]]
+            split = str(index.splits[one.position])
+            writer.writerow((index.paths[one.position], one.kind, one.detail, partner, split, label, one.score))
+
+
+def write_page(findings: Sequence[Finding], index: ImageIndex, most: int, file: Path, **content: Any) -> None:
+    """Write audit.html.
+
+    Args:
+        findings: what was found, of each kind in the order of the page.
+        index: the images.
+        most: how many of each kind are shown with their pictures.
+        file: where to.
+        content: what else the template names.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["visible"] = visible
+    by_kind = {kind: [one for one in findings if one.kind == kind] for kind in KINDS}
+    shown = {kind: found[:most] for kind, found in by_kind.items()}
+    wanted = {
+        end for found in shown.values() for one in found for end in (one.position, one.partner) if end is not None
+    }
+    with ThreadPoolExecutor(THREADS) as threads:
+        pictures = dict(zip(wanted, threads.map(lambda position: _picture(index, position), wanted), strict=True))
+    sections = [
+        {"kind": kind, **vars(KINDS[kind]), "count": len(by_kind[kind]), "cards": [_card(one, index) for one in found]}
+        for kind, found in shown.items()
+        if found
+    ]
+    page = environment.get_template("audit.html.j2").render(sections=sections, pictures=pictures, most=most, **content)
+    write_text(file, page)
+
+
+def _card(finding: Finding, index: ImageIndex) -> dict[str, Any]:
+    """Return what a finding's card shows."""
+    ends = [finding.position] if finding.partner is None else [finding.position, finding.partner]
+    images = [
+        {
+            "position": position,
+            "path": index.paths[position],
+            "label": index.class_names[index.labels[position]],
+            "split": str(index.splits[position]),
+        }
+        for position in ends
+    ]
+    return {"images": images, "detail": finding.detail, "suggested": finding.suggested, "score": finding.score}
+
+
+def _picture(index: ImageIndex, position: int) -> str:
+    """Return an image as a data URI, whole, within a square."""
+    pixels = Image.fromarray(load_image(index.file(position), SIDE, "pad", index.limits, index.value_range))
+    stream = io.BytesIO()
+    pixels.save(stream, "JPEG", quality=QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
