@@ -21,8 +21,8 @@ from headstart.training.announce import count_parameters
 CONF = conf_directory()
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 RECIPES = [name for name in EXPERIMENTS if name != "quick"]
-# Large networks whose layout and stages another recipe has too: each of these alone takes as long as three others.
-LARGE = ("birds_bottleneck", "birds_inceptionv3", "food11", "sign_language")
+# Large networks whose layout and stages another recipe has too: each of these alone takes as long as two others.
+LARGE = ("birds_bottleneck", "birds_finetune", "birds_inceptionv3", "food11", "sign_language", "sign_language_lite0")
 GROUPS = ("dataset", "backbone", "head", "augmentation", "freeze", "optimizer", "tracking", "cache")
 SPECIES = ("ALBATROSS", "BALD EAGLE", "BARN OWL", "CROW", "EMPEROR PENGUIN")
 SPECIES += ("FLAMINGO", "OSTRICH", "PEACOCK", "PELICAN", "PUFFIN")

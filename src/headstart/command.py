@@ -40,10 +40,7 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
 
     hydra = HydraConfig.get()
     launched_in = Path(hydra.runtime.cwd)  # Hydra may have changed into the directory of the run by now
-    try:
-        composed = config.with_absolute_paths(composed, launched_in)
-    except OmegaConfBaseException as error:
-        raise HeadstartError(config.explain(error)) from error
+    composed = config.with_absolute_paths(composed, launched_in)
     if not OmegaConf.is_missing(hydra.job, "num"):
         from headstart.sweep.job import run_member
 

@@ -491,7 +491,10 @@ def with_absolute_paths(composed: DictConfig, base: Path) -> DictConfig:
     """
     composed = copy.deepcopy(composed)
     for key in ("dataset.root", "dataset.csv", "dataset.exclude", "backbone.weights", "tracking.uri"):
-        value = OmegaConf.select(composed, key, throw_on_missing=False)
+        try:
+            value = OmegaConf.select(composed, key, throw_on_missing=False)
+        except OmegaConfBaseException:  # a value that cannot be looked up; `resolve` says what is wrong with it
+            continue
         if value is None or (key == "backbone.weights" and not absolute(value, base).is_file()):
             continue  # of weights, else a name
         path = absolute_address(value, base) if key == "tracking.uri" else str(absolute(value, base))
