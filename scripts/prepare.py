@@ -12,7 +12,8 @@ from pathlib import Path
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
 os.environ.setdefault("HEADSTART_DATA", str(Path(__file__).absolute().parents[1] / "data"))
 
-from headstart.config import SplitConfig, check_values, compose
+from headstart.config import SplitConfig, compose
+from headstart.config_checks import check_values
 from headstart.console import console, exit_with, track
 from headstart.data.classes import choose_classes
 from headstart.data.flat import list_flat

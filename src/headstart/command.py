@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from headstart import config
+from headstart import config, config_checks
 from headstart.console import console, print_any_name
 from headstart.errors import HeadstartError, visible
 from headstart.full_disk import explain, is_full
@@ -113,7 +113,7 @@ def call(main: Callable[[], Any], started: float) -> int:
     except HeadstartError as error:
         _say(str(error))
     except (HydraException, OmegaConfBaseException) as error:
-        _say(config.explain(error))
+        _say(config_checks.explain(error))
     except Exception as error:
         if is_full(error):
             _say(str(explain(error, "run the same command again")))

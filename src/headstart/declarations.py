@@ -13,6 +13,8 @@ import typing
 from collections.abc import Collection, Iterator
 from typing import Any
 
+REQUIRED: Any = "???"  # OmegaConf's mark for a value that must be given
+
 
 class Decides(enum.Enum):
     """What a key decides. Keys of a group decide what the group does, unless they say something else."""

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from headstart.config import REQUIRED, Config, conf_directory
+from headstart.config import Config, conf_directory
+from headstart.declarations import REQUIRED
 
 SECONDS = 60  # for one of them
 GROUPS = sorted(folder.name for folder in conf_directory().iterdir() if folder.is_dir() and folder.name != "hydra")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headstart.config import AugmentationConfig, check_values
+from headstart.config import AugmentationConfig
+from headstart.config_checks import check_values
 from headstart.data.warp import affine, projective, warp
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config as configuration
+from headstart.config_checks import explain
 from headstart.console import console
 from headstart.declarations import Decides, what_decides
 from headstart.environment import command_line
@@ -182,7 +183,7 @@ def _composer(hydra: DictConfig) -> Callable[[list[str]], configuration.Config]:
         try:
             return configuration.resolve(compose(name, [*kept, *job]), job, places)
         except (HydraException, OmegaConfBaseException) as error:
-            raise HeadstartError(configuration.explain(error)) from error
+            raise HeadstartError(explain(error)) from error
 
     return configuration_of
 
