@@ -101,7 +101,7 @@ def test_the_page_shows_a_few_and_says_how_many_more_there_are(written: Path) ->
     page = (written / "audit.html").read_text(encoding="utf-8")
     assert "Near-duplicates (3)" in page
     assert "and 1 more in audit.csv" in page
-    assert page.count("<img") == 2 * 2 + 2 * 2 + 1  # two pairs of two kinds, and what is blank
+    assert page.count("<img") == 2 * 2 + 2 + 1  # two near-duplicates, the pair in conflict, and what is blank
 
 
 def test_what_it_lists_is_left_out_of_the_next_run(found: Audit, config: Config, root: Path, written: Path) -> None:
@@ -122,3 +122,11 @@ def test_an_audit_that_finds_nothing_says_so(config: Config, tmp_path: Path) -> 
     nothing.write(tmp_path / "audit", "sound", 5)
     assert "No image stands out." in (tmp_path / "audit" / "audit.html").read_text(encoding="utf-8")
     assert (tmp_path / "audit" / "audit.csv").read_text(encoding="utf-8").count("\n") == 1
+
+
+def test_a_pair_is_two_rows_of_the_table_and_one_card_of_the_page(written: Path) -> None:
+    assert len([row for row in rows_of(written) if row["finding"] == "conflict"]) == 2
+    page = (written / "audit.html").read_text(encoding="utf-8")
+    section = page.partition('<h2 id="conflict">')[2].partition("<h2 ")[0]
+    assert section.startswith("Identical files with different labels (1)")
+    assert section.count('<li class="card">') == 1

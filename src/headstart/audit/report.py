@@ -62,7 +62,7 @@ def write_page(findings: Sequence[Finding], index: ImageIndex, most: int, file: 
         lstrip_blocks=True,
     )
     environment.filters["visible"] = visible
-    by_kind = {kind: [one for one in findings if one.kind == kind] for kind in KINDS}
+    by_kind = {kind: _each_pair_once([one for one in findings if one.kind == kind]) for kind in KINDS}
     shown = {kind: found[:most] for kind, found in by_kind.items()}
     wanted = {
         end for found in shown.values() for one in found for end in (one.position, one.partner) if end is not None
@@ -76,6 +76,14 @@ def write_page(findings: Sequence[Finding], index: ImageIndex, most: int, file: 
     ]
     page = environment.get_template("audit.html.j2").render(sections=sections, pictures=pictures, most=most, **content)
     write_text(file, page)
+
+
+def _each_pair_once(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings without those whose pair of images is shown by an earlier one: a table lists both, a page one."""
+    first: dict[frozenset[int | None], Finding] = {}
+    for one in findings:
+        first.setdefault(frozenset((one.position, one.partner)), one)
+    return list(first.values())
 
 
 def _card(finding: Finding, index: ImageIndex) -> dict[str, Any]:
