@@ -28,12 +28,12 @@ ui: $(STAMP) ## show the runs under outputs/ in the browser, on 127.0.0.1:5000
 	@echo "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning"
 	$(VENV)/bin/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/outputs/mlflow.db --host 127.0.0.1 --port 5000
 
-test: $(STAMP) ## the tests, under ten minutes on two cores
-	$(RUN) -m pytest -n 2 -m "not slow"
+test: $(STAMP) ## the tests, under eight minutes on two cores
+	$(RUN) -m pytest -n 2 --dist worksteal -m "not slow"
 
 # Those of OpenVINO, ONNX and the web page are skipped without them: $(VENV)/bin/pip install -e '.[openvino,onnx,demo]' brings them.
 test-full: $(STAMP) ## every test, the slow ones too
-	$(RUN) -m pytest -n 2
+	$(RUN) -m pytest -n 2 --dist worksteal
 
 lint: $(STAMP) ## style, format and types
 	$(VENV)/bin/ruff check .

@@ -70,7 +70,9 @@ def test_a_run_with_the_same_frozen_part_computes_nothing(folder: Path, cache: P
         pytest.param((*SIGMOID, "freeze=all"), 20, id="sigmoid", marks=pytest.mark.slow),
         # Test images go through the last cut alone, and through both where each stage is evaluated.
         pytest.param(("freeze=last_block",), 24 + IMAGES, id="last_block", marks=pytest.mark.slow),
-        pytest.param(("freeze=last_block", "evaluate_after_each_stage=true"), 2 * IMAGES, id="each_stage"),
+        pytest.param(
+            ("freeze=last_block", "evaluate_after_each_stage=true"), 2 * IMAGES, id="each_stage", marks=pytest.mark.slow
+        ),
         # Of its two stages the last one trains everything, so that the evaluation has no cut.
         pytest.param(("freeze=none",), 24, id="none", marks=pytest.mark.slow),
         pytest.param(("freeze=scratch",), 0, id="scratch", marks=pytest.mark.slow),

@@ -22,7 +22,11 @@ CONF = conf_directory()
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 RECIPES = [name for name in EXPERIMENTS if name != "quick"]
 # Large networks whose layout and stages another recipe has too: each of these alone takes as long as two others.
-LARGE = ("birds_bottleneck", "birds_finetune", "birds_inceptionv3", "food11", "sign_language", "sign_language_lite0")
+LARGE = (
+    *("birds_bottleneck", "birds_finetune", "birds_inceptionv3", "food11"),
+    *("cars_vs_flowers", "sign_language", "sign_language_lite0"),
+)
+COMPOSED = ("birds_finetune", "cars_vs_flowers", "classify")  # one of each kind of recipe
 GROUPS = ("dataset", "backbone", "head", "augmentation", "freeze", "optimizer", "tracking", "cache")
 SPECIES = ("ALBATROSS", "BALD EAGLE", "BARN OWL", "CROW", "EMPEROR PENGUIN")
 SPECIES += ("FLAMINGO", "OSTRICH", "PEACOCK", "PELICAN", "PUFFIN")
@@ -40,7 +44,9 @@ def test_a_recipe_says_what_it_is_measured_against(name: str) -> None:
 
 
 @pytest.mark.parametrize("group", GROUPS)
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in COMPOSED else [pytest.mark.slow]) for name in EXPERIMENTS]
+)
 def test_any_group_of_a_recipe_can_be_exchanged_for_another_one_whole(name: str, group: str) -> None:
     free = ["epochs=null", "dataset.fraction=1"]  # a number of epochs replaces those of every stage
     recipe = getattr(compose([f"experiment={name}"]), group).name

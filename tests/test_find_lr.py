@@ -139,6 +139,7 @@ def test_nothing_is_suggested_where_the_loss_is_never_finite(
     assert "train with it" not in printed
 
 
+@pytest.mark.slow
 def test_through_the_command_line(folder: Path, tmp_path: Path) -> None:
     command = ["run.py", *TINY, f"dataset.root={folder}", "find_lr=true", f"hydra.run.dir={tmp_path}"]
     done = subprocess.run(

@@ -56,6 +56,7 @@ def test_many_classes_keep_some_images_each() -> None:
     assert set(np.bincount(measured.labels)) == {measuring.LEAST_PER_CLASS}
 
 
+@pytest.mark.slow
 def test_handwritten_digits_are_small_and_different_whatever_the_run_s_seed() -> None:
     found = []
     for seed in (0, 1):

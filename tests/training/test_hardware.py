@@ -186,6 +186,7 @@ def distributed(folder: Path) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("mixed_float16", 1e-2)])
 def test_two_devices_train_as_one_does(distributed: dict, precision: str, tolerance: float) -> None:
     one, two = (run["history"] for run in distributed[precision])
@@ -196,14 +197,17 @@ def test_two_devices_train_as_one_does(distributed: dict, precision: str, tolera
             assert together[figure] == pytest.approx(alone[figure], rel=tolerance), figure
 
 
+@pytest.mark.slow
 def test_an_overflow_on_any_device_is_kept_out_of_the_weights(distributed: dict) -> None:
     assert distributed["overflow"]["finite"]
 
 
+@pytest.mark.slow
 def test_an_image_that_devices_cannot_share_counts_once_in_validation(distributed: dict) -> None:
     assert distributed["odd"]["recorded"] == pytest.approx(distributed["odd"]["evaluated"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_what_several_devices_cannot_do_is_refused(distributed: dict) -> None:
     accumulate, batch_size = distributed["refused"]
     assert "Expected optimizer.accumulate to be 1 with 2 GPUs" in accumulate
