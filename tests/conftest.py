@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,20 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # A run of seconds; what the audit does in a run is tested by itself.
 TINY = ("dataset=folder", "backbone=small_cnn", "image_size=32", "optimizer.learning_rate=3e-3", "audit=off")
+
+
+def pytest_collection_finish() -> None:
+    """Set aside what the imports made: each run collects garbage, and would look through half a million objects."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def set_aside() -> Iterator[None]:
+    """Set aside what a module's tests leave behind, such as traced functions that TensorFlow keeps."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

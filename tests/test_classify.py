@@ -120,6 +120,7 @@ def test_a_picture_that_cannot_be_read_can_be_left_out(tmp_path: Path) -> None:
     assert results["pictures"]["images"] == 2
 
 
+@pytest.mark.slow
 def test_the_command_ends_well_and_shows_the_labels(album: Path, tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "[bold] 1.png").write_bytes((album / "a | b.png").read_bytes())

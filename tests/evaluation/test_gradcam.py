@@ -222,6 +222,7 @@ def test_a_loaded_classifier_gives_the_same_maps(name: str, tmp_path: Path) -> N
     assert [cut.name for cut in find_cuts(loaded)] == [cut.name for cut in find_cuts(model)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("constructor", "boundary"),
     [

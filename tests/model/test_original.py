@@ -120,6 +120,7 @@ def test_such_a_head_trains_on_a_frozen_backbone_and_from_its_activations() -> N
     assert any(not np.array_equal(*pair) for pair in zip(backbone, before[1], strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["efficientnet_lite0", "mobilenet", pytest.param("convnexttiny", marks=pytest.mark.slow)]
 )

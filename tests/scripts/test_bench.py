@@ -65,6 +65,7 @@ def measure(tmp_path: Path, *arguments: str) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.slow
 def test_frozen_runs_the_same_command_cached_and_not(started: list[list[str]], tmp_path: Path) -> None:
     arguments = ("frozen", *TINY, "--images", "8", "--epochs", "4", "--engine", "tensorflow")
     report = measure(tmp_path, *arguments)
@@ -177,6 +178,7 @@ def test_a_setting_without_values_is_refused(tmp_path: Path, capsys: pytest.Capt
     assert "KEY=VALUE,VALUE" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_pipeline_measures_input_and_training(tmp_path: Path) -> None:
     report = measure(tmp_path, "pipeline", *TINY, "--images", "60")
     assert len(report["rows"]) == 3

@@ -154,6 +154,7 @@ def test_an_update_takes_as_many_batches_as_are_accumulated() -> None:
     np.testing.assert_allclose(parts.losses[:60], whole.losses[:60], rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision(precision: str) -> None:
     seed_everything(0, deterministic=True, precision=precision)
