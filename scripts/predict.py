@@ -266,7 +266,7 @@ def draw_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path
 
 
 def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path, batch_size: int) -> int:
-    """Write each picture that could be read, as the classifier sees it, beside what spoke for its label.
+    """Write each picture that could be read, as the classifier sees it, beside a heat map of its label.
 
     Returns:
         How many could not be written.

@@ -278,7 +278,7 @@ class Config:
     label_smoothing: float = number(0.0, minimum=0, below=1, decides=Decides.RESULT)
     patience: int | None = number(None, minimum=1, decides=Decides.RESULT)
     precision: str = choice("auto", "float32", "mixed_float16", "mixed_bfloat16", decides=Decides.RESULT)
-    # gpu refuses to go on without one, cpu leaves those there are alone
+    # gpu refuses to train without one, cpu leaves those there are alone
     device: str = choice("auto", "cpu", "gpu", decides=Decides.NOTHING)
     engine: str = choice("auto", "tensorflow", "openvino", decides=Decides.NOTHING)
     deterministic: bool = plain(True, Decides.RESULT)

@@ -127,7 +127,7 @@ class Audit:
         if whole:
             best = min(whole, key=lambda one: (one.by == ALL, -one.accuracy))
             by = "size, border and file together" if best.by == ALL else best.by
-            return [f"The classes can be told apart by their {by} at {best.accuracy:.0%} (chance {best.chance:.0%})"]
+            return [f"The classes can be distinguished by their {by} at {best.accuracy:.0%} (chance {best.chance:.0%})"]
         pairs = {one.classes for one in serious}
         if not pairs:
             return []
@@ -135,7 +135,7 @@ class Audit:
         one, other = (self.index.class_names[label] for label in best.classes)
         by = "size, border and file together" if best.by == ALL else best.by
         return [
-            f"{len(pairs):,} pairs of classes can be told apart by size, border or file alone at more than "
+            f"{len(pairs):,} pairs of classes can be distinguished by size, border or file alone at more than "
             f"{SERIOUS:.0%}, for example {one} and {other} by their {by} at {best.accuracy:.0%}"
         ]
 

@@ -1,4 +1,4 @@
-"""Classes that can be told apart without looking: by the size of the images, their files or their borders alone."""
+"""Shortcuts: classes that can be distinguished by the size of the images, their files or their borders alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Shortcut:
 
 
 def find_shortcuts(measured: Measurements, labels: np.ndarray) -> list[Shortcut]:
-    """Return how well classes can be told apart by each property: all of them, then the suspicious pairs, best first.
+    """Return how well each property distinguishes the classes: all of them, then the suspicious pairs, best first.
 
     A small decision tree judges images that it was not fitted on, five times a fifth. Its balanced accuracy does not
     rise where one class is merely larger.

@@ -27,7 +27,7 @@ class Place:
     state: str  # done | free | in progress | kept: done or interrupted, and its images cannot be read now
     directory: Path
     results: dict[str, Any] | None = None  # of a job that is done
-    resume: bool = False  # whether a free directory holds this job's own training, to go on with
+    resume: bool = False  # whether a free directory holds this job's own checkpoint
     reason: str = ""  # why it is neither done nor free
 
 
