@@ -29,6 +29,7 @@ def test_every_shipped_option_composes_and_explains_itself(option: str) -> None:
     assert command.startswith("python run.py ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", OPTIONS)
 def test_the_command_in_an_option_composes(option: str) -> None:
     group, _, name = option.partition("=")

@@ -39,9 +39,9 @@ def spread_statistics(network: Network) -> None:
         ("small_cnn", "last_block"),
         ("small_cnn", {"from": "block2"}),
         ("small_cnn", {"fraction": 0.5}),
-        ("efficientnet_lite0", "head"),
+        pytest.param("efficientnet_lite0", "head", marks=pytest.mark.slow),
         ("efficientnet_lite0", "last_block"),
-        ("efficientnet_lite0", {"fraction": 0.3}),
+        pytest.param("efficientnet_lite0", {"fraction": 0.3}, marks=pytest.mark.slow),
     ],
 )
 def test_both_parts_compose_to_the_classifier(backbone: str, train: Any, head: str) -> None:

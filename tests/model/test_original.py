@@ -24,7 +24,7 @@ from headstart.model.weights import packaged_checkpoint
 
 PUBLISHED = [entry for entry in BACKBONES.values() if entry.weights]
 # One of each way to end: flattening, pooling, convolutions after the pooling, a norm after it.
-FAST = ("vgg16", "resnet50", "mobilenet", "mobilenetv3small", "convnexttiny", "efficientnet_lite0")
+FAST = ("vgg16", "mobilenet", "mobilenetv3small", "convnexttiny", "efficientnet_lite0")
 # What a new output stands on, where that is more than a pooling.
 BELOW = {
     "vgg16": ["flatten", "fc1", "fc2"],
