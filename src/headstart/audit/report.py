@@ -15,8 +15,8 @@ from PIL import Image
 from headstart.audit.findings import KINDS, Finding
 from headstart.data.images import load_image
 from headstart.data.index import ImageIndex
-from headstart.errors import visible
 from headstart.files import open_table, write_text
+from headstart.html_page import render_page
 
 COLUMNS = ("path", "finding", "detail", "partner", "split", "label", "score")
 SIDE = 144  # pixels of a picture on the page
@@ -52,16 +52,6 @@ def write_page(findings: Sequence[Finding], index: ImageIndex, most: int, file: 
         file: where to.
         content: what else the template names.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["visible"] = visible
     by_kind = {kind: _each_pair_once([one for one in findings if one.kind == kind]) for kind in KINDS}
     shown = {kind: found[:most] for kind, found in by_kind.items()}
     wanted = {
@@ -74,8 +64,8 @@ def write_page(findings: Sequence[Finding], index: ImageIndex, most: int, file: 
         for kind, found in shown.items()
         if found
     ]
-    page = environment.get_template("audit.html.j2").render(sections=sections, pictures=pictures, most=most, **content)
-    write_text(file, page)
+    template = Path(__file__).with_name("audit.html.j2")
+    write_text(file, render_page(template, sections=sections, pictures=pictures, most=most, **content))
 
 
 def _each_pair_once(findings: Sequence[Finding]) -> list[Finding]:
