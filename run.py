@@ -16,7 +16,7 @@ os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises, so that the text
 import hydra  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
-from headstart.command import call, run_job  # noqa: E402
+from headstart.cli.train import call, run_job  # noqa: E402
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

@@ -22,16 +22,17 @@ from headstart.audit.auditing import PAGE, TABLE, Audit, audit_images
 from headstart.audit.features import BACKBONE
 from headstart.audit.findings import KINDS
 from headstart.config import Config, compose
-from headstart.console import console, exit_with, print_titled
-from headstart.data.check import check_images
-from headstart.data.sources import load_index
-from headstart.errors import HeadstartError
-from headstart.files import file_name, write_json
-from headstart.model.backbones import get_entry
-from headstart.paths import cache_directory, outputs_directory
-from headstart.preflight import choose_image_size
-from headstart.quiet import import_tensorflow
-from headstart.summary import print_data
+from headstart.core.console import console, print_titled
+from headstart.core.errors import HeadstartError
+from headstart.core.files import file_name, write_json
+from headstart.core.paths import cache_directory, outputs_directory
+from headstart.core.program import exit_with
+from headstart.core.tensorflow_import import import_tensorflow
+from headstart.data.files.checks import check_images
+from headstart.data.load import load_index
+from headstart.model.backbones.registry import get_entry
+from headstart.model.image_size import choose_image_size
+from headstart.run.display import print_data
 from recommend import overrides_of
 
 MOST = 50  # findings of each kind that are shown with their pictures

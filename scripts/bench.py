@@ -17,10 +17,10 @@ from bench_inside import engine, pipeline  # noqa: E402
 from bench_jobs import jobs  # noqa: E402
 from bench_report import hardware, read_report  # noqa: E402
 from bench_settings import settings  # noqa: E402
-from headstart.console import console  # noqa: E402
-from headstart.errors import HeadstartError  # noqa: E402
-from headstart.files import write_json  # noqa: E402
-from headstart.paths import outputs_directory  # noqa: E402
+from headstart.core.console import console  # noqa: E402
+from headstart.core.errors import HeadstartError  # noqa: E402
+from headstart.core.files import write_json  # noqa: E402
+from headstart.core.paths import outputs_directory  # noqa: E402
 from pages import replace_block  # noqa: E402
 
 PAGE = ROOT / "docs" / "performance.md"

@@ -16,18 +16,18 @@ import numpy as np
 from bench_jpegs import HEIGHT, WIDTH, write_jpegs
 from bench_report import Report, alternate, compared
 from headstart.config import Config, compose
-from headstart.data.check import check_images
+from headstart.core.errors import HeadstartError
+from headstart.core.tensorflow_import import import_tensorflow
+from headstart.data.files.checks import check_images
 from headstart.data.index import ImageIndex
-from headstart.data.sources import load_index
-from headstart.errors import HeadstartError
-from headstart.model.backbones import get_entry
-from headstart.model.weights import check_weights
-from headstart.quiet import import_tensorflow
+from headstart.data.load import load_index
+from headstart.model.backbones.registry import get_entry
+from headstart.model.backbones.weights import check_weights
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headstart.model.assemble import Network
+    from headstart.model.network import Network
 
 FILES, DECODED, HELD = "decoding JPEGs", "decoded before", "one batch in memory"
 TRAINED = {"head": "the head, frozen work in every step", "all": "everything"}
@@ -99,7 +99,7 @@ def training_inputs(index: ImageIndex, image_size: int, config: Config, director
     """
     from headstart.cache.store import Cache
     from headstart.data.pipeline import training_dataset
-    from headstart.data.pixels import Pixels
+    from headstart.data.pixel_cache import Pixels
 
     resize = config.dataset.resize
     weights = np.ones(len(index.class_names), np.float32)
@@ -160,7 +160,7 @@ def build(config: Config, classes: int) -> Network:
     """Return the network of a configuration."""
     import keras
 
-    from headstart.model.assemble import build_network
+    from headstart.model.network import build_network
 
     keras.utils.set_random_seed(config.seed)
     size = config.image_size or get_entry(config.backbone.name).image_size
@@ -174,9 +174,9 @@ def engine(options: argparse.Namespace) -> Report:
         HeadstartError: when there is no second engine here.
     """
     try:
-        from headstart.model.engine import forward  # type: ignore[import-not-found,unused-ignore]
+        from headstart.inference.backend import forward  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
-        raise HeadstartError(f"Expected headstart.model.engine, which runs networks. Received: {error}") from error
+        raise HeadstartError(f"Expected headstart.inference.backend, which runs networks. Received: {error}") from error
     config = configure(options, [])
     import_tensorflow()
     model = build(config, 2).backbone

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from headstart.console import track
-from headstart.files import new_directory
+from headstart.core.console import track
+from headstart.core.files import new_directory
 
 # Means of the classes, which are told apart by colour: enough for a frozen network to learn.
 COLOURS = {"amber": (190, 140, 60), "green": (80, 150, 80), "blue": (70, 110, 180), "violet": (150, 90, 170)}

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from rich.table import Table
 
-from headstart.console import console, print_titled
-from headstart.errors import HeadstartError
+from headstart.core.console import console, print_titled
+from headstart.core.errors import HeadstartError
 from pages import row
 
 NOT_REPORTED = "not reported"  # a figure that the measured version of headstart does not give

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 
 ROOT = Path(__file__).absolute().parents[1]
 MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes, of ru_maxrss

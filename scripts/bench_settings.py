@@ -10,7 +10,7 @@ from statistics import mean, median, stdev
 
 from bench_report import Report, alternate
 from bench_run import Finished, run_alone
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 
 
 def settings(options: argparse.Namespace) -> Report:

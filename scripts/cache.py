@@ -23,9 +23,10 @@ from rich.table import Table
 
 from headstart.cache.segments import DamagedError, remove_segment, segment_files, segment_sizes
 from headstart.cache.store import Cache
-from headstart.console import console, exit_with, print_titled, track
-from headstart.errors import HeadstartError
-from headstart.paths import cache_directory
+from headstart.core.console import console, print_titled, track
+from headstart.core.errors import HeadstartError
+from headstart.core.paths import cache_directory
+from headstart.core.program import exit_with
 
 OURS = ("checked", "datasets", "tables")  # what lies in the cache directory
 EARLIER = "activations"  # what lay there before, an array for each split of each data set

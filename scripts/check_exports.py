@@ -21,18 +21,19 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from headstart.artifact import load_classifier, save_classifier  # noqa: E402
+from headstart.classifier.export import FORMATS, Exported, check_format, export_classifier  # noqa: E402
+from headstart.classifier.saved import load_classifier, save_classifier  # noqa: E402
 from headstart.config import compose  # noqa: E402
-from headstart.console import console, exit_with  # noqa: E402
-from headstart.errors import HeadstartError  # noqa: E402
-from headstart.export import FORMATS, Exported, check_format, export_classifier  # noqa: E402
-from headstart.model.backbones import get_entry  # noqa: E402
-from headstart.model.cuts import find_cuts, split_at  # noqa: E402
-from headstart.quiet import import_tensorflow  # noqa: E402
+from headstart.core.console import console  # noqa: E402
+from headstart.core.errors import HeadstartError  # noqa: E402
+from headstart.core.program import exit_with  # noqa: E402
+from headstart.core.tensorflow_import import import_tensorflow  # noqa: E402
+from headstart.model.backbones.registry import get_entry  # noqa: E402
+from headstart.model.split_points import find_cuts, split_at  # noqa: E402
 from pages import replace_block, row  # noqa: E402
 
 if TYPE_CHECKING:
-    from headstart.model.assemble import Network
+    from headstart.model.network import Network
 
 PAGE = ROOT / "docs" / "export.md"
 BACKBONES = {"efficientnet_lite0": "packaged", "mobilenetv2": "none", "resnet50": "none", "inceptionv3": "none"}
@@ -87,7 +88,7 @@ def save_network(backbone: str, directory: Path, image_size: int | None = None) 
     import_tensorflow()
     import keras
 
-    from headstart.model.assemble import build_network
+    from headstart.model.network import build_network
 
     keras.utils.set_random_seed(0)
     size = image_size or get_entry(backbone).image_size

@@ -14,7 +14,8 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from headstart.console import console, exit_with
+from headstart.core.console import console
+from headstart.core.program import exit_with
 
 ROOT = Path(__file__).absolute().parents[1]
 EXTRA = "dev"  # of pyproject.toml, which `make lock` pins too

@@ -24,9 +24,10 @@ import numpy as np  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from headstart.config import CELLS  # noqa: E402
-from headstart.console import console, exit_with, print_titled  # noqa: E402
-from headstart.errors import HeadstartError  # noqa: E402
-from headstart.paths import outputs_directory  # noqa: E402
+from headstart.core.console import console, print_titled  # noqa: E402
+from headstart.core.errors import HeadstartError  # noqa: E402
+from headstart.core.paths import outputs_directory  # noqa: E402
+from headstart.core.program import exit_with  # noqa: E402
 from pages import replace_block, row  # noqa: E402
 
 PAGE = ROOT / "docs" / "scenarios.md"

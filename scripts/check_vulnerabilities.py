@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from headstart.console import console, exit_with
+from headstart.core.console import console
+from headstart.core.program import exit_with
 
 LOCK = Path(__file__).absolute().parents[1] / "requirements.lock"
 SERVICES = ("pypi", "osv")  # pypi.org and osv.dev

@@ -12,9 +12,10 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents
 
 from headstart.comparison import compare
 from headstart.comparison.select import newest_sweep, select_experiment, select_runs
-from headstart.console import console, exit_with
-from headstart.errors import HeadstartError
-from headstart.paths import outputs_directory
+from headstart.core.console import console
+from headstart.core.errors import HeadstartError
+from headstart.core.paths import outputs_directory
+from headstart.core.program import exit_with
 from headstart.tracking import expect_address
 
 

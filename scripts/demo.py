@@ -13,14 +13,15 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents
 
 import numpy as np
 
-from headstart.artifact import Classifier, load_classifier
-from headstart.console import console, exit_with
-from headstart.data.images import UnreadableImageError
-from headstart.errors import HeadstartError
+from headstart.classifier.saved import Classifier, load_classifier
+from headstart.core.console import console
+from headstart.core.errors import HeadstartError
+from headstart.core.program import exit_with
+from headstart.core.signals import heed_signals
+from headstart.data.files.images import UnreadableImageError
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
-from headstart.interruption import heed_signals
-from headstart.runs import find_run
+from headstart.results.runs import find_run
 
 if TYPE_CHECKING:
     import gradio

@@ -8,11 +8,12 @@ from pathlib import Path
 
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
 
-from headstart.artifact import TOLERANCE, load_classifier
-from headstart.console import console, exit_with
-from headstart.errors import HeadstartError
-from headstart.export import FORMATS, check_format, check_place, export_classifier
-from headstart.runs import find_run
+from headstart.classifier.export import FORMATS, check_format, check_place, export_classifier
+from headstart.classifier.saved import TOLERANCE, load_classifier
+from headstart.core.console import console
+from headstart.core.errors import HeadstartError
+from headstart.core.program import exit_with
+from headstart.results.runs import find_run
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -22,10 +22,11 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents
 
 import numpy as np
 
-from headstart.artifact import load_classifier
-from headstart.console import console, exit_with, track
-from headstart.errors import HeadstartError
-from headstart.runs import find_run
+from headstart.classifier.saved import load_classifier
+from headstart.core.console import console, track
+from headstart.core.errors import HeadstartError
+from headstart.core.program import exit_with
+from headstart.results.runs import find_run
 from predict import find_images
 
 TOLERANCE = 1e-6  # on a probability: the same weights, the same engine, batches of another size

@@ -22,7 +22,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from headstart.console import console, exit_with
+from headstart.core.console import console
+from headstart.core.program import exit_with
 
 PATIENCE = 120  # seconds that a service has to be ready
 SLURM_PROGRAMS = ("munged", "slurmctld", "slurmd", "sinfo")

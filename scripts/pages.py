@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from headstart.errors import HeadstartError
-from headstart.files import write_text
+from headstart.core.errors import HeadstartError
+from headstart.core.files import write_text
 
 
 def replace_block(page: Path, name: str, block: str) -> None:

@@ -26,24 +26,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from headstart.artifact import Classifier, load_classifier
-from headstart.console import console, exit_with, track
-from headstart.data.deep import ValueRange
-from headstart.data.formats import IMAGE_EXTENSIONS, describe_others, endings
-from headstart.data.images import load_image
-from headstart.data.links import expect_links_inside
-from headstart.data.litter import Litter
-from headstart.data.value_range import doubtful_values
-from headstart.data.walk import files_below, is_image
-from headstart.errors import HeadstartError, visible
+from headstart.classifier.pretrained import pretrained_classifier
+from headstart.classifier.saved import Classifier, load_classifier
+from headstart.core.console import console, track
+from headstart.core.errors import HeadstartError, visible
+from headstart.core.files import LONGEST_FILE_NAME, cut_to_bytes, write_text
+from headstart.core.program import exit_with
+from headstart.data.files.formats import IMAGE_EXTENSIONS, describe_others, endings
+from headstart.data.files.high_bit_depth import ValueRange
+from headstart.data.files.ignored import Litter
+from headstart.data.files.images import load_image
+from headstart.data.files.links import expect_links_inside
+from headstart.data.files.value_range import doubtful_values
+from headstart.data.files.walk import files_below, is_image
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
 from headstart.evaluation.writing import save_picture
-from headstart.files import LONGEST_FILE_NAME, cut_to_bytes, write_text
-from headstart.model.engine import ENGINES
+from headstart.inference.backend import ENGINES
 from headstart.model.heads import best_labels
-from headstart.pretrained import pretrained_classifier
-from headstart.runs import find_run
+from headstart.results.runs import find_run
 
 FORMATS = ("table", "csv", "json")
 WIDTH_OF_FILES = 120  # characters, of a table that is written to a file

@@ -13,18 +13,19 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents
 os.environ.setdefault("HEADSTART_DATA", str(Path(__file__).absolute().parents[1] / "data"))
 
 from headstart.config import SplitConfig, compose
-from headstart.config_checks import check_values
-from headstart.console import console, exit_with, track
+from headstart.config.checks import check_values
+from headstart.core.console import console, track
+from headstart.core.errors import HeadstartError
+from headstart.core.program import exit_with
 from headstart.data.classes import choose_classes
-from headstart.data.flat import list_flat
-from headstart.data.folder import list_folder
+from headstart.data.files.links import WAY_OUT, expect_links_inside
 from headstart.data.index import ImageIndex
-from headstart.data.links import WAY_OUT, expect_links_inside
-from headstart.data.materialise import write_once
-from headstart.data.split_folders import AUTO, NONE
-from headstart.data.splitting import build_index
-from headstart.errors import HeadstartError
-from headstart.summary import print_data
+from headstart.data.sources.extracted import write_once
+from headstart.data.sources.flat import list_flat
+from headstart.data.sources.folder import list_folder
+from headstart.data.sources.split_folders import AUTO, NONE
+from headstart.data.splits import build_index
+from headstart.run.display import print_data
 
 SYMBOLIC = "symbolic links to the source, which has to stay where it is"
 

@@ -16,16 +16,16 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from headstart.config import Config, compose
-from headstart.console import console, track
-from headstart.data.check import check_images
-from headstart.data.images import is_deep, load_image
-from headstart.data.sources import load_index
-from headstart.errors import HeadstartError
+from headstart.core.console import console, track
+from headstart.core.errors import HeadstartError
+from headstart.core.paths import cache_directory, outputs_directory
+from headstart.core.tensorflow_import import import_tensorflow
+from headstart.data.files.checks import check_images
+from headstart.data.files.images import is_deep, load_image
+from headstart.data.load import load_index
 from headstart.evaluation.writing import save_picture
-from headstart.model.backbones import get_entry
-from headstart.paths import cache_directory, outputs_directory
-from headstart.preflight import choose_image_size
-from headstart.quiet import import_tensorflow
+from headstart.model.backbones.registry import get_entry
+from headstart.model.image_size import choose_image_size
 
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
@@ -101,7 +101,7 @@ def preview(config: Config, index: ImageIndex, image_size: int, versions: int) -
     import_tensorflow()
     import tensorflow as tf
 
-    from headstart.data.augment import Augmentation
+    from headstart.data.augmentation import Augmentation
 
     augmentation = Augmentation(config.augmentation)
     originals = np.stack(

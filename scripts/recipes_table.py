@@ -13,11 +13,12 @@ from typing import Any
 ROOT = Path(__file__).absolute().parents[1]
 os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
 
-from headstart.config import Config, compose, conf_directory, from_yaml  # noqa: E402
-from headstart.console import console  # noqa: E402
-from headstart.errors import HeadstartError  # noqa: E402
-from headstart.files import write_json, write_text  # noqa: E402
-from headstart.runs import find_run, finished_runs  # noqa: E402
+from headstart.config import Config, compose, from_yaml  # noqa: E402
+from headstart.core.console import console  # noqa: E402
+from headstart.core.errors import HeadstartError  # noqa: E402
+from headstart.core.files import write_json, write_text  # noqa: E402
+from headstart.core.paths import conf_directory  # noqa: E402
+from headstart.results.runs import find_run, finished_runs  # noqa: E402
 from pages import replace_block, row  # noqa: E402
 
 PAGE = ROOT / "docs" / "recipes.md"

@@ -15,20 +15,22 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from rich.table import Table
 
-from headstart.config import CELLS, SCENARIO, Config, compose, scenario_cells
-from headstart.console import console, exit_with, print_titled
-from headstart.data.check import check_images
-from headstart.data.sources import load_index
-from headstart.errors import HeadstartError
-from headstart.files import file_name, write_json
-from headstart.model.backbones import check_image_size, get_entry, packaged_backbones
-from headstart.model.engine import check_engine
-from headstart.model.weights import check_weights
-from headstart.paths import cache_directory, outputs_directory
-from headstart.preflight import choose_image_size
-from headstart.quiet import import_tensorflow
+from headstart.config import CELLS, Config, compose, scenario_cells
+from headstart.config.schema import SCENARIO
+from headstart.core.console import console, print_titled
+from headstart.core.errors import HeadstartError
+from headstart.core.files import file_name, write_json
+from headstart.core.paths import cache_directory, outputs_directory
+from headstart.core.program import exit_with
+from headstart.core.tensorflow_import import import_tensorflow
+from headstart.data.files.checks import check_images
+from headstart.data.load import load_index
+from headstart.inference.backend import check_engine
+from headstart.model.backbones.registry import check_image_size, get_entry, packaged_backbones
+from headstart.model.backbones.weights import check_weights
+from headstart.model.image_size import choose_image_size
+from headstart.run.display import print_data
 from headstart.scenario.check import check_measurable, check_rankable
-from headstart.summary import print_data
 
 if TYPE_CHECKING:
     from headstart.scenario.ranking import Ranked
@@ -117,8 +119,8 @@ def recommend(config: Config, overrides: list[str], backbones: str | None, outpu
     print_data(index, report.warnings())
 
     import_tensorflow()
-    from headstart.activations import activations_for
-    from headstart.scenario.announce import print_curve, print_placement, write_figure
+    from headstart.features.activation_cache import activations_for
+    from headstart.scenario.display import print_curve, print_placement, write_figure
     from headstart.scenario.measure import images_to_measure, measure
     from headstart.scenario.ranking import rank_backbones
     from headstart.training.hardware import prepare_devices, seed_everything

@@ -14,12 +14,13 @@ from pathlib import Path
 
 os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
 
-from headstart.console import console, exit_with
-from headstart.errors import HeadstartError
-from headstart.ownership import InUse
-from headstart.paths import outputs_directory
-from headstart.resuming import locked
-from headstart.runs import RUNNING
+from headstart.core.console import console
+from headstart.core.errors import HeadstartError
+from headstart.core.paths import outputs_directory
+from headstart.core.process_lock import InUse
+from headstart.core.program import exit_with
+from headstart.results.runs import RUNNING
+from headstart.run.resume import locked
 from headstart.sweep.results import mark_dead
 from headstart.tracking import UnderWay, expect_address, send_waiting, waiting_journals
 

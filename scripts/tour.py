@@ -16,11 +16,11 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
 import numpy as np  # noqa: E402
 from PIL import Image, ImageDraw, ImageFilter  # noqa: E402
 
-from headstart.console import console  # noqa: E402
-from headstart.errors import HeadstartError  # noqa: E402
-from headstart.files import new_directory  # noqa: E402
-from headstart.paths import outputs_directory  # noqa: E402
-from headstart.runs import find_run, finished_runs  # noqa: E402
+from headstart.core.console import console  # noqa: E402
+from headstart.core.errors import HeadstartError  # noqa: E402
+from headstart.core.files import new_directory  # noqa: E402
+from headstart.core.paths import outputs_directory  # noqa: E402
+from headstart.results.runs import find_run, finished_runs  # noqa: E402
 
 SHAPES = {"circle": 40, "hexagon": 6, "pentagon": 5, "square": 4}  # corners; many make a circle
 SIDE = 160  # pixels

@@ -13,9 +13,9 @@ from typing import Any
 ROOT = Path(__file__).absolute().parents[1]
 os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
 
-from headstart.console import console  # noqa: E402
-from headstart.errors import HeadstartError  # noqa: E402
-from headstart.runs import find_run  # noqa: E402
+from headstart.core.console import console  # noqa: E402
+from headstart.core.errors import HeadstartError  # noqa: E402
+from headstart.results.runs import find_run  # noqa: E402
 from pages import replace_block  # noqa: E402
 
 

@@ -89,7 +89,7 @@ def binary_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished_run(folder: Path, outputs: Path) -> Path:
     """Return the directory of a finished run over two stages of two epochs, for every test that only looks at it."""
     from headstart.config import compose
-    from headstart.experiment import run
+    from headstart.run.experiment import run
 
     directory = outputs / "runs" / "finished"
     directory.mkdir(parents=True)

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart.artifact import load_classifier
-from headstart.config import compose, conf_directory
-from headstart.experiment import run
-from headstart.help import comments
-from headstart.model.assemble import build_network
+from headstart.classifier.saved import load_classifier
+from headstart.cli.help import comments
+from headstart.config import compose
+from headstart.core.paths import conf_directory
 from headstart.model.freeze import open_for_training
-from headstart.training.announce import count_parameters
+from headstart.model.network import build_network
+from headstart.run.experiment import run
+from headstart.training.display import count_parameters
 
 CONF = conf_directory()
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))

@@ -21,10 +21,10 @@ import numpy as np
 import pytest
 from conftest import TINY
 
-from headstart.artifact import load_classifier
+from headstart.classifier.saved import load_classifier
 from headstart.config import compose
-from headstart.data.images import load_image
-from headstart.experiment import run
+from headstart.data.files.images import load_image
+from headstart.run.experiment import run
 
 WRITERS_AND_READERS = [
     *((pickle, name) for name in ("dump", "dumps", "load", "loads")),

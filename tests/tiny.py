@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from headstart.config import BackboneConfig, HeadConfig, OptimizerConfig, StageConfig
 from headstart.data.index import ImageIndex
-from headstart.model.assemble import Network, build_network
+from headstart.model.network import Network, build_network
 from headstart.training.inputs import StageInput
 from headstart.training.stages import TrainingResult, train_stages
 

@@ -56,7 +56,7 @@ class OptunaSweeper(Sweeper):
         Args:
             arguments: of the command line; those with several values or an interval are searched.
         """
-        from headstart.errors import HeadstartError
+        from headstart.core.errors import HeadstartError
         from headstart.sweep.record import Sweep
 
         sweep = Sweep.load(Path(self.settings.hydra.sweep.dir))
@@ -142,8 +142,8 @@ def _print_best(study: Study, sweep: Any) -> None:
     """Print and write the best trial, or those that no other one beats in both figures."""
     from optuna.trial import TrialState
 
-    from headstart.console import console
-    from headstart.files import write_json
+    from headstart.core.console import console
+    from headstart.core.files import write_json
     from headstart.sweep.end import catch_up
 
     catch_up()

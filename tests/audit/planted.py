@@ -9,10 +9,10 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from headstart.config import SplitConfig
-from headstart.data.check import check_images
-from headstart.data.folder import list_folder
+from headstart.data.files.checks import check_images
 from headstart.data.index import ImageIndex
-from headstart.data.splitting import build_index
+from headstart.data.sources.folder import list_folder
+from headstart.data.splits import build_index
 
 
 def scenes(count: int, seed: int = 0, size: int = 128) -> list[Image.Image]:

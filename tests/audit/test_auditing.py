@@ -13,8 +13,8 @@ from planted import checked, named, scenes, write
 
 from headstart.audit.auditing import Audit, audit_images
 from headstart.config import Config, compose
-from headstart.data.check import check_images
-from headstart.data.sources import load_index
+from headstart.data.files.checks import check_images
+from headstart.data.load import load_index
 
 HOSTILE = '"><script>alert(1)</script> & \u202eevil.png'
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from headstart.audit.duplicates import duplicate_findings, identical_images, leaks
 from headstart.data.index import ImageIndex
-from headstart.data.near_duplicates import Pair
+from headstart.data.similarity.near_duplicates import Pair
 
 
 def index_of(rows: list[tuple[str, str, str]]) -> ImageIndex:

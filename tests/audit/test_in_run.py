@@ -10,8 +10,8 @@ from planted import named, scenes, write
 
 from headstart.audit.in_run import audit_run
 from headstart.config import Config, compose
-from headstart.data.check import check_images
-from headstart.data.sources import load_index
+from headstart.data.files.checks import check_images
+from headstart.data.load import load_index
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from planted import checked, named, scenes, write
 from headstart.audit.quality import quality_findings
 from headstart.cache.store import Cache
 from headstart.data.index import ImageIndex
-from headstart.data.measurements import FIGURES, Measurements, measure_images
-from headstart.data.near_duplicates import SIDE
+from headstart.data.similarity.measurements import FIGURES, Measurements, measure_images
+from headstart.data.similarity.near_duplicates import SIDE
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_measurements_are_kept_by_content(
     def fail(*_: object) -> None:
         raise AssertionError("read again")
 
-    monkeypatch.setattr("headstart.data.measurements.load_image", fail)
+    monkeypatch.setattr("headstart.data.similarity.measurements.load_image", fail)
     again = measure_images(index.take(np.arange(len(index))[::-1]), Cache(tmp_path / "tables", 1e9))
     np.testing.assert_array_equal(again.figures[::-1], measured.figures)
     everything = np.arange(len(index))

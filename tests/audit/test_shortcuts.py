@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from headstart.audit.shortcuts import ALL, SERIOUS, find_shortcuts
-from headstart.data.measurements import FIGURES, Measurements
+from headstart.data.similarity.measurements import FIGURES, Measurements
 
 
 def measured(count: int, seed: int = 0, **columns: np.ndarray) -> Measurements:

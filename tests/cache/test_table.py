@@ -24,7 +24,7 @@ from headstart.cache import held
 from headstart.cache import table as table_module
 from headstart.cache.segments import open_segment, segment_files
 from headstart.cache.store import Cache
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 
 WORKER = Path(__file__).with_name("worker.py")
 ROW = 4 * SHAPE[0]  # bytes

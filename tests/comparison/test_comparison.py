@@ -17,7 +17,7 @@ from written import configured, write_failed, write_run, write_sweep
 
 from headstart.comparison import Comparison, compare
 from headstart.comparison.figures import pareto_front
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 
 EVIL = ("<script>alert(1)</script>", "a | b $x_1$", "[red]c[/red]")
 

@@ -13,9 +13,9 @@ from written import configured, write_run
 
 from headstart.comparison import Run, compare, read_run
 from headstart.comparison.figures import scenario_figure
+from headstart.comparison.significance import ranked, verdicts
 from headstart.comparison.strategies import group_runs
 from headstart.comparison.table import make_rows
-from headstart.comparison.verdicts import ranked, verdicts
 from headstart.config import CrossValidationConfig, ScenarioConfig
 
 FOLDS, IMAGES = 4, 80

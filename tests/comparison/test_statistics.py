@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest, norm
 
 from headstart.comparison.statistics import accuracy_interval, holm, mcnemar, paired_bootstrap
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 from headstart.evaluation.metrics import wilson_interval
 
 

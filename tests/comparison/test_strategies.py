@@ -9,9 +9,9 @@ import pytest
 from written import composed, configured, write_failed, write_run
 
 from headstart.comparison.collect import Run, read_run, runs_below
+from headstart.comparison.significance import NO_TEST, OTHER_IMAGES, negative_transfer, ranked, verdicts
 from headstart.comparison.strategies import group_runs
-from headstart.comparison.verdicts import NO_TEST, OTHER_IMAGES, negative_transfer, ranked, verdicts
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 
 FEW = {"images": 60}
 

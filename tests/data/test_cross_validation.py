@@ -9,9 +9,9 @@ import pytest
 from conftest import write_pictures
 
 from headstart.config import CrossValidationConfig, DatasetConfig, SplitConfig
+from headstart.core.errors import HeadstartError
 from headstart.data.index import ImageIndex
-from headstart.data.sources import load_index
-from headstart.errors import HeadstartError
+from headstart.data.load import load_index
 
 FOLDS = 3
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from headstart.core.errors import HeadstartError
 from headstart.data.exclusion import exclude_images, record_exclusion
-from headstart.data.listing import ImageRow, Listing
-from headstart.errors import HeadstartError
+from headstart.data.sources.listing import ImageRow, Listing
 
 LISTING = Listing(Path("/data"), [ImageRow(f"cat/{number}.png", "cat") for number in range(4)])
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from headstart.core.errors import HeadstartError
 from headstart.data.index import ImageIndex, natural_key
-from headstart.errors import HeadstartError
 
 
 def make_index(**changes) -> ImageIndex:

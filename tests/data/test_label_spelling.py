@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from headstart.config import CrossValidationConfig, DatasetConfig
+from headstart.core.errors import HeadstartError
 from headstart.data.index import ImageIndex
 from headstart.data.label_spelling import comparable, quoted, spelled
-from headstart.data.sources import load_index
-from headstart.errors import HeadstartError
+from headstart.data.load import load_index
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
 

@@ -13,11 +13,10 @@ import pytest
 import tensorflow as tf
 from tiny import SIZE, index_of
 
-from headstart.activations import InMemory
 from headstart.config import AugmentationConfig
 from headstart.data import pipeline, pixels
-from headstart.data.augment import Augmentation
-from headstart.data.images import load_image
+from headstart.data.augmentation import Augmentation
+from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import (
     class_weights,
@@ -26,7 +25,8 @@ from headstart.data.pipeline import (
     training_batches,
     training_dataset,
 )
-from headstart.data.pixels import BATCHES_AHEAD, Files
+from headstart.data.pixel_cache import BATCHES_AHEAD, Files
+from headstart.features.activation_cache import InMemory
 
 BATCH = 8
 

@@ -13,11 +13,11 @@ from tiny import SIZE, tiny_network
 
 from headstart.config import BackboneConfig, HeadConfig
 from headstart.evaluation.gradcam import BATCH_SIZE, GradCam, choose_layer
-from headstart.model.assemble import Network, build_network
-from headstart.model.backbones import build_backbone
-from headstart.model.cuts import find_cuts, split_at
+from headstart.model.backbones.registry import build_backbone
 from headstart.model.heads import build_head
+from headstart.model.network import Network, build_network
 from headstart.model.preprocessing import preprocess
+from headstart.model.split_points import find_cuts, split_at
 
 SIDE = 8  # of the pictures of `small_classifier`, and of its feature maps
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 from headstart.evaluation.metrics import calibration_bins, evaluate, wilson_interval, worst_mistakes
 
 

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 from headstart.evaluation.plots import (
     calibration_figure,
     confusion_figure,

@@ -14,8 +14,8 @@ from conftest import TINY
 from headstart.config import compose
 from headstart.evaluation import training_report as report
 from headstart.evaluation.training_report import report_training
-from headstart.experiment import run
-from headstart.training.callbacks import EpochRecord
+from headstart.run.experiment import run
+from headstart.training.history import EpochRecord
 
 
 def record(epoch: int, stage: str, accuracy: float, loss: float = 1.0) -> EpochRecord:

@@ -241,9 +241,9 @@ def peak_megabytes() -> float:
 def main(root: Path, cache: Path) -> None:
     """Check the dataset as a run does, then read every file by itself, and print what was found."""
     from headstart.config import DatasetConfig
-    from headstart.data.check import check_images
-    from headstart.data.images import UnreadableImageError, load_image
-    from headstart.data.sources import load_index
+    from headstart.data.files.checks import check_images
+    from headstart.data.files.images import UnreadableImageError, load_image
+    from headstart.data.load import load_index
 
     index = load_index(DatasetConfig(name="folder", source="folder", root=str(root)), cache)
     started = time.perf_counter()

@@ -17,17 +17,17 @@ import keras
 import numpy as np
 import pytest
 
-from headstart.artifact import load_classifier
-from headstart.errors import HeadstartError
-from headstart.model.backbones import build_backbone
-from headstart.model.checkpoint import read_checkpoint
+from headstart.classifier.saved import load_classifier
+from headstart.core.errors import HeadstartError
+from headstart.model.backbones.registry import build_backbone
+from headstart.model.backbones.torch_checkpoint import read_checkpoint
 from headstart.model.trusted import CLASSES, expect_plain_numbers, expect_trusted_model
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory of a small classifier, saved without a run."""
-    from headstart.artifact import save_classifier
+    from headstart.classifier.saved import save_classifier
     from headstart.config import compose
 
     config = compose(["backbone=small_cnn", "image_size=32"])
@@ -412,8 +412,8 @@ def test_every_class_on_the_list_is_there() -> None:
 )
 def test_a_backbone_of_every_family_is_trusted(name: str, tmp_path: Path) -> None:
     from headstart.config import BackboneConfig, HeadConfig
-    from headstart.model.assemble import build_network
-    from headstart.model.backbones import get_entry
+    from headstart.model.backbones.registry import get_entry
+    from headstart.model.network import build_network
 
     for head in (HeadConfig("head", units=4, batch_norm=True, dropout=0.1), HeadConfig("head", pooling="flatten")):
         size = max(32, get_entry(name).minimum_size)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headstart.config import compose, from_yaml, to_yaml
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 
 GOOD = to_yaml(compose([]))
 

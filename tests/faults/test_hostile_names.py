@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from conftest import TINY, write_pictures
 
-from headstart.artifact import load_classifier
+from headstart.classifier.saved import load_classifier
 from headstart.config import compose
 from headstart.data.label_spelling import spelled
-from headstart.experiment import run
+from headstart.run.experiment import run
 
 NAMES = [
     *("new\nline", "tab\there", "\x1b[31mred", "quo\"te's", "emoji 😀", "עברית\u202e", "=HYPERLINK(1)", "<b>&amp;"),

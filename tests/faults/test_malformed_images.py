@@ -23,12 +23,12 @@ from mutated import write_mutated
 from PIL import Image
 
 from headstart.config import DatasetConfig
-from headstart.data.check import DataReport, check_images
-from headstart.data.images import UnreadableImageError, load_image
+from headstart.core.errors import HeadstartError
+from headstart.data.files.checks import DataReport, check_images
+from headstart.data.files.images import UnreadableImageError, load_image
+from headstart.data.files.limits import Limits
 from headstart.data.index import ImageIndex
-from headstart.data.limits import Limits
-from headstart.data.sources import load_index
-from headstart.errors import HeadstartError
+from headstart.data.load import load_index
 
 
 def read_in_a_process(root: Path, cache: Path) -> dict[str, Any]:
@@ -244,9 +244,9 @@ import os, sys
 from pathlib import Path
 from PIL import Image
 from headstart.config import DatasetConfig
-from headstart.data.check import check_images
-from headstart.data.sources import load_index
-from headstart.errors import HeadstartError
+from headstart.data.files.checks import check_images
+from headstart.data.load import load_index
+from headstart.core.errors import HeadstartError
 Image.init()  # Pillow's readers are imported while files may still be read
 root = Path(sys.argv[1])
 if os.getuid() == 0:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from malformed_tables import malformed_tables, originals, write_images
 
-from headstart.data.csv_source import list_csv
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
+from headstart.data.sources.csv_table import list_csv
 
 FIELDS = re.compile(r"""["',;|\s]+""")
 MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16"}

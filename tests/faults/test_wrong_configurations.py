@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import wrong_configurations as wrong
 
-from headstart.config import conf_directory
+from headstart.core.paths import conf_directory
 
 RUN = conf_directory().parent / "run.py"
 

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from headstart.config import Config, conf_directory
-from headstart.declarations import REQUIRED
+from headstart.config import Config
+from headstart.config.fields import REQUIRED
+from headstart.core.paths import conf_directory
 
 SECONDS = 60  # for one of them
 GROUPS = sorted(folder.name for folder in conf_directory().iterdir() if folder.is_dir() and folder.name != "hydra")
@@ -211,8 +212,8 @@ def run_each(program: str, configurations: list[list[str]]) -> list[tuple[int, s
         program: the file `run.py`.
         configurations: the command lines.
     """
-    import headstart.command
-    import headstart.experiment  # noqa: F401
+    import headstart.cli.train
+    import headstart.run.experiment  # noqa: F401
 
     answers = []
     for overrides in configurations:

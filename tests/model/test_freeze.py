@@ -10,9 +10,9 @@ import pytest
 from tiny import tiny_network
 
 from headstart.config import BackboneConfig, HeadConfig
-from headstart.errors import HeadstartError
-from headstart.model.assemble import Network, build_network
+from headstart.core.errors import HeadstartError
 from headstart.model.freeze import check_unchanged, frozen_fingerprints, layers_to_train, open_for_training
+from headstart.model.network import Network, build_network
 
 BLOCK5 = 7_079_424
 BLOCK4_CONV3 = 2_359_808

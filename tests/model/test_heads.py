@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from headstart.config import HeadConfig, compose, conf_directory
-from headstart.errors import HeadstartError
+from headstart.config import HeadConfig, compose
+from headstart.core.errors import HeadstartError
+from headstart.core.paths import conf_directory
 from headstart.model.heads import build_head, class_probabilities
 
 FEATURES = (2, 2, 8)

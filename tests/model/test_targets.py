@@ -9,11 +9,11 @@ import pytest
 from conftest import TINY
 
 from headstart.config import Config, StageConfig, compose
-from headstart.environment import Clock
-from headstart.errors import HeadstartError
-from headstart.model.backbones import BACKBONES, get_entry
+from headstart.core.environment import Clock
+from headstart.core.errors import HeadstartError
+from headstart.model.backbones.registry import BACKBONES, get_entry
 from headstart.model.targets import FEWEST_LAYERS, check_targets, names_layers, parse_target
-from headstart.prepared import prepare
+from headstart.run.setup import prepare
 
 
 @pytest.mark.parametrize(

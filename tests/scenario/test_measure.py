@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from conftest import write_pictures
 
-from headstart.activations import activations_for
 from headstart.config import Config, compose, from_yaml
-from headstart.data.check import check_images
+from headstart.config.identity import config_hash
+from headstart.core.errors import HeadstartError
+from headstart.core.paths import cache_directory
+from headstart.data.files.checks import check_images
 from headstart.data.index import ImageIndex
-from headstart.data.sources import load_index
-from headstart.errors import HeadstartError
-from headstart.experiment import run
-from headstart.identity import config_hash
-from headstart.paths import cache_directory
+from headstart.data.load import load_index
+from headstart.features.activation_cache import activations_for
+from headstart.run.experiment import run
 from headstart.scenario import measure as measuring
 from headstart.scenario.measure import images_to_measure, measure
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from headstart.config import CELLS, ScenarioConfig, compose, conf_directory, from_yaml, scenario_cells, to_yaml
-from headstart.errors import HeadstartError
-from headstart.identity import config_hash
+from headstart.config import CELLS, ScenarioConfig, compose, from_yaml, scenario_cells, to_yaml
+from headstart.config.identity import config_hash
+from headstart.core.errors import HeadstartError
+from headstart.core.paths import conf_directory
 
 CALLS_FOR = {  # freeze schedule and optimizer
     "small_similar": ("all", "adam_fast"),
@@ -45,8 +46,8 @@ def test_a_scenario_wins_over_a_recipe_s_schedule_and_leaves_the_rest() -> None:
 
 
 def test_shares_that_stay_frozen_are_those_of_the_literature() -> None:
-    from headstart.model.assemble import build_network
     from headstart.model.freeze import layers_to_train
+    from headstart.model.network import build_network
 
     config = compose(["backbone.weights=none"])
     network = build_network(config.backbone, config.head, 3, 64, seed=0)
@@ -109,9 +110,8 @@ def test_what_has_the_configuration_only_finds_options_of_a_directory_of_one_s_o
     (place / "freeze").mkdir(parents=True)
     (place / "freeze" / "mine.yaml").write_text("name: mine\nstages:\n  - {name: a, train: head, epochs: 3}\n")
     config = compose(["scenario=auto", "freeze=mine"], [f"file://{place}"])
-    code = (
-        "import sys; from headstart.config import from_yaml, scenario_cells; from headstart.identity import config_hash"
-    )
+    code = "import sys; from headstart.config import from_yaml, scenario_cells"
+    code += "; from headstart.config.identity import config_hash"
     code += "; config = from_yaml(sys.stdin.read())"
     code += "; print(*(cell.freeze.name for cell in scenario_cells(config).values()), config_hash(config))"
     words = [sys.executable, "-c", code]

@@ -23,7 +23,7 @@ import bench_settings
 from bench_jpegs import COLOURS, write_jpegs
 from bench_report import read_report
 from bench_run import Finished, project_command, run, run_alone, scaled
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 from pages import replace_block
 
 TINY = ("--backbone", "small_cnn", "--weights", "none", "--image-size", "32", "--repetitions", "1")
@@ -198,7 +198,7 @@ def test_both_inputs_of_the_pipeline_are_the_same_pixels(tmp_path: Path) -> None
 
 
 def test_engine_measures_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = types.ModuleType("headstart.model.engine")
+    module = types.ModuleType("headstart.inference.backend")
 
     class Forward:
         def __init__(self, model: Any, engine: str) -> None:
@@ -217,9 +217,9 @@ def test_engine_measures_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_engine_says_when_there_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "headstart.model.engine", None)
+    monkeypatch.setitem(sys.modules, "headstart.inference.backend", None)
     assert bench.main(["engine", *TINY, "--directory", str(tmp_path)]) == 1
-    assert "Expected headstart.model.engine" in capsys.readouterr().out
+    assert "Expected headstart.inference.backend" in capsys.readouterr().out
 
 
 def test_a_command_is_measured_and_named(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def script() -> ModuleType:
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a cache directory with three tables, used 1, 10 and 100 days ago."""
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "kept"))
-    monkeypatch.setattr("headstart.console.console.width", 160)
+    monkeypatch.setattr("headstart.core.console.console.width", 160)
     for what, shape, dtype, count, days in (
         (IMAGES, (32, 32, 3), "uint8", 40, 1),  # 122.9 kB
         (FROZEN, (8, 4), "float32", 30, 10),  # 3.8 kB

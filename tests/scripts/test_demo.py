@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import demo
-from headstart.artifact import Classifier, load_classifier
-from headstart.data.images import UnreadableImageError
+from headstart.classifier.saved import Classifier, load_classifier
+from headstart.data.files.images import UnreadableImageError
 from headstart.evaluation.gradcam import GradCam
 from local_services import free_port
 

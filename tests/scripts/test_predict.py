@@ -19,7 +19,7 @@ from conftest import TINY
 from image_files import png16
 from PIL import Image
 
-from headstart.artifact import load_classifier, save_classifier
+from headstart.classifier.saved import load_classifier, save_classifier
 from headstart.config import compose
 from headstart.model.imagenet import imagenet_classes
 
@@ -44,7 +44,7 @@ def run_id(finished_run: Path) -> str:
 @pytest.fixture(scope="module")
 def odd_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an untrained classifier with one sigmoid and names that mean something to rich, CSV and fonts."""
-    from headstart.model.assemble import build_network
+    from headstart.model.network import build_network
 
     config = compose([*TINY, "head.output=sigmoid"])
     network = build_network(config.backbone, config.head, 2, 32, seed=0)

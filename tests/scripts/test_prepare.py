@@ -15,7 +15,7 @@ from PIL import Image
 
 from headstart.config import DatasetConfig, SplitConfig, compose
 from headstart.data.index import ImageIndex
-from headstart.data.sources import load_index
+from headstart.data.load import load_index
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "prepare.py"
 

@@ -11,8 +11,9 @@ from types import ModuleType
 import pytest
 from conftest import TINY
 
-from headstart.config import compose, conf_directory
-from headstart.experiment import run
+from headstart.config import compose
+from headstart.core.paths import conf_directory
+from headstart.run.experiment import run
 
 ROOT = Path(__file__).parents[2]
 

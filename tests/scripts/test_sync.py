@@ -10,8 +10,8 @@ from pathlib import Path
 
 import mlflow
 
-from headstart.resuming import only_run_in
-from headstart.runs import RUNNING, read_results
+from headstart.results.runs import RUNNING, read_results
+from headstart.run.resume import only_run_in
 from headstart.tracking import begin_run
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from headstart.data.images import load_image
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
+from headstart.data.files.images import load_image
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import TINY
 
 from headstart.config import Config, compose
-from headstart.identity import config_hash
+from headstart.config.identity import config_hash
 from headstart.sweep.check_jobs import InvalidJobs, check_jobs
 
 Refuse = Callable[..., InvalidJobs]

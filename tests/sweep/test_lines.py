@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_record import sweep
 
-from headstart.ownership import Process
+from headstart.core.process_lock import Process
 from headstart.sweep.lines import Lines, job_line
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.ownership import Process
+from headstart.core.process_lock import Process
 from headstart.sweep.record import JOURNAL, RECORD, Sweep, job_label
 
 

@@ -14,11 +14,11 @@ import pytest
 from conftest import TINY, write_pictures
 
 from headstart.config import Config, compose
-from headstart.errors import HeadstartError
-from headstart.identity import config_hash
-from headstart.ownership import Process
-from headstart.resuming import LOCK, only_run_in
-from headstart.runs import CHECKPOINT, RUNNING
+from headstart.config.identity import config_hash
+from headstart.core.errors import HeadstartError
+from headstart.core.process_lock import Process
+from headstart.results.runs import CHECKPOINT, RUNNING
+from headstart.run.resume import LOCK, only_run_in
 from headstart.sweep.results import (
     find_finished,
     find_place,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from headstart.config import TrackingConfig
-from headstart.errors import HeadstartError
-from headstart.sqlite_address import absolute_address, address_of, database_of
+from headstart.core.errors import HeadstartError
+from headstart.core.sqlite_address import absolute_address, address_of, database_of
 from headstart.tracking import expect_address, store_uri
 
 

@@ -22,7 +22,7 @@ from headstart.tracking import StoreAway, Tracker, UnderWay, begin_run, continue
 from headstart.tracking import background as sending_in_background
 from headstart.tracking.background import BackgroundSender
 from headstart.tracking.journal import Journal, count_waiting, journals, what_is_tracked
-from headstart.tracking.waiting import send_waiting
+from headstart.tracking.resend import send_waiting
 
 EPOCHS = range(1, 31)
 # Tables of MLflow's store in which a second sending could leave a second row.

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from headstart.console import progress_bar
-from headstart.errors import HeadstartError
-from headstart.training.callbacks import BestEpoch, EpochRecord, EpochRecorder
+from headstart.core.console import progress_bar
+from headstart.core.errors import HeadstartError
+from headstart.training.epoch_recorder import EpochRecorder
+from headstart.training.history import BestEpoch, EpochRecord
 
 
 def record(accuracy: float, loss: float, epoch: int = 1) -> EpochRecord:

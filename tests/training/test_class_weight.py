@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart.activations import Activations
 from headstart.cache.store import Cache
 from headstart.config import compose
-from headstart.data.check import check_images
-from headstart.data.images import load_image
-from headstart.data.pixels import Pixels
-from headstart.data.sources import load_index
-from headstart.model.assemble import build_network
+from headstart.data.files.checks import check_images
+from headstart.data.files.images import load_image
+from headstart.data.load import load_index
+from headstart.data.pixel_cache import Pixels
+from headstart.features.activation_cache import Activations
+from headstart.model.network import build_network
 from headstart.training.hardware import seed_everything
 from headstart.training.inputs import ImageInputs
 from headstart.training.stages import train_stages

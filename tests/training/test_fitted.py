@@ -13,9 +13,9 @@ from sklearn.svm import LinearSVC
 from tiny import tiny_network
 
 from headstart.config import compose
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 from headstart.model.heads import class_probabilities
-from headstart.training.fitted import GRID, ITERATIONS, LinearClassifier, check_fit, fit_linear, set_head
+from headstart.training.linear_head import GRID, ITERATIONS, LinearClassifier, check_fit, fit_linear, set_head
 
 KINDS = ["logistic_regression", "svm"]
 FEATURES = 64  # of the small network's backbone

@@ -15,8 +15,8 @@ import tensorflow as tf
 from conftest import TINY
 
 from headstart.config import compose
-from headstart.errors import HeadstartError
-from headstart.experiment import run
+from headstart.core.errors import HeadstartError
+from headstart.run.experiment import run
 from headstart.training.hardware import choose_precision, choose_strategy, prepare_devices, seed_everything
 
 without_gpu = pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="for machines without a GPU")
@@ -109,10 +109,10 @@ from pathlib import Path
 import numpy as np
 from tiny import SIZE, index_of, pictures, stage, tiny_network, train, train_on
 from headstart.config import AugmentationConfig
-from headstart.data.augment import Augmentation
+from headstart.data.augmentation import Augmentation
 from headstart.data.pipeline import evaluation_dataset, training_dataset
-from headstart.data.pixels import Files
-from headstart.errors import HeadstartError
+from headstart.data.pixel_cache import Files
+from headstart.core.errors import HeadstartError
 from headstart.training.hardware import choose_strategy, seed_everything
 
 TWO = ["CPU:0", "CPU:1"]

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from conftest import TINY, write_pictures
 
-from headstart.activations import Activations, Views
 from headstart.cache.store import Cache
 from headstart.config import Config, compose
 from headstart.data import pipeline
-from headstart.data.augment import Augmentation
-from headstart.data.check import check_images
-from headstart.data.images import load_image
+from headstart.data.augmentation import Augmentation
+from headstart.data.files.checks import check_images
+from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
-from headstart.data.pixels import Pixels
-from headstart.data.sources import load_index
-from headstart.model.assemble import Network, build_network
-from headstart.model.boundary import frozen_boundary
+from headstart.data.load import load_index
+from headstart.data.pixel_cache import Pixels
+from headstart.features.activation_cache import Activations, Views
+from headstart.features.boundary import frozen_boundary
+from headstart.model.network import Network, build_network
 from headstart.training.hardware import seed_everything
 from headstart.training.inputs import ImageInputs
 from headstart.training.stages import TrainingResult, train_stages

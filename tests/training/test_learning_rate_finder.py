@@ -13,8 +13,8 @@ import tensorflow as tf
 from tiny import SIZE, pictures, stage, tiny_network, train_on
 
 from headstart.config import ScheduleConfig, StageConfig
-from headstart.errors import HeadstartError
-from headstart.model.assemble import Network
+from headstart.core.errors import HeadstartError
+from headstart.model.network import Network
 from headstart.training.hardware import seed_everything
 from headstart.training.inputs import StageInput
 from headstart.training.learning_rate_finder import (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from headstart.config import OptimizerConfig, ScheduleConfig
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 from headstart.training.optimizers import block_rates, build_optimizer, slots
 
 STEPS, EPOCHS = 10, 4

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from tiny import SIZE, index_of, pictures, stage, tiny_network, train, train_on, values_of
 
-from headstart.config import AugmentationConfig, ScheduleConfig, compose, conf_directory
-from headstart.data.augment import Augmentation
+from headstart.config import AugmentationConfig, ScheduleConfig, compose
+from headstart.core.errors import HeadstartError
+from headstart.core.paths import conf_directory
+from headstart.data.augmentation import Augmentation
 from headstart.data.pipeline import class_weights, evaluation_dataset, training_dataset
-from headstart.data.pixels import Files
-from headstart.errors import HeadstartError
-from headstart.model.assemble import Network
+from headstart.data.pixel_cache import Files
 from headstart.model.freeze import layers_to_train
-from headstart.training.callbacks import EpochRecord
+from headstart.model.network import Network
 from headstart.training.hardware import seed_everything
+from headstart.training.history import EpochRecord
 from headstart.training.stages import TrainingResult
 
 FREEZES = sorted(file.stem for file in conf_directory().glob("freeze/*.yaml"))

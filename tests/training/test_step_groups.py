@@ -9,12 +9,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import pictures, stage, tiny_network, values_of
-
-from headstart import interruption
-from headstart.config import HeadConfig, StageConfig
 from headstart.model.assemble import Network
 from headstart.training.callbacks import EpochRecord
+from tiny import pictures, stage, tiny_network, values_of
+
+from headstart.config import HeadConfig, StageConfig
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.inputs import StageInput
 from headstart.training.stages import TrainingResult, train_stages
@@ -85,9 +84,7 @@ def test_what_is_interrupted_between_groups_ends_the_same(
     asked = iter(range(1000))
     at = {5, 9}
     checkpoints = Checkpoints(tmp_path / "checkpoint.npz", None)
-    monkeypatch.setattr(
-        interruption, "_interrupted_by", lambda limit: KeyboardInterrupt() if next(asked) in at else None
-    )
+    monkeypatch.setattr(signals, "_interrupted_by", lambda limit: KeyboardInterrupt() if next(asked) in at else None)
     with pytest.raises(KeyboardInterrupt):
         run(13, saved_with, checkpoints)
     saved = checkpoints.load()

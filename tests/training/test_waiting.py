@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from tiny import pictures, stage, tiny_network, train_on
 
-from headstart.training.waiting import WaitingForInput, waiting_seconds
+from headstart.training.data_wait import WaitingForInput, waiting_seconds
 
 WIDTH = 8
 

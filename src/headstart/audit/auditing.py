@@ -18,11 +18,11 @@ from headstart.audit.report import write_page, write_table
 from headstart.audit.shortcuts import ALL, SERIOUS, Shortcut, find_shortcuts
 from headstart.cache.store import Cache
 from headstart.config import Config
+from headstart.core.errors import visible
+from headstart.core.paths import cache_directory
 from headstart.data.index import ImageIndex
-from headstart.data.measurements import measure_images
-from headstart.data.near_duplicates import Pair, clusters, find_near_duplicates
-from headstart.errors import visible
-from headstart.paths import cache_directory
+from headstart.data.similarity.measurements import measure_images
+from headstart.data.similarity.near_duplicates import Pair, clusters, find_near_duplicates
 
 PAGE, TABLE = "audit.html", "audit.csv"
 MOST_SHORTCUTS = 50  # in data_report.json

@@ -9,7 +9,7 @@ import numpy as np
 
 from headstart.audit.findings import Finding
 from headstart.data.index import ImageIndex
-from headstart.data.near_duplicates import Pair, clusters
+from headstart.data.similarity.near_duplicates import Pair, clusters
 
 STAYS_FIRST = ("test", "validation", "train")  # an evaluation on fewer images would be another evaluation
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from headstart.activations import activations_for
 from headstart.config import BackboneConfig, Config
 from headstart.data.index import ImageIndex
-from headstart.scenario.depth import Cut, DepthFeatures, build_taps, depth_features
+from headstart.features.activation_cache import activations_for
+from headstart.features.depth_features import Cut, DepthFeatures, build_taps, depth_features
 
 BACKBONE = BackboneConfig("efficientnet_lite0", "packaged")  # its weights come with the installation
 DEPTHS = (0.5, 0.7, 0.85, 1.0)  # share of its layers

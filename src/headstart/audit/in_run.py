@@ -7,8 +7,8 @@ from typing import Any
 
 from headstart.audit.auditing import PAGE, audit_images
 from headstart.config import Config
-from headstart.data.check import DataReport
 from headstart.data.exclusion import record_exclusion
+from headstart.data.files.checks import DataReport
 from headstart.data.index import ImageIndex
 
 DIRECTORY = "data_report"  # of the page and the table, in that of the run
@@ -44,7 +44,7 @@ def audit_run(
 
 
 def _start_tensorflow(config: Config) -> None:
-    from headstart.quiet import import_tensorflow
+    from headstart.core.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     from headstart.training.hardware import prepare_devices, seed_everything

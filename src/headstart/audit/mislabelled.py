@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from headstart.audit.findings import Finding
-from headstart.console import track
+from headstart.core.console import track
 
 FOLDS = 5
 MARGIN = 0.3  # between the probability of the suggested class and that of the label; below, images are merely hard

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from headstart.audit.findings import Finding
-from headstart.data.measurements import Measurements
+from headstart.data.similarity.measurements import Measurements
 
 LEAST_IMAGES = 20  # of a data set that can say what is usual
 LEAST_CONTRAST = 2.0  # levels of 255, below which an image is blank

@@ -13,10 +13,10 @@ from typing import Any
 from PIL import Image
 
 from headstart.audit.findings import KINDS, Finding
-from headstart.data.images import load_image
+from headstart.core.files import open_table, write_text
+from headstart.core.html_page import render_page
+from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
-from headstart.files import open_table, write_text
-from headstart.html_page import render_page
 
 COLUMNS = ("path", "finding", "detail", "partner", "split", "label", "score")
 SIDE = 144  # pixels of a picture on the page

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.data.measurements import Measurements
+from headstart.data.similarity.measurements import Measurements
 
 FOLDS = 5
 LEAST_PER_CLASS = 2 * FOLDS  # images; of smaller classes nothing is said

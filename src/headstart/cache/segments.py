@@ -18,9 +18,9 @@ from uuid import uuid4
 import numpy as np
 from rich.filesize import decimal
 
-from headstart.cache.held import Held
-from headstart.errors import HeadstartError
-from headstart.files import write_text
+from headstart.cache.pinned import Held
+from headstart.core.errors import HeadstartError
+from headstart.core.files import write_text
 
 CHUNK = 1 << 20  # bytes that are read at once
 

@@ -13,11 +13,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 from rich.filesize import decimal
 
-from headstart.cache.held import remove_abandoned
+from headstart.cache.pinned import remove_abandoned
 from headstart.cache.segments import DamagedError, remove_leftovers, remove_segment, segment_files, segment_sizes
 from headstart.cache.table import Table, digest
-from headstart.console import console
-from headstart.full_disk import existing
+from headstart.core.console import console
+from headstart.core.full_disk import existing
 
 SPARE = 0.1  # share of the free disk that is left to everything else
 

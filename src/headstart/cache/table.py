@@ -31,8 +31,8 @@ from headstart.cache.segments import (
     segment_files,
     write_segment,
 )
-from headstart.console import console
-from headstart.files import write_text
+from headstart.core.console import console
+from headstart.core.files import write_text
 
 LEAST_ROWS = 512  # of a segment: what is lost when the computing process is killed
 MOST_SEGMENTS = 128  # of what is computed at once

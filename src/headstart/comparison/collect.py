@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from headstart.config import Config, from_yaml
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 
 UNFINISHED = "UNFINISHED"  # of a directory without results.json: still running, or killed before it could say so
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headstart.comparison.significance import BEST, BETTER, TIE, WORSE
 from headstart.comparison.strategies import Strategy
 from headstart.comparison.table import Row
-from headstart.comparison.verdicts import BEST, BETTER, TIE, WORSE
 from headstart.evaluation.plots import style
 
 if TYPE_CHECKING:

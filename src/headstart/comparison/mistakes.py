@@ -11,8 +11,8 @@ import numpy as np
 
 from headstart.comparison.collect import Predictions
 from headstart.comparison.strategies import Strategy
-from headstart.data.images import load_image
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
+from headstart.data.files.images import load_image
 from headstart.evaluation.plots import labels_figure, style
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headstart import html_page
+from headstart.core import html_page
 
 
 def render_page(figures: Mapping[str, Path], **content: Any) -> str:

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from headstart.comparison.collect import Run
+from headstart.comparison.significance import NO_TEST, TIE, NegativeTransfer, negative_transfer, ranked, verdicts
 from headstart.comparison.strategies import Strategy, group_runs
 from headstart.comparison.table import Row, make_rows, markdown_table, percent, plain, print_table, write_csv
-from headstart.comparison.verdicts import NO_TEST, TIE, NegativeTransfer, negative_transfer, ranked, verdicts
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
+from headstart.core.files import write_text
 from headstart.evaluation.writing import letters_without_a_font, save_figure
-from headstart.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

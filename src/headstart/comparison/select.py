@@ -8,8 +8,8 @@ from pathlib import Path
 
 from headstart.comparison.collect import Run, is_run, read_run, runs_below
 from headstart.config import TrackingConfig
-from headstart.errors import HeadstartError
-from headstart.paths import outputs_directory
+from headstart.core.errors import HeadstartError
+from headstart.core.paths import outputs_directory
 from headstart.tracking import fetch_run, logged_runs, store_uri
 
 SHORTEST_ID = 4  # characters of the beginning of a run's id

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 from headstart.evaluation.metrics import wilson_interval
 
 CONFIDENCE = 0.95

@@ -15,8 +15,8 @@ import numpy as np
 from headstart.comparison.collect import Run
 from headstart.comparison.statistics import Interval, accuracy_interval
 from headstart.config import Config
-from headstart.declarations import Decides, deciding_values
-from headstart.identity import run_name
+from headstart.config.fields import Decides, deciding_values
+from headstart.config.identity import run_name
 from headstart.tracking import flatten
 
 TOLD_APART = (Decides.RESULT, Decides.DATA)  # what differs between strategies

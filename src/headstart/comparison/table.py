@@ -13,10 +13,10 @@ from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
+from headstart.comparison.significance import BEST, Verdict
 from headstart.comparison.statistics import Interval
 from headstart.comparison.strategies import Strategy
-from headstart.comparison.verdicts import BEST, Verdict
-from headstart.files import open_table
+from headstart.core.files import open_table
 
 ROOMY = 130  # columns of a terminal from which on nothing has to stand on two lines
 ROOMY_COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (

@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
+from headstart.core.errors import HeadstartError, expect_one_of
 from headstart.data.index import natural_key, shortened
 from headstart.data.label_spelling import comparable, quoted, spelled
-from headstart.data.listing import Listing
-from headstart.errors import HeadstartError, expect_one_of
+from headstart.data.sources.listing import Listing
 
 
 def choose_classes(listing: Listing, classes: list[str] | None = None, min_images: int | None = None) -> Listing:

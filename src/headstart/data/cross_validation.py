@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from headstart.config import CrossValidationConfig
+from headstart.core.errors import HeadstartError
 from headstart.data.classes import expect_enough
 from headstart.data.index import natural_key
-from headstart.data.listing import Listing
-from headstart.errors import HeadstartError
+from headstart.data.sources.listing import Listing
 
 
 def choose_fold(listing: Listing, cv: CrossValidationConfig, seed: int) -> Listing:

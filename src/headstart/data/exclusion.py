@@ -7,10 +7,10 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+from headstart.core.errors import HeadstartError
+from headstart.core.files import new_file
 from headstart.data.index import shortened
-from headstart.data.listing import Listing
-from headstart.errors import HeadstartError
-from headstart.files import new_file
+from headstart.data.sources.listing import Listing
 
 
 def exclude_images(listing: Listing, table: str | None) -> Listing:

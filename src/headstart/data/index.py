@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.data.deep import ValueRange
-from headstart.data.limits import LIMITS, Limits
-from headstart.errors import HeadstartError
-from headstart.files import open_table
+from headstart.core.errors import HeadstartError
+from headstart.core.files import open_table
+from headstart.data.files.high_bit_depth import ValueRange
+from headstart.data.files.limits import LIMITS, Limits
 
 SPLITS = ("train", "validation", "test")
 

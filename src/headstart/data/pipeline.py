@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.data.augment import Augmentation
+from headstart.core.errors import HeadstartError
+from headstart.data.augmentation import Augmentation
 from headstart.data.index import ImageIndex
-from headstart.data.pixels import Batches
-from headstart.errors import HeadstartError
+from headstart.data.pixel_cache import Batches
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.model.cuts import cut_outputs, find_cuts, split_at
+from headstart.model.split_points import cut_outputs, find_cuts, split_at
 
 if TYPE_CHECKING:
     import keras

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.console import track
+from headstart.core.console import track
+from headstart.core.files import open_table
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import evaluation_batches
-from headstart.data.pixels import Files
+from headstart.data.pixel_cache import Files
 from headstart.evaluation.plots import labels_figure
 from headstart.evaluation.writing import letters_without_a_font, save_figure
-from headstart.files import open_table
 from headstart.model.heads import best_labels
 
 if TYPE_CHECKING:
-    from headstart.artifact import Classifier
+    from headstart.classifier.saved import Classifier
 
 TOP = 5  # labels of a picture, as networks are evaluated on ImageNet
 SHOWN = 20  # pictures in the figure, in the terminal and in results.json; predictions.csv has all

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 
 # Half-precision outputs do not sum to one exactly; logits and independent sigmoids miss by far more than this.
 SUM_TOLERANCE = 1e-2

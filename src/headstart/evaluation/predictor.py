@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.activations import Activations
-from headstart.artifact import Classifier
 from headstart.cache.segments import NotKeptError
-from headstart.console import console, track
+from headstart.classifier.saved import Classifier
+from headstart.core.console import console, track
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import evaluation_batches
-from headstart.model.assemble import parts_of
-from headstart.model.boundary import Boundary, frozen_boundary
-from headstart.model.engine import forward
+from headstart.features.activation_cache import Activations
+from headstart.features.boundary import Boundary, frozen_boundary
+from headstart.inference.backend import forward
 from headstart.model.heads import class_probabilities
+from headstart.model.network import parts_of
 
 if TYPE_CHECKING:
-    from headstart.data.pixels import Batches
-    from headstart.model.backbones import BackboneEntry
+    from headstart.data.pixel_cache import Batches
+    from headstart.model.backbones.spec import BackboneEntry
 
 
 @dataclass

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.console import console
-from headstart.data.images import load_image
+from headstart.core.console import console
+from headstart.core.files import file_name, open_table, write_text
+from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.metrics import Evaluation, evaluate, worst_mistakes
 from headstart.evaluation.plots import calibration_figure, confusion_figure, explained_figure, mistakes_figure
 from headstart.evaluation.predictor import Predictor
 from headstart.evaluation.writing import letters_without_a_font, save_figure
-from headstart.files import file_name, open_table, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from headstart.artifact import Classifier
+    from headstart.classifier.saved import Classifier
 
 
 EVALUATED = ("validation", "test")

@@ -8,12 +8,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headstart.core.files import file_name, open_table
 from headstart.evaluation.plots import history_figure, learning_rate_figure
 from headstart.evaluation.writing import letters_without_a_font, save_figure
-from headstart.files import file_name, open_table
 
 if TYPE_CHECKING:
-    from headstart.training.callbacks import EpochRecord
+    from headstart.training.history import EpochRecord
     from headstart.training.learning_rate_finder import RateSweep
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headstart.files import new_file
+from headstart.core.files import new_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from headstart.errors import HeadstartError
-from headstart.model.assemble import Network
+from headstart.core.errors import HeadstartError
+from headstart.model.network import Network
 from headstart.model.targets import parse_target
 
 if TYPE_CHECKING:

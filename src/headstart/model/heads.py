@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from headstart.config import HeadConfig
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 
 if TYPE_CHECKING:
     import keras

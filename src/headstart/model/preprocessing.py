@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from headstart.errors import expect_one_of
+from headstart.core.errors import expect_one_of
 
 if TYPE_CHECKING:
     import keras

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from headstart.config import Config
-from headstart.errors import HeadstartError
-from headstart.model.backbones import BackboneEntry, get_entry
+from headstart.core.errors import HeadstartError
+from headstart.model.backbones.registry import get_entry
+from headstart.model.backbones.spec import BackboneEntry
 
 GRAMMAR = "head, all, last_block, {last_blocks: 2}, {last_layers: 5}, {from: BLOCK}, {fraction: 0.3}"
 WORDS = ("head", "all", "last_block")
@@ -108,7 +109,7 @@ def check_layer_names(config: Config, image_size: int) -> None:
     """
     import keras
 
-    from headstart.model.backbones import build_backbone
+    from headstart.model.backbones.registry import build_backbone
 
     entry = get_entry(config.backbone.name)
     layers = [layer.name for layer in build_backbone(entry.name, "none", image_size).layers]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from headstart.config import Config
-from headstart.errors import HeadstartError
-from headstart.model.backbones import get_entry
+from headstart.core.errors import HeadstartError
+from headstart.model.backbones.registry import get_entry
 
 
 def check_measurable(config: Config) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from headstart.activations import activations_for
 from headstart.config import Config, scenario_cells, to_yaml
-from headstart.console import console
+from headstart.core.console import console
+from headstart.core.files import write_json, write_text
 from headstart.data.index import ImageIndex
-from headstart.files import write_json, write_text
-from headstart.scenario.announce import print_placement, write_figure
+from headstart.features.activation_cache import activations_for
+from headstart.scenario.display import print_placement, write_figure
 from headstart.scenario.measure import measure
 
 FILE = "scenario.json"

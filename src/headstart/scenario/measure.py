@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from headstart.activations import Activations
 from headstart.config import Config
-from headstart.console import track
+from headstart.core.console import track
 from headstart.data.index import ImageIndex
-from headstart.data.splitting import training_fraction
+from headstart.data.splits import training_fraction
+from headstart.features.activation_cache import Activations
+from headstart.features.depth_features import DepthFeatures, build_taps, depth_features
 from headstart.model.imagenet import imagenet_classes
 from headstart.scenario.check import check_measurable
-from headstart.scenario.depth import DepthFeatures, build_taps, depth_features
 from headstart.scenario.probe import probe
 from headstart.scenario.square import CutProbe, Placement, place, view_of_imagenet
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.activations import activations_for
 from headstart.config import BackboneConfig, Config, HeadConfig
+from headstart.core.errors import HeadstartError
 from headstart.data.index import ImageIndex
-from headstart.errors import HeadstartError
-from headstart.model.backbones import check_image_size, get_entry
-from headstart.model.weights import check_weights
-from headstart.preflight import choose_image_size
+from headstart.features.activation_cache import activations_for
+from headstart.model.backbones.registry import check_image_size, get_entry
+from headstart.model.backbones.weights import check_weights
+from headstart.model.image_size import choose_image_size
 from headstart.scenario.logme import log_maximum_evidence
 
 
@@ -53,8 +53,8 @@ def _with_backbone(config: Config, name: str) -> Config:
 
 def _rank(config: Config, images: ImageIndex) -> Ranked:
     """Return LogME of one backbone, or why there is none: weights that are not there stop no other backbone."""
-    from headstart.model.assemble import build_network
-    from headstart.model.boundary import frozen_boundary
+    from headstart.features.boundary import frozen_boundary
+    from headstart.model.network import build_network
 
     entry, backbone, classes = get_entry(config.backbone.name), config.backbone, len(images.class_names)
     size = choose_image_size(config, entry)

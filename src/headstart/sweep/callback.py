@@ -21,13 +21,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config as configuration
-from headstart.config_checks import explain
-from headstart.console import console
-from headstart.declarations import Decides, what_decides
-from headstart.environment import command_line
-from headstart.errors import HeadstartError
-from headstart.files import file_name
-from headstart.ownership import Lock, Process
+from headstart.config.checks import explain
+from headstart.config.fields import Decides, what_decides
+from headstart.core.console import console
+from headstart.core.environment import command_line
+from headstart.core.errors import HeadstartError
+from headstart.core.files import file_name
+from headstart.core.process_lock import Lock, Process
 from headstart.sweep import end, launchers
 from headstart.sweep.check_jobs import InvalidJobs, check_jobs
 from headstart.sweep.job import STOPPED

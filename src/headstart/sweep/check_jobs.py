@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from headstart.config import Config
-from headstart.console import console, track
+from headstart.core.console import console, track
+from headstart.core.errors import HeadstartError, visible
+from headstart.core.paths import cache_directory
 from headstart.data.index import shortened
-from headstart.data.sources import load_index
-from headstart.errors import HeadstartError, visible
-from headstart.paths import cache_directory
-from headstart.preflight import check_configuration
+from headstart.data.load import load_index
+from headstart.run.preflight import check_configuration
 from headstart.sweep.results import finished_in_place
 
 SEED = re.compile(r"seed=(\d+)")

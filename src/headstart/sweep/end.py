@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from headstart.console import console, print_titled
-from headstart.ownership import Lock
+from headstart.core.console import console, print_titled
+from headstart.core.process_lock import Lock
 from headstart.sweep.lines import Lines
 from headstart.sweep.record import FINISHED, UNFINISHED, Sweep
 from headstart.tracking import Tracker, continue_run, count_waiting, say_refused, waiting_journals

@@ -15,14 +15,14 @@ from omegaconf import DictConfig
 from rich.markup import escape
 
 from headstart import config as configuration
-from headstart.console import console
-from headstart.errors import HeadstartError
-from headstart.ownership import InUse, live_owner
-from headstart.resuming import LOCK, locked
-from headstart.runs import CHECKPOINT, RUNNING, is_finished, objective, read_results
-from headstart.sweep.isolation import keep_to_share, run_apart, take_place
+from headstart.core.console import console
+from headstart.core.errors import HeadstartError
+from headstart.core.process_lock import InUse, live_owner
+from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, objective, read_results
+from headstart.run.resume import LOCK, locked
 from headstart.sweep.record import Sweep
 from headstart.sweep.results import Place, find_place, free_directory, mark_dead, write_failure
+from headstart.sweep.subprocesses import keep_to_share, run_apart, take_place
 
 STOPPED = "stopped"  # file in a sweep's directory, where on_error=stop and a job failed
 
@@ -208,7 +208,7 @@ def train(
         resume: whether to go on with the run that the directory holds.
     """
     keep_to_share(*share)
-    from headstart.experiment import run
+    from headstart.run.experiment import run
 
     try:
         run(configuration.from_yaml(text), output, tags=tags, overrides=overrides, resume=resume)

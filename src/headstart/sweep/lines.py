@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from headstart.console import console, duration
+from headstart.core.console import console, duration
 from headstart.sweep.record import ENDED, Sweep
 
 PAUSE = 0.3  # seconds between two looks at the journal

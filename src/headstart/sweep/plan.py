@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 from rich.filesize import decimal
 from rich.table import Table
 
-from headstart.config import Config, from_yaml
-from headstart.console import console, duration, print_titled
-from headstart.data.sources import load_index
-from headstart.declarations import Decides, deciding_values
-from headstart.errors import HeadstartError
-from headstart.identity import config_hash
-from headstart.model.backbones import get_entry
-from headstart.paths import cache_directory
-from headstart.preflight import check_configuration, choose_image_size
-from headstart.runs import finished_runs, read_results
+from headstart.config import Config
+from headstart.config.identity import config_hash
+from headstart.core.console import console, duration, print_titled
+from headstart.core.errors import HeadstartError
+from headstart.core.paths import cache_directory
+from headstart.data.load import load_index
+from headstart.model.backbones.registry import get_entry
+from headstart.model.image_size import choose_image_size
+from headstart.results.runs import read_results
+from headstart.run.estimate import PastRun, count_epochs, estimate_from, past_runs
+from headstart.run.preflight import check_configuration
 from headstart.sweep.results import find_finished, finished_before
-
-MOST_RUNS = 200  # of before that are looked at, the latest ones
-COPIES = 2  # of what a run writes: in its directory, and as artifacts of the tracking store
 
 
 @dataclass(frozen=True)
@@ -37,35 +32,6 @@ class PlannedJob:
     seconds: float | None  # that it will take; None where nothing like it has run here, and for what is done
     source: str  # what the seconds are known from
     bytes: float | None  # that it will write
-
-
-@dataclass(frozen=True)
-class Estimated:
-    """What a run will take, by what has run before."""
-
-    seconds: float
-    source: str  # which runs it is known from
-    bytes: float
-
-
-@dataclass(frozen=True)
-class PastRun:
-    """A finished run that others are estimated from."""
-
-    directory: Path
-    config: Config
-    results: dict[str, Any]
-
-    @property
-    def work(self) -> float:
-        """Return the pixels that it trained on, counted once an epoch."""
-        dataset = self.results["dataset"]
-        return float(dataset["images"]["train"] * count_epochs(self.config) * dataset["image_size"] ** 2)
-
-    @functools.cached_property
-    def bytes(self) -> float:
-        """Return what it wrote."""
-        return float(COPIES * sum(file.stat().st_size for file in self.directory.rglob("*") if file.is_file()))
 
 
 def plan_jobs(directory: Path, jobs: Sequence[tuple[str, Callable[[], Config]]]) -> list[PlannedJob]:
@@ -114,22 +80,6 @@ def _plan(
     return PlannedJob(label, state, found.seconds, found.source, found.bytes)
 
 
-def estimate_from(past: list[PastRun], config: Config, work: float) -> Estimated | None:
-    """Return what a run will take by the runs that are closest to it, None where there is none.
-
-    Args:
-        past: see `past_runs`.
-        config: of the run.
-        work: the pixels that it trains on, counted once an epoch.
-    """
-    for source, alike in (("the same but for the seed", _same_but_seed), ("like it", _like), ("rough", _same_backbone)):
-        fitting = [run for run in past if alike(run.config, config)]
-        if fitting:
-            seconds = median(_seconds(run, work) for run in fitting)
-            return Estimated(seconds, source, median(run.bytes for run in fitting))
-    return None
-
-
 def print_plan(name: str, directory: Path, jobs: list[PlannedJob], at_once: int) -> None:
     """Print the jobs of a sweep with what is known of them.
 
@@ -164,49 +114,6 @@ def print_plan(name: str, directory: Path, jobs: list[PlannedJob], at_once: int)
         text += f" For {len(left) - len(known)} there is no estimate before a run like them has finished."
     console.print(text, soft_wrap=True, markup=False)
     console.print(f"Nothing was run. Without plan=true the jobs go to {directory}", soft_wrap=True, markup=False)
-
-
-def past_runs() -> list[PastRun]:
-    """Return the latest finished runs below the outputs."""
-    found = []
-    for directory, results in finished_runs()[-MOST_RUNS:]:
-        if "total" not in results.get("seconds", {}) or "images" not in results.get("dataset", {}):
-            continue
-        try:
-            config = from_yaml((directory / "config.yaml").read_text(encoding="utf-8"))
-        except (OSError, HeadstartError):  # of another version: no help for an estimate
-            continue
-        found.append(PastRun(directory, config, results))
-    return found
-
-
-def _seconds(run: PastRun, work: float) -> float:
-    """Return how long another amount of the same work takes: what is not training stays."""
-    seconds = run.results["seconds"]
-    training = seconds.get("training", 0.0)
-    return seconds["total"] - training + training * (work / run.work if run.work else 1.0)
-
-
-def _same_but_seed(run: Config, config: Config) -> bool:
-    def values(one: Config) -> dict[str, Any]:
-        places = {"root": one.dataset.root, "csv": one.dataset.csv}
-        return deciding_values(one, (Decides.RESULT, Decides.DATA, Decides.NAME)) | places
-
-    return values(run) == values(config)
-
-
-def _like(run: Config, config: Config) -> bool:
-    names = [(one.dataset.name, one.freeze.name, one.head.name) for one in (run, config)]
-    return names[0] == names[1] and _same_backbone(run, config) and run.image_size == config.image_size
-
-
-def _same_backbone(run: Config, config: Config) -> bool:
-    return run.backbone == config.backbone
-
-
-def count_epochs(config: Config) -> int:
-    """Return the epochs of all stages."""
-    return sum(stage.epochs for stage in config.freeze.stages)
 
 
 def _training_images(config: Config, counts: dict[str, int]) -> int:

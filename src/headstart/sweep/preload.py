@@ -5,9 +5,9 @@ Only imports: a thread that it started or a device that it opened would be missi
 
 import signal
 
-from headstart.interruption import ENDING
-from headstart.machine_settings import prepare_program
-from headstart.quiet import import_tensorflow
+from headstart.core.program import prepare_program
+from headstart.core.signals import ENDING
+from headstart.core.tensorflow_import import import_tensorflow
 from headstart.tracking import import_mlflow
 
 for number in ENDING:  # it ends with the process that jobs are launched from, which has to hear how they ended
@@ -20,4 +20,4 @@ import hydra  # noqa: E402, F401
 import matplotlib.pyplot  # noqa: E402, F401
 import sklearn.linear_model  # noqa: E402, F401
 
-import headstart.experiment  # noqa: E402, F401
+import headstart.run.experiment  # noqa: E402, F401

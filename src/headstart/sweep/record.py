@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headstart.files import file_name, write_json
-from headstart.ownership import Process
+from headstart.core.files import file_name, write_json
+from headstart.core.process_lock import Process
 
 RECORD, JOURNAL = "sweep.json", "journal"
 FINISHED = ("finished", "found")  # events of jobs that have a result: of now or of before

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from headstart.config import Config
-from headstart.data.sources import images_directory
-from headstart.errors import HeadstartError
-from headstart.files import write_json
-from headstart.identity import config_hash
-from headstart.ownership import InUse, live_owner
-from headstart.resuming import LOCK, is_of_same_images, locked, unfinished_results
-from headstart.runs import CHECKPOINT, RUNNING, is_finished, read_results
+from headstart.config.identity import config_hash
+from headstart.core.errors import HeadstartError
+from headstart.core.files import write_json
+from headstart.core.process_lock import InUse, live_owner
+from headstart.data.load import images_directory
+from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, read_results
+from headstart.run.resume import LOCK, is_of_same_images, locked, unfinished_results
 
 
 @dataclass(frozen=True)

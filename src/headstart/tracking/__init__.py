@@ -2,6 +2,7 @@
 
 from headstart.tracking.journal import UnderWay, count_waiting, record_tracking, say_refused, what_is_tracked
 from headstart.tracking.reading import fetch_run, logged_runs
+from headstart.tracking.resend import send_waiting, waiting_journals
 from headstart.tracking.run import Tracker, begin_run, continue_run, flatten, log_results, tracked_run
 from headstart.tracking.store import (
     StoreAway,
@@ -11,7 +12,6 @@ from headstart.tracking.store import (
     import_mlflow,
     store_uri,
 )
-from headstart.tracking.waiting import send_waiting, waiting_journals
 
 __all__ = [
     "StoreAway",

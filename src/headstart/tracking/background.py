@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import traceback
 
-from headstart.console import console
+from headstart.core.console import console
 from headstart.tracking.journal import Journal
 from headstart.tracking.sending import send
 from headstart.tracking.store import StoreAway

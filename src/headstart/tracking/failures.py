@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from headstart.full_disk import is_full
+from headstart.core.full_disk import is_full
 from headstart.tracking.store import StoreAway, first_line, is_not_made
 
 SERVER_ERRORS = (None, "INTERNAL_ERROR", "IO_ERROR")

@@ -14,11 +14,11 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from headstart.console import console
-from headstart.errors import HeadstartError
-from headstart.files import write_json
-from headstart.full_disk import naming
-from headstart.runs import read_results
+from headstart.core.console import console
+from headstart.core.errors import HeadstartError
+from headstart.core.files import write_json
+from headstart.core.full_disk import naming
+from headstart.results.runs import read_results
 
 DIRECTORY = "tracking"  # in the directory of a run or a sweep
 Entry = dict[str, Any]  # with its kind and its time in milliseconds since the epoch

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from headstart.errors import HeadstartError
-from headstart.files import file_name, write_json
+from headstart.core.errors import HeadstartError
+from headstart.core.files import file_name, write_json
 from headstart.tracking.store import is_not_made, reachable
 
 COMPARED = {"config.yaml", "splits.csv", "predictions.csv", "history.csv", "results.json"}  # what a comparison reads

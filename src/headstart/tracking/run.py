@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart.console import console
-from headstart.full_disk import is_full
+from headstart.core.console import console
+from headstart.core.full_disk import is_full
 from headstart.tracking.background import BackgroundSender
 from headstart.tracking.journal import (
     SECONDS_FOR_OTHERS,

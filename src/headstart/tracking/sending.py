@@ -15,9 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from headstart.console import console
-from headstart.files import write_json
-from headstart.runs import read_results
+from headstart.core.console import console
+from headstart.core.files import write_json
+from headstart.results.runs import read_results
 from headstart.tracking.failures import Doubtful, Refused, taking
 from headstart.tracking.journal import Entry, Journal, what_is_tracked
 from headstart.tracking.store import StoreAway, import_mlflow, open_store, patience

@@ -16,9 +16,9 @@ from uuid import uuid4
 from filelock import FileLock
 
 from headstart.config import TrackingConfig
-from headstart.errors import HeadstartError
-from headstart.paths import absolute, outputs_directory
-from headstart.sqlite_address import SQLITE, absolute_address, address_of, database_of
+from headstart.core.errors import HeadstartError
+from headstart.core.paths import absolute, outputs_directory
+from headstart.core.sqlite_address import SQLITE, absolute_address, address_of, database_of
 
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")  # MLflow's
 SECONDS_TO_ANSWER = "20"  # a server that hangs; MLflow's own patience is two minutes

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from headstart.errors import HeadstartError
-from headstart.files import new_file
-from headstart.model.weights import UNREADABLE
-from headstart.training.callbacks import EpochRecord
+from headstart.core.errors import HeadstartError
+from headstart.core.files import new_file
+from headstart.model.backbones.weights import UNREADABLE
+from headstart.training.history import EpochRecord
 
 COSTS = 20  # times as long as writing takes, at least, is trained before it is written again
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from headstart.config import StageConfig
-from headstart.model.assemble import Network
+from headstart.model.network import Network
 from headstart.training.inputs import StageInput
 from headstart.training.optimizers import block_rates, build_optimizer
 

@@ -7,8 +7,8 @@ import functools
 import platform
 from typing import TYPE_CHECKING
 
-from headstart import gpu
-from headstart.errors import HeadstartError
+from headstart.core import gpu
+from headstart.core.errors import HeadstartError
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -11,21 +11,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from headstart.activations import Activations, InMemory, Views
 from headstart.cache.segments import NotKeptError
 from headstart.cache.table import Rows
 from headstart.config import Config, StageConfig
-from headstart.data.augment import Augmentation
+from headstart.data.augmentation import Augmentation
 from headstart.data.pipeline import class_weights, evaluation_dataset, training_dataset
-from headstart.model.assemble import Network
-from headstart.model.boundary import Boundary, frozen_boundary
+from headstart.features.activation_cache import Activations, InMemory, Views
+from headstart.features.boundary import Boundary, frozen_boundary
 from headstart.model.freeze import trains_everything
-from headstart.training.fitted import is_fitted
+from headstart.model.network import Network
+from headstart.training.linear_head import is_fitted
 from headstart.training.step_groups import steps_at_once
 
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
-    from headstart.data.pixels import Batches
+    from headstart.data.pixel_cache import Batches
 
 
 SMALL_BYTES = 1 << 25  # of a batch of activations in evaluation

@@ -16,9 +16,9 @@ import numpy as np
 from rich.progress import Progress
 
 from headstart.config import ScheduleConfig, StageConfig
-from headstart.console import progress_bar
-from headstart.model.assemble import Network
+from headstart.core.console import progress_bar
 from headstart.model.freeze import open_for_training
+from headstart.model.network import Network
 from headstart.training.compiling import compile_for_training
 from headstart.training.inputs import StageInputs
 from headstart.training.stages import reading_errors_as_they_were

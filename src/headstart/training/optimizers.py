@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headstart.config import OptimizerConfig
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 
 if TYPE_CHECKING:
     import keras

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from headstart.errors import HeadstartError
-from headstart.model.assemble import Network
-from headstart.training.callbacks import BestEpoch
+from headstart.core.errors import HeadstartError
+from headstart.model.network import Network
 from headstart.training.checkpoint import Progress
+from headstart.training.history import BestEpoch
 
 
 def take_arrays(

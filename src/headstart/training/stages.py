@@ -13,10 +13,9 @@ import keras
 import tensorflow as tf
 
 from headstart.config import HeadConfig, StageConfig
-from headstart.console import console, progress_bar
-from headstart.errors import HeadstartError
-from headstart.interruption import at_the_end_of_a_batch
-from headstart.model.assemble import Network
+from headstart.core.console import console, progress_bar
+from headstart.core.errors import HeadstartError
+from headstart.core.signals import at_the_end_of_a_batch
 from headstart.model.freeze import (
     check_unchanged,
     frozen_fingerprints,
@@ -24,8 +23,7 @@ from headstart.model.freeze import (
     moving_weights,
     open_for_training,
 )
-from headstart.training.announce import count_parameters, print_epoch, print_progress, print_stage, print_waiting
-from headstart.training.callbacks import BestEpoch, EpochRecord, EpochRecorder
+from headstart.model.network import Network
 from headstart.training.checkpoint import (
     Checkpoints,
     Progress,
@@ -34,12 +32,15 @@ from headstart.training.checkpoint import (
     set_python_random_state,
 )
 from headstart.training.compiling import accuracy_of, compile_for_training, loss_of
+from headstart.training.data_wait import WaitingForInput
+from headstart.training.display import count_parameters, print_epoch, print_progress, print_stage, print_waiting
+from headstart.training.epoch_recorder import EpochRecorder
 from headstart.training.fit import Saving, fit_epochs
-from headstart.training.fitted import fit_linear, set_head
+from headstart.training.history import BestEpoch, EpochRecord
 from headstart.training.inputs import Features, StageInput, StageInputs
+from headstart.training.linear_head import fit_linear, set_head
 from headstart.training.optimizers import block_rates
 from headstart.training.snapshot import put_back_fitted, put_back_network, take_arrays
-from headstart.training.waiting import WaitingForInput
 
 
 @dataclass

@@ -10,13 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from headstart.activations import Activations
 from headstart.cache.store import Cache
 from headstart.config import Config, StageConfig
 from headstart.data.index import ImageIndex
-from headstart.data.pixels import Pixels
-from headstart.model.assemble import Network
+from headstart.data.pixel_cache import Pixels
+from headstart.features.activation_cache import Activations
 from headstart.model.freeze import open_for_training
+from headstart.model.network import Network
 from headstart.training.compiling import compile_for_training
 from headstart.training.inputs import ImageInputs, StageInput
 

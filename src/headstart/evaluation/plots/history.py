@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from headstart.errors import HeadstartError
+from headstart.core.errors import HeadstartError
 from headstart.evaluation.plots import style
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.errors import visible
+from headstart.core.errors import visible
 from headstart.evaluation.plots import style
 from headstart.evaluation.plots.heat import overlay
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from headstart.errors import visible
+from headstart.core.errors import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,1 @@
+"""The saved classifier: save, load, predict, export, serve."""

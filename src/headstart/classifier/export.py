@@ -1,0 +1,274 @@
+"""A saved classifier in the formats of other runtimes, each proved in its own runtime before it counts.
+
+savedmodel  TensorFlow Serving, TensorFlow.js converter, anything of TensorFlow
+litert      phones and small devices (formerly TensorFlow Lite)
+onnx        ONNX Runtime and whatever else reads ONNX, by tf2onnx
+openvino    Intel's processors and graphics
+
+All take RGB pixels 0-255, float32 (n, size, size, 3), any n, and give what the classifier's model gives, within the
+tolerance of the classifier itself: other kernels sum in another order, which moved probabilities by up to some 1e-5
+(docs/export.md); a wrong conversion, or one to bfloat16, moves them by 1e-3 and more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headstart.classifier.saved import TOLERANCE, Classifier
+from headstart.core.errors import HeadstartError, expect_one_of
+from headstart.core.files import new_directory, write_json
+from headstart.inference.openvino import import_openvino
+from headstart.model.heads import class_probabilities
+
+if TYPE_CHECKING:
+    import keras
+
+Run = Callable[[np.ndarray], np.ndarray]  # pixels (n, size, size, 3) to outputs (n, ...)
+
+LABELS = "labels.json"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format that a classifier can be written in."""
+
+    file: str  # or directory, below where the export goes
+    packages: tuple[str, ...]  # that it needs beside TensorFlow, to write and to run
+    extra: str | None  # of headstart, which brings them
+    write: Callable[[keras.Model, Path, dict[str, Any]], None]
+    read: Callable[[Path], Run]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and what its own runtime makes of the reference pictures."""
+
+    directory: Path
+    file: Path
+    pictures: int
+    difference: float  # the largest one of a probability from the stored ones
+    spread: float  # between the pictures, of a probability: a check with no spread would tell nothing
+
+
+def check_format(name: str) -> None:
+    """Raise when a format is unknown or its packages are missing; imports nothing.
+
+    Args:
+        name: of the format.
+
+    Raises:
+        HeadstartError: names the formats, or the extra that brings the packages.
+    """
+    expect_one_of("format", name, tuple(FORMATS))
+    form = FORMATS[name]
+    missing = [package for package in form.packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise HeadstartError(
+            f"Expected the packages {', '.join(form.packages)} for --format {name}. Received: no "
+            f"{', '.join(missing)} in this environment; pip install 'headstart[{form.extra}]'"
+        )
+
+
+def export_classifier(classifier: Classifier, name: str, directory: Path) -> Exported:
+    """Write a classifier in another format with its labels, complete and proved, or not at all.
+
+    Args:
+        classifier: that was loaded from a directory.
+        name: `savedmodel`, `litert`, `onnx` or `openvino`.
+        directory: where to; replaced when it is an earlier export.
+
+    Raises:
+        HeadstartError: when the format or its packages are missing, something else is in the directory, or the format's
+            own runtime gives other probabilities.
+    """
+    check_format(name)
+    check_place(directory)
+    form = FORMATS[name]
+    if classifier.directory is None:
+        raise HeadstartError("Expected a saved classifier with reference pictures. Received: one that was not saved")
+    labels = json.loads((classifier.directory / LABELS).read_text(encoding="utf-8"))
+    with np.load(classifier.directory / "reference.npz", allow_pickle=False) as reference:
+        images, expected = reference["images"].astype(np.float32), reference["probabilities"]
+    try:
+        with new_directory(directory) as partial:
+            with quiet(), naming_failures(name):
+                form.write(classifier.model, partial / form.file, labels)
+                run = form.read(partial / form.file)
+                # All at once and one alone: the number of pictures must be free.
+                found = [class_probabilities(run(images)), class_probabilities(run(images[:1]))]
+            difference = largest_difference(found, [expected, expected[:1]])
+            if not difference <= TOLERANCE:  # also where it is not a number
+                raise HeadstartError(
+                    f"Expected the exported {name} to give the reference pictures the stored probabilities, within "
+                    f"{TOLERANCE:g}. Received: up to {difference:.3g} apart; nothing was written"
+                )
+            exported = {"format": name, "file": form.file, "largest_difference": difference}
+            write_json(partial / LABELS, {**labels, "export": exported})
+    except OSError as error:
+        raise HeadstartError(f"Expected a directory that can be written. Received: {directory} ({error})") from error
+    spread = float(np.ptp(expected, axis=0).max())
+    return Exported(directory, directory / form.file, len(images), difference, spread)
+
+
+def check_place(directory: Path) -> None:
+    """Raise unless an export can go to a place: to nothing, an empty directory, or in place of an earlier export.
+
+    Args:
+        directory: the place.
+
+    Raises:
+        HeadstartError: when something else is there, which would be lost.
+    """
+    if directory.is_dir() and not any(directory.iterdir()):
+        return
+    if directory.exists() and not _is_export(directory):
+        raise HeadstartError(
+            f"Expected a directory that is not there yet, or an earlier export. Received: {directory}, which holds "
+            "something else"
+        )
+
+
+def _is_export(directory: Path) -> bool:
+    """Tell whether a directory holds an export and nothing but it."""
+    try:
+        file = json.loads((directory / LABELS).read_text(encoding="utf-8"))["export"]["file"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return {member.name for member in directory.iterdir()} <= {LABELS, file, Path(file).with_suffix(".bin").name}
+
+
+def largest_difference(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
+    """Return the largest difference of a probability, NaN where shapes differ."""
+    pairs = list(zip(found, expected, strict=True))
+    if any(one.shape != other.shape for one, other in pairs):
+        return float("nan")
+    return max(float(np.abs(one - other).max()) for one, other in pairs)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back what converters say about themselves and each other; what fails is raised."""
+    with warnings.catch_warnings(), open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        warnings.simplefilter("ignore")
+        before = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)  # tf2onnx logs page-long tracebacks of what it then does without
+        try:
+            yield
+        finally:
+            logging.disable(before)
+
+
+@contextlib.contextmanager
+def naming_failures(name: str) -> Iterator[None]:
+    """Raise what a converter or a runtime cannot do as a HeadstartError.
+
+    Args:
+        name: of the format.
+    """
+    from tensorflow.lite.python.convert_phase import ConverterError
+
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, NotImplementedError, ConverterError) as error:
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise HeadstartError(f"Expected a network that can be exported as {name}. Received: {reason}") from error
+
+
+def _write_savedmodel(model: keras.Model, place: Path, labels: dict[str, Any]) -> None:
+    model.export(place, format="tf_saved_model", verbose=False)
+
+
+def _read_savedmodel(place: Path) -> Run:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(place))
+    return lambda pixels: loaded.serve(pixels).numpy()
+
+
+def _write_litert(model: keras.Model, place: Path, labels: dict[str, Any]) -> None:
+    import tensorflow as tf
+
+    # Its own operations alone: a device need not have TensorFlow's, which Keras would let in.
+    own = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    model.export(place, format="litert", verbose=False, target_spec=own)
+
+
+def _read_litert(place: Path) -> Run:
+    import tensorflow as tf
+
+    # TensorFlow 2.21 still has the runtime; ai-edge-litert, which is to take its place, gives the same numbers.
+    interpreter = tf.lite.Interpreter(model_content=place.read_bytes())
+
+    def run(pixels: np.ndarray) -> np.ndarray:
+        [taken], [given] = interpreter.get_input_details(), interpreter.get_output_details()
+        interpreter.resize_tensor_input(taken["index"], pixels.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(taken["index"], pixels)
+        interpreter.invoke()
+        return interpreter.get_tensor(given["index"])
+
+    return run
+
+
+def _write_onnx(model: keras.Model, place: Path, labels: dict[str, Any]) -> None:
+    import onnx
+
+    model.export(place, format="onnx", verbose=False)
+    written = onnx.load(place)
+    onnx.helper.set_model_props(written, {name: _text(value) for name, value in labels.items()})
+    onnx.save(written, place)
+
+
+def _read_onnx(place: Path) -> Run:
+    import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, NotImplemented
+
+    try:
+        session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
+    except (Fail, InvalidGraph, NotImplemented) as error:  # tf2onnx leaves in what it cannot convert
+        raise ValueError(str(error).replace(str(place), place.name)) from error
+    return lambda pixels: session.run(None, {session.get_inputs()[0].name: pixels})[0]
+
+
+def _write_openvino(model: keras.Model, place: Path, labels: dict[str, Any]) -> None:
+    openvino = import_openvino()
+    without_labels = place.with_name("without_labels.xml")
+    model.export(str(without_labels), format="openvino", verbose=False)
+    written = openvino.Core().read_model(without_labels)
+    for name, value in labels.items():
+        written.set_rt_info(_text(value), ["headstart", name])
+    openvino.save_model(written, place, compress_to_fp16=False)
+    del written  # lets go of the file
+    for suffix in (".xml", ".bin"):
+        without_labels.with_suffix(suffix).unlink()
+
+
+def _read_openvino(place: Path) -> Run:
+    openvino = import_openvino()
+    # By default it computes in bfloat16 where the processor has it, which moves probabilities by some thousandths.
+    compiled = openvino.Core().compile_model(place, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda pixels: np.array(compiled(pixels)[0])
+
+
+def _text(value: object) -> str:
+    """Return a label's value as metadata has it: text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+FORMATS = {
+    "savedmodel": Format("saved_model", (), None, _write_savedmodel, _read_savedmodel),
+    "litert": Format("model.tflite", (), None, _write_litert, _read_litert),
+    "onnx": Format("model.onnx", ("tf2onnx", "onnx", "onnxruntime"), "onnx", _write_onnx, _read_onnx),
+    "openvino": Format("model.xml", ("openvino",), "openvino", _write_openvino, _read_openvino),
+}

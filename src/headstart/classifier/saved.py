@@ -1,0 +1,245 @@
+"""The saved classifier: a directory that plain Keras can load, and that proves itself when headstart does.
+
+model.keras     RGB pixels 0-255 of its image size to probabilities; no custom code
+labels.json     class names in the order of the outputs, image size, resize mode, range of values
+config.yaml     the resolved configuration of the run
+reference.npz   a few images and the outputs they gave when the classifier was saved
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headstart.config import Config, to_yaml
+from headstart.core.errors import HeadstartError, expect_one_of
+from headstart.core.files import new_directory, write_json, write_text
+from headstart.core.tensorflow_import import import_tensorflow
+from headstart.data.files.high_bit_depth import ValueRange
+from headstart.data.files.images import RESIZE_MODES, load_image
+from headstart.inference.backend import Forward, check_engine, engine_name, forward
+from headstart.model.backbones.weights import UNREADABLE
+from headstart.model.heads import class_probabilities
+from headstart.model.trusted import expect_trusted_model
+
+if TYPE_CHECKING:
+    import keras
+
+TOLERANCE = 1e-4  # on a probability: far above what another batch size or processor changes, far below a real change
+LARGEST_REFERENCE = 256_000_000  # bytes, of which a few pictures of the largest networks take a tenth
+FILES = ("model.keras", "labels.json", "config.yaml", "reference.npz")
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained classifier as it was saved."""
+
+    model: keras.Model
+    class_names: tuple[str, ...]
+    image_size: int
+    resize: str
+    directory: Path | None = None  # where it was saved; None for one that was not
+    engine: str = "tensorflow"  # auto | tensorflow | openvino
+    value_range: ValueRange | None = None  # that becomes black and white in files of more than 8 bits; 0 to 65535
+
+    @cached_property
+    def forward(self) -> Forward:
+        """The network made ready to run, once."""
+        return forward(self.model, self.engine)
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Return one row a picture and one column a class, float32 (n, classes).
+
+        Args:
+            images: RGB pixels 0-255, (n, image_size, image_size, 3).
+        """
+        return class_probabilities(self.forward(images))
+
+    def load(self, file: Path | bytes, size: int | None = None) -> np.ndarray:
+        """Return the pixels of a file as this classifier was trained to see them, uint8 (size, size, 3).
+
+        Args:
+            file: the file, or its bytes.
+            size: side in pixels; None is that of the classifier.
+
+        Raises:
+            HeadstartError: when the file cannot be read as a picture.
+        """
+        return load_image(file, size or self.image_size, self.resize, value_range=self.value_range)
+
+    def predict(
+        self, files: Iterable[Path], batch_size: int = 32
+    ) -> Iterator[tuple[Path, np.ndarray | HeadstartError]]:
+        """Yield every file in order with its probabilities (classes,), or with what is wrong with it.
+
+        Args:
+            files: pictures of any size and format that headstart reads.
+            batch_size: how many go through the network at once.
+        """
+        batch: list[tuple[Path, np.ndarray | HeadstartError]] = []
+
+        def finish() -> Iterator[tuple[Path, np.ndarray | HeadstartError]]:
+            readable = [pixels for _, pixels in batch if isinstance(pixels, np.ndarray)]
+            rows = iter(self.probabilities(np.stack(readable))) if readable else iter(())
+            for file, pixels in batch:
+                yield file, next(rows) if isinstance(pixels, np.ndarray) else pixels
+            batch.clear()
+
+        for file in files:
+            try:
+                batch.append((file, self.load(file)))
+            except HeadstartError as error:
+                batch.append((file, error))
+            if len(batch) == batch_size:
+                yield from finish()
+        yield from finish()
+
+
+def save_classifier(
+    directory: Path,
+    model: keras.Model,
+    class_names: tuple[str, ...],
+    image_size: int,
+    config: Config,
+    images: np.ndarray,
+    value_range: ValueRange | None = None,
+) -> None:
+    """Save a classifier as a directory, complete or not at all.
+
+    Args:
+        directory: where to; replaced when it is there.
+        model: from RGB pixels to probabilities, float32 throughout.
+        class_names: in the order of the outputs.
+        image_size: side of the input in pixels.
+        config: the run's resolved configuration.
+        images: reference pictures, uint8 (n, image_size, image_size, 3).
+        value_range: the values that became black and white in files of more than 8 bits; None where there were none.
+    """
+    import keras
+
+    labels = {
+        "class_names": list(class_names),
+        "image_size": image_size,
+        "resize": config.dataset.resize,
+        "backbone": config.backbone.name,
+        "output": config.head.output,
+        "format": 1,
+        **({"value_range": list(value_range)} if value_range else {}),
+    }
+    expected = _directly(model, images)
+    with new_directory(directory) as partial:
+        # A model of the same layers that was never compiled: the optimizer has no place in an artifact.
+        keras.Model(model.input, model.output, name="classifier").save(partial / "model.keras")
+        write_json(partial / "labels.json", labels)
+        write_text(partial / "config.yaml", to_yaml(config))
+        np.savez_compressed(partial / "reference.npz", images=images, probabilities=expected)
+
+
+def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classifier:
+    """Load a saved classifier and check that it still gives the numbers it was saved with.
+
+    Args:
+        directory: a classifier's directory, or that of the run which holds it.
+        engine: what runs the network: `auto`, `tensorflow` or `openvino`; the check goes through it too.
+
+    Raises:
+        HeadstartError: when files or the engine are missing, files are damaged, or the reference pictures give other
+            numbers.
+    """
+    check_engine(engine)
+    directory = Path(directory)
+    if not (directory / "model.keras").exists() and (directory / "classifier").is_dir():
+        directory = directory / "classifier"
+    missing = [name for name in FILES if not (directory / name).is_file()]
+    if missing:
+        raise HeadstartError(
+            f"Expected a classifier with {', '.join(FILES)} in {directory}. Received: no {', '.join(missing)}"
+        )
+    import_tensorflow()
+    import keras
+    import tensorflow as tf
+
+    try:
+        class_names, image_size, resize, value_range = _read_labels(directory / "labels.json")
+        images, expected = _read_reference(directory / "reference.npz", image_size)
+        expect_trusted_model(directory / "model.keras")
+        model = keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
+        classifier = Classifier(model, class_names, image_size, resize, directory, engine, value_range)
+        received = classifier.probabilities(images) if engine_name(engine) == "openvino" else _directly(model, images)
+        if received.shape != (len(images), len(class_names)):
+            raise ValueError("labels.json belongs to another model.keras")
+    except (*UNREADABLE, HeadstartError, tf.errors.OpError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise HeadstartError(f"Expected a classifier that loads in {directory}. Received: {reason}") from error
+    if received.shape != expected.shape or not np.allclose(received, expected, rtol=0, atol=TOLERANCE):
+        moved = np.abs(received - expected).max() if received.shape == expected.shape else float("nan")
+        raise HeadstartError(
+            f"Expected the classifier in {directory} to give its reference pictures the probabilities it was saved "
+            f"with, within {TOLERANCE:g}. Received: up to {moved:.3g} apart; its files were changed, or another "
+            "version of Keras computes something else"
+        )
+    return classifier
+
+
+def _read_labels(file: Path) -> tuple[tuple[str, ...], int, str, ValueRange | None]:
+    """Return the names of the classes, the image size, the resize mode and the range of values.
+
+    Raises:
+        ValueError, HeadstartError: when the file holds anything else.
+    """
+    try:
+        labels = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("labels.json is nested too deeply") from error
+    match labels:
+        case {"class_names": [*names], "image_size": int(size), "resize": str(resize)} if (
+            len(names) > 1 and all(isinstance(name, str) for name in names) and size > 0
+        ):
+            expect_one_of("resize", resize, RESIZE_MODES)
+            return tuple(names), size, resize, _value_range(labels.get("value_range"))
+    raise ValueError("labels.json does not hold class_names (a list of names), image_size and resize")
+
+
+def _value_range(saved: object) -> ValueRange | None:
+    """Return the range of values that labels.json holds; None where it holds none, as where all images had 8 bits."""
+    match saved:
+        case None:
+            return None
+        case [int() | float() as low, int() | float() as high] if -math.inf < low < high < math.inf:
+            return float(low), float(high)
+    raise ValueError(f"value_range in labels.json is not [LOW, HIGH] but {saved}")
+
+
+def _read_reference(file: Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the reference pictures and their probabilities.
+
+    Raises:
+        ValueError: when they are not what `save_classifier` writes, or would take too much memory.
+    """
+    stored = io.BytesIO(file.read_bytes())  # NumPy leaves a damaged file open
+    with zipfile.ZipFile(stored) as archive:
+        if sum(member.file_size for member in archive.infolist()) > LARGEST_REFERENCE:
+            raise ValueError(f"reference.npz holds more than {LARGEST_REFERENCE:,} bytes")
+    with np.load(stored, allow_pickle=False) as reference:
+        images, expected = reference["images"], reference["probabilities"]
+    numbers = all(values.dtype.kind in "uif" for values in (images, expected))
+    if not numbers or not len(images) or images.shape[1:] != (image_size, image_size, 3) or expected.ndim != 2:
+        raise ValueError(
+            f"reference.npz holds no pictures of {image_size} x {image_size} RGB pixels with their probabilities, but "
+            f"{images.dtype} {images.shape} and {expected.dtype} {expected.shape}"
+        )
+    return images, expected
+
+
+def _directly(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Return the probabilities of a few images without a graph, which takes longer to build than to do without."""
+    return class_probabilities(model(images.astype(np.float32), training=False))

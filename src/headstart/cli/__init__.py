@@ -1,0 +1,1 @@
+"""The commands of `headstart`, one thin file each."""

@@ -1,0 +1,172 @@
+"""What `run.py` does around a run: errors as sentences, exit codes, the jobs of a sweep that go on when one fails."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gc
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from headstart import config
+from headstart.config import checks as config_checks
+from headstart.core.console import console, print_any_name
+from headstart.core.errors import HeadstartError, visible
+from headstart.core.full_disk import explain, is_full
+from headstart.core.program import prepare_program
+from headstart.core.signals import exit_code, heed_signals
+from headstart.results.runs import objective
+from headstart.run.reproduce import configuration_to_reproduce, sentence
+from headstart.run.resume import expect_only_how, find_interrupted, find_unfinished, with_how
+from headstart.sweep.end import finish
+
+FAILURES: list[str] = []  # of the run of this process; an error itself would hold all that its traceback does
+STARTS: list[float] = []  # when the process began, until its first job has taken it
+
+
+def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
+    """Run one configuration and return what `objective` says, for sweepers.
+
+    Args:
+        composed: the configuration as Hydra hands it over.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get()
+    launched_in = Path(hydra.runtime.cwd)  # Hydra may have changed into the directory of the run by now
+    composed = config.with_absolute_paths(composed, launched_in)
+    if not OmegaConf.is_missing(hydra.job, "num"):
+        from headstart.sweep.job import run_member
+
+        return run_member(composed, hydra)  # type: ignore[arg-type]
+    from headstart.run.experiment import run
+
+    started = STARTS.pop() if STARTS else None
+    overrides = config.as_typed(hydra.overrides.task)
+    try:
+        resolved = config.resolve(composed, overrides, config.search_path_of(hydra))
+        output, resume = Path(hydra.runtime.output_dir), False
+        if resolved.plan:
+            _plan(resolved, output, str(hydra.output_subdir))
+            return None
+        if resolved.resume is not None:  # auto, as `call` takes all others
+            interrupted = find_interrupted(resolved, output)
+            if interrupted is not None and interrupted != output:
+                shutil.rmtree(output / str(hydra.output_subdir), ignore_errors=True)
+                with contextlib.suppress(OSError):  # somebody's own directory, with something in it
+                    output.rmdir()  # Hydra has just made it
+            output, resume = interrupted or output, interrupted is not None
+            resolved = dataclasses.replace(resolved, resume=None)
+        if resolved.reproduce is not None:
+            resolved, overrides = configuration_to_reproduce(resolved, overrides, output, launched_in)
+        results = run(resolved, output, started, overrides=overrides, resume=resume)
+    except HeadstartError as error:  # Hydra would say more of it, in its own words
+        FAILURES.append(str(error))
+        _say(str(error))
+        return None
+    _fail_where_it_differs(results)
+    return objective(results, composed.objective)
+
+
+def _plan(resolved: config.Config, output: Path, of_hydra: str) -> None:
+    """Print what a run would do, and remove the directory that Hydra has just made for it."""
+    from headstart.run.plan import plan_run
+
+    try:
+        plan_run(resolved, output)
+    finally:
+        if {place.name for place in output.iterdir()} <= {of_hydra}:
+            shutil.rmtree(output)
+
+
+def call(main: Callable[[], Any], started: float) -> int:
+    """Read the command line, run its jobs, and return the exit code.
+
+    Args:
+        main: decorated by Hydra.
+        started: when the process began, in seconds since the epoch.
+    """
+    print_any_name()
+    prepare_program()
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        from headstart.cli.help import print_help
+
+        print_help()
+        return 0
+    config.register_schema()
+    sys.argv[1:] = config.expand_home(sys.argv[1:])
+    STARTS.append(started)
+    heed_signals()
+    code, interrupted = 1, False
+    try:
+        _expect_known_flags()
+        config.expect_as_typed(sys.argv[1:])
+        if not _goes_on(started):
+            main()
+        code = 0
+    except HeadstartError as error:
+        _say(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        _say(config_checks.explain(error))
+    except Exception as error:
+        if is_full(error):
+            _say(str(explain(error, "run the same command again")))
+        elif isinstance(error, OSError) and error.filename is not None:
+            _say(f"{error.strerror}: {error.filename}")  # a directory that cannot be written
+        else:
+            raise
+    except KeyboardInterrupt as interruption:
+        console.print("Interrupted.")
+        interrupted = True
+        code = exit_code(interruption)
+    finally:
+        ending = finish(interrupted)
+    gc.freeze()  # else a second goes by in which what is left is searched for garbage
+    return code or ending or (1 if FAILURES else 0)
+
+
+def _goes_on(started: float) -> bool:
+    """Go on with the run that `resume=RUN` names, in its own configuration and directory; without it do nothing."""
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    named = [word.partition("=")[2] for word in words if word.startswith("resume=")]
+    if not named or named[-1] in ("auto", "null"):
+        return False
+    given = [word for word in sys.argv[1:] if not word.startswith("resume=")]
+    expect_only_how(named[-1], given)
+    directory, stored = find_unfinished(named[-1])
+    stored = with_how(stored, given)
+    from headstart.run.experiment import run
+
+    _fail_where_it_differs(run(stored, directory, started, resume=True))
+    return True
+
+
+def _fail_where_it_differs(results: dict[str, Any]) -> None:
+    """Let the exit code say that a run did not come out as the one that it reproduces, which has been said."""
+    if results.get("reproduces", {}).get("verdict") == "differs":
+        FAILURES.append(sentence(results["reproduces"]))
+
+
+def _expect_known_flags() -> None:
+    """Raise for a flag that Hydra does not have, which argparse would answer with a page and exit code 2."""
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        raise HeadstartError(
+            f"Expected flags that `python run.py --hydra-help` lists, and KEY=VALUE. Received: {message}"
+        )
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args()
+
+
+def _say(error: str) -> None:
+    console.print(f"Error: {visible(error)}", markup=False, soft_wrap=True)

@@ -1,0 +1,155 @@
+"""What is wrong with a configuration, in one sentence: values, names and keys that its schema does not have.
+
+The schema itself, whose fields say what they take, is `headstart.config`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from omegaconf.errors import OmegaConfBaseException
+
+from headstart.config.fields import REQUIRED
+from headstart.core.errors import HeadstartError, expect_one_of
+
+
+def check_values(node: Any, prefix: str = "") -> None:
+    """Raise for the first value that is not among the choices or within the bounds of its field.
+
+    Args:
+        node: a configuration, or one group of it.
+        prefix: how its keys begin on the command line, for example `augmentation.`.
+
+    Raises:
+        HeadstartError: naming the key, what it takes and the value.
+    """
+    for item in dataclasses.fields(node):
+        key, value = f"{prefix}{item.name}", getattr(node, item.name)
+        for position, member in enumerate(value if isinstance(value, list) else [value]):
+            if dataclasses.is_dataclass(member):
+                check_values(member, f"{key}[{position}]." if isinstance(value, list) else f"{key}.")
+        if "choices" in item.metadata and (value is not None or item.default is not None):
+            expect_one_of(key, value, [name for name in item.metadata["choices"] if name not in (None, REQUIRED)])
+        if "names" in item.metadata:
+            for member in value or []:
+                _expect_text(key, member, "[" + ",".join(map(_in_quotes, value[:3])) + "]")
+        if "name_or" in item.metadata and value is not None and value not in item.metadata["name_or"]:
+            _expect_text(key, value, _in_quotes(value))
+        if "count_or" in item.metadata:
+            word, count = item.metadata["count_or"], isinstance(value, int) and not isinstance(value, bool)
+            if value != word and not (count and value >= 1):
+                raise HeadstartError(f"Expected {key} to be {word} or a whole number of at least 1. Received: {value}")
+        if "range_or" in item.metadata and value not in item.metadata["range_or"]:
+            _expect_range(key, value, item.metadata["range_or"])
+        if "bounds" in item.metadata and value is not None:
+            within = {
+                "at least": lambda bound, value=value: value >= bound,
+                "at most": lambda bound, value=value: value <= bound,
+                "above": lambda bound, value=value: value > bound,
+                "below": lambda bound, value=value: value < bound,
+            }
+            bounds = item.metadata["bounds"]
+            if not math.isfinite(value) or not all(within[word](bound) for word, bound in bounds.items()):
+                wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items())
+                raise HeadstartError(f"Expected {key} to be {wanted}. Received: {value}")
+
+
+def _expect_text(key: str, name: Any, quoted: str) -> None:
+    """Raise for a name that is no text, with how to put names in quotes."""
+    if not isinstance(name, str):
+        raise HeadstartError(
+            f"Expected names in {key} to be text. Received: {name} ({type(name).__name__}); without quotes, names such "
+            f"as no, 001, 1.10 and null are read as other values: write {quoted}, on the command line "
+            f"'{key}={quoted}'"
+        )
+    if not name.strip():
+        raise HeadstartError(f"Expected names in {key} to have letters. Received: {name!r}")
+
+
+def _in_quotes(value: Any) -> str:
+    """Return a value in quotes as it may have been written before YAML read it."""
+    text = {"True": "yes", "False": "no", "None": "null"}.get(str(value), value)
+    return f'"{text}"'
+
+
+def _expect_range(key: str, value: Any, words: tuple[str, ...]) -> None:
+    numbers = [end for end in value if isinstance(end, int | float)] if isinstance(value, list) else []
+    finite = [end for end in numbers if not isinstance(end, bool) and math.isfinite(end)]
+    if len(finite) != 2 or len(value) != 2 or not finite[0] < finite[1]:
+        raise HeadstartError(
+            f"Expected {key} to be {', '.join(words)} or [LOW,HIGH], the second above the first. Received: {value}"
+        )
+
+
+def explain(error: BaseException) -> str:
+    """Say in one sentence what is wrong with a configuration, with the valid names.
+
+    Args:
+        error: what Hydra or OmegaConf raised.
+    """
+    first_line = str(error).splitlines()[0].strip()
+    where = f" in {first_line.split(':')[0].removeprefix('In ')}" if first_line.startswith("In '") else ""
+    cause: BaseException | None = error
+    try:
+        while cause is not None and not isinstance(cause, OmegaConfBaseException):
+            options = getattr(cause, "options", None)
+            if options:  # an option that its group does not have
+                group, _, name = str(getattr(cause, "missing_cfg_file", "")).rpartition("/")
+                expect_one_of(group or "the configuration", name, sorted(options))
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None and dataclasses.is_dataclass(cause.object_type) and cause.key is not None:
+            parent = str(cause.full_key).rpartition(".")[0] or "the configuration"
+            names = [item.name for item in dataclasses.fields(cause.object_type)]
+            expect_one_of(f"a key of {parent}", cause.key, names, where)
+    except HeadstartError as explained:
+        return str(explained)
+    if type(error).__name__ == "OverrideParseException":
+        return (
+            f"Expected KEY=VALUE on the command line, with a value of special characters in two pairs of quotes: "
+            f"'dataset.root=\"~/my photos\"'. Received: {getattr(error, 'override', first_line)}"
+        )
+    if cause is None:
+        return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    key = cause.full_key or cause.key
+    return f"{f'{key}: ' if key else ''}{str(cause.msg or cause).splitlines()[0]}{where}"
+
+
+def refuse_unknown_keys(node: Any, schema: Any, prefix: str) -> None:
+    """Raise for a key that `+` or `++` on the command line added beside the schema.
+
+    Args:
+        node: a configuration, or one group of it.
+        schema: dataclass that it should have the keys of.
+        prefix: key of the group.
+
+    Raises:
+        HeadstartError: naming the key, and the closest one that there is.
+    """
+    valid = {item.name: item for item in dataclasses.fields(schema)}
+    for key in node:
+        expect_one_of(f"a key of {prefix or 'the configuration'}", key, list(valid))
+        default = valid[key].default_factory
+        if dataclasses.is_dataclass(default):
+            refuse_unknown_keys(node[key], default, f"{prefix}.{key}".strip("."))
+
+
+def refuse_interpolations(value: Any, key: str) -> None:
+    """Raise for a value that would be looked up, in the environment for example; a resolved configuration has none.
+
+    Args:
+        value: a configuration, or a part of it.
+        key: of the part.
+
+    Raises:
+        HeadstartError: naming the key.
+    """
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            refuse_interpolations(inner, f"{key}.{name}".strip("."))
+    elif isinstance(value, list) and key != "scenario.overrides":  # which are kept as they were typed
+        for inner in value:
+            refuse_interpolations(inner, key)
+    elif isinstance(value, str) and "${" in value:
+        raise HeadstartError(f"Expected {key} of a resolved configuration to be a plain value. Received: {value}")

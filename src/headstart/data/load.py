@@ -1,0 +1,138 @@
+"""Where images come from: the sources by name, and the checks that hold for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from headstart.config import CrossValidationConfig, DatasetConfig
+from headstart.core.errors import HeadstartError, expect_one_of
+from headstart.data.classes import choose_classes
+from headstart.data.cross_validation import choose_fold
+from headstart.data.exclusion import exclude_images
+from headstart.data.files.limits import Limits
+from headstart.data.files.links import expect_links_inside
+from headstart.data.index import ImageIndex
+from headstart.data.similarity.grouping import group_near_duplicates
+from headstart.data.sources.csv_table import list_csv
+from headstart.data.sources.digits import list_digits
+from headstart.data.sources.flat import list_flat
+from headstart.data.sources.folder import list_folder
+from headstart.data.sources.keras_datasets import list_keras
+from headstart.data.sources.listing import Listing
+from headstart.data.sources.split_folders import AUTO
+from headstart.data.sources.tfds import list_tfds
+from headstart.data.sources.unlabelled import index_pictures
+from headstart.data.splits import build_index, training_fraction
+
+NO_FOLDS = CrossValidationConfig()
+
+
+def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidationConfig = NO_FOLDS) -> ImageIndex:
+    """Return the images of a dataset with their labels and splits; no image is read yet.
+
+    Args:
+        config: the dataset's configuration.
+        cache_directory: where a source may keep files that can be made again.
+        cv: which fold of a cross-validation is the test split; without folds the splits stay as they are.
+
+    Raises:
+        HeadstartError: when a value is out of range, when there are no images, fewer than two classes, or a class
+            with too few images to train on and to validate on; of the source `pictures`, which has no classes, only
+            when there are no images.
+    """
+    expect_one_of("dataset.source", config.source, [*SOURCES, "pictures"])
+    if config.splits != AUTO and config.source not in ("folder", "flat"):
+        raise HeadstartError(
+            f"Expected dataset.splits, which names folders, with dataset.source folder or flat. "
+            f"Received: {config.splits} with {config.source}"
+        )
+    limits = Limits(config.max_pixels, config.max_file_mb)
+    if _named_columns(config) and config.source != "csv":
+        raise HeadstartError(
+            f"Expected dataset.columns only with dataset.source=csv. Received: dataset.source={config.source}"
+        )
+    if config.source == "pictures":
+        if config.classes is not None:
+            raise HeadstartError(
+                f"Expected no dataset.classes for pictures without labels. Received: {', '.join(config.classes)}"
+            )
+        if config.min_images is not None:
+            raise HeadstartError(
+                f"Expected no dataset.min_images for pictures without labels. Received: {config.min_images}"
+            )
+        return replace(index_pictures(_root_to_walk(config)), limits=limits)
+    listing = exclude_images(SOURCES[config.source](config, cache_directory), config.exclude)
+    listing = choose_classes(listing, config.classes, config.min_images)
+    if config.group is not None:
+        listing = group_near_duplicates(listing, limits, cache_directory, config.value_range)
+    index = replace(build_index(choose_fold(listing, cv, config.split.seed), config.split), limits=limits)
+    index.expect_every_class()
+    return training_fraction(index, config.fraction, config.split.seed)
+
+
+def images_directory(config: DatasetConfig) -> Path | None:
+    """Return the directory that the images' paths are relative to, None where headstart makes the images itself.
+
+    Args:
+        config: the dataset's configuration.
+    """
+    if config.root is not None:
+        return Path(config.root).expanduser().absolute()
+    return Path(config.csv).expanduser().absolute().parent if config.csv is not None else None
+
+
+def expect_root(config: DatasetConfig) -> Path:
+    """Return the root as an absolute path, `~` being the home directory.
+
+    Args:
+        config: the dataset's configuration.
+
+    Raises:
+        HeadstartError: when it is no directory, with where people get the images if the configuration knows.
+    """
+    directory = images_directory(config)
+    if config.root is None or directory is None:
+        raise HeadstartError("Expected dataset.root to be the directory of the images. Received: nothing")
+    if directory.is_dir():
+        return directory
+    what = "is a file" if directory.exists() else "does not exist"
+    help_text = ""
+    if config.origin is not None:
+        origin = " ".join(config.origin.split())
+        help_text = f"; where to get them: {origin}. Then put them there, or say dataset.root=DIRECTORY"
+    raise HeadstartError(
+        f"Expected dataset.root to be the directory of the images. Received: {directory} ({what}){help_text}"
+    )
+
+
+def _list_csv(config: DatasetConfig) -> Listing:
+    if config.csv is None:
+        raise HeadstartError("Expected dataset.csv to be a file with the columns path,label. Received: nothing")
+    table = Path(config.csv).expanduser().absolute()
+    root = table.parent if config.root is None else expect_root(config)
+    return list_csv(table, root, config.follow_links, _named_columns(config))
+
+
+def _named_columns(config: DatasetConfig) -> dict[str, str | None]:
+    """Return the columns of a table that are named, None for one that is not to be read."""
+    return {role: name or None for role, name in asdict(config.columns).items() if name is not None}
+
+
+def _root_to_walk(config: DatasetConfig) -> Path:
+    """Return the root, once no link below it leads out or all of them may."""
+    root = expect_root(config)
+    if not config.follow_links:
+        expect_links_inside(root)
+    return root
+
+
+SOURCES: dict[str, Callable[[DatasetConfig, Path], Listing]] = {
+    "digits": lambda _, cache_directory: list_digits(cache_directory),
+    "folder": lambda config, _: list_folder(_root_to_walk(config), config.splits),
+    "csv": lambda config, _: _list_csv(config),
+    "flat": lambda config, _: list_flat(_root_to_walk(config), config.label_names, config.splits),
+    "keras": lambda config, cache_directory: list_keras(config.collection, cache_directory),
+    "tfds": lambda config, cache_directory: list_tfds(config.collection, cache_directory),
+}

@@ -1,0 +1,298 @@
+"""Activations at the freeze boundary: computed once, kept on disk by content, read as they are needed."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.filesize import decimal
+
+from headstart.cache.store import Cache
+from headstart.cache.table import Rows, Table
+from headstart.config import Config
+from headstart.core.console import console, track
+from headstart.core.paths import cache_directory
+from headstart.data.augmentation import Augmentation
+from headstart.data.files.check_cache import READER
+from headstart.data.index import ImageIndex
+from headstart.data.pixel_cache import Pixels
+from headstart.features.boundary import Boundary
+from headstart.inference.backend import Forward, engine_name, forward
+
+if TYPE_CHECKING:
+    import keras
+
+BATCH_SIZE = 32  # images at once through the frozen part; no gradients are kept, so that memory is no question
+WORTH_A_WORD = 2  # seconds
+
+
+@dataclass(frozen=True)
+class Views:
+    """Fixed augmented versions of every image."""
+
+    augmentation: Augmentation
+    count: int  # for each image
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Activations that are not kept on disk."""
+
+    values: np.ndarray  # (n, ...)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image's."""
+        return self.values.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the numbers."""
+        return self.values.dtype
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        """Return some rows."""
+        return self.values[positions]
+
+    def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield (batch, ...) for each array of positions."""
+        for positions in order:
+            yield self.values[positions]
+
+
+@dataclass
+class Activations:
+    """What frozen parts of networks give for images.
+
+    Args:
+        cache: where it is kept.
+        pixels: gives the images.
+        dtype: `float32` or `float16`, in which it is kept.
+        engine: what runs the frozen parts: `auto`, `tensorflow` or `openvino`.
+        backbone: its name, for people who look at what is kept.
+    """
+
+    cache: Cache
+    pixels: Pixels
+    dtype: str = "float32"
+    engine: str = "tensorflow"
+    backbone: str = "a network"
+    # Tables by boundary, which is kept, so that nothing else gets its id: weights are digested once for each.
+    _known: dict[tuple[int, bool], tuple[Table, Boundary]] = field(default_factory=dict, repr=False)
+    _ready: dict[str, Forward] = field(default_factory=dict, repr=False)  # by the name of the table they fill
+    _not_kept: int = field(default=0, repr=False)  # images whose activations were not kept on disk
+
+    @property
+    def computed(self) -> int:
+        """How many images (or views of them) went through a frozen part in this run."""
+        return self._not_kept + sum(table.computed for table in self._tables())
+
+    @property
+    def reused(self) -> int:
+        """Of how many the activations were there already."""
+        return sum(table.reused for table in self._tables())
+
+    @property
+    def bytes_estimated(self) -> int:
+        """What the activations would take on disk, before they were computed."""
+        return sum(table.bytes_estimated for table in self._tables())
+
+    @property
+    def bytes_written(self) -> int:
+        """What they took."""
+        return sum(table.bytes_written for table in self._tables())
+
+    def summary(self) -> dict[str, int]:
+        """Return what was computed, found and written in this run."""
+        return {
+            "images_computed": self.computed,
+            "images_reused": self.reused,
+            "images_decoded": self.pixels.decoded,
+            "bytes_estimated": self.bytes_estimated + self.pixels.bytes_estimated,
+            "bytes_written": self.bytes_written + self.pixels.bytes_written,
+        }
+
+    def objection(self, boundary: Boundary, parts: list[ImageIndex], views: Views | None = None) -> str | None:
+        """Return why the activations of these images cannot be kept, or None when they can.
+
+        Args:
+            boundary: the cut.
+            parts: the images, of which the first ones are augmented.
+            views: of the first ones; None takes each as it is.
+        """
+        needed = 0
+        for number, part in enumerate(parts):
+            seen = views if number == 0 else None
+            table = self._table(boundary, seen)
+            needed += len(table.missing(_keys(part, seen))) * table.row_bytes
+        return self.cache.objection(needed, "activations")
+
+    def rows(self, boundary: Boundary, index: ImageIndex, name: str, views: Views | None = None) -> Rows:
+        """Return the activations of every image in the index's order; of an image's views one after the other.
+
+        Args:
+            boundary: the cut; its prefix is run where a row is missing.
+            index: the images, with their digests.
+            name: of the split, for the progress bar.
+            views: instead of each image as it is.
+
+        Raises:
+            HeadstartError: when an image cannot be read.
+        """
+        table, keys = self._table(boundary, views), _keys(index, views)
+        return table.rows(keys, lambda positions: self._compute(boundary, index, name, views, positions, keys))
+
+    def in_memory(self, boundary: Boundary, index: ImageIndex, name: str) -> InMemory:
+        """Return the activations of every image without keeping them on disk.
+
+        Args:
+            boundary: the cut.
+            index: the images.
+            name: of the split, for the progress bar.
+        """
+        everything = np.arange(len(index))
+        computed = self._compute(boundary, index, name, None, everything, index.pixel_keys)
+        values = np.concatenate(list(computed)).astype(storage_type(boundary, self.dtype))
+        self._not_kept += len(index)
+        return InMemory(values)
+
+    def _tables(self) -> list[Table]:
+        return [table for table, _ in self._known.values()]
+
+    def _table(self, boundary: Boundary, views: Views | None) -> Table:
+        """Return the table of a frozen part: its name says all that decides the numbers beside the images."""
+        known = self._known.get((id(boundary), views is not None))
+        if known is not None:
+            return known[0]
+        what = {
+            "what": "activations",
+            "backbone": self.backbone,
+            "cut": boundary.cut,
+            "prefix": _fingerprint(boundary.prefix),
+            # What is no layer: the preprocessing of some backbones swaps red and blue by a plain operation.
+            "operations": [type(operation).__name__ for operation in boundary.prefix.operations],
+            "image_size": self.pixels.image_size,
+            "resize": self.pixels.resize,
+            "reader": READER,
+            "engine": engine_name(self.engine),  # their last digits differ
+            # By its values, whatever the option is called; how many views there are decides none of them.
+            "augmentation": None if views is None else _values(views.augmentation),
+        }
+        table = self.cache.table(what, boundary.prefix.output.shape[1:], storage_type(boundary, self.dtype))
+        self._known[(id(boundary), views is not None)] = table, boundary
+        return table
+
+    def _compute(
+        self,
+        boundary: Boundary,
+        index: ImageIndex,
+        name: str,
+        views: Views | None,
+        positions: np.ndarray,
+        keys: tuple[str, ...],
+    ) -> Iterator[np.ndarray]:
+        """Yield the activations of what is missing, batch after batch, with a bar and an estimate."""
+        run, augment = self._forward(boundary, views), _augment(boundary.prefix, views)
+        each = views.count if views else 1
+        images, wanted = self._images(index, positions // each, name)
+        order = np.array_split(np.arange(len(positions)), -(-len(positions) // BATCH_SIZE))
+        row_bytes = self._table(boundary, views).row_bytes
+        batches = images.batches(wanted[part] for part in order)
+        what = f"computing once what is frozen up to {boundary.cut}: {name}"
+        started = time.perf_counter()
+        for number, (part, pixels) in enumerate(zip(order, track(batches, len(order), what), strict=True)):
+            if augment is not None:
+                seeds = np.array([_seed(keys[position], position % each) for position in positions[part]], np.int32)
+                pixels = augment(pixels, seeds)
+            yield run(pixels)
+            if number == 1 and len(order) > 2:  # the first one traces
+                seconds = (time.perf_counter() - started) * (len(order) - 2)
+                if seconds > WORTH_A_WORD:
+                    console.print(
+                        f"  {name}: {len(positions):,} {'views' if views else 'images'} through what is frozen up to "
+                        f"{boundary.cut}, about {seconds:.0f} s and {decimal(len(positions) * row_bytes)}",
+                        soft_wrap=True,
+                    )
+            started = time.perf_counter() if number == 0 else started
+
+    def _forward(self, boundary: Boundary, views: Views | None) -> Forward:
+        """Return what runs a frozen part; one of the same layers and weights that was made ready before will do."""
+        name = self._table(boundary, views).directory.name
+        if name not in self._ready:
+            self._ready[name] = forward(boundary.prefix, self.engine)
+        return self._ready[name]
+
+    def _images(self, index: ImageIndex, positions: np.ndarray, name: str) -> tuple[Any, np.ndarray]:
+        """Return what gives the pixels of some images only, and their positions in it."""
+        wanted, inverse = np.unique(positions, return_inverse=True)
+        return self.pixels.of(index.take(wanted), name), inverse
+
+
+def activations_for(config: Config, image_size: int) -> Activations:
+    """Return what keeps decoded images and frozen work, as a run's configuration says.
+
+    Args:
+        config: the resolved configuration.
+        image_size: side in pixels.
+    """
+    cache = Cache(cache_directory() / "tables", config.cache.max_gb * 1e9)
+    pixels = Pixels(image_size, config.dataset.resize, cache if config.cache.images else None)
+    return Activations(cache, pixels, config.cache.dtype, config.engine, config.backbone.name)
+
+
+def storage_type(boundary: Boundary, dtype: str) -> np.dtype:
+    """Return the type in which activations are kept: what is asked for, or that of a network in half precision.
+
+    NumPy has no bfloat16, so that its values are kept as float32.
+    """
+    return np.dtype("float16" if boundary.prefix.output.dtype == "float16" else dtype)
+
+
+def _keys(index: ImageIndex, views: Views | None) -> tuple[str, ...]:
+    """Return the key of each row: the image's content, and which view of it."""
+    if views is None:
+        return index.pixel_keys
+    return tuple(f"{key}:{view}" for key in index.pixel_keys for view in range(views.count))
+
+
+def _seed(key: str, view: int) -> tuple[int, int]:
+    """Return the seed of a view, by content alone: every run has the same views of an image."""
+    return int(key[:7], 16), view
+
+
+def _values(augmentation: Augmentation) -> dict[str, Any]:
+    """Return what decides the pixels of a view."""
+    return {key: value for key, value in asdict(augmentation.config).items() if key not in ("name", "views")}
+
+
+def _augment(prefix: keras.Model, views: Views | None) -> Any:
+    """Return the function from pixels and seeds to the pixels of views; None where images are taken as they are."""
+    if views is None:
+        return None
+    import tensorflow as tf
+
+    def change(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        return views.augmentation.images(tf.cast(images, tf.float32), seeds)
+
+    height, width, channels = prefix.input.shape[1:]
+    signature = [tf.TensorSpec((None, height, width, channels), tf.uint8), tf.TensorSpec((None, 2), tf.int32)]
+    traced = tf.function(change, input_signature=signature)
+    return lambda images, seeds: traced(images, seeds).numpy()
+
+
+def _fingerprint(model: keras.Model) -> str:
+    """Return a digest of a model's layers and weights, whatever automatic names they got."""
+    import keras
+
+    digest = hashlib.sha256()
+    for layer in model._flatten_layers(recursive=True, include_self=False):
+        if not isinstance(layer, keras.Model):
+            settings = {key: value for key, value in layer.get_config().items() if key not in ("name", "trainable")}
+            digest.update(f"{type(layer).__name__} {sorted(settings.items())!r}".encode())
+    for weight in model.weights:
+        digest.update(f"{weight.shape} {weight.dtype}".encode() + weight.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Running a network that does not train, by TensorFlow or OpenVINO."""

@@ -1,0 +1,1 @@
+"""The pretrained networks: registry, builders, blocks and weights."""

@@ -1,0 +1,64 @@
+"""The named blocks of a backbone: the stages that its paper draws, in order from input to output."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headstart.model.split_points import last_cut_before
+
+if TYPE_CHECKING:
+    import keras
+
+    from headstart.model.backbones.spec import BackboneEntry
+
+STEM = "stem"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive layers that train or freeze together."""
+
+    name: str
+    layers: tuple[keras.layers.Layer, ...]  # those that have weights, in the backbone's order
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the layers hold, the moving statistics of batch norms included."""
+        return sum(layer.count_params() for layer in self.layers)
+
+
+def find_blocks(backbone: keras.Model, entry: BackboneEntry) -> list[Block]:
+    """Return the blocks from input to output; every layer that has weights is in exactly one of them.
+
+    Args:
+        backbone: the model that `build_backbone` made.
+        entry: its entry.
+    """
+    layers = backbone.layers
+    matches = [re.match(entry.blocks.pattern, layer.name) for layer in layers]
+    named = [match.expand(entry.blocks.name) if match else None for match in matches]
+    names = _closed(backbone, named) if entry.blocks.closes else _opened(named)
+
+    members: dict[str, list[keras.layers.Layer]] = {}
+    for layer, name in zip(layers, names, strict=True):
+        if layer.weights:
+            members.setdefault(name, []).append(layer)
+    return [Block(name, tuple(layers)) for name, layers in members.items()]
+
+
+def _opened(names: list[str | None]) -> list[str]:
+    """Give each layer without a name the one before it."""
+    current = STEM
+    return [current := name or current for name in names]
+
+
+def _closed(backbone: keras.Model, names: list[str | None]) -> list[str]:
+    """Give each layer without a name the one after it; the first block begins after the last cut before it."""
+    current = next(name for name in reversed(names) if name)
+    filled = [current := name or current for name in reversed(names)][::-1]
+    first_named = next(position for position, name in enumerate(names) if name)
+    stem_end = last_cut_before(backbone, backbone.layers[first_named].name)
+    stem_length = backbone.layers.index(stem_end) + 1
+    return [STEM] * stem_length + filled[stem_length:]

@@ -1,0 +1,136 @@
+"""A network as it was published: its backbone, and its own layers from there to ImageNet's 1000 classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headstart.config import Config
+from headstart.core.errors import HeadstartError
+from headstart.model.backbones.efficientnet_lite import build_efficientnet_lite
+from headstart.model.backbones.keras_applications import build_application
+from headstart.model.backbones.registry import check_image_size
+from headstart.model.backbones.spec import BackboneEntry
+from headstart.model.backbones.weights import check_weights, load_weights
+from headstart.model.split_points import find_cuts, split_at
+
+if TYPE_CHECKING:
+    import keras
+
+
+def check_original(config: Config, entry: BackboneEntry, image_size: int) -> None:
+    """Raise when a run cannot use the backbone's own layers as it says, or has pictures that nothing can learn from.
+
+    Args:
+        config: the resolved configuration.
+        entry: the backbone's entry.
+        image_size: side of the square input in pixels.
+
+    Raises:
+        HeadstartError: naming the key that has to change.
+    """
+    head, dataset = config.head, config.dataset
+    if dataset.source == "pictures" and head.output != "imagenet":
+        raise HeadstartError(
+            f"Expected head=imagenet for pictures without labels, from which nothing can be learned. "
+            f"Received: head={head.name}; to train it, give the pictures labels: dataset=folder or dataset=csv"
+        )
+    if head.output == "imagenet":
+        if dataset.source != "pictures":
+            raise HeadstartError(
+                f"Expected dataset=pictures for head.output=imagenet, whose classes are ImageNet's own. "
+                f"Received: dataset={dataset.name}; choose dataset=pictures dataset.root=DIRECTORY, or to learn "
+                "the dataset's classes another head: head=linear, or head=original for the network's own layers"
+            )
+        if head.pooling != "original" or head.units or head.batch_norm or head.dropout or head.fit != "gradient":
+            raise HeadstartError(
+                "Expected head.output=imagenet with the network's own layers alone: head.pooling=original and nothing "
+                f"new. Received: head={head.name} with other values; choose head=imagenet"
+            )
+        if config.find_lr:
+            raise HeadstartError("Expected find_lr=false for head=imagenet, which trains nothing. Received: true")
+    if head.pooling == "original":
+        check_own_layers(entry, config.backbone.weights, image_size)
+
+
+def check_own_layers(entry: BackboneEntry, weights: str, image_size: int) -> None:
+    """Raise when a backbone has no layers of its own above the feature map, or they do not fit the size of the images.
+
+    Args:
+        entry: the backbone's entry.
+        weights: `imagenet`, `packaged`, `none` or the path of a file.
+        image_size: side of the square input in pixels.
+
+    Raises:
+        HeadstartError: with what to choose instead.
+    """
+    if not entry.weights:
+        raise HeadstartError(
+            "Expected a published network, which has layers of its own above its feature map, for "
+            f"head.pooling=original. Received: {entry.name}; choose another backbone, or head=linear"
+        )
+    if entry.flattens and weights in entry.weights and image_size != entry.image_size:
+        raise HeadstartError(
+            f"Expected image_size={entry.image_size} for head.pooling=original of {entry.name}, whose own layers "
+            f"flatten the feature map and fit no other size. Received: {image_size}; choose "
+            f"image_size={entry.image_size}, or another head"
+        )
+
+
+def build_original(entry: BackboneEntry, weights: str, image_size: int) -> tuple[keras.Model, list[keras.layers.Layer]]:
+    """Build a network as it was published, and load its weights.
+
+    Args:
+        entry: the backbone's entry.
+        weights: `imagenet`, `packaged`, `none` (random) or the path of a file with the classifier, see `load_weights`.
+        image_size: side of the square input in pixels.
+
+    Returns:
+        The backbone, as `build_backbone` returns it, and the layers above it, see `split_original`.
+
+    Raises:
+        HeadstartError: when the weights or the size are not valid for this backbone.
+    """
+    check_image_size(entry, image_size)
+    check_weights(entry, weights)
+    check_own_layers(entry, weights, image_size)
+    if entry.package:
+        whole = build_efficientnet_lite(entry.name, image_size, with_top=True)
+    else:
+        whole = build_application(entry, weights == "imagenet", image_size, with_top=True)
+    if weights not in ("imagenet", "none"):
+        load_weights(whole, entry, weights, with_top=True)
+    return split_original(whole)
+
+
+def split_original(whole: keras.Model) -> tuple[keras.Model, list[keras.layers.Layer]]:
+    """Split a network where its last feature map ends: at the first pooling or flattening that everything goes through.
+
+    Args:
+        whole: from images to the probabilities of classes.
+
+    Returns:
+        The backbone, a model named "backbone", and the layers above it, each of which reads what the one before gives.
+    """
+    import keras
+
+    ends = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D, keras.layers.Flatten)
+    cuts = find_cuts(whole)
+    first = next(position for position, cut in enumerate(cuts) if isinstance(cut, ends))
+    prefix, _ = split_at(whole, cuts[first - 1].name)
+    return keras.Model(prefix.inputs[0], prefix.outputs[0], name="backbone"), cuts[first:]
+
+
+def below_output(layers: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
+    """Return the layers of an original head that a new output stands on: those before the last one with weights.
+
+    Dropout just before it is left out, because `head.dropout` says how much of it a new output has.
+
+    Args:
+        layers: what `split_original` returns.
+    """
+    import keras
+
+    output = max(position for position, layer in enumerate(layers) if layer.weights)
+    while isinstance(layers[output - 1], keras.layers.Dropout):
+        output -= 1
+    return layers[:output]

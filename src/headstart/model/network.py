@@ -1,0 +1,108 @@
+"""A classifier put together: pixels, preprocessing, backbone, head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headstart.config import BackboneConfig, HeadConfig
+from headstart.model.backbones.blocks import Block, find_blocks
+from headstart.model.backbones.registry import build_backbone, get_entry
+from headstart.model.backbones.spec import BackboneEntry
+from headstart.model.heads import build_head
+from headstart.model.include_top import below_output, build_original
+from headstart.model.preprocessing import preprocess
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass
+class Network:
+    """A classifier and the parts that it is made of; they share their variables."""
+
+    entry: BackboneEntry
+    backbone: keras.Model
+    head: keras.Model
+    blocks: list[Block]  # of the backbone, from input to output
+    classifier: keras.Model  # RGB pixels 0-255 to probabilities; the one that is saved
+
+    def training_model(self, batch_norm: str) -> keras.Model:
+        """Return the model that a stage fits, on the same variables as the classifier.
+
+        Args:
+            batch_norm: `frozen` holds the whole backbone in inference mode, so that its batch norms use the statistics
+                of pretraining; `train` lets the layers that train follow the mode of training.
+        """
+        if batch_norm == "train":
+            return self.classifier
+        return _connect(self.entry, inference_mode(self.backbone), self.head, self.classifier.input.shape[1:])
+
+
+def inference_mode(backbone: keras.Model) -> keras.layers.Layer:
+    """Return a layer that calls a backbone, or a part of one, in inference mode whatever the mode of training is."""
+    import keras
+
+    class InferenceMode(keras.layers.Layer):
+        # Saying training=False while the classifier is put together does not last: a functional model that is
+        # fitted passes training=True on to every layer inside (Keras 3.15, models/functional.py, operation_fn).
+        def __init__(self, backbone: keras.Model) -> None:
+            super().__init__(name="backbone_in_inference_mode")
+            self.backbone = backbone
+
+        def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
+            return self.backbone(images, training=False)
+
+    return InferenceMode(backbone)
+
+
+def build_network(
+    backbone: BackboneConfig, head: HeadConfig, classes: int, image_size: int, seed: int, with_weights: bool = True
+) -> Network:
+    """Build a classifier from its configuration.
+
+    Args:
+        backbone: which network and where its weights come from.
+        head: which layers on top of it.
+        classes: number of classes, at least 2.
+        image_size: side of the square input in pixels.
+        seed: of the new layers' initial weights.
+        with_weights: whether the backbone's weights are loaded; without, every variable starts at random.
+
+    Raises:
+        HeadstartError: for an unknown backbone, weights that are missing or do not fit, an image too small, a head that
+            the backbone cannot have.
+    """
+    entry = get_entry(backbone.name)
+    weights = backbone.weights if with_weights else "none"
+    own_layers: list[keras.layers.Layer] = []
+    if head.pooling == "original":
+        network, own_layers = build_original(entry, weights, image_size)
+        if head.output != "imagenet":
+            own_layers = below_output(own_layers)
+    else:
+        network = build_backbone(backbone.name, weights, image_size)
+    top = build_head(head, tuple(network.output.shape[1:]), classes, seed, own_layers)
+    classifier = _connect(entry, network, top, (image_size, image_size, 3))
+    return Network(entry, network, top, find_blocks(network, entry), classifier)
+
+
+def parts_of(classifier: keras.Model, entry: BackboneEntry) -> Network:
+    """Return a classifier that was loaded, or built, with the parts it is made of.
+
+    Args:
+        classifier: what `build_network` made and `save_classifier` saved.
+        entry: of its backbone.
+    """
+    backbone, head = classifier.get_layer("backbone"), classifier.get_layer("head")
+    return Network(entry, backbone, head, find_blocks(backbone, entry), classifier)
+
+
+def _connect(
+    entry: BackboneEntry, backbone: keras.layers.Layer, head: keras.Model, shape: tuple[int, ...]
+) -> keras.Model:
+    """Return the model from pixels of a shape to probabilities through the given parts."""
+    import keras
+
+    pixels = keras.Input(shape, name="pixels", dtype="float32")
+    return keras.Model(pixels, head(backbone(preprocess(entry.preprocessing, pixels))), name="classifier")

@@ -1,0 +1,109 @@
+"""Where a backbone can be cut in two: points at which a single tensor carries everything that follows.
+
+Keras layers know every graph that they were called in, and splitting a backbone calls its layers once more. So the
+graph is read from the backbone's own output tensor backwards, never from `layer.output`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headstart.core.errors import HeadstartError
+
+if TYPE_CHECKING:
+    import keras
+
+
+def find_cuts(backbone: keras.Model) -> list[keras.Operation]:
+    """Return the layers after which only their own output is alive, from input to output.
+
+    Nearly all are layers; where a backbone adds tensors with `+` (ConvNeXt) the sum is a plain Keras operation.
+
+    Args:
+        backbone: a functional model with one input and one output in which each layer is called once.
+
+    Returns:
+        Keras layers or operations, without the input layer; the last one makes the backbone's output.
+    """
+    calls = _calls_by_operation(backbone)
+    order = {id(operation): position for position, operation in enumerate(backbone.operations)}
+    last_reader = {
+        id(tensor): position
+        for position, operation in enumerate(backbone.operations)  # inputs come before what reads them
+        for tensor in calls[id(operation)].input_tensors
+    }
+    last_reader[id(backbone.outputs[0])] = len(order)
+
+    cuts = []
+    needed_until = 0  # position of the last reader of any tensor made so far
+    for position, operation in enumerate(backbone.operations):
+        outputs = calls[id(operation)].output_tensors
+        if position > 0 and needed_until <= position and len(outputs) == 1:
+            cuts.append(operation)
+        needed_until = max(needed_until, *(last_reader[id(tensor)] for tensor in outputs))
+    return cuts
+
+
+def cut_outputs(backbone: keras.Model) -> dict[str, keras.KerasTensor]:
+    """Return the tensor that each cut gives, by the cut's name, from input to output.
+
+    Args:
+        backbone: see `find_cuts`.
+    """
+    calls = _calls_by_operation(backbone)
+    return {cut.name: calls[id(cut)].output_tensors[0] for cut in find_cuts(backbone)}
+
+
+def last_cut_before(backbone: keras.Model, layer_name: str) -> keras.Operation | None:
+    """Return the last cut whose prefix does not contain a layer; None when only the input comes before it.
+
+    Args:
+        backbone: see `find_cuts`.
+        layer_name: name of one of the backbone's layers, such as the first one that trains.
+    """
+    names = [operation.name for operation in backbone.operations]
+    position = names.index(layer_name)
+    before = set(names[:position])
+    return next((cut for cut in reversed(find_cuts(backbone)) if cut.name in before), None)
+
+
+def split_at(backbone: keras.Model, layer_name: str) -> tuple[keras.Model, keras.Model]:
+    """Split a backbone after a cut into two models that share its variables.
+
+    `suffix(prefix(images))` computes the numbers of `backbone(images)`; at the last cut the suffix is the identity.
+
+    Args:
+        backbone: see `find_cuts`.
+        layer_name: name of one of its cuts.
+
+    Returns:
+        The prefix, from images to the cut, and the suffix, from the cut to the backbone's output.
+
+    Raises:
+        HeadstartError: when the name is not that of a cut.
+    """
+    import keras
+
+    tensors = cut_outputs(backbone)
+    if layer_name not in tensors:
+        raise HeadstartError(
+            f"Expected a layer of the backbone after which only its own output is alive. Received: {layer_name}"
+        )
+    tensor = tensors[layer_name]
+    prefix = keras.Model(backbone.inputs[0], tensor, name="prefix")
+    if tensor is backbone.outputs[0]:  # Keras cannot build a model from an intermediate tensor to itself
+        features = keras.Input(tensor.shape[1:], dtype=tensor.dtype)
+        return prefix, keras.Model(features, features, name="suffix")
+    return prefix, keras.Model(tensor, backbone.outputs[0], name="suffix")
+
+
+def _calls_by_operation(backbone: keras.Model) -> dict[int, Any]:
+    """Return for each operation (by id) the call of it that belongs to this backbone."""
+    calls: dict[int, Any] = {}
+    pending = list(backbone.outputs)
+    while pending:
+        operation, call_index, _ = pending.pop()._keras_history
+        if id(operation) not in calls:
+            calls[id(operation)] = operation._inbound_nodes[call_index]
+            pending.extend(calls[id(operation)].input_tensors)
+    return calls

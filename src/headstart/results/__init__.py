@@ -1,0 +1,1 @@
+"""What a run found, as types, and where runs left it."""

@@ -1,0 +1,1 @@
+"""One run as a story, from its configuration to its results."""

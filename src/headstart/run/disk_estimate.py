@@ -1,0 +1,119 @@
+"""What a run will write, estimated from its network before the first epoch, and whether the disks have room for it."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.filesize import decimal
+
+from headstart.config import StageConfig
+from headstart.core.errors import HeadstartError
+from headstart.core.full_disk import existing
+from headstart.model.freeze import moving_weights, open_for_training
+from headstart.results.runs import CHECKPOINT
+from headstart.run.setup import REFERENCE_IMAGES
+from headstart.training.optimizers import slots
+
+if TYPE_CHECKING:
+    import keras
+
+    from headstart.model.network import Network
+
+AN_ARRAY = 512  # bytes of headers beside the numbers of each array in a checkpoint
+A_VARIABLE = 2_400  # likewise of each variable in a saved classifier
+A_ROW = 500  # of an image in splits.csv and predictions.csv, twice
+A_PROBABILITY = 26  # in predictions.csv, twice
+OTHERS = 7_000_000  # figures, the journal and a new database; figures and headstart itself again in the store
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes that a run will write."""
+
+    checkpoint: int
+    classifier: int
+    tables: int  # and figures, and their copies
+
+
+def estimate(network: Network, stages: list[StageConfig], image_size: int, images: int, classes: int) -> Estimate:
+    """Return what a run will write.
+
+    Args:
+        network: the classifier; what trains in it is set, as training does again.
+        stages: that it will be trained in; without any there is no checkpoint.
+        image_size: side in pixels.
+        images: how many there are.
+        classes: likewise.
+    """
+    weights = network.classifier.weights
+    moved: set[int] = set()
+    checkpoint = 0
+    for stage in stages:
+        open_for_training(network, stage.train)
+        moved.update(moving_weights(network, stage.batch_norm))
+        of_weights = _bytes([weights[position] for position in moved], AN_ARRAY)
+        of_optimizer = _bytes(network.classifier.trainable_variables, AN_ARRAY)
+        # The weights as they are and those of the best epoch.
+        checkpoint = max(checkpoint, 2 * of_weights + slots(stage.optimizer) * of_optimizer)
+    reference = REFERENCE_IMAGES * image_size**2 * 3
+    tables = OTHERS + images * (A_ROW + classes * A_PROBABILITY)
+    return Estimate(checkpoint, _bytes(weights, A_VARIABLE) + reference, tables)
+
+
+def expect_room(found: Estimate, output: Path, artifacts: Path | None) -> dict[int, int]:
+    """Raise unless there is room for all that a run writes at any one time, on each disk; return what that is.
+
+    The checkpoint is written beside the one before, and stays until the run is over. MLflow puts a copy of the
+    classifier together among the temporary files before it goes to the store.
+
+    Args:
+        found: what the run will write.
+        output: directory of the run.
+        artifacts: where the tracking store keeps its artifacts; None where a server does.
+
+    Returns:
+        Bytes for each device.
+
+    Raises:
+        HeadstartError: naming the disk, what it is for, and how much is free.
+    """
+    checkpoint, classifier = found.checkpoint, found.classifier
+    copies = [Path(tempfile.gettempdir()), *([artifacts] if artifacts else [])]
+    moments = [
+        [(output, 2 * checkpoint + found.tables)],
+        [(output, checkpoint + classifier + found.tables), *((place, classifier) for place in copies)],
+    ]
+    present = output / CHECKPOINT  # of a run that is gone on with, which has its place already
+    there = present.stat().st_size if present.exists() else 0
+    needed: dict[int, int] = {}
+    places: dict[int, Path] = {}
+    for moment in moments:
+        here: dict[int, int] = {}
+        for place, size in moment:
+            directory = existing(place.absolute())
+            device = directory.stat().st_dev
+            places.setdefault(device, directory)
+            here[device] = here.get(device, 0) + size - (there if place == output else 0)
+        needed = {device: max(needed.get(device, 0), here.get(device, 0)) for device in needed | here}
+    for device, size in needed.items():
+        free = shutil.disk_usage(places[device]).free
+        if size > free:
+            raise HeadstartError(
+                f"Expected at least {decimal(size)} free on the disk of {places[device]} for this run's checkpoint "
+                f"({decimal(checkpoint)}, twice while it is written), classifier ({decimal(classifier)}) and MLflow's "
+                f"copies of it. Received: {decimal(free)}; free some (python scripts/cache.py prune), or set "
+                "HEADSTART_OUTPUTS to another disk"
+            )
+    return needed
+
+
+def _bytes(variables: list[keras.Variable], beside: int) -> int:
+    """Return what variables take in a file, with so many bytes beside the numbers of each."""
+    import tensorflow as tf
+
+    return sum(math.prod(variable.shape) * tf.as_dtype(variable.dtype).size + beside for variable in variables)

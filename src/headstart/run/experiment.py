@@ -1,0 +1,404 @@
+"""One run as a story: data, model, stages, the saved classifier, its evaluation, what is tracked."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headstart.config import Config, StageConfig, to_yaml
+from headstart.config.identity import config_hash, run_name
+from headstart.core.environment import Clock, command_line
+from headstart.core.errors import HeadstartError
+from headstart.core.files import file_name, write_json, write_text
+from headstart.core.full_disk import explain, is_full
+from headstart.core.signals import parse_duration
+from headstart.results.runs import CHECKPOINT, RUNNING, read_results
+from headstart.run.display import markdown, print_configuration, print_end, print_suggestion
+from headstart.run.reproduce import compare_with_original, print_comparison, say_what_differs
+from headstart.run.resume import (
+    check_same_images,
+    command_to_go_on,
+    only_run_in,
+    say_how_to_go_on,
+    unfinished_results,
+)
+from headstart.run.setup import Prepared, prepare
+from headstart.run.tags import run_tags
+from headstart.tracking import artifacts_directory, import_mlflow, log_results, store_uri, tracked_run, what_is_tracked
+from headstart.training.hardware import keep_freed_memory
+
+if TYPE_CHECKING:
+    from headstart.classifier.saved import Classifier
+    from headstart.data.index import ImageIndex
+    from headstart.evaluation.predictor import Predictor
+    from headstart.features.activation_cache import Activations
+    from headstart.tracking import Tracker
+    from headstart.training.history import EpochRecord
+    from headstart.training.stages import TrainingResult
+
+
+def run(
+    config: Config,
+    output: Path,
+    started: float | None = None,
+    tags: dict[str, str] | None = None,
+    overrides: list[str] | None = None,
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Train, evaluate, save and track one classifier, or let a network label pictures as it was published.
+
+    Args:
+        config: the resolved configuration.
+        output: directory of the run; exists and can be written.
+        started: when the process began, in seconds since the epoch; the figures of time count from there.
+        tags: of the run in the tracking store beside its own, such as the sweep it belongs to.
+        overrides: what was said on the command line of this run, as in `["backbone=vgg16"]`.
+        resume: whether to go on with the run that the directory holds, in the same run of the tracking store.
+
+    Returns:
+        What `results.json` in the output directory says.
+
+    Raises:
+        HeadstartError: for anything that the user can mend; `results.json` then has the status FAILED.
+    """
+    if config.time_limit is not None:
+        parse_duration(config.time_limit)
+    with only_run_in(output, resume):
+        try:
+            return _run_and_report(config, output, started, tags, overrides, resume)
+        except Exception as error:
+            if not is_full(error):
+                raise
+            raise explain(error, _to_go_on(output)) from error
+
+
+def _run_and_report(
+    config: Config,
+    output: Path,
+    started: float | None,
+    tags: dict[str, str] | None,
+    overrides: list[str] | None,
+    resume: bool,
+) -> dict[str, Any]:
+    """Run, and write results.json however it ends."""
+    clock = Clock(started or time.time())
+    before = unfinished_results(output) if resume else {}
+    results: dict[str, Any] = {
+        "run_id": None,
+        "status": "FAILED",
+        "command": command_line(),
+        "overrides": overrides or before.get("overrides", []),
+        "config_hash": config_hash(config),
+        "recipe": dataclasses.asdict(config.recipe),
+        "scenario": {"name": config.scenario.name, "cell": config.scenario.cell},
+        "seed": config.seed,
+        "output": str(output),
+        "seconds": {},
+        **{key: before[key] for key in ("run_id", "dataset", "stages") if before.get(key)},
+        **({"resumed": before.get("resumed", 0) + 1} if resume else {}),
+    }
+    keep_freed_memory()
+    try:
+        _run(config, output, clock, results, tags or {}, before)
+        results["status"] = "FINISHED"
+    except KeyboardInterrupt:
+        results["status"] = "KILLED"
+        say_how_to_go_on(output)
+        raise
+    except Exception as error:
+        said = explain(error, _to_go_on(output)) if is_full(error) else error
+        results["error"] = str(said) if isinstance(said, HeadstartError) else f"{type(error).__name__}: {error}"
+        write_text(output / "error.txt", "".join(traceback.format_exception(error)))
+        raise
+    finally:
+        results["seconds"].update(clock.summary())
+        if results["run_id"]:
+            results.update(what_is_tracked(output))
+        write_json(output / "results.json", results)
+        (output / RUNNING).unlink(missing_ok=True)  # which stays where a full disk cannot take results.json
+    (output / CHECKPOINT).unlink(missing_ok=True)  # the saved classifier has it all
+    if results["run_id"]:
+        results.update(log_results(output))
+    if config.find_lr:
+        print_suggestion(results)
+    else:
+        print_end(results)
+    if "reproduces" in results:
+        print_comparison(results)
+    return results
+
+
+def _to_go_on(output: Path) -> str:
+    """Return what to do with a run that ended on a full disk when there is room."""
+    if (read_results(output) or {}).get("status") == "FINISHED":  # only its results.json is not tracked
+        return f"python scripts/sync.py {shlex.quote(str(output))}"
+    if (output / "config.yaml").exists():
+        return command_to_go_on(output)
+    return "run the same command again"
+
+
+def _run(
+    config: Config,
+    output: Path,
+    clock: Clock,
+    results: dict[str, Any],
+    more_tags: dict[str, str],
+    before: dict[str, Any],
+) -> None:
+    """Run, and fill `results` on the way; `before` is what is known of the run when it was interrupted."""
+    write_text(output / "config.yaml", to_yaml(config))
+    print_configuration(output / "config.yaml")
+    uri = store_uri(config.tracking)
+    prepared = prepare(config, output, clock, results)
+    config = prepared.config  # with the freeze schedule and optimizer of the scenario that was found
+    check_same_images(before, results)
+    changed: list[str] = []
+    if config.reproduce is not None:
+        changed = say_what_differs(output, prepared.index, results["environment"])
+    if config.find_lr:
+        clock.begin("training")
+        return _find_learning_rate(prepared, results)
+    room = _expect_room(prepared, uri, results)
+
+    clock.begin("start_up")
+    import_mlflow(uri)
+    clock.begin("tracking")
+    tags = {**run_tags(config, prepared.index, output), **more_tags}
+    if results["scenario"]["cell"]:
+        tags["scenario"] = results["scenario"]["cell"]
+    in_sweep = "sweep" in more_tags  # which began when the store answered
+    with tracked_run(
+        uri, config.tracking.experiment, run_name(config), tags, output, in_sweep, resume=bool(before)
+    ) as tracker:
+        results.update(run_id=tracker.run_id, experiment_id=tracker.experiment_id, tracking_uri=uri)
+        _note_what_is_known(results, output)
+        (output / "results.json").unlink(missing_ok=True)  # of before it was resumed
+        tracker.log_parameters(config)
+        described = ("config.yaml", "splits.csv", "data_report.json", "scenario.json")
+        tracker.log_files(output / name for name in described if (output / name).exists())
+        tracker.log_files(sorted((output / "data_report").glob("*")), "data_report")
+        try:
+            if config.head.output == "imagenet":
+                _classify(prepared, clock, results, tracker)
+            else:
+                _train_and_evaluate(prepared, clock, results, tracker, room)
+            if config.reproduce is not None:
+                results["reproduces"] = compare_with_original(output, results, changed)
+            clock.begin("tracking")
+            tracker.log_classifier(output / "classifier")
+            tracker.describe(markdown(results, config), _page_tags(results))
+        except KeyboardInterrupt:
+            tracker.describe(f"Interrupted. To go on: `{command_to_go_on(output)}`", {})
+            raise
+        clock.begin("tracking")
+        tracker.log_metrics({f"seconds/{name}": value for name, value in clock.summary().items()})
+
+
+def _page_tags(results: dict[str, Any]) -> dict[str, str]:
+    """Return what runs are searched by once they are over."""
+    tags = {"best_stage": results["best_epoch"]["stage"]} if "best_epoch" in results else {}
+    if "reproduces" in results:
+        tags.update(reproduces=results["reproduces"]["run_id"], reproduced=results["reproduces"]["verdict"])
+    return tags
+
+
+def _note_what_is_known(results: dict[str, Any], output: Path) -> None:
+    """Write what is left of a run whose process dies without a word."""
+    write_json(output / RUNNING, {**results, "status": "RUNNING"})
+
+
+def _expect_room(prepared: Prepared, uri: str, results: dict[str, Any]) -> dict[int, int]:
+    """Raise unless the disks have room for the run; return what it needs of each."""
+    from headstart.run.disk_estimate import estimate, expect_room
+
+    config = prepared.config
+    stages = [] if config.head.output == "imagenet" else config.freeze.stages
+    images, classes = sum(results["dataset"]["images"].values()), len(prepared.class_names)
+    found = estimate(prepared.network, stages, prepared.image_size, images, classes)
+    needed = expect_room(found, prepared.output, artifacts_directory(uri))
+    results["disk"] = {**dataclasses.asdict(found), "bytes_estimated": sum(needed.values())}
+    return needed
+
+
+def _train_and_evaluate(
+    prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker, room: dict[int, int]
+) -> None:
+    """Train through all stages, save the classifier, and evaluate what was saved.
+
+    `room` is what the run will write on each device, which the cache leaves to it.
+    """
+    from headstart.features.activation_cache import activations_for
+
+    config, network, output = prepared.config, prepared.network, prepared.output
+    activations = activations_for(config, prepared.image_size)
+    activations.cache.reserve(room)
+    clock.begin("training")
+    with prepared.strategy.scope():
+        training = _train(prepared, activations, results, tracker, clock.started)
+    results["best_epoch"] = dataclasses.asdict(training.best)
+    results["parameters"] = {
+        "total": network.classifier.count_params(),
+        "trainable": list(training.trainable_parameters.values())[-1],
+        "trainable_by_stage": training.trainable_parameters,
+    }
+    results["seconds"].update({f"stage_{name}": seconds for name, seconds in training.seconds.items()})
+    results["waiting_for_input"] = {name: round(share, 4) for name, share in training.waiting_for_input.items()}
+    tracker.log_metrics(
+        {f"waiting_for_input/{file_name(name)}": share for name, share in training.waiting_for_input.items()}
+    )
+    if training.first_step is not None:  # from the start of the process, which imports and data are part of
+        results["seconds"]["first_step"] = round(training.first_step - clock.started, 3)
+
+    clock.begin("saving")
+    # From here on only what was saved is used, so that it is what the figures are about.
+    classifier = prepared.save("validation")
+    results["model_bytes"] = (output / "classifier" / "model.keras").stat().st_size
+
+    clock.begin("evaluation")
+    predictor = _predictor(prepared, classifier, config.freeze.stages[-1], activations)
+    results["splits"] = _evaluate(config, predictor, prepared.index, training, output, tracker)
+    results["cache"] = activations.summary()
+    if config.evaluate_after_each_stage:
+        summaries = {
+            split: {key: value for key, value in figures.items() if not isinstance(value, list)}
+            for split, figures in results["splits"].items()
+        }
+        results.setdefault("stages", {})[config.freeze.stages[-1].name] = summaries
+
+
+def _classify(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker) -> None:
+    """Save a network as it was published, and label the pictures with what was saved: no training, no accuracy."""
+    from headstart.evaluation.labels import report_labels
+
+    config, output = prepared.config, prepared.output
+    results["parameters"] = {"total": prepared.network.classifier.count_params(), "trainable": 0}
+    clock.begin("saving")
+    classifier = prepared.save("test")
+
+    clock.begin("evaluation")
+    results["splits"] = {}
+    title = f"{config.dataset.name}: labels by {config.backbone.name} as it is"
+    results["pictures"] = report_labels(classifier, prepared.index, config.batch_size, title, output)
+    tracker.log_metrics({key: results["pictures"][key] for key in ("images", "mean_confidence")})
+    tracker.log_files([output / "predictions.csv"])
+    tracker.log_files([output / "figures" / "labels.png"], "figures")
+
+
+def _find_learning_rate(prepared: Prepared, results: dict[str, Any]) -> None:
+    """Sweep the learning rate of the first stage and put the weights back; nothing is trained, tracked or saved."""
+    from headstart.evaluation.training_report import report_learning_rate
+    from headstart.features.activation_cache import activations_for
+    from headstart.training.inputs import ImageInputs
+    from headstart.training.learning_rate_finder import sweep_learning_rate
+
+    config, stage = prepared.config, prepared.config.freeze.stages[0]
+    with prepared.strategy.scope():
+        inputs = ImageInputs(config, prepared.index, activations_for(config, prepared.image_size))
+        sweep = sweep_learning_rate(prepared.network, stage, inputs, config.label_smoothing)
+    configured = stage.optimizer.learning_rate
+    title = f"{run_name(config)}: stage {stage.name}, {stage.optimizer.name}"
+    report_learning_rate(sweep, configured, title, prepared.output)
+    results.update(
+        stage=stage.name,
+        configured_learning_rate=configured,
+        suggested_learning_rate=sweep.suggestion,
+        suggestion_reason=sweep.reason,
+    )
+
+
+def _predictor(prepared: Prepared, classifier: Classifier, stage: StageConfig, activations: Activations) -> Predictor:
+    """Return what predicts whole splits with a classifier as a stage left it."""
+    from headstart.evaluation.predictor import make_predictor
+
+    config = prepared.config
+    entry = prepared.network.entry
+    return make_predictor(classifier, entry, stage.train, config.batch_size, activations, config.cache.activations)
+
+
+def _train(
+    prepared: Prepared, activations: Activations, results: dict[str, Any], tracker: Tracker, started: float
+) -> TrainingResult:
+    """Train the network through all stages while its epochs are tracked."""
+    from headstart.classifier.saved import Classifier
+    from headstart.evaluation.report import report_stage
+    from headstart.training.checkpoint import Checkpoints
+    from headstart.training.inputs import ImageInputs
+    from headstart.training.stages import train_stages
+
+    config, network, index = prepared.config, prepared.network, prepared.index
+    stages = [stage.name for stage in config.freeze.stages]
+
+    def track_epoch(record: EpochRecord) -> None:
+        figures = {key: value for key, value in dataclasses.asdict(record).items() if isinstance(value, float)}
+        figures["stage"] = float(stages.index(record.stage))
+        tracker.log_metrics({f"epoch/{key}": value for key, value in figures.items()}, record.epoch)
+
+    def evaluate_stage(stage: StageConfig) -> None:
+        name = stage.name
+        if not config.evaluate_after_each_stage or name == stages[-1]:  # the last one is what will be saved
+            return
+        classifier = Classifier(
+            network.classifier,
+            index.class_names,
+            prepared.image_size,
+            config.dataset.resize,
+            prepared.output,
+            config.engine,
+        )
+        predictor = _predictor(prepared, classifier, stage, activations)
+        evaluations = report_stage(predictor, index, name, prepared.output)
+        results.setdefault("stages", {})[name] = {split: found.summary() for split, found in evaluations.items()}
+        for split, found in evaluations.items():
+            figures = {f"after_{file_name(name)}/{split}_{key}": value for key, value in found.summary().items()}
+            tracker.log_metrics(figures)
+        _note_what_is_known(results, prepared.output)
+
+    limit = None if config.time_limit is None else started + parse_duration(config.time_limit)
+    training = train_stages(
+        network,
+        config.freeze.stages,
+        ImageInputs(config, index, activations),
+        config.head,
+        config.seed,
+        config.label_smoothing,
+        config.patience,
+        track_epoch,
+        evaluate_stage,
+        Checkpoints(prepared.output / CHECKPOINT, config.checkpoint_seconds),
+        limit,
+    )
+    return training
+
+
+def _evaluate(
+    config: Config,
+    predictor: Predictor,
+    index: ImageIndex,
+    training: TrainingResult,
+    output: Path,
+    tracker: Tracker,
+) -> dict[str, Any]:
+    """Evaluate the saved classifier on every split it did not learn from; write and track what was found."""
+    from headstart.evaluation.report import report_splits
+    from headstart.evaluation.training_report import report_training
+
+    report_training(training.history, training.best.epoch, run_name(config), output)
+    evaluations = report_splits(predictor, index, output)
+    tracker.log_metrics({"best_epoch": training.best.epoch})
+    for split, evaluation in evaluations.items():
+        tracker.log_metrics({f"{split}_{key}": value for key, value in evaluation.summary().items()})
+    tracker.log_files(output / name for name in ("history.csv", "predictions.csv"))
+    tracker.log_files(sorted(output.glob("*_report*")))
+    tracker.log_files(sorted((output / "figures").glob("*.png")), "figures")
+    return {
+        split: {
+            **evaluation.summary(),
+            "most_confused": [list(pair) for pair in evaluation.most_confused],
+            "per_class": [dataclasses.asdict(result) for result in evaluation.per_class],
+        }
+        for split, evaluation in evaluations.items()
+    }

@@ -1,0 +1,146 @@
+"""What a run would do: its images and stages, how long it takes and how much it writes; nothing is run."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
+
+from headstart.config import Config
+from headstart.config.identity import run_name
+from headstart.core.console import console, duration, print_titled
+from headstart.core.errors import HeadstartError
+from headstart.core.full_disk import existing
+from headstart.core.paths import cache_directory
+from headstart.data.files.checks import check_images
+from headstart.data.index import ImageIndex
+from headstart.data.load import load_index
+from headstart.model.imagenet import imagenet_classes
+from headstart.run.display import print_data
+from headstart.run.estimate import COPIES, count_epochs, estimate_from, past_runs
+from headstart.run.preflight import check_configuration
+from headstart.run.resume import find_interrupted
+from headstart.tracking import artifacts_directory, store_uri
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a run will take."""
+
+    seconds: float | None  # None where it is not known
+    source: str  # what the seconds are known from
+    bytes: float | None
+
+
+def plan_run(config: Config, output: Path) -> None:
+    """Print what a run would do, and run nothing but, where nothing like it has run before, a few steps to time them.
+
+    Args:
+        config: the resolved configuration, with `plan=true`.
+        output: the directory that the run would have.
+
+    Raises:
+        HeadstartError: where the run would be refused, or there is nothing to plan.
+    """
+    for key, asked in (("find_lr", config.find_lr), ("reproduce", config.reproduce is not None)):
+        if asked:
+            raise HeadstartError(f"Expected plan=true without {key}, which plans no run of its own. Received: both")
+    image_size = check_configuration(config)
+    index = load_index(config.dataset, cache_directory(), config.cv)
+    console.print(f"\n[bold]Plan of {escape(run_name(config))}[/]", soft_wrap=True)
+    print_data(index, list(index.notes))
+    trains = config.head.output != "imagenet"
+    if trains and config.scenario.name != "auto":
+        _print_stages(config, index)
+    images = {split: int(counts.sum()) for split, counts in index.counts().items()}
+    work = float(images["train"] * count_epochs(config) * image_size**2)
+    found = estimate_from(past_runs(), config, work)
+    if found is not None:
+        costs = Costs(found.seconds, f"runs that were {found.source}", found.bytes)
+    elif config.scenario.name == "auto" or not trains:
+        costs = Costs(None, "no run like it has finished here", None)
+    else:
+        costs = _probe(config, index, images, image_size, output)
+    _print_costs(config, costs, output)
+
+
+def _print_stages(config: Config, index: ImageIndex) -> None:
+    """Print what trains in each stage, and for how long."""
+    table = Table()
+    for column in ("stage", "trains", "epochs", "steps", "optimizer", "learning rate"):
+        table.add_column(column, justify="right" if column in ("epochs", "steps") else "left", overflow="fold")
+    for stage in config.freeze.stages:
+        rate = f"{stage.optimizer.learning_rate:g}"
+        trains = stage.train if isinstance(stage.train, str) else OmegaConf.to_yaml(stage.train).strip()
+        cells = (stage.name, trains, str(stage.epochs), f"{_steps(config, index):,}", stage.optimizer.name)
+        table.add_row(*map(escape, cells), rate)
+    print_titled(f"Stages: freeze={config.freeze.name}, steps in each epoch", table)
+
+
+def _steps(config: Config, index: ImageIndex) -> int:
+    """Return how many batches an epoch has."""
+    return config.steps_per_epoch or -(-len(index.split("train")) // config.batch_size)
+
+
+def _probe(config: Config, index: ImageIndex, images: dict[str, int], image_size: int, output: Path) -> Costs:
+    """Build the network, time a few steps of each stage on a few images, and return what the whole will take."""
+    from headstart.core.tensorflow_import import import_tensorflow
+
+    began = time.perf_counter()
+    console.print("  Nothing like it has run here: a few steps are timed", soft_wrap=True)
+    import_tensorflow()
+    from headstart.model.network import build_network
+    from headstart.run.disk_estimate import estimate, expect_room
+    from headstart.training.hardware import choose_precision, choose_strategy, prepare_devices, seed_everything
+    from headstart.training.timing import choose_samples, time_stages
+
+    strategy = choose_strategy(prepare_devices())
+    seed_everything(config.seed, config.deterministic, choose_precision(config.precision))
+    classes = len(imagenet_classes() if config.head.output == "imagenet" else index.class_names)
+    first, second = (
+        check_images(sample, config.dataset.bad_images, cache_directory(), config.dataset.value_range)[0]
+        for sample in choose_samples(index, config.batch_size)
+    )
+    with strategy.scope(), tempfile.TemporaryDirectory() as directory:
+        network = build_network(config.backbone, config.head, classes, image_size, config.seed)
+        total = sum(images.values())
+        room = estimate(network, config.freeze.stages, image_size, total, classes)
+        expect_room(room, output, artifacts_directory(store_uri(config.tracking)))
+        ready = time.perf_counter() - began  # which the run takes too
+        timings = time_stages(config, network, (first, second), image_size, Path(directory))
+    steps = _steps(config, index)
+    seconds = sum(timings[stage.name].seconds(stage.epochs, steps, images) for stage in config.freeze.stages)
+    frozen = max(timing.frozen for timing in timings.values())
+    last = timings[config.freeze.stages[-1].name].validation
+    seconds += images["test"] * frozen + (images["validation"] + images["test"]) * last  # the evaluation at the end
+    return Costs(
+        ready + seconds,
+        f"a probe of {time.perf_counter() - began:.0f} s; figures and tracking take some seconds more",
+        float(COPIES * room.classifier + room.tables),
+    )
+
+
+def _print_costs(config: Config, costs: Costs, output: Path) -> None:
+    """Print how long the run takes, how much it writes, and that nothing was run."""
+    if config.scenario.name == "auto":
+        console.print("  scenario=auto measures the images first; its stages are known then.", soft_wrap=True)
+    interrupted = find_interrupted(config) if config.resume is not None else None
+    if interrupted is not None:
+        text = f"  resume=auto continues the run in {interrupted}, so that it takes less than a whole run."
+        console.print(text, markup=False, soft_wrap=True)
+    place = existing(output.absolute().parent)
+    free = f"{decimal(shutil.disk_usage(place).free)} are free"
+    if costs.seconds is None:
+        text = f"There is no estimate: {costs.source}. On the disk of {place} {free}."
+    else:
+        written = "" if costs.bytes is None else f", and writes about {decimal(int(costs.bytes))} beside the cache"
+        text = f"It takes about {duration(costs.seconds)}{written} ({costs.source}). On the disk of {place} {free}."
+    console.print(f"\n{text}", markup=False, soft_wrap=True)
+    console.print("Nothing was run. The same command without plan=true trains.", soft_wrap=True, markup=False)

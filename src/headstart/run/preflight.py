@@ -1,0 +1,40 @@
+"""What can be checked of a configuration before an image is read, by a run and by a sweep for each of its jobs."""
+
+from __future__ import annotations
+
+from headstart.config import Config, scenario_cells
+from headstart.core.signals import parse_duration
+from headstart.inference.backend import check_engine
+from headstart.model.backbones.registry import check_image_size, get_entry
+from headstart.model.backbones.weights import check_weights
+from headstart.model.image_size import choose_image_size
+from headstart.model.include_top import check_original
+from headstart.model.targets import check_targets
+from headstart.scenario.check import check_measurable
+from headstart.training.linear_head import check_fit
+
+
+def check_configuration(config: Config) -> int:
+    """Raise when a run cannot work whatever its images are; return the side of its input in pixels.
+
+    Args:
+        config: the resolved configuration.
+
+    Raises:
+        HeadstartError: naming the key that has to change.
+    """
+    measured = config.scenario.name == "auto"
+    if measured:
+        check_measurable(config)
+    for possible in scenario_cells(config).values() if measured else [config]:
+        check_targets(possible)
+        check_fit(possible)
+    check_engine(config.engine)
+    if config.time_limit is not None:
+        parse_duration(config.time_limit)
+    entry = get_entry(config.backbone.name)
+    check_weights(entry, config.backbone.weights)
+    image_size = choose_image_size(config, entry)
+    check_image_size(entry, image_size)
+    check_original(config, entry, image_size)
+    return image_size

@@ -1,0 +1,247 @@
+"""Going on with a run that ended before its time, in its own directory and its own run of the tracking store."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from headstart.config import Config, compose, from_yaml
+from headstart.config.fields import Decides, what_decides, with_given
+from headstart.config.identity import config_hash
+from headstart.core.console import console
+from headstart.core.environment import differences
+from headstart.core.errors import HeadstartError
+from headstart.core.files import remove_partial
+from headstart.core.paths import cache_directory, outputs_directory
+from headstart.core.process_lock import Lock
+from headstart.data.files.checks import check_images
+from headstart.data.load import load_index
+from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, read_results, with_id
+
+LOCK = ".run.lock"
+TRACES = ("results.json", RUNNING, CHECKPOINT, "config.yaml")  # files of which a run leaves one at least
+
+
+@contextlib.contextmanager
+def only_run_in(output: Path, resume: bool) -> Iterator[None]:
+    """Keep a directory to one run.
+
+    Args:
+        output: directory of the run; made when it is not there.
+        resume: whether the run that it holds is gone on with.
+
+    Raises:
+        InUse: when another process runs in it.
+        HeadstartError: when it holds a run that would be lost.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    with locked(output):
+        if is_finished(output):
+            raise HeadstartError(
+                f"Expected a directory without a finished run, which nothing replaces. Received: {output}; choose "
+                "another one, or remove it"
+            )
+        remove_partial(output)
+        if not resume and (output / CHECKPOINT).exists():
+            raise HeadstartError(
+                f"Expected a directory without a run that could be gone on with. Received: {output}; "
+                f"{command_to_go_on(output)} goes on with it, and removing its {CHECKPOINT} gives it up"
+            )
+        yield
+
+
+@contextlib.contextmanager
+def locked(output: Path) -> Iterator[None]:
+    """Keep the directory of a run to this process, to run in it or to close a run that died there.
+
+    Args:
+        output: the directory.
+
+    Raises:
+        InUse: when another process runs in it.
+    """
+    lock = Lock(output / LOCK, "run")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def unfinished_results(directory: Path) -> dict[str, Any]:
+    """Return what is known of a run that is not finished; nothing where it was not opened in the tracking store.
+
+    Args:
+        directory: of the run.
+    """
+    running = directory / RUNNING
+    known = json.loads(running.read_text(encoding="utf-8")) if running.exists() else read_results(directory)
+    return known if known and known.get("run_id") else {}
+
+
+def check_same_images(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise when a run would go on with other images than it began with.
+
+    Args:
+        before: `unfinished_results` of the run; may be empty.
+        now: its results so far; where they are refused they go on saying what the run began with, so that the next
+            attempt is refused too.
+
+    Raises:
+        HeadstartError: naming both fingerprints.
+    """
+    expected, received = (results.get("dataset", {}).get("fingerprint") for results in (before, now))
+    if expected is not None and expected != received:
+        root, now["dataset"] = now["dataset"]["root"], before["dataset"]
+        raise HeadstartError(
+            f"Expected the images that this run began with (fingerprint {expected[:12]}). "
+            f"Received: others ({str(received)[:12]}) in {root}; start a new run on them"
+        )
+    for phrase in differences(before.get("environment", {}), now.get("environment", {})):
+        console.print(f"  Warning: {phrase}: the figures may differ", markup=False, soft_wrap=True)
+
+
+def find_unfinished(name: str) -> tuple[Path, Config]:
+    """Return the directory of a run that is not finished, and its configuration.
+
+    Args:
+        name: a directory, an MLflow run id or its beginning (at least 4 characters), or `latest`.
+
+    Raises:
+        HeadstartError: when there is no such run, or it is finished.
+    """
+    directory = Path(name).absolute() if Path(name).is_dir() else _find(name)
+    results = read_results(directory) or {}
+    if results.get("status") == "FINISHED":
+        raise HeadstartError(f"Expected a run that is not finished. Received: {directory}, which is")
+    stored = directory / "config.yaml"
+    if not stored.exists():
+        raise HeadstartError(f"Expected the directory of a run, with its config.yaml. Received: {directory}")
+    return directory, from_yaml(stored.read_text(encoding="utf-8"))
+
+
+def expect_only_how(name: str, given: list[str]) -> None:
+    """Raise where a command that resumes a run says anything but how the work is done.
+
+    Args:
+        name: of the run, as on the command line.
+        given: the other words of the command line.
+
+    Raises:
+        HeadstartError: naming what is too much.
+    """
+    others = [word for word in given if what_decides(Config, word.partition("=")[0]) is not Decides.NOTHING]
+    if others:
+        raise HeadstartError(
+            f"Expected resume={name} alone or with how the work is done (time_limit, checkpoint_seconds, cache, "
+            f"engine), as the run keeps its configuration. Received: {' '.join(others)}"
+        )
+
+
+def with_how(stored: Config, given: list[str]) -> Config:
+    """Return the configuration of a run with how the work is done from now on.
+
+    Args:
+        stored: as the run began.
+        given: words of the command line, see `expect_only_how`.
+
+    Raises:
+        HeadstartError: for a wrong value.
+    """
+    keys = [word.partition("=")[0] for word in given]
+    return with_given(stored, compose(given), keys, (Decides.NOTHING,)) if given else stored
+
+
+def find_interrupted(config: Config, preferred: Path | None = None) -> Path | None:
+    """Return the latest run of a configuration, on the images there are now, that can be resumed.
+
+    Args:
+        config: the resolved configuration.
+        preferred: the directory that a new run would have; where it holds such a run, that one is returned.
+
+    Raises:
+        HeadstartError: when there is such a run and the images are missing or wrong.
+    """
+    digest = config_hash(config)
+    here = [preferred] if preferred and any((preferred / name).exists() for name in (CHECKPOINT, RUNNING)) else []
+    for directory in (*here, *reversed(_unfinished())):
+        before = unfinished_results(directory)
+        if before.get("config_hash") == digest and is_of_same_images(before, config):
+            return directory
+    return None
+
+
+def is_of_same_images(results: dict[str, Any], config: Config) -> bool:
+    """Return whether a run began with the images that there are now; the digest of its configuration does not say so.
+
+    Args:
+        results: of the run.
+        config: a resolved configuration, which says where the images are.
+
+    Raises:
+        HeadstartError: when they are missing or wrong.
+    """
+    expected = results.get("dataset", {}).get("fingerprint")
+    if expected is None:  # it ended before they were read
+        return True
+    index = load_index(config.dataset, cache_directory(), config.cv)
+    dataset = config.dataset
+    checked, _ = check_images(index, dataset.bad_images, cache_directory(), dataset.value_range)
+    return expected == checked.fingerprint
+
+
+def expect_unused(output: Path) -> None:
+    """Raise where a directory holds a run already, whatever became of it; nothing in it is changed.
+
+    Args:
+        output: directory that a new run would have.
+
+    Raises:
+        HeadstartError: naming the run that is there, and the way out.
+    """
+    if not any((output / name).exists() for name in TRACES):
+        return
+    known = unfinished_results(output) or read_results(output) or {}
+    which = f"run {known['run_id'][:8]}" if known.get("run_id") else "a run"
+    which += f", {known.get('status', 'UNFINISHED')}"
+    way_out = f"; {command_to_go_on(output)} resumes it" if (output / CHECKPOINT).exists() else ""
+    raise HeadstartError(
+        f"Expected a directory without a run. Received: {output}, which holds {which}{way_out}; choose another "
+        "hydra.run.dir, or remove this directory"
+    )
+
+
+def command_to_go_on(output: Path) -> str:
+    """Return the command that goes on with the run in a directory."""
+    return f"python run.py resume={shlex.quote(str(output))}"
+
+
+def say_how_to_go_on(output: Path) -> None:
+    """Print how a run that was interrupted can be gone on with."""
+    if (output / CHECKPOINT).exists():
+        console.print(f"Saved. To go on:\n  {command_to_go_on(output)}", markup=False, soft_wrap=True)
+
+
+def _find(name: str) -> Path:
+    """Return the directory of an unfinished run by its id, or the latest one."""
+    runs = _unfinished()
+    if name == "latest" and runs:
+        return runs[-1]
+    known = [(directory, unfinished_results(directory)) for directory in runs]
+    fitting = with_id(name, known)
+    if len(fitting) == 1:
+        return fitting[0]
+    last = ", ".join(str(results.get("run_id", ""))[:8] for _, results in known[-5:]) or "none"
+    raise HeadstartError(
+        f"Expected resume to be a run's directory, its MLflow run id, latest or auto. Received: {name}; the runs under "
+        f"{outputs_directory()} that can be gone on with are {last}"
+    )
+
+
+def _unfinished() -> list[Path]:
+    """Return the directories of runs that began to train, or died before, oldest first."""
+    files = [file for name in (CHECKPOINT, RUNNING) for file in outputs_directory().glob(f"*/**/{name}")]
+    return sorted({file.parent for file in files}, key=lambda directory: directory.stat().st_mtime)

@@ -1,0 +1,110 @@
+"""What a person sees of a scenario: the square with the cell that was found, the evidence, the curve of the probes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from headstart.config import CELLS, Config
+from headstart.core.console import console, print_titled
+from headstart.evaluation.plots import depth_figure
+from headstart.evaluation.writing import letters_without_a_font, save_figure
+from headstart.scenario.square import FEW_BELOW, CutProbe, Placement
+
+BAR = 10  # characters of an accuracy of 100 %
+MOST_ROWS = 20  # of the curve on the screen; the figure has all
+
+
+def print_placement(placement: Placement, cells: dict[str, Config]) -> None:
+    """Print the square and why the data lies where it does.
+
+    Args:
+        placement: what was measured.
+        cells: the configuration of each cell.
+    """
+    backbone = cells[placement.cell].backbone.name
+    print_titled(f"Scenario, by the features of {backbone}", square_table(placement.cell, cells))
+    for sentence in placement.why:
+        console.print(f"  - {sentence}", markup=False, soft_wrap=True)
+    console.print("  The thresholds are heuristics: docs/scenarios.md has their sources.", markup=False)
+
+
+def square_table(found: str, cells: dict[str, Config]) -> Table:
+    """Return the square, what each cell calls for in it, and the cell that was found in bold.
+
+    Args:
+        found: the name of a cell.
+        cells: the configuration of each cell.
+    """
+    table = Table(show_lines=True)
+    for title in ("", "similar to ImageNet", "unlike ImageNet"):
+        table.add_column(title)
+    sizes = {"small": f"fewer than {FEW_BELOW:,}\nimages a class", "large": f"{FEW_BELOW:,} or more\nimages a class"}
+    for size, name in sizes.items():
+        row = [cell for cell in CELLS if cell.startswith(size)]  # similar first
+        table.add_row(name, *(_in_square(cell, cells[cell], cell == found) for cell in row))
+    return table
+
+
+def print_curve(placement: Placement) -> None:
+    """Print the accuracy of the probe at each cut, from the images to the top.
+
+    Args:
+        placement: what was measured.
+    """
+    table = Table()
+    for column in ("depth", "cut", "channels", "accuracy"):
+        table.add_column(column, justify="left" if column == "cut" else "right", overflow="fold")
+    table.add_column(no_wrap=True, min_width=BAR)
+    table.add_column()
+    for row in _shown(placement):
+        marks = [word for word, one in (("best", placement.best), ("last", placement.last)) if one == row]
+        table.add_row(
+            f"{row.depth:.0%}",
+            escape(row.cut),
+            f"{row.channels:,}",
+            f"{row.accuracy:.4f}",
+            "█" * round(BAR * row.accuracy),
+            ", ".join(marks),
+        )
+    title = f"Linear probes of {placement.measured_images:,} training images (chance {placement.chance:.2f})"
+    print_titled(title, table)
+
+
+@letters_without_a_font()
+def write_figure(placement: Placement, what: str, file: Path) -> None:
+    """Draw the curve of the probes.
+
+    Args:
+        placement: what was measured.
+        what: of which data and backbone, for the title.
+        file: the PNG; its directory is made.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    probes = placement.probes
+    figure = depth_figure(
+        [row.depth for row in probes],
+        [row.accuracy for row in probes],
+        placement.chance,
+        probes.index(placement.best),
+        placement.measured_images,
+        f"{what}: linear probes at every depth ({placement.cell})",
+    )
+    save_figure(figure, file)
+
+
+def _shown(placement: Placement) -> list[CutProbe]:
+    """Return the probes for the screen: evenly thinned where they are many, always the best and the last."""
+    step = -(-len(placement.probes) // MOST_ROWS)
+    return [
+        row
+        for position, row in enumerate(placement.probes)
+        if position % step == 0 or row in (placement.best, placement.last)
+    ]
+
+
+def _in_square(cell: str, config: Config, found: bool) -> str:
+    text = escape(f"{'-> ' if found else ''}{cell}\nfreeze={config.freeze.name}, {config.optimizer.name}")
+    return f"[bold]{text}[/]" if found else text

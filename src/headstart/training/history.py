@@ -1,0 +1,54 @@
+"""The figures of each epoch, and the best epoch with its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """The figures of one epoch; `epoch` counts from 1 over all stages."""
+
+    epoch: int
+    stage: str
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What makes one epoch better than another: validation accuracy, then the lower validation loss."""
+        return self.validation_accuracy, -self.validation_loss
+
+
+@dataclass
+class BestEpoch:
+    """The best epoch by validation accuracy, ties broken by the lower validation loss, and its weights."""
+
+    record: EpochRecord | None = None
+    weights: list[np.ndarray] | None = None
+    # Positions of the weights that move in the stage; the others are those that are kept, as every stage starts there.
+    moving: list[int] | None = None
+
+    def offer(self, record: EpochRecord, classifier: keras.Model) -> bool:
+        """Keep a copy of the weights when this epoch is better than all before; say whether it was."""
+        if self.record is not None and record.rank <= self.record.rank:
+            return False
+        self.record = record
+        if self.weights is None or self.moving is None:
+            self.weights = classifier.get_weights()
+        else:
+            variables = classifier.weights
+            for position in self.moving:
+                self.weights[position] = variables[position].numpy()
+        return True
+
+    def restore(self, classifier: keras.Model) -> None:
+        """Put the best epoch's weights back."""
+        classifier.set_weights(self.weights)

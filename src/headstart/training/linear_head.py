@@ -1,0 +1,188 @@
+"""Heads that scikit-learn fits on bottleneck features: logistic regression and a linear support vector machine.
+
+What was fitted, its scaling included, is folded into the weights of the head's one dense layer. The classifier stays a
+plain Keras model, which later stages can fine-tune, and nothing has to be pickled.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headstart.config import Config, HeadConfig, StageConfig
+from headstart.core.errors import HeadstartError
+from headstart.data.augmentation import Augmentation
+
+if TYPE_CHECKING:
+    import keras
+
+# Inverse strength of regularisation: each step ten times weaker, around what suits standardised features.
+GRID = {"logistic_regression": (1e-4, 1e-3, 1e-2, 1e-1, 1.0), "svm": (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)}
+FOLDS = 5
+ITERATIONS = 5000
+
+
+@dataclass(frozen=True)
+class LinearClassifier:
+    """A linear classifier of features: `softmax(features @ kernel + bias)` are its probabilities."""
+
+    kernel: np.ndarray  # (features, classes)
+    bias: np.ndarray  # (classes,)
+    regularisation: float  # the C that cross-validation chose
+    accuracy: float  # in cross-validation, at that C
+    converged: bool
+
+
+def is_fitted(head: HeadConfig, stage: StageConfig) -> bool:
+    """Tell whether scikit-learn fits the head in a stage: one that trains nothing else."""
+    return head.fit != "gradient" and stage.train == "head"
+
+
+def check_fit(config: Config) -> None:
+    """Raise when scikit-learn cannot fit the head of a run.
+
+    Args:
+        config: the resolved configuration.
+
+    Raises:
+        HeadstartError: naming the key that has to change.
+    """
+    head = config.head
+    if head.fit == "gradient":
+        return
+    if head.units or head.batch_norm or head.pooling == "original":
+        raise HeadstartError(
+            f"Expected head.fit={head.fit} on pooled features alone: head.units=null, head.batch_norm=false and "
+            f"head.pooling=average or flatten. Received: {head.units}, {head.batch_norm} and {head.pooling}"
+        )
+    if config.freeze.stages[0].train != "head":
+        raise HeadstartError(
+            f"Expected the first stage to train the head alone, where scikit-learn fits head={head.name}. "
+            f"Received: freeze={config.freeze.name}, which starts with {config.freeze.stages[0].train}; freeze=all fits"
+        )
+    if config.find_lr:
+        raise HeadstartError(
+            f"Expected find_lr=true with a first stage that learns by gradients, such as head=linear. "
+            f"Received: head={head.name}, which scikit-learn fits without a learning rate"
+        )
+    gradient = [stage for stage in config.freeze.stages if not is_fitted(head, stage)]
+    augmentation = Augmentation(config.augmentation)
+    if not gradient and (augmentation.changes_images or augmentation.mixes):
+        raise HeadstartError(
+            f"Expected augmentation=none with head={head.name} on a frozen backbone: features are computed once, from "
+            f"the images as they are. Received: augmentation={config.augmentation.name}, which changes or mixes images"
+        )
+    if not gradient and config.label_smoothing:
+        raise HeadstartError(
+            f"Expected label_smoothing=0 with head={head.name}, which takes whole labels. "
+            f"Received: {config.label_smoothing}"
+        )
+
+
+def fit_linear(
+    kind: str, features: np.ndarray, labels: np.ndarray, class_weights: np.ndarray, seed: int
+) -> LinearClassifier:
+    """Fit a linear classifier on standardised features; C has the lowest cross-entropy in seeded cross-validation.
+
+    The decision values of a support vector machine are no probabilities. They are turned into such by a softmax at the
+    one temperature that explains the held-out labels of the cross-validation best, which changes no prediction (Guo et
+    al., On calibration of modern neural networks, 2017).
+
+    Args:
+        kind: `logistic_regression` or `svm`.
+        features: float (n, features).
+        labels: int (n,), from 0.
+        class_weights: float (classes,).
+        seed: of the folds and of the solver.
+
+    Raises:
+        HeadstartError: when a class has a single image, so that none is left to validate on.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.model_selection import StratifiedKFold
+
+    classes = len(class_weights)
+    counts = np.bincount(labels, minlength=classes)
+    if counts.min() < 2:
+        raise HeadstartError(
+            f"Expected at least two training images of every class to fit {kind}. Received: {counts.min()} of one class"
+        )
+    folds = list(
+        StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed).split(features, labels)
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", ConvergenceWarning)
+        trials = []
+        for strength in GRID[kind]:
+            scores = np.empty((len(labels), classes))
+            for learn, hold in folds:
+                kernel, bias = _fit(kind, features[learn], labels[learn], class_weights, strength, seed)
+                scores[hold] = features[hold] @ kernel + bias
+            temperature = _temperature(scores, labels) if kind == "svm" else 1.0
+            accuracy = float((scores.argmax(1) == labels).mean())
+            trials.append((_cross_entropy(scores * temperature, labels), strength, temperature, accuracy))
+        _, strength, temperature, accuracy = min(trials)
+        caught.clear()
+        kernel, bias = _fit(kind, features, labels, class_weights, strength, seed)
+    return LinearClassifier(kernel * temperature, bias * temperature, strength, accuracy, not caught)
+
+
+def set_head(head: keras.Model, fitted: LinearClassifier) -> None:
+    """Put a linear classifier into the output layer of a head.
+
+    Args:
+        head: its output is a softmax over all classes, or a sigmoid for the second of two.
+        fitted: for the features that reach the output layer.
+    """
+    kernel, bias = fitted.kernel, fitted.bias
+    output = head.get_layer("output")
+    if output.units == 1:
+        kernel, bias = kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
+    output.set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
+
+
+def _fit(
+    kind: str, features: np.ndarray, labels: np.ndarray, class_weights: np.ndarray, strength: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return kernel and bias for features as they are: the scaling is folded in."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    scaler = StandardScaler().fit(features.astype(np.float64))
+    shared: dict[str, Any] = {
+        "C": strength,
+        "class_weight": dict(enumerate(class_weights)),
+        "random_state": seed,
+        "max_iter": ITERATIONS,
+    }
+    model = LogisticRegression(**shared) if kind == "logistic_regression" else LinearSVC(**shared)
+    model.fit(scaler.transform(features.astype(np.float64)), labels)
+    kernel, bias = (
+        model.coef_.T / scaler.scale_[:, None],
+        model.intercept_ - model.coef_ @ (scaler.mean_ / scaler.scale_),
+    )
+    if kernel.shape[1] == 1:  # two classes: half of the score for one, half against the other
+        return np.concatenate([-kernel, kernel], axis=1) / 2, np.concatenate([-bias, bias]) / 2
+    return kernel, bias
+
+
+def _temperature(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return the factor on the scores at which their softmax explains the labels best."""
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(
+        lambda exponent: _cross_entropy(scores * np.exp(exponent), labels), bounds=(-3.0, 5.0), method="bounded"
+    )
+    return float(np.exp(found.x))
+
+
+def _cross_entropy(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean of minus the logarithm of the softmax at the labels."""
+    from scipy.special import log_softmax
+
+    return float(-log_softmax(scores, axis=1)[np.arange(len(labels)), labels].mean())

@@ -1,0 +1,208 @@
+"""The served classifier: the answers of the one on disk, and HTTP 400 with a reason for what is no picture."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import load_serving
+from headstart.classifier.saved import Classifier, load_classifier
+from local_services import model_server
+
+SIZE = 32  # of the classifier of `finished_run`
+
+
+@pytest.fixture(scope="module")
+def model_directory(finished_run: Path) -> Path:
+    """Return the directory of the model that the run logged."""
+    import mlflow
+
+    results = json.loads((finished_run / "results.json").read_text())
+    client = mlflow.MlflowClient(results["tracking_uri"])
+    found = client.search_logged_models(experiment_ids=[results["experiment_id"]])
+    [model] = [model for model in found if model.source_run_id == results["run_id"]]
+    return Path(model.artifact_location.removeprefix("file://"))
+
+
+@pytest.fixture(scope="module")
+def classifier(finished_run: Path) -> Classifier:
+    return load_classifier(finished_run)
+
+
+@pytest.fixture(scope="module")
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/00[12].png"))
+
+
+Ask = Callable[[object], tuple[int, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def ask(model_directory: Path) -> Ask:
+    """Return what sends a request to the scoring server's own code, without a process and a port."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from mlflow.pyfunc.scoring_server import invocations
+
+    model = mlflow.pyfunc.load_model(str(model_directory))
+    schema = model.metadata.get_input_schema()
+
+    def answer(content: object) -> tuple[int, dict[str, Any]]:
+        try:
+            found = invocations(json.dumps(content).encode(), "application/json", model, schema)
+        except MlflowException as error:  # what its wrapper around every request does
+            return error.get_http_status_code(), json.loads(error.serialize_as_json())
+        return found.status, json.loads(found.response)
+
+    return answer
+
+
+def text_of(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def bomb() -> bytes:
+    """Return a PNG of a few bytes that says it has 4 billion pixels."""
+    header = struct.pack(">IIBBBBB", 65535, 65535, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b"")]
+    packed = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+BLACK = np.zeros((SIZE, SIZE, 3), int).tolist()
+
+
+def pixels(value: Any) -> list:
+    """Return black pixels of which one is something else."""
+    image = np.zeros((SIZE, SIZE, 3), object)
+    image[3, 4, 1] = value
+    return image.tolist()
+
+
+# The request, and what the answer must say.
+BAD = {
+    "no base64": ({"inputs": {"image": ["not base64!"]}}, "base64"),
+    "letters beyond ASCII": ({"inputs": {"image": ["Käfer"]}}, "base64"),
+    "no picture": ({"inputs": {"image": [text_of(b"no picture")]}}, "its content is none of JPEG"),
+    "nothing": ({"inputs": {"image": [""]}}, "the file is empty"),
+    "half a picture": ({"inputs": {"image": [text_of(b"\x89PNG\r\n\x1a\n\0\0")]}}, "image that can be read"),
+    "a decompression bomb": ({"inputs": {"image": [text_of(bomb())]}}, "limit"),
+    "the second is none": (
+        {"dataframe_records": [{"image": BLACK}, {"image": text_of(b"no picture")}]},
+        "(picture 1, counted from 0)",
+    ),
+    "another size": ({"inputs": [np.zeros((8, 8, 3)).tolist()]}, "Received: the shape (8, 8, 3)"),
+    "grey": ({"inputs": [np.zeros((SIZE, SIZE)).tolist()]}, f"Received: the shape ({SIZE}, {SIZE})"),
+    "one picture, not a list of them": ({"inputs": BLACK}, f"Received: the shape ({SIZE}, 3)"),
+    "too bright": ({"inputs": [pixels(256)]}, "values from 0 to 256"),
+    "below black": ({"inputs": [pixels(-0.5)]}, "values from -0.5 to 0"),
+    "no number": ({"inputs": [pixels(float("nan"))]}, "NaN"),
+    "no end": ({"inputs": [pixels(float("inf"))]}, "values from 0 to inf"),
+    "a number beyond floats": ({"inputs": [pixels(10**400)]}, "no number among them"),
+    "a text among numbers": ({"inputs": [pixels("1")]}, "no number among them"),
+    "a hole": ({"inputs": [pixels(None)]}, "no number among them"),
+    "truths": ({"inputs": [np.zeros((SIZE, SIZE, 3), bool).tolist()]}, "no number among them"),
+    "ragged": ({"inputs": [[[[1, 2, 3], [1, 2]]]]}, "lists of several lengths"),
+    "an empty list": ({"inputs": []}, "one picture or more"),
+    "an empty column": ({"inputs": {"image": []}}, "one picture or more"),
+    "no rows": ({"dataframe_split": {"columns": ["image"], "data": []}}, "one picture or more"),
+    "null": ({"inputs": {"image": None}}, "Received: NoneType"),
+    "a number": ({"inputs": {"image": 5}}, "Received: int 5"),
+    "a row without": ({"dataframe_records": [{"image": BLACK}, {}]}, "Received: float nan"),
+    "another column": ({"dataframe_records": [{"picture": "abc"}]}, "missing inputs ['image']"),
+    "no column": ({"inputs": {}}, "missing inputs ['image']"),
+    "no records": ({"dataframe_records": []}, "missing inputs ['image']"),
+    "no input": ({}, "exactly one of the input fields"),
+    "a list": ([], "Received a list"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_request_gets_400_with_the_reason(name: str, ask: Ask) -> None:
+    request, says = BAD[name]
+    status, answer = ask(request)
+    assert status == 400
+    assert says in answer["message"]
+    assert "stack_trace" not in answer
+    assert "Traceback" not in answer["message"]
+    if "MLflow" not in answer["message"] and "enforce" not in answer["message"]:
+        assert len(answer["message"]) < 300  # does not bring the request back
+
+
+def as_tensor(files: list[Path], classifier: Classifier) -> object:
+    return {"inputs": np.stack([classifier.load(file) for file in files]).tolist()}
+
+
+def as_text(files: list[Path], classifier: Classifier) -> object:
+    return {"inputs": {"image": [text_of(file.read_bytes()) for file in files]}}
+
+
+def as_list_of_text(files: list[Path], classifier: Classifier) -> object:
+    return {"inputs": [text_of(file.read_bytes()) for file in files]}
+
+
+def as_instances(files: list[Path], classifier: Classifier) -> object:
+    return {"instances": [{"image": text_of(file.read_bytes())} for file in files]}
+
+
+def as_records(files: list[Path], classifier: Classifier) -> object:
+    texts = [{"image": text_of(file.read_bytes())} for file in files[1:]]
+    return {"dataframe_records": [{"image": classifier.load(files[0]).tolist()}, *texts]}
+
+
+def as_split(files: list[Path], classifier: Classifier) -> object:
+    return {"dataframe_split": {"columns": ["image"], "data": [[text_of(file.read_bytes())] for file in files]}}
+
+
+@pytest.mark.parametrize("form", [as_tensor, as_text, as_list_of_text, as_instances, as_records, as_split])
+def test_every_form_gives_the_answers_of_the_classifier(
+    form: Callable[[list[Path], Classifier], object], ask: Ask, classifier: Classifier, files: list[Path]
+) -> None:
+    status, answer = ask(form(files, classifier))
+    assert status == 200
+    expected = [row for _, row in classifier.predict(files)]
+    assert len(answer["predictions"]) == len(files)
+    for row, wanted in zip(answer["predictions"], expected, strict=True):
+        assert list(row) == ["label", "confidence", "probabilities"]
+        assert load_serving.difference({"predictions": [row]}, wanted, classifier.class_names) < 1e-6
+
+
+def test_more_pictures_than_go_through_the_network_at_once(ask: Ask, classifier: Classifier, files: list[Path]) -> None:
+    from headstart.classifier.serving import BATCH_SIZE
+
+    many = (files * BATCH_SIZE)[: BATCH_SIZE + 1]
+    status, answer = ask(as_text(many, classifier))
+    assert status == 200
+    assert len(answer["predictions"]) == BATCH_SIZE + 1
+    first, last = (list(answer["predictions"][place]["probabilities"].values()) for place in (0, BATCH_SIZE))
+    assert many[0] != many[BATCH_SIZE]
+    assert first != last
+    [(_, expected)] = classifier.predict([many[BATCH_SIZE]])
+    np.testing.assert_allclose(last, expected, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_server_answers_good_and_bad_requests(
+    model_directory: Path, finished_run: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with model_server(str(model_directory)) as url:
+        command = [str(finished_run), str(folder), "--url", url, "--requests", "60", "--clients", "4"]
+        assert load_serving.main(command) == 0
+        assert "60 as the classifier on disk, 0 differ" in capsys.readouterr().out
+        for request, says in BAD.values():
+            answer = load_serving.post(url, json.dumps(request).encode())
+            assert answer.status == 400
+            assert says in answer.content["message"]
+        assert load_serving.post(url, b"no JSON").status == 400
+    assert load_serving.main(command) == 1  # nothing answers there any more
+    assert f"Expected a served model at {url}" in capsys.readouterr().out.replace("\n", " ")

@@ -1,0 +1,82 @@
+"""Which signals end a process, with which exit code, and that a closed terminal is no error of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+PROGRAM = """
+import os, signal, sys, time
+from headstart.core.signals import at_the_end_of_a_batch, exit_code, heed_signals
+
+heed_signals()
+try:
+    {body}
+except KeyboardInterrupt as interruption:
+    sys.exit(exit_code(interruption))
+print("went on")
+"""
+SEND = "os.kill(os.getpid(), signal.{0}); time.sleep(1)"
+IN_A_BATCH = """
+    with at_the_end_of_a_batch() as interrupted:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGHUP)
+        print("batch", flush=True)
+        raise interrupted()
+"""
+
+
+def command(body: str) -> list[str]:
+    return [sys.executable, "-c", PROGRAM.format(body=body)]
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGHUP", 129), ("SIGTERM", 143), ("SIGINT", 130)])
+def test_the_exit_code_says_which_signal_it_was(name: str, code: int) -> None:
+    assert subprocess.run(command(SEND.format(name)), check=False).returncode == code
+
+
+def test_what_nohup_starts_goes_on() -> None:
+    words = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command(SEND.format("SIGHUP"))]
+    answer = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert answer.stdout == "went on\n"
+
+
+def test_a_batch_is_finished_however_many_signals_a_closing_terminal_sends() -> None:
+    answer = subprocess.run(command(IN_A_BATCH.strip()), capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stdout) == (129, "batch\n")
+
+
+def test_a_terminal_that_is_closed_takes_no_output_and_gives_no_error() -> None:
+    body = "print('ready', flush=True); time.sleep(30)"
+    program = PROGRAM.format(body=body).replace("sys.exit(exit_code", "print('saved', flush=True); sys.exit(exit_code")
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        preexec_fn=_take_terminal,
+    )
+    os.close(slave)
+    while b"ready" not in os.read(master, 1000):
+        time.sleep(0.01)
+    os.close(master)  # the terminal's window is closed: the kernel sends SIGHUP
+    assert process.wait(timeout=20) == 129
+
+
+def _take_terminal() -> None:
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+if not hasattr(signal, "SIGHUP"):
+    pytest.skip("there are no such signals here", allow_module_level=True)

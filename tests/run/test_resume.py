@@ -1,0 +1,103 @@
+"""Which runs can be gone on with, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from headstart.config import compose, to_yaml
+from headstart.config.identity import config_hash
+from headstart.core.errors import HeadstartError
+from headstart.results.runs import CHECKPOINT
+from headstart.run.resume import (
+    check_same_images,
+    expect_only_how,
+    find_interrupted,
+    find_unfinished,
+    only_run_in,
+    with_how,
+)
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path))
+    directory, config = tmp_path / "runs" / "one", compose(["seed=5"])
+    directory.mkdir(parents=True)
+    (directory / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    (directory / CHECKPOINT).write_bytes(b"")
+    known = {"run_id": "abcdef", "status": "KILLED", "config_hash": config_hash(config)}
+    (directory / "results.json").write_text(json.dumps(known), encoding="utf-8")
+    return directory
+
+
+@pytest.mark.parametrize("name", ["latest", "abcd", "abcdef"])
+def test_an_interrupted_run_is_found_with_its_configuration(name: str, interrupted: Path) -> None:
+    directory, config = find_unfinished(name)
+    assert directory == interrupted
+    assert config == compose(["seed=5"])
+
+
+def test_the_same_command_finds_its_run_and_another_does_not(interrupted: Path) -> None:
+    assert find_interrupted(compose(["seed=5", "resume=auto", "time_limit=1h"])) == interrupted
+    assert find_interrupted(compose(["seed=6", "resume=auto"])) is None
+
+
+def test_how_the_work_is_done_may_be_given_beside_resume() -> None:
+    stored, given = (
+        compose(["seed=5", "cache.dtype=float16"]),
+        ["time_limit=1h", "cache=off", "checkpoint_seconds=null"],
+    )
+    expect_only_how("latest", given)
+    config = with_how(stored, given)
+    assert (config.time_limit, config.checkpoint_seconds, config.cache.activations) == ("1h", None, False)
+    assert (config.seed, config.cache.dtype) == (5, "float16")
+    assert config_hash(config) == config_hash(stored)
+    assert with_how(stored, []) == stored
+    for word in ("seed=6", "plan=true", "reproduce=latest", "dataset.root=/elsewhere", "tracking=server", "-m", "x=1"):
+        with pytest.raises(HeadstartError, match=f"Expected resume=latest alone or with .* Received: {word}$"):
+            expect_only_how("latest", [*given, word])
+
+
+def test_what_is_not_there_or_finished_is_named(interrupted: Path) -> None:
+    with pytest.raises(HeadstartError, match=r"Received: wxyz; the runs under .* that can be gone on with are abcdef"):
+        find_unfinished("wxyz")
+    (interrupted / "results.json").write_text('{"run_id": "abcdef", "status": "FINISHED"}', encoding="utf-8")
+    with pytest.raises(HeadstartError, match="Expected a run that is not finished"):
+        find_unfinished(str(interrupted))
+
+
+def test_a_directory_has_one_run_at_a_time(tmp_path: Path) -> None:
+    with (
+        only_run_in(tmp_path, resume=False),
+        pytest.raises(
+            HeadstartError, match=r"This run is in progress \(process \d+ on .*\)\. Wait for it, or stop it\."
+        ),
+        only_run_in(tmp_path, resume=True),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_could_be_gone_on_with_is_not_overwritten(interrupted: Path) -> None:
+    left = interrupted / ".history.csv.123.partial"
+    left.touch()
+    with (
+        pytest.raises(HeadstartError, match=r"goes on with it, and removing its checkpoint\.npz gives it up"),
+        only_run_in(interrupted, resume=False),
+    ):
+        pass
+    with only_run_in(interrupted, resume=True):
+        assert not left.exists()
+
+
+def test_other_images_are_refused() -> None:
+    before, now = ({"dataset": {"fingerprint": name * 20, "root": "photos"}} for name in ("a", "b"))
+    check_same_images({}, now)
+    check_same_images(now, now)
+    with pytest.raises(HeadstartError, match="Expected the images that this run began with"):
+        check_same_images(before, now)
+    with pytest.raises(HeadstartError, match="Expected the images that this run began with"):  # of the next attempt
+        check_same_images(now, {"dataset": {"fingerprint": "b" * 20, "root": "photos"}})
