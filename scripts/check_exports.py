@@ -29,7 +29,7 @@ from headstart.core.errors import HeadstartError  # noqa: E402
 from headstart.core.program import exit_with  # noqa: E402
 from headstart.core.tensorflow_import import import_tensorflow  # noqa: E402
 from headstart.model.backbones.registry import get_entry  # noqa: E402
-from headstart.model.split_points import find_cuts, split_at  # noqa: E402
+from headstart.model.split_points import find_split_points, split_at  # noqa: E402
 from pages import replace_block, row  # noqa: E402
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def tell_apart(network: Network, images: np.ndarray) -> None:
         network: with a head of one layer, changed in place.
         images: (n, size, size, 3).
     """
-    *_, before, output = find_cuts(network.head)
+    *_, before, output = find_split_points(network.head)
     below, to_output = split_at(network.classifier, "backbone")[0], split_at(network.head, before.name)[0]
     features = to_output(below(images.astype(np.float32), training=False), training=False).numpy()
     centre = features.mean(axis=0)

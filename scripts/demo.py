@@ -17,7 +17,7 @@ from headstart.classifier.saved import Classifier, load_classifier
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.program import exit_with
-from headstart.core.signals import heed_signals
+from headstart.core.signals import handle_signals
 from headstart.data.files.images import UnreadableImageError
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         check_gradio()
         classifier = load_classifier(find_run(options.run))
-        heed_signals()  # else what was uploaded would stay behind
+        handle_signals()  # else what was uploaded would stay behind
         with tempfile.TemporaryDirectory(prefix="headstart-demo-") as directory:
             leave_nothing_behind(Path(directory))
             page = make_page(classifier)

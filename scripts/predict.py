@@ -34,7 +34,7 @@ from headstart.core.files import LONGEST_FILE_NAME, cut_to_bytes, write_text
 from headstart.core.program import exit_with
 from headstart.data.files.formats import IMAGE_EXTENSIONS, describe_others, endings
 from headstart.data.files.high_bit_depth import ValueRange
-from headstart.data.files.ignored import Litter
+from headstart.data.files.ignored import IgnoredFiles
 from headstart.data.files.images import load_image
 from headstart.data.files.links import expect_links_inside
 from headstart.data.files.value_range import doubtful_values
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         directory = find_run(options.run) if options.run else None
-        litter = Litter()
+        litter = IgnoredFiles()
         files = list(find_images(options.images, options.follow_links, litter))
         for note in litter.notes():
             say(note)
@@ -137,7 +137,7 @@ def find_classifier(directory: Path | None, options: argparse.Namespace) -> Clas
     return load_classifier(directory, options.engine)
 
 
-def find_images(given: list[Path], follow_links: bool = False, litter: Litter | None = None) -> Iterator[Path]:
+def find_images(given: list[Path], follow_links: bool = False, litter: IgnoredFiles | None = None) -> Iterator[Path]:
     """Yield the files that were named, and the pictures below the folders that were named.
 
     Args:

@@ -21,7 +21,7 @@ from headstart.core.errors import HeadstartError
 from headstart.core.paths import cache_directory, outputs_directory
 from headstart.core.tensorflow_import import import_tensorflow
 from headstart.data.files.checks import check_images
-from headstart.data.files.images import is_deep, load_image
+from headstart.data.files.images import is_high_bit_depth, load_image
 from headstart.data.load import load_index
 from headstart.evaluation.writing import save_picture
 from headstart.model.backbones.registry import get_entry
@@ -81,7 +81,7 @@ def with_value_range(shown: ImageIndex, whole: ImageIndex, config: Config) -> Im
 
     It is that of the whole data set, which is only read where one of them has more than 8 bits.
     """
-    if not any(is_deep(shown.file(position), shown.limits) for position in range(len(shown))):
+    if not any(is_high_bit_depth(shown.file(position), shown.limits) for position in range(len(shown))):
         return shown
     checked, _ = check_images(whole, "skip", cache_directory(), config.dataset.value_range)
     return replace(shown, value_range=checked.value_range)

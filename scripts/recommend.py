@@ -25,7 +25,7 @@ from headstart.core.program import exit_with
 from headstart.core.tensorflow_import import import_tensorflow
 from headstart.data.files.checks import check_images
 from headstart.data.load import load_index
-from headstart.inference.backend import check_engine
+from headstart.inference.backend import check_inference_backend
 from headstart.model.backbones.registry import check_image_size, get_entry, packaged_backbones
 from headstart.model.backbones.weights import check_weights
 from headstart.model.image_size import choose_image_size
@@ -104,7 +104,7 @@ def recommend(config: Config, overrides: list[str], backbones: str | None, outpu
     """
     entry = get_entry(config.backbone.name)
     check_measurable(config)
-    check_engine(config.engine)
+    check_inference_backend(config.engine)
     check_weights(entry, config.backbone.weights)
     image_size = choose_image_size(config, entry)
     check_image_size(entry, image_size)
@@ -119,7 +119,7 @@ def recommend(config: Config, overrides: list[str], backbones: str | None, outpu
     print_data(index, report.warnings())
 
     import_tensorflow()
-    from headstart.features.activation_cache import activations_for
+    from headstart.features.activation_cache import open_activation_cache
     from headstart.scenario.display import print_curve, print_placement, write_figure
     from headstart.scenario.measure import images_to_measure, measure
     from headstart.scenario.ranking import rank_backbones
@@ -127,7 +127,7 @@ def recommend(config: Config, overrides: list[str], backbones: str | None, outpu
 
     prepare_devices()
     seed_everything(config.seed, config.deterministic, "float32")
-    placement = measure(config, index, image_size, activations_for(config, image_size))
+    placement = measure(config, index, image_size, open_activation_cache(config, image_size))
     print_curve(placement)
     print_placement(placement, scenario_cells(config))
     images = images_to_measure(index, config.dataset.split.seed)

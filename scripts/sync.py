@@ -17,12 +17,12 @@ os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import outputs_directory
-from headstart.core.process_lock import InUse
+from headstart.core.process_lock import InUseError
 from headstart.core.program import exit_with
 from headstart.results.runs import RUNNING
 from headstart.run.resume import locked
 from headstart.sweep.results import mark_dead
-from headstart.tracking import UnderWay, expect_address, send_waiting, waiting_journals
+from headstart.tracking import JournalInUseError, expect_address, pending_journals, send_pending
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     except HeadstartError as error:
         return _say(str(error))
     dead = [file.parent for file in sorted((options.run or outputs_directory()).rglob(RUNNING)) if _close(file.parent)]
-    files = waiting_journals(options.run)
+    files = pending_journals(options.run)
     if not files and not dead:
         console.print(f"Nothing waits in {options.run or outputs_directory()}", markup=False, soft_wrap=True)
     failures = [_send(file, options.tracking_uri) for file in files]
@@ -53,7 +53,7 @@ def _close(run: Path) -> bool:
             if not (run / RUNNING).exists():  # it has ended meanwhile
                 return False
             mark_dead(run, "KILLED", "The process that ran it was killed.")
-    except InUse:
+    except InUseError:
         _say_under_way(run)
         return False
     console.print(f"{run}: its process had died; the run is KILLED", markup=False, soft_wrap=True)
@@ -64,8 +64,8 @@ def _send(file: Path, uri: str | None) -> int:
     """Send what waits in a journal, say what became of it, and return the exit code."""
     run = file.parent.parent
     try:
-        sent = send_waiting(file, uri)
-    except UnderWay:
+        sent = send_pending(file, uri)
+    except JournalInUseError:
         if not (run / RUNNING).exists():  # else it has been said
             _say_under_way(run)
         return 0

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from worker import computing, keys_of, table_in, values_of
 
-from headstart.cache import held
+from headstart.cache import pinned
 from headstart.cache import table as table_module
 from headstart.cache.segments import segment_files
 from headstart.cache.store import Cache
@@ -76,26 +76,26 @@ def test_what_another_process_removes_is_read_to_the_end_with_few_open_files(tmp
     assert int(files) < 40
     process.communicate("go\n", timeout=60)
     assert process.returncode == 0
-    assert not (tmp_path / held.READING).exists()
+    assert not (tmp_path / pinned.READING).exists()
 
 
 def test_what_a_killed_process_held_is_removed_by_the_next_one(tmp_path: Path) -> None:
     process = reader(tmp_path)
-    [left] = (tmp_path / held.READING).glob("*/")
+    [left] = (tmp_path / pinned.READING).glob("*/")
     assert len(list(left.iterdir())) == 300
     Cache(tmp_path, 1e9).prune()
     assert left.exists()  # by a process that lives
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     Cache(tmp_path, 1e9).prune()
-    assert not (tmp_path / held.READING).exists()
+    assert not (tmp_path / pinned.READING).exists()
 
 
 def hold_and_end(directory: Path) -> None:
     """Be a process that still holds rows when it ends."""
     keys = keys_of(10)
     table_module.kept = table_in(directory).rows(keys, computing(keys))  # type: ignore[attr-defined]
-    assert len(list((directory / held.READING).glob("*/*"))) == 1
+    assert len(list((directory / pinned.READING).glob("*/*"))) == 1
 
 
 def test_a_process_of_a_sweep_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_process_of_a_sweep_leaves_nothing_behind(tmp_path: Path) -> None:
     process.start()
     process.join(60)
     assert process.exitcode == 0
-    assert not (tmp_path / held.READING).exists()
+    assert not (tmp_path / pinned.READING).exists()
 
 
 def test_a_disk_without_hard_links_keeps_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,13 +115,13 @@ def test_a_disk_without_hard_links_keeps_files_open(tmp_path: Path, monkeypatch:
     rows = table_in(tmp_path).rows(keys, computing(keys))
     Cache(tmp_path, 0).prune()
     np.testing.assert_array_equal(rows.read(np.arange(10)), values_of(keys))
-    assert not (tmp_path / held.READING).exists()
+    assert not (tmp_path / pinned.READING).exists()
 
 
 def test_a_cache_that_somebody_removes_as_a_whole_is_named(tmp_path: Path) -> None:
     keys = keys_of(10)
     rows = table_in(tmp_path).rows(keys, computing(keys))
-    for link in (tmp_path / held.READING).glob("*/*"):
+    for link in (tmp_path / pinned.READING).glob("*/*"):
         link.unlink()
     with pytest.raises(HeadstartError, match="Expected the cache to stay where a run reads it"):
         rows.read(np.arange(10))

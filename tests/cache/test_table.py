@@ -20,7 +20,7 @@ import pytest
 from filelock import FileLock
 from worker import SHAPE, computing, keys_of, table_in, values_of
 
-from headstart.cache import held
+from headstart.cache import pinned
 from headstart.cache import table as table_module
 from headstart.cache.segments import open_segment, segment_files
 from headstart.cache.store import Cache
@@ -367,10 +367,10 @@ def test_segments_and_open_files_are_bounded(tmp_path: Path, monkeypatch: pytest
     more = [table_in(tmp_path, what=what).rows(keys, computing(keys, batch=7)) for what in "abc"]
     for one in more:
         np.testing.assert_array_equal(everything(one), values_of(keys))
-    assert open_files(tmp_path) == held.MOST_OPEN < 500 == sum(len(one.segments) for one in [rows, *more])
+    assert open_files(tmp_path) == pinned.MOST_OPEN < 500 == sum(len(one.segments) for one in [rows, *more])
     del rows, more, one
     assert open_files(tmp_path) == 0
-    assert not (tmp_path / held.READING).exists()
+    assert not (tmp_path / pinned.READING).exists()
 
 
 def test_segments_of_others_are_not_read(tmp_path: Path, small_segments: None) -> None:

@@ -157,7 +157,7 @@ def test_nothing_finished(tmp_path: Path) -> None:
 
 def test_one_run_alone(tmp_path: Path) -> None:
     comparison = compare([write_run(tmp_path / "0", configured())], tmp_path / "comparison")
-    assert [row.verdict.word for row in comparison.rows] == ["best"]
+    assert [row.significance.word for row in comparison.rows] == ["best"]
 
 
 def test_the_front_holds_what_nothing_beats_in_both() -> None:

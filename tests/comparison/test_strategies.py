@@ -9,7 +9,7 @@ import pytest
 from written import composed, configured, write_failed, write_run
 
 from headstart.comparison.collect import Run, read_run, runs_below
-from headstart.comparison.significance import NO_TEST, OTHER_IMAGES, negative_transfer, ranked, verdicts
+from headstart.comparison.significance import NO_TEST, OTHER_IMAGES, negative_transfer, ranked, significances
 from headstart.comparison.strategies import group_runs
 from headstart.core.errors import HeadstartError
 
@@ -130,7 +130,7 @@ def test_directories_of_runs_that_ended_badly(tmp_path: Path) -> None:
 
 def compared(runs: list[Run]) -> dict[str, str]:
     strategies = ranked(group_runs(runs)[0])
-    return {s.label: verdict.word for s, verdict in zip(strategies, verdicts(strategies), strict=True)}
+    return {s.label: significance.word for s, significance in zip(strategies, significances(strategies), strict=True)}
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

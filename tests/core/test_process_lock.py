@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from headstart.core import process_lock
-from headstart.core.process_lock import HEARTBEAT, MISSED_BEATS, InUse, Lock, Process, live_owner, read_owner
+from headstart.core.process_lock import HEARTBEAT, MISSED_BEATS, InUseError, Lock, Process, live_owner, read_owner
 
 HERE = Process.current()
 ELSEWHERE = dataclasses.replace(HERE, host="node7", machine="node7 another boot", number=4121)
@@ -40,7 +40,7 @@ def ended_process() -> int:
 def test_a_directory_has_one_owner_until_it_is_released(file: Path) -> None:
     lock = Lock(file, "run")
     told = rf"This run is in progress \(process {os.getpid()} on {HERE.host}\)\. Wait for it, or stop it\."
-    with pytest.raises(InUse, match=told):
+    with pytest.raises(InUseError, match=told):
         Lock(file, "run")
     lock.release()
     assert list(file.parent.iterdir()) == []
@@ -63,7 +63,7 @@ def test_an_owner_is_alive_or_dead(process: Process, silent_for: float, alive: b
     write(file, process, silent_for)
     assert (live_owner(file) is not None) == alive
     if alive:
-        with pytest.raises(InUse, match=rf"process {process.number} on {process.host}"):
+        with pytest.raises(InUseError, match=rf"process {process.number} on {process.host}"):
             Lock(file, "run")
     else:
         Lock(file, "run").release()
@@ -107,7 +107,7 @@ def contend(file: Path, start: Any, results: Any) -> None:
     start.wait()
     try:
         lock = Lock(file, "run")
-    except InUse:
+    except InUseError:
         results.put(False)
     else:
         results.put(True)

@@ -12,9 +12,9 @@ import pytest
 
 PROGRAM = """
 import os, signal, sys, time
-from headstart.core.signals import at_the_end_of_a_batch, exit_code, heed_signals
+from headstart.core.signals import interrupt_at_batch_end, exit_code, handle_signals
 
-heed_signals()
+handle_signals()
 try:
     {body}
 except KeyboardInterrupt as interruption:
@@ -23,7 +23,7 @@ print("went on")
 """
 SEND = "os.kill(os.getpid(), signal.{0}); time.sleep(1)"
 IN_A_BATCH = """
-    with at_the_end_of_a_batch() as interrupted:
+    with interrupt_at_batch_end() as interrupted:
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGHUP)

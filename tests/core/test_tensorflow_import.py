@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.core.tensorflow_import import without_noise
+from headstart.core.tensorflow_import import filter_native_output
 
 SCRIPT = """
 import gc
@@ -34,7 +34,7 @@ def test_what_stays_is_set_aside_once() -> None:
 
 
 def test_noise_is_held_back_and_the_rest_is_shown(capfd: pytest.CaptureFixture) -> None:
-    with without_noise() as held:
+    with filter_native_output() as held:
         os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called\nsomething that matters\n")
         os.write(2, b"E0000 cuda_platform.cc:52] failed call to cuInit: UNKNOWN ERROR (303)\nwithout its end")
         subprocess.run([sys.executable, "-c", "import sys; sys.stderr.write('of a child\\n')"], check=True)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tiny import SIZE, index_of
 
 from headstart.config import AugmentationConfig
-from headstart.data import pipeline, pixels
+from headstart.data import pipeline, pixel_cache
 from headstart.data.augmentation import Augmentation
 from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
@@ -182,7 +182,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
             last[0] = next(count)
         return load_image(*arguments)
 
-    monkeypatch.setattr(pixels, "load_image", load)
+    monkeypatch.setattr(pixel_cache, "load_image", load)
     return lambda: last[0]
 
 

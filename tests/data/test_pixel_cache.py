@@ -15,7 +15,7 @@ from tiny import index_of
 from headstart.cache.store import Cache
 from headstart.cache.table import Rows
 from headstart.core.errors import HeadstartError
-from headstart.data import pixels as pixels_module
+from headstart.data import pixel_cache as pixels_module
 from headstart.data.files.checks import check_images
 from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex

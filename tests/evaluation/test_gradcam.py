@@ -17,7 +17,7 @@ from headstart.model.backbones.registry import build_backbone
 from headstart.model.heads import build_head
 from headstart.model.network import Network, build_network
 from headstart.model.preprocessing import preprocess
-from headstart.model.split_points import find_cuts, split_at
+from headstart.model.split_points import find_split_points, split_at
 
 SIDE = 8  # of the pictures of `small_classifier`, and of its feature maps
 
@@ -219,7 +219,7 @@ def test_a_loaded_classifier_gives_the_same_maps(name: str, tmp_path: Path) -> N
     before = np.asarray(loaded(images.astype(np.float32)))
     np.testing.assert_allclose(GradCam(loaded).heat_maps(images, classes), expected, atol=1e-5)
     np.testing.assert_array_equal(np.asarray(loaded(images.astype(np.float32))), before)
-    assert [cut.name for cut in find_cuts(loaded)] == [cut.name for cut in find_cuts(model)]
+    assert [cut.name for cut in find_split_points(loaded)] == [cut.name for cut in find_split_points(model)]
 
 
 @pytest.mark.slow

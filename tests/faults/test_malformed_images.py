@@ -150,7 +150,7 @@ WORKERS = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from headstart.data import images
+from headstart.data.files import images
 from malformed import peak_megabytes
 data = Path(sys.argv[1]).read_bytes()
 value_range = (0, 4095) if sys.argv[1].endswith("png") else None

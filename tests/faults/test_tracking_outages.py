@@ -20,7 +20,7 @@ import mlflow
 import pytest
 from conftest import TINY
 
-from headstart.tracking import count_waiting
+from headstart.tracking import count_pending
 from local_services import answers, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -166,7 +166,7 @@ def test_a_server_that_is_killed_and_restarted_three_times(server: Server, folde
         reach(process, outputs, kind, count)
         time.sleep(generator.random())
         server.kill()
-        until(lambda: any(map(count_waiting, outputs.glob("runs/*/tracking/*.jsonl"))))
+        until(lambda: any(map(count_pending, outputs.glob("runs/*/tracking/*.jsonl"))))
         time.sleep(3 * generator.random())
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGSTOP)  # else it could be over before the server is back

@@ -21,7 +21,7 @@ from headstart.data.files.checks import check_images
 from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.data.pixel_cache import Pixels
-from headstart.features.activation_cache import Activations, Views
+from headstart.features.activation_cache import ActivationCache, Views
 from headstart.features.boundary import Boundary, frozen_boundary
 from headstart.model import preprocessing
 from headstart.model.network import build_network
@@ -38,7 +38,7 @@ def indexed(root: Path, cache: Path) -> ImageIndex:
     return check_images(index_of(root), "fail", cache)[0]
 
 
-def cut(train: str = "head") -> Boundary:
+def split_point(train: str = "head") -> Boundary:
     """Return the small network, built anew with the same weights, where it is cut."""
     boundary = frozen_boundary(tiny_network(), train)
     assert boundary is not None
@@ -47,10 +47,10 @@ def cut(train: str = "head") -> Boundary:
 
 def activations_in(
     directory: Path, size: int = SIZE, resize: str = "stretch", dtype: str = "float32", max_bytes: float = 1e9
-) -> Activations:
+) -> ActivationCache:
     """Return the activations as another run has them."""
     cache = Cache(directory / "tables", max_bytes)
-    return Activations(cache, Pixels(size, resize, cache), dtype)
+    return ActivationCache(cache, Pixels(size, resize, cache), dtype)
 
 
 def views(count: int, **values: Any) -> Views:
@@ -58,9 +58,9 @@ def views(count: int, **values: Any) -> Views:
 
 
 def values(
-    activations: Activations, index: ImageIndex, boundary: Boundary | None = None, seen: Views | None = None
+    activations: ActivationCache, index: ImageIndex, boundary: Boundary | None = None, seen: Views | None = None
 ) -> np.ndarray:
-    rows = activations.rows(boundary or cut(), index, "train", seen)
+    rows = activations.rows(boundary or split_point(), index, "train", seen)
     return rows.read(np.arange(len(rows)))
 
 
@@ -76,7 +76,7 @@ def tables(directory: Path) -> int:
 
 
 def test_they_are_those_of_the_frozen_part_in_the_order_of_the_index(root: Path, tmp_path: Path) -> None:
-    boundary, index = cut(), indexed(root, tmp_path)
+    boundary, index = split_point(), indexed(root, tmp_path)
     found = values(activations_in(tmp_path), index, boundary)
     assert found.shape == (12, FEATURES)
     assert found.dtype == np.float32
@@ -124,7 +124,7 @@ def test_whatever_decides_the_numbers_makes_another_table(
 ) -> None:
     index = indexed(root, tmp_path)
     expected = values(activations_in(tmp_path), index)
-    boundary, size, resize, dtype = cut(), SIZE, "stretch", "float32"
+    boundary, size, resize, dtype = split_point(), SIZE, "stretch", "float32"
     if what == "weight":
         kernel = boundary.prefix.weights[0]
         changed = kernel.numpy()
@@ -139,15 +139,15 @@ def test_whatever_decides_the_numbers_makes_another_table(
     elif what == "resize":
         resize = "crop"
     elif what == "cut":
-        boundary = cut("last_block")
+        boundary = split_point("last_block")
     elif what == "dtype":
         dtype = "float16"
     else:
-        contract = preprocessing.CONTRACTS["unit"]
+        contract = preprocessing.INPUT_NORMALIZATIONS["unit"]
         assert contract is not None
         other = contract._replace(bgr=True) if what == "swapped channels" else contract._replace(scale=1 / 127)
-        monkeypatch.setitem(preprocessing.CONTRACTS, "unit", other)
-        boundary = cut()
+        monkeypatch.setitem(preprocessing.INPUT_NORMALIZATIONS, "unit", other)
+        boundary = split_point()
     again = activations_in(tmp_path, size, resize, dtype)
     found = values(again, index, boundary)
     assert (again.computed, again.reused) == (12, 0)
@@ -168,7 +168,7 @@ def test_order_fractions_and_splits_compute_nothing_again(root: Path, tmp_path: 
 
 
 def test_views_are_fixed_and_different(root: Path, tmp_path: Path) -> None:
-    index, seen, boundary = indexed(root, tmp_path), views(3), cut()
+    index, seen, boundary = indexed(root, tmp_path), views(3), split_point()
     activations = activations_in(tmp_path)
     found = values(activations, index, boundary, seen)
     assert found.shape == (36, FEATURES)
@@ -220,7 +220,7 @@ def test_the_estimate_is_what_is_written(root: Path, tmp_path: Path) -> None:
     index, activations = indexed(root, tmp_path), activations_in(tmp_path)
     values(activations, index.take(np.arange(5)))
     values(activations, index, seen=views(2))
-    values(activations, index, cut("last_block"))
+    values(activations, index, split_point("last_block"))
     summary = activations.summary()
     on_disk = sum(file.stat().st_size for file in (tmp_path / "tables").rglob("*.rows"))
     assert summary["bytes_written"] == on_disk
@@ -237,7 +237,7 @@ def test_an_image_that_cannot_be_read_leaves_nothing(root: Path, tmp_path: Path)
 
 
 def test_what_does_not_fit_is_objected_to(root: Path, tmp_path: Path) -> None:
-    index, boundary = indexed(root, tmp_path), cut()
+    index, boundary = indexed(root, tmp_path), split_point()
     of_one = FEATURES * 4
     small = activations_in(tmp_path, max_bytes=18 * of_one)
     first, second = index.take(np.arange(9)), index.take(np.arange(9, 12))
@@ -249,7 +249,7 @@ def test_what_does_not_fit_is_objected_to(root: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_not_kept_is_the_same_in_memory(root: Path, tmp_path: Path) -> None:
-    index, boundary, activations = indexed(root, tmp_path), cut(), activations_in(tmp_path)
+    index, boundary, activations = indexed(root, tmp_path), split_point(), activations_in(tmp_path)
     held = activations.in_memory(boundary, index, "train")
     assert activations.computed == 12
     assert tables(tmp_path) == 0

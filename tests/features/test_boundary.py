@@ -75,17 +75,18 @@ def test_the_cut_is_the_deepest_below_what_trains() -> None:
     boundary = frozen_boundary(network, "last_block")
     assert boundary is not None
     names = [layer.name for layer in network.backbone.layers]
-    assert names.index(boundary.cut) == names.index(first.name) - 1
+    assert names.index(boundary.split_point) == names.index(first.name) - 1
 
 
 @pytest.mark.parametrize(
-    ("head", "cut", "shape"), [("pooled", "average", (64,)), ("hidden", "average", (64,)), ("flatten", "flatten", None)]
+    ("head", "split_point", "shape"),
+    [("pooled", "average", (64,)), ("hidden", "average", (64,)), ("flatten", "flatten", None)],
 )
-def test_the_head_begins_where_it_learns(head: str, cut: str, shape: tuple[int, ...] | None) -> None:
+def test_the_head_begins_where_it_learns(head: str, split_point: str, shape: tuple[int, ...] | None) -> None:
     network = tiny_network("small_cnn", **HEADS[head])
     boundary = frozen_boundary(network, "head")
     assert boundary is not None
-    assert boundary.cut == cut
+    assert boundary.split_point == split_point
     flat = (int(np.prod(network.backbone.output.shape[1:])),)
     assert boundary.prefix.output.shape[1:] == (shape or flat)
 

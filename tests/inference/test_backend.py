@@ -22,11 +22,11 @@ from headstart.config import BackboneConfig, HeadConfig, compose
 from headstart.core.environment import Clock
 from headstart.core.errors import HeadstartError
 from headstart.features.boundary import frozen_boundary
-from headstart.inference.backend import COMPARED, TOLERANCE, engine_name, forward
+from headstart.inference.backend import COMPARED, TOLERANCE, forward, resolve_inference_backend
 from headstart.inference.openvino import import_openvino
 from headstart.model.network import Network, build_network
 from headstart.run.experiment import run
-from headstart.run.setup import prepare
+from headstart.run.setup import set_up_run
 
 
 @pytest.fixture
@@ -66,24 +66,24 @@ def expect_close(received: np.ndarray, expected: np.ndarray) -> None:
 @pytest.mark.usefixtures("no_openvino")
 def test_a_missing_package_is_named_before_anything_else(finished_run: Path, tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"openvino.*pip install 'headstart\[openvino\]'"):
-        engine_name("openvino")
+        resolve_inference_backend("openvino")
     with pytest.raises(HeadstartError, match="pip install"):
         load_classifier(finished_run, engine="openvino")
     config = compose(["engine=openvino", "dataset=folder", f"dataset.root={tmp_path}/missing"])
     with pytest.raises(HeadstartError, match="pip install"):
-        prepare(config, tmp_path, Clock(time.time()), {})
+        set_up_run(config, tmp_path, Clock(time.time()), {})
 
 
 def test_an_unknown_engine_is_refused() -> None:
     with pytest.raises(HeadstartError, match="auto, tensorflow, openvino"):
-        engine_name("torch")
+        resolve_inference_backend("torch")
     with pytest.raises(HeadstartError, match="engine"):
         compose(["engine=torch"])
 
 
 @pytest.mark.usefixtures("no_openvino")
 def test_auto_does_without_openvino(capfd: pytest.CaptureFixture[str]) -> None:
-    assert engine_name("auto") == engine_name("tensorflow") == "tensorflow"
+    assert resolve_inference_backend("auto") == resolve_inference_backend("tensorflow") == "tensorflow"
     network = tiny_network()
     images, _ = pictures(5)
     ready = forward(network.classifier, "auto")
@@ -99,11 +99,11 @@ def test_auto_is_openvino_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch)
     import tensorflow as tf
 
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
-    assert engine_name("auto") == "openvino"
-    assert engine_name("tensorflow") == "tensorflow"
+    assert resolve_inference_backend("auto") == "openvino"
+    assert resolve_inference_backend("tensorflow") == "tensorflow"
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
-    assert engine_name("auto") == "tensorflow"
-    assert engine_name("openvino") == "openvino"
+    assert resolve_inference_backend("auto") == "tensorflow"
+    assert resolve_inference_backend("openvino") == "openvino"
 
 
 @pytest.mark.usefixtures("openvino")

@@ -19,7 +19,7 @@ from headstart.model.backbones.keras_applications import build_application, imag
 from headstart.model.backbones.registry import BACKBONES, build_backbone, get_entry
 from headstart.model.backbones.torch_checkpoint import read_checkpoint
 from headstart.model.backbones.weights import packaged_checkpoint
-from headstart.model.include_top import below_output, build_original, check_original, split_original
+from headstart.model.include_top import build_with_top, check_include_top, layers_below_output, split_off_top
 from headstart.model.network import build_network
 
 PUBLISHED = [entry for entry in BACKBONES.values() if entry.weights]
@@ -65,7 +65,7 @@ def test_the_parts_compute_the_numbers_of_the_whole(name: str) -> None:
     expected = np.asarray(whole(images, training=False))
     assert expected.shape == (2, 1000)
 
-    backbone, layers = split_original(whole)
+    backbone, layers = split_off_top(whole)
     assert backbone.name == "backbone"
     outputs = backbone(images, training=False)
     assert len(outputs.shape) == 4
@@ -79,7 +79,7 @@ def test_the_parts_compute_the_numbers_of_the_whole(name: str) -> None:
     assert [block.name for block in blocks] == [block.name for block in others]
     assert [block.parameters for block in blocks[:-1]] == [block.parameters for block in others[:-1]]
     assert isinstance(layers[0], keras.layers.Flatten) == entry.flattens
-    below = below_output(layers)
+    below = layers_below_output(layers)
     kept = BELOW.get(name, [layers[0].name])
     assert len(below) == len(kept)
     assert all(part in layer.name for part, layer in zip(kept, below, strict=True))
@@ -106,7 +106,7 @@ def test_such_a_head_trains_on_a_frozen_backbone_and_from_its_activations() -> N
     network, (images, targets) = tiny_network("vgg16", pooling="original", dropout=0.2), pictures(6)
     boundary = frozen_boundary(network, "head")
     assert boundary is not None
-    assert boundary.cut == "flatten"
+    assert boundary.split_point == "flatten"
     activations = boundary.prefix(images, training=False)
     np.testing.assert_allclose(
         boundary.suffix(activations, training=False), network.classifier(images, training=False), rtol=1e-4, atol=1e-6
@@ -142,7 +142,7 @@ def test_weights_return_from_a_file_into_another_size(suffix: str, tmp_path: Pat
     whole = whole_of("mobilenet", 64)
     path = tmp_path / f"whole{suffix}"
     whole.save_weights(path) if suffix == ".weights.h5" else whole.save(path)
-    backbone, layers = build_original(get_entry("mobilenet"), str(path), SIZE)
+    backbone, layers = build_with_top(get_entry("mobilenet"), str(path), SIZE)
     np.testing.assert_array_equal(backbone.get_weights()[0], whole.get_weights()[0])
     np.testing.assert_array_equal(layers[2].get_weights()[0], whole.get_weights()[-2])
 
@@ -153,12 +153,12 @@ def test_weights_without_the_classifier_are_refused(suffix: str, tmp_path: Path)
     backbone = build_backbone("mobilenet", "none", SIZE)
     backbone.save_weights(path) if suffix == ".weights.h5" else backbone.save(path)
     with pytest.raises(HeadstartError, match=r"that fit mobilenet with its classifier in .*notop"):
-        build_original(get_entry("mobilenet"), str(path), SIZE)
+        build_with_top(get_entry("mobilenet"), str(path), SIZE)
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
 def test_the_packaged_classifier_computes_what_its_tensors_say(name: str) -> None:
-    backbone, layers = build_original(get_entry(name), "packaged", 64)
+    backbone, layers = build_with_top(get_entry(name), "packaged", 64)
     features = np.asarray(backbone(images_of(64), training=False))
     tensors = read_checkpoint(packaged_checkpoint(get_entry(name)))
     scores = features.mean(axis=(1, 2)) @ tensors["_fc.weight"].T + tensors["_fc.bias"]
@@ -193,7 +193,7 @@ def test_imagenet_weights_go_into_any_size(image_size: int, keras_home: Path, mo
     file.parent.mkdir()
     published = whole_of("mobilenet", 128)
     published.save(file)
-    backbone, layers = build_original(entry, "imagenet", image_size)
+    backbone, layers = build_with_top(entry, "imagenet", image_size)
     assert backbone.input.shape == (None, image_size, image_size, 3)
     np.testing.assert_array_equal(backbone.get_weights()[0], published.get_weights()[0])
     np.testing.assert_array_equal(layers[2].get_weights()[0], published.get_weights()[-2])
@@ -223,7 +223,7 @@ def test_missing_file_has_the_name_that_keras_uses(
 
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
     with pytest.raises(HeadstartError) as caught:
-        build_original(get_entry(name), "imagenet", image_size)
+        build_with_top(get_entry(name), "imagenet", image_size)
     file = imagenet_file(get_entry(name), image_size, with_top=True)
     assert asked == [file.name]
     assert str(file) in str(caught.value)
@@ -252,7 +252,7 @@ def test_what_cannot_be_is_refused_with_what_to_change(overrides: list[str], say
     config = compose(overrides)
     entry = get_entry(config.backbone.name)
     with pytest.raises(HeadstartError, match=says) as caught:
-        check_original(config, entry, config.image_size or entry.image_size)
+        check_include_top(config, entry, config.image_size or entry.image_size)
     assert "\n" not in str(caught.value)
 
 
@@ -269,4 +269,4 @@ def test_what_cannot_be_is_refused_with_what_to_change(overrides: list[str], say
 def test_what_can_be_is_not_refused(overrides: list[str]) -> None:
     config = compose(overrides)
     entry = get_entry(config.backbone.name)
-    check_original(config, entry, config.image_size or entry.image_size)
+    check_include_top(config, entry, config.image_size or entry.image_size)

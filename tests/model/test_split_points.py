@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from headstart.core.errors import HeadstartError
-from headstart.model.split_points import find_cuts, last_cut_before, split_at
+from headstart.model.split_points import find_split_points, last_split_point_before, split_at
 
 
 @pytest.fixture
@@ -27,14 +27,14 @@ def images() -> np.ndarray:
 
 
 def test_finds_the_layers_that_carry_everything(residual: keras.Model) -> None:
-    assert [cut.name for cut in find_cuts(residual)] == ["first", "sum", "last"]
+    assert [split_point.name for split_point in find_split_points(residual)] == ["first", "sum", "last"]
 
 
 def test_cuts_stay_the_same_after_splitting_and_calling(residual: keras.Model) -> None:
     split_at(residual, "sum")
     split_at(residual, "first")
     residual(keras.Input((6, 6, 3)))
-    assert [cut.name for cut in find_cuts(residual)] == ["first", "sum", "last"]
+    assert [split_point.name for split_point in find_split_points(residual)] == ["first", "sum", "last"]
 
 
 @pytest.mark.parametrize("name", ["first", "sum", "last"])
@@ -57,17 +57,17 @@ def test_halves_share_variables_with_the_whole(residual: keras.Model) -> None:
     ("layer", "expected"), [("first", None), ("inside", "first"), ("sum", "first"), ("last", "sum")]
 )
 def test_last_cut_before_a_layer(residual: keras.Model, layer: str, expected: str | None) -> None:
-    cut = last_cut_before(residual, layer)
-    assert (cut.name if cut else None) == expected
+    split_point = last_split_point_before(residual, layer)
+    assert (split_point.name if split_point else None) == expected
 
 
 def test_plain_sum_is_a_cut() -> None:
     inputs = keras.Input((4,))
     x = keras.layers.Dense(4, name="first")(inputs)
     model = keras.Model(inputs, keras.layers.Dense(1, name="last")(x + keras.layers.Dense(4)(x)))
-    cuts = find_cuts(model)
-    assert [type(cut).__name__ for cut in cuts] == ["Dense", "Add", "Dense"]
-    prefix, suffix = split_at(model, cuts[1].name)
+    split_points = find_split_points(model)
+    assert [type(split_point).__name__ for split_point in split_points] == ["Dense", "Add", "Dense"]
+    prefix, suffix = split_at(model, split_points[1].name)
     values = np.ones((1, 4), "float32")
     np.testing.assert_allclose(np.asarray(suffix(prefix(values))), np.asarray(model(values)), rtol=1e-6)
 

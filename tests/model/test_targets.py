@@ -12,8 +12,8 @@ from headstart.config import Config, StageConfig, compose
 from headstart.core.environment import Clock
 from headstart.core.errors import HeadstartError
 from headstart.model.backbones.registry import BACKBONES, get_entry
-from headstart.model.targets import FEWEST_LAYERS, check_targets, names_layers, parse_target
-from headstart.run.setup import prepare
+from headstart.model.targets import FEWEST_LAYERS, check_targets, names_a_layer, parse_target
+from headstart.run.setup import set_up_run
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_only_layers_need_the_backbone() -> None:
         ({"last_layers": FEWEST_LAYERS + 1}, True),
     ):
         config.freeze.stages = [StageConfig("one", train, 1)]
-        assert names_layers(config) is needed
+        assert names_a_layer(config) is needed
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ def test_only_layers_need_the_backbone() -> None:
 def test_a_run_is_refused_before_its_images_are_read(train: str, says: str, tmp_path: Path) -> None:
     given = [*TINY, "dataset.root=/nowhere", "freeze=last_block", f"freeze.stages.1.train={train}"]
     with pytest.raises(HeadstartError, match=says):  # not that there is no such directory
-        prepare(compose(given), tmp_path, Clock(0.0), {})
+        set_up_run(compose(given), tmp_path, Clock(0.0), {})
 
 
 @pytest.mark.slow
 def test_every_cell_of_a_scenario_to_be_measured_is_checked(tmp_path: Path) -> None:
     given = ["scenario=auto", "dataset=folder", "dataset.root=/nowhere", "freeze.stages.0.train={from: head}"]
     with pytest.raises(HeadstartError, match=r"freeze\.stages\.0\.train to be one of"):
-        prepare(compose(given), tmp_path, Clock(0.0), {})
+        set_up_run(compose(given), tmp_path, Clock(0.0), {})

@@ -131,7 +131,7 @@ QUICK = [name for name, (_, mistake) in MISTAKES.items() if not mistake.needs_te
 THOROUGH = [name for name, (_, mistake) in MISTAKES.items() if mistake.needs_tensorflow]
 
 
-def prepare(name: str, tmp_path: Path) -> tuple[list[str], str]:
+def set_up_run(name: str, tmp_path: Path) -> tuple[list[str], str]:
     """Write the pictures of a mistake and return its overrides and what has to be said."""
     write, mistake = MISTAKES[name]
     place = tmp_path / "pictures"
@@ -151,7 +151,7 @@ def answer_of(overrides: list[str], tmp_path: Path, program: list[str] | None = 
 
 
 def expect_one_sentence(name: str, tmp_path: Path) -> None:
-    overrides, says = prepare(name, tmp_path)
+    overrides, says = set_up_run(name, tmp_path)
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "pictures").rglob("*")}
     answer = answer_of(overrides, tmp_path)
     assert answer.returncode == 1, answer.stdout
@@ -177,7 +177,7 @@ def test_one_sentence_from_the_command_line(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", THOROUGH)
 def test_one_sentence(name: str, tmp_path: Path) -> None:
-    overrides, says = prepare(name, tmp_path)
+    overrides, says = set_up_run(name, tmp_path)
     with pytest.raises(HeadstartError) as caught:
         run(compose(overrides), tmp_path)
     assert says in str(caught.value)

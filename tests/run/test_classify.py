@@ -156,10 +156,10 @@ def test_best_labels_are_sorted_and_no_more_than_there_are() -> None:
 
 
 def test_names_without_a_font_and_long_ones_stay_in_the_figure(output: Path, tmp_path: Path) -> None:
-    from headstart.data.sources.unlabelled import index_pictures
+    from headstart.data.sources.unlabelled import index_unlabelled
 
     album = write_pictures(tmp_path / "album", {"x": 2})
     (album / "x" / "000.png").rename(album / ("猫" * 40 + ".png"))
-    found = report_labels(load_classifier(output), index_pictures(album), 1, "title", tmp_path)
+    found = report_labels(load_classifier(output), index_unlabelled(album), 1, "title", tmp_path)
     assert found["images"] == 2
     assert (tmp_path / "figures" / "labels.png").exists()

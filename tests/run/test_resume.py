@@ -13,11 +13,11 @@ from headstart.core.errors import HeadstartError
 from headstart.results.runs import CHECKPOINT
 from headstart.run.resume import (
     check_same_images,
-    expect_only_how,
+    exclusive_run_directory,
+    expect_only_execution_settings,
     find_interrupted,
     find_unfinished,
-    only_run_in,
-    with_how,
+    with_execution_settings,
 )
 
 
@@ -50,15 +50,15 @@ def test_how_the_work_is_done_may_be_given_beside_resume() -> None:
         compose(["seed=5", "cache.dtype=float16"]),
         ["time_limit=1h", "cache=off", "checkpoint_seconds=null"],
     )
-    expect_only_how("latest", given)
-    config = with_how(stored, given)
+    expect_only_execution_settings("latest", given)
+    config = with_execution_settings(stored, given)
     assert (config.time_limit, config.checkpoint_seconds, config.cache.activations) == ("1h", None, False)
     assert (config.seed, config.cache.dtype) == (5, "float16")
     assert config_hash(config) == config_hash(stored)
-    assert with_how(stored, []) == stored
+    assert with_execution_settings(stored, []) == stored
     for word in ("seed=6", "plan=true", "reproduce=latest", "dataset.root=/elsewhere", "tracking=server", "-m", "x=1"):
         with pytest.raises(HeadstartError, match=f"Expected resume=latest alone or with .* Received: {word}$"):
-            expect_only_how("latest", [*given, word])
+            expect_only_execution_settings("latest", [*given, word])
 
 
 def test_what_is_not_there_or_finished_is_named(interrupted: Path) -> None:
@@ -71,11 +71,11 @@ def test_what_is_not_there_or_finished_is_named(interrupted: Path) -> None:
 
 def test_a_directory_has_one_run_at_a_time(tmp_path: Path) -> None:
     with (
-        only_run_in(tmp_path, resume=False),
+        exclusive_run_directory(tmp_path, resume=False),
         pytest.raises(
             HeadstartError, match=r"This run is in progress \(process \d+ on .*\)\. Wait for it, or stop it\."
         ),
-        only_run_in(tmp_path, resume=True),
+        exclusive_run_directory(tmp_path, resume=True),
     ):
         pass
     assert not list(tmp_path.iterdir())
@@ -86,10 +86,10 @@ def test_a_run_that_could_be_gone_on_with_is_not_overwritten(interrupted: Path) 
     left.touch()
     with (
         pytest.raises(HeadstartError, match=r"goes on with it, and removing its checkpoint\.npz gives it up"),
-        only_run_in(interrupted, resume=False),
+        exclusive_run_directory(interrupted, resume=False),
     ):
         pass
-    with only_run_in(interrupted, resume=True):
+    with exclusive_run_directory(interrupted, resume=True):
         assert not left.exists()
 
 

@@ -17,7 +17,7 @@ from headstart.core.paths import cache_directory
 from headstart.data.files.checks import check_images
 from headstart.data.index import ImageIndex
 from headstart.data.load import load_index
-from headstart.features.activation_cache import activations_for
+from headstart.features.activation_cache import open_activation_cache
 from headstart.run.experiment import run
 from headstart.scenario import measure as measuring
 from headstart.scenario.measure import images_to_measure, measure
@@ -61,7 +61,7 @@ def test_handwritten_digits_are_small_and_different_whatever_the_run_s_seed() ->
     found = []
     for seed in (0, 1):
         config = compose(["image_size=48", "dataset.fraction=0.1", f"seed={seed}"])
-        found.append(measure(config, load(config), 48, activations_for(config, 48)))
+        found.append(measure(config, load(config), 48, open_activation_cache(config, 48)))
     assert found[0] == found[1]
     placement = found[0]
     assert placement.cell == "small_different"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headstart.scenario.square import FEW_BELOW, CutProbe, Placement, lead, place, view_of_imagenet
+from headstart.scenario.square import FEW_BELOW, Placement, SplitPointProbe, lead, place, view_of_imagenet
 
 CUTS = 5
 
@@ -13,7 +13,9 @@ CUTS = 5
 def placed(right: list[int], per_class: int = 10, images: int = 100) -> Placement:
     """Return the placement of data of which each probe gets the first so many images right."""
     correct = np.arange(images) < np.array(right)[:, None]
-    probes = [CutProbe(f"cut{place}", (place + 1) / CUTS, 8, count / images) for place, count in enumerate(right)]
+    probes = [
+        SplitPointProbe(f"cut{place}", (place + 1) / CUTS, 8, count / images) for place, count in enumerate(right)
+    ]
     return place(np.array([per_class, per_class, per_class + 1]), probes, correct, None, "no classifier", 0.34)
 
 
@@ -40,7 +42,7 @@ def test_the_cell(right: list[int], per_class: int, cell: str) -> None:
 
 def test_the_evidence() -> None:
     placement = placed([40, 60, 95, 90, 70])
-    assert (placement.best.cut, placement.last.cut) == ("cut2", "cut4")
+    assert (placement.best.split_point, placement.last.split_point) == ("cut2", "cut4")
     assert placement.chance_of_gain == pytest.approx(4 * 0.5**25)  # 25 images to none, chosen from four cuts
     assert "cut2 (60% of the depth) gets 95.0% right, on the last cut, cut4, 70.0%" in placement.why[1]
     assert placement.images_per_class == {"median": 10, "least": 10, "most": 11}
@@ -63,7 +65,9 @@ def test_how_often_data_without_a_difference_is_called_different() -> None:
     called = 0
     for _ in range(300):
         correct = generator.random((12, 200)) < 0.8
-        probes = [CutProbe(str(cut), (cut + 1) / 12, 8, float(row.mean())) for cut, row in enumerate(correct)]
+        probes = [
+            SplitPointProbe(str(point), (point + 1) / 12, 8, float(row.mean())) for point, row in enumerate(correct)
+        ]
         called += place(np.array([100, 100]), probes, correct, None, "", 0.5).cell == "small_different"
     assert called <= 300 * 0.05
 

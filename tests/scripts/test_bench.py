@@ -200,14 +200,14 @@ def test_both_inputs_of_the_pipeline_are_the_same_pixels(tmp_path: Path) -> None
 def test_engine_measures_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("headstart.inference.backend")
 
-    class Forward:
+    class InferenceModel:
         def __init__(self, model: Any, engine: str) -> None:
             self.model, self.engine = model, engine
 
         def __call__(self, images: np.ndarray) -> Any:
             return self.model(images, training=False)
 
-    module.forward = Forward  # type: ignore[attr-defined]
+    module.forward = InferenceModel  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     report = measure(tmp_path, "engine", *TINY, "--batch-size", "2", "--batches", "2")
     assert set(report["measured"]) == {"TensorFlow", "OpenVINO"}

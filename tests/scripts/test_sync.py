@@ -11,7 +11,7 @@ from pathlib import Path
 import mlflow
 
 from headstart.results.runs import RUNNING, read_results
-from headstart.run.resume import only_run_in
+from headstart.run.resume import exclusive_run_directory
 from headstart.tracking import begin_run
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ def test_a_run_whose_process_died_is_closed(tmp_path: Path) -> None:
     tracker = begin_run(uri, "headstart", "one", {}, run)
     tracker.close()
     (run / RUNNING).write_text(json.dumps({"run_id": tracker.run_id, "status": "RUNNING"}), encoding="utf-8")
-    with only_run_in(run, resume=True):
+    with exclusive_run_directory(run, resume=True):
         assert "under way" in sync(tmp_path)
     assert mlflow.MlflowClient(uri).get_run(tracker.run_id).info.status == "RUNNING"
     assert "its process had died; the run is KILLED" in sync(tmp_path)

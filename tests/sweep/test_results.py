@@ -18,10 +18,10 @@ from headstart.config.identity import config_hash
 from headstart.core.errors import HeadstartError
 from headstart.core.process_lock import Process
 from headstart.results.runs import CHECKPOINT, RUNNING
-from headstart.run.resume import LOCK, only_run_in
+from headstart.run.resume import LOCK, exclusive_run_directory
 from headstart.sweep.results import (
     find_finished,
-    find_place,
+    find_job_directory,
     free_directory,
     is_free,
     mark_interrupted,
@@ -137,11 +137,11 @@ def damage(images: Path) -> None:
 def test_a_finished_job_without_its_images_is_left_as_it_is(
     lose: Callable[[Path], None], sweep: Path, done: Config, own_images: Path
 ) -> None:
-    assert find_place(sweep, sweep / "0", done).state == "done"
+    assert find_job_directory(sweep, sweep / "0", done).state == "done"
     lose(own_images)
     before = tree(sweep)
     for preferred in (sweep / "0", sweep / "7"):
-        place = find_place(sweep, preferred, done)
+        place = find_job_directory(sweep, preferred, done)
         assert (place.state, place.directory) == ("kept", sweep / "0")
         assert str(own_images) in place.reason
     assert tree(sweep) == before
@@ -149,7 +149,7 @@ def test_a_finished_job_without_its_images_is_left_as_it_is(
 
 def test_other_images_get_a_directory_of_their_own(sweep: Path, done: Config, own_images: Path) -> None:
     (own_images / "red" / "003.png").unlink()
-    place = find_place(sweep, sweep / "0", done)
+    place = find_job_directory(sweep, sweep / "0", done)
     assert (place.state, place.resume) == ("free", False)
     assert place.directory != sweep / "0"
 
@@ -157,7 +157,7 @@ def test_other_images_get_a_directory_of_their_own(sweep: Path, done: Config, ow
 @pytest.mark.parametrize("content", [b"", b'{"status": "FINI', b"[]", b"\xff"])
 def test_results_that_cannot_be_read_are_not_written_over(content: bytes, sweep: Path, folder: Path) -> None:
     (sweep / "0" / "results.json").write_bytes(content)
-    place = find_place(sweep, sweep / "0", tiny(folder))
+    place = find_job_directory(sweep, sweep / "0", tiny(folder))
     assert place.state == "free"
     assert place.directory != sweep / "0"
 
@@ -168,7 +168,7 @@ def test_no_failure_is_written_over_a_finished_job(sweep: Path) -> None:
         write_failure(sweep / "0", "no images", [])
     with (
         pytest.raises(HeadstartError, match="Expected a directory without a finished run"),
-        only_run_in(sweep / "0", resume=True),
+        exclusive_run_directory(sweep / "0", resume=True),
     ):
         pass
     assert tree(sweep) == before
@@ -178,9 +178,9 @@ def test_no_failure_is_written_over_a_finished_job(sweep: Path) -> None:
 def test_an_interrupted_job_without_its_images_keeps_its_training(sweep: Path, done: Config, own_images: Path) -> None:
     change(sweep / "0", status="KILLED")
     (sweep / "0" / CHECKPOINT).touch()
-    assert find_place(sweep, sweep / "0", done).resume
+    assert find_job_directory(sweep, sweep / "0", done).resume
     unmount(own_images)
-    assert find_place(sweep, sweep / "0", done).state == "kept"
+    assert find_job_directory(sweep, sweep / "0", done).state == "kept"
 
 
 def test_a_job_killed_after_its_results_stays_finished(sweep: Path) -> None:
@@ -200,10 +200,10 @@ def test_a_job_in_progress_is_left_alone(process: Process, sweep: Path, folder: 
     before = tree(sweep)
     assert mark_interrupted(sweep) == []
     for preferred in (sweep / "3", sweep / "8"):
-        place = find_place(sweep, preferred, config)
+        place = find_job_directory(sweep, preferred, config)
         assert (place.state, place.directory) == ("in progress", sweep / "3")
         assert f"process {process.number} on {process.host}" in place.reason
-    other = find_place(sweep, sweep / "3", tiny(folder, "seed=4"))
+    other = find_job_directory(sweep, sweep / "3", tiny(folder, "seed=4"))
     assert other.state == "free"
     assert other.directory != sweep / "3"
     assert tree(sweep) == before

@@ -18,11 +18,19 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
-from headstart.tracking import StoreAway, Tracker, UnderWay, begin_run, continue_run, tracked_run, waiting_journals
+from headstart.tracking import (
+    JournalInUseError,
+    StoreUnavailable,
+    Tracker,
+    begin_run,
+    continue_run,
+    pending_journals,
+    tracked_run,
+)
 from headstart.tracking import background as sending_in_background
 from headstart.tracking.background import BackgroundSender
-from headstart.tracking.journal import Journal, count_waiting, journals, what_is_tracked
-from headstart.tracking.resend import send_waiting
+from headstart.tracking.journal import Journal, count_pending, journals, what_is_tracked
+from headstart.tracking.resend import send_pending
 
 EPOCHS = range(1, 31)
 # Tables of MLflow's store in which a second sending could leave a second row.
@@ -138,7 +146,7 @@ def test_a_store_that_goes_away_and_returns_has_everything_once(
         # Read when it is said: what another thread prints while pytest's capture is emptied would be lost.
         [sender] = [thread for thread in threading.enumerate() if isinstance(thread, BackgroundSender)]
         until(lambda: sender.failed_attempts > 2)
-        assert count_waiting(journal) > len(EPOCHS)
+        assert count_pending(journal) > len(EPOCHS)
         store.put_back()
         until(lambda: not tracker.journal.waits())
     check_everything(store)
@@ -161,22 +169,22 @@ def test_a_store_that_stays_away_gets_everything_later(
         store.take_away()
         log_everything(tracker)
     ended = time.time()
-    [file] = waiting_journals(tmp_path / "run")
+    [file] = pending_journals(tmp_path / "run")
     assert f"python scripts/sync.py {tmp_path / 'run'}" in capsys.readouterr().out.replace("\n", " ")
-    waiting = count_waiting(file)
+    waiting = count_pending(file)
     assert what_is_tracked(tmp_path / "run")["tracking"] == {"waiting": waiting}
-    with pytest.raises(StoreAway, match=r"Expected a tracking store at .* Received: the file is not there"):
-        send_waiting(file)
+    with pytest.raises(StoreUnavailable, match=r"Expected a tracking store at .* Received: the file is not there"):
+        send_pending(file)
     assert not store.file.exists()  # no empty one was made
     time.sleep(0.1)
     store.put_back()
-    sent = send_waiting(file)
+    sent = send_pending(file)
     assert (sent.entries, sent.status, sent.refused) == (waiting, "FINISHED", 0)
     check_everything(store)
     assert store.run().info.end_time <= ended * 1000
-    assert waiting_journals(tmp_path / "run") == []
+    assert pending_journals(tmp_path / "run") == []
     before = store.counts()
-    assert send_waiting(file).entries == 0
+    assert send_pending(file).entries == 0
     assert store.counts() == before
 
 
@@ -186,7 +194,7 @@ def test_what_was_sent_and_not_marked_changes_nothing(store: Store, tmp_path: Pa
     before, run_id = store.counts(), tracker.run_id
     [file] = journals(tmp_path / "run")
     file.with_suffix(".sent.json").unlink()
-    assert send_waiting(file).entries == len(file.read_text().splitlines())
+    assert send_pending(file).entries == len(file.read_text().splitlines())
     check_everything(store)
     assert store.counts() == before
     assert what_is_tracked(tmp_path / "run")["run_id"] == run_id
@@ -222,9 +230,9 @@ def test_answers_that_are_lost_double_nothing(
     tracker.end("FINISHED")
     tracker.journal.close()
     [file] = journals(tmp_path / "second")
-    while count_waiting(file):
-        with contextlib.suppress(StoreAway):
-            send_waiting(file)
+    while count_pending(file):
+        with contextlib.suppress(StoreUnavailable):
+            send_pending(file)
     assert set(lost) == set(asked)
     check_everything(store)
     assert store.counts() == undisturbed.counts()
@@ -278,8 +286,8 @@ def test_a_run_that_fails_while_the_store_is_away(store: Store, tmp_path: Path) 
     with pytest.raises(ZeroDivisionError, match="in the second epoch"):
         fail()
     store.put_back()
-    [file] = waiting_journals(tmp_path / "run")
-    assert send_waiting(file).status == "FAILED"
+    [file] = pending_journals(tmp_path / "run")
+    assert send_pending(file).status == "FAILED"
     run = store.run()
     assert run.info.status == "FAILED"
     assert run.data.tags["error"] == "in the second epoch"
@@ -336,8 +344,8 @@ def test_a_job_begins_though_the_store_is_away(store: Store, tmp_path: Path) -> 
         assert tracker.run_id == tracker.journal.header["id"]
         assert tracker.experiment_id is None
     store.put_back()
-    [file] = waiting_journals(tmp_path / "0")
-    assert send_waiting(file, store.uri).status == "FINISHED"  # it has another address by now
+    [file] = pending_journals(tmp_path / "0")
+    assert send_pending(file, store.uri).status == "FINISHED"  # it has another address by now
     told = what_is_tracked(tmp_path / "0")
     run = mlflow.MlflowClient(store.uri).get_run(told["run_id"])
     assert run.data.tags["sweep"] == "mine"
@@ -348,10 +356,10 @@ def test_a_job_begins_though_the_store_is_away(store: Store, tmp_path: Path) -> 
 def test_nobody_else_sends_what_a_run_under_way_logs(store: Store, tmp_path: Path) -> None:
     with (
         tracked_run(store.uri, "headstart", "alive", {}, tmp_path / "run") as tracker,
-        pytest.raises(UnderWay, match=r"Expected a run that is over\. Received: .*, which is under way"),
+        pytest.raises(JournalInUseError, match=r"Expected a run that is over\. Received: .*, which is under way"),
     ):
-        send_waiting(tracker.journal.file)
-    assert send_waiting(tracker.journal.file).entries == 0
+        send_pending(tracker.journal.file)
+    assert send_pending(tracker.journal.file).entries == 0
 
 
 @contextlib.contextmanager
@@ -375,7 +383,7 @@ def test_a_server_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest
         assert not sender.is_alive()
         connection.close()
     journal.close()
-    assert count_waiting(journal.file) == 1001
+    assert count_pending(journal.file) == 1001
 
 
 def test_a_journal_is_whole_lines_of_json(tmp_path: Path) -> None:

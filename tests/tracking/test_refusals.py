@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from headstart.tracking import StoreAway, Tracker
-from headstart.tracking.journal import Journal, count_waiting, say_refused, what_is_tracked
+from headstart.tracking import StoreUnavailable, Tracker
+from headstart.tracking.journal import Journal, count_pending, report_refused_entries, what_is_tracked
 from headstart.tracking.sending import MOST_FAILURES, send
 
 Answer = tuple[int, dict[str, Any] | str]
@@ -115,12 +115,12 @@ def test_what_the_server_refuses_is_set_aside_and_the_rest_is_sent(
     server.answers = on_bad(answer)
     assert send(journal) == 3
     assert notes(server) == ["first", "last"]
-    assert count_waiting(journal.file) == 0
+    assert count_pending(journal.file) == 0
     [kept] = [json.loads(line) for line in journal.refused_file.read_text().splitlines()]
     assert kept["values"] == {"mlflow.note.content": "bad"}
     [reason] = what_is_tracked(journal.output)["tracking"]["refused"]
     assert reason == f"tags: {kept['reason']}"
-    say_refused([journal.file])
+    report_refused_entries([journal.file])
     said = capsys.readouterr().out
     assert "Warning: not tracked: tags: " in said
     assert f"the tracking store refused 1 entry, kept in {journal.refused_file}" in said
@@ -130,7 +130,7 @@ def test_what_the_server_refuses_is_set_aside_and_the_rest_is_sent(
 def test_a_server_that_breaks_on_an_entry_gets_it_later_again(server: Server, journal: Journal, answer: Answer) -> None:
     server.answers = on_bad(answer)
     for _ in range(MOST_FAILURES - 1):
-        with pytest.raises(StoreAway, match=r"Received: .* 500"):
+        with pytest.raises(StoreUnavailable, match=r"Received: .* 500"):
             send(journal)
     assert notes(server) == ["first"]
     send(journal)
@@ -140,7 +140,7 @@ def test_a_server_that_breaks_on_an_entry_gets_it_later_again(server: Server, jo
 
 def test_a_server_that_breaks_once_loses_nothing(server: Server, journal: Journal) -> None:
     server.answers = on_bad(error(500, "INTERNAL_ERROR"))
-    with pytest.raises(StoreAway):
+    with pytest.raises(StoreUnavailable):
         send(journal)
     server.answers = lambda path, body: None
     send(journal)
@@ -166,9 +166,9 @@ def test_a_server_that_breaks_once_loses_nothing(server: Server, journal: Journa
 def test_a_server_that_takes_nothing_is_away(server: Server, journal: Journal, answer: Answer) -> None:
     server.answers = lambda path, body: answer
     for _ in range(MOST_FAILURES + 1):
-        with pytest.raises(StoreAway):
+        with pytest.raises(StoreUnavailable):
             send(journal)
-    assert count_waiting(journal.file) == 3
+    assert count_pending(journal.file) == 3
     server.answers = lambda path, body: None
     send(journal)
     assert notes(server) == ["first", "bad", "last"]
@@ -178,7 +178,7 @@ def test_a_server_that_takes_nothing_is_away(server: Server, journal: Journal, a
 def test_a_server_that_is_overloaded_gets_everything_later(server: Server, journal: Journal, status: int) -> None:
     server.answers = on_bad((status, "<html>overloaded</html>"))
     for _ in range(MOST_FAILURES + 1):
-        with pytest.raises(StoreAway):
+        with pytest.raises(StoreUnavailable):
             send(journal)
     assert "refused" not in what_is_tracked(journal.output)["tracking"]
 

@@ -14,7 +14,7 @@ from headstart.data.files.checks import check_images
 from headstart.data.files.images import load_image
 from headstart.data.load import load_index
 from headstart.data.pixel_cache import Pixels
-from headstart.features.activation_cache import Activations
+from headstart.features.activation_cache import ActivationCache
 from headstart.model.network import build_network
 from headstart.training.hardware import seed_everything
 from headstart.training.inputs import ImageInputs
@@ -47,7 +47,7 @@ def recalls(root: Path, class_weight: str, seed: int, cache: Path) -> np.ndarray
     index, _ = check_images(load_index(config.dataset, cache), "fail", cache)
     network = build_network(config.backbone, config.head, 2, 32, seed)
     store = Cache(cache / "tables", 1e9)
-    inputs = ImageInputs(config, index, Activations(store, Pixels(32, "stretch", store)))
+    inputs = ImageInputs(config, index, ActivationCache(store, Pixels(32, "stretch", store)))
     train_stages(network, config.freeze.stages, inputs, config.head, seed)
     test = index.split("test")
     images = np.stack([load_image(test.file(i), 32, "stretch") for i in range(len(test))]).astype(np.float32)

@@ -14,7 +14,7 @@ from tiny import pictures, stage, tiny_network, train, values_of
 from headstart.config import ScheduleConfig
 from headstart.core import signals
 from headstart.core.errors import HeadstartError
-from headstart.training.checkpoint import Checkpoints, Progress
+from headstart.training.checkpoint import Checkpoints, TrainingState
 from headstart.training.stages import TrainingResult
 
 IMAGES, TARGETS = pictures(18)
@@ -97,7 +97,7 @@ def test_interrupted_every_few_batches_it_ends_the_same(
         np.testing.assert_array_equal(values_of(resumed)[path], value, err_msg=path)
 
 
-def stopped_at_once(tmp_path: Path) -> tuple[Checkpoints, Progress]:
+def stopped_at_once(tmp_path: Path) -> tuple[Checkpoints, TrainingState]:
     checkpoints = Checkpoints(tmp_path / "checkpoint.npz", None)
     with pytest.raises(signals.TimeIsUp):
         run({"time_limit": time.time() - 1}, checkpoints)
@@ -124,7 +124,7 @@ def test_a_checkpoint_of_other_pretrained_weights_is_refused(tmp_path: Path) -> 
 )
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: Any) -> None:
     file = tmp_path / "checkpoint.npz"
-    Checkpoints(file, None).save(Progress(arrays={"weights/0": np.zeros(1000)}))
+    Checkpoints(file, None).save(TrainingState(arrays={"weights/0": np.zeros(1000)}))
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(HeadstartError, match=f"Expected a checkpoint of headstart in {file}"):
         Checkpoints(file, None).load()
@@ -134,9 +134,9 @@ def test_it_is_saved_as_often_as_asked_and_no_more_often_than_it_costs(tmp_path:
     assert not Checkpoints(tmp_path / "one.npz", None).is_due()
     assert not Checkpoints(tmp_path / "one.npz", 1000.0).is_due()
     always = Checkpoints(tmp_path / "one.npz", 0.0)
-    always.save(Progress())
+    always.save(TrainingState())
     assert always.is_due()
     sometimes = Checkpoints(tmp_path / "one.npz", 1e-9)
     assert sometimes.is_due()
-    sometimes.save(Progress(arrays={"weights/0": np.zeros(1_000_000)}))
+    sometimes.save(TrainingState(arrays={"weights/0": np.zeros(1_000_000)}))
     assert not sometimes.is_due()  # a twentieth of the time is spent on it at most

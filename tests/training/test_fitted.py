@@ -15,7 +15,14 @@ from tiny import tiny_network
 from headstart.config import compose
 from headstart.core.errors import HeadstartError
 from headstart.model.heads import class_probabilities
-from headstart.training.linear_head import GRID, ITERATIONS, LinearClassifier, check_fit, fit_linear, set_head
+from headstart.training.linear_head import (
+    GRID,
+    ITERATIONS,
+    LinearClassifier,
+    check_linear_head,
+    fit_linear_head,
+    set_head,
+)
 
 KINDS = ["logistic_regression", "svm"]
 FEATURES = 64  # of the small network's backbone
@@ -33,7 +40,7 @@ def blobs(classes: int, each: int = 20, seed: int = 0, spread: float = 4.0) -> t
 
 def fit(kind: str, features: np.ndarray, labels: np.ndarray, seed: int = 0) -> LinearClassifier:
     classes = int(labels.max()) + 1
-    return fit_linear(kind, features, labels, np.ones(classes, np.float32), seed)
+    return fit_linear_head(kind, features, labels, np.ones(classes, np.float32), seed)
 
 
 def pipeline(kind: str, strength: float, weights: dict[int, float] | None = None) -> Pipeline:
@@ -87,7 +94,7 @@ def test_the_probabilities_of_a_support_vector_machine_can_be_believed() -> None
 def test_class_weights_count(kind: str) -> None:
     features, labels = blobs(2, each=40)
     weights = np.array([1.0, 10.0], np.float32)
-    fitted = fit_linear(kind, features, labels, weights, seed=0)
+    fitted = fit_linear_head(kind, features, labels, weights, seed=0)
     reference = pipeline(kind, fitted.regularisation, {0: 1.0, 1: 10.0}).fit(features.astype(np.float64), labels)
     chosen = answers(fitted, features, 2).argmax(axis=1)
     np.testing.assert_array_equal(chosen, reference.predict(features.astype(np.float64)))
@@ -135,9 +142,9 @@ def test_a_class_with_one_image_is_refused(kind: str) -> None:
 )
 def test_what_scikit_learn_cannot_fit_is_refused(overrides: tuple[str, ...], says: str) -> None:
     with pytest.raises(HeadstartError, match=says):
-        check_fit(compose([*TINY, "head=svm", "freeze=all", *overrides]))
+        check_linear_head(compose([*TINY, "head=svm", "freeze=all", *overrides]))
 
 
 def test_later_stages_may_augment_and_smooth() -> None:
-    check_fit(compose([*TINY, "head=svm", "freeze=last_block", "augmentation=flip", "label_smoothing=0.1"]))
-    check_fit(compose([*TINY, "head=linear", "freeze=scratch", "augmentation=flip", "find_lr=true"]))
+    check_linear_head(compose([*TINY, "head=svm", "freeze=last_block", "augmentation=flip", "label_smoothing=0.1"]))
+    check_linear_head(compose([*TINY, "head=linear", "freeze=scratch", "augmentation=flip", "find_lr=true"]))

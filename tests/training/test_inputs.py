@@ -19,7 +19,7 @@ from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.data.load import load_index
 from headstart.data.pixel_cache import Pixels
-from headstart.features.activation_cache import Activations, Views
+from headstart.features.activation_cache import ActivationCache, Views
 from headstart.features.boundary import frozen_boundary
 from headstart.model.network import Network, build_network
 from headstart.training.hardware import seed_everything
@@ -34,7 +34,7 @@ def prepare(config: Config, cache: Path) -> tuple[Network, ImageIndex, ImageInpu
     network = build_network(config.backbone, config.head, len(index.class_names), config.image_size, config.seed)
     store = Cache(cache / "tables", config.cache.max_gb * 1e9)
     pixels = Pixels(config.image_size, config.dataset.resize, store if config.cache.images else None)
-    return network, index, ImageInputs(config, index, Activations(store, pixels))
+    return network, index, ImageInputs(config, index, ActivationCache(store, pixels))
 
 
 def trained(config: Config, cache: Path) -> tuple[TrainingResult, np.ndarray, ImageInputs]:

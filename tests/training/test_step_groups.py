@@ -9,12 +9,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from headstart.model.assemble import Network
-from headstart.training.callbacks import EpochRecord
 from tiny import pictures, stage, tiny_network, values_of
 
 from headstart.config import HeadConfig, StageConfig
+from headstart.core import signals
+from headstart.model.network import Network
 from headstart.training.checkpoint import Checkpoints
+from headstart.training.history import EpochRecord
 from headstart.training.inputs import StageInput
 from headstart.training.stages import TrainingResult, train_stages
 from headstart.training.step_groups import MOST_STEPS, steps_at_once

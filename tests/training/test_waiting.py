@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from tiny import pictures, stage, tiny_network, train_on
 
-from headstart.training.data_wait import WaitingForInput, waiting_seconds
+from headstart.training.data_wait import DataWaitTimer, data_wait_seconds
 
 WIDTH = 8
 
@@ -43,7 +43,7 @@ def share_of(input_seconds: float, step_seconds: float, steps_at_once: int, asyn
     inputs = keras.Input((WIDTH,))
     model = keras.Model(inputs, keras.layers.Dense(1)(Slow(step_seconds)(inputs)))
     model.compile("sgd", "mse", jit_compile=False, steps_per_execution=steps_at_once)
-    waiting = WaitingForInput(steps_at_once)
+    waiting = DataWaitTimer(steps_at_once)
     given = waiting.timed(dataset.prefetch(2) if asynchronous else dataset)
     model.fit(given, epochs=3, steps_per_epoch=4, shuffle=False, verbose=0, callbacks=[waiting])
     return waiting.share
@@ -66,8 +66,8 @@ def test_a_fast_input_is_not_waited_for(steps_at_once: int) -> None:
 
 
 def test_steps_that_find_their_batches_ready_wait_for_none() -> None:
-    assert waiting_seconds(10.0, 14.0, {0: 9.0, 3: 11.0}, 4) == 0
-    assert waiting_seconds(10.0, 11.0, {0: 10.25}, 1) == pytest.approx(0.25)
+    assert data_wait_seconds(10.0, 14.0, {0: 9.0, 3: 11.0}, 4) == 0
+    assert data_wait_seconds(10.0, 11.0, {0: 10.25}, 1) == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("step", [0.2, 1.0, 3.0])
@@ -79,7 +79,7 @@ def test_the_wait_between_steps_that_return_together_is_what_it_was(first: float
     for when in ready:
         waited += max(0.0, when - ended)
         ended = max(ended, when) + step
-    found = waiting_seconds(10.0, ended, {0: ready[0], 3: ready[3]}, 4)
+    found = data_wait_seconds(10.0, ended, {0: ready[0], 3: ready[3]}, 4)
     assert found == pytest.approx(waited)
 
 
@@ -110,6 +110,6 @@ def test_a_stage_that_waits_says_so_and_what_to_do(capsys: pytest.CaptureFixture
 def test_batches_pass_unchanged() -> None:
     numbers = np.arange(24, dtype=np.float32).reshape(6, 4)
     dataset = tf.data.Dataset.from_tensor_slices((numbers, numbers[:, :1], numbers[:, 1])).batch(4).repeat()
-    found = list(itertools.islice(WaitingForInput().timed(dataset), 4))
+    found = list(itertools.islice(DataWaitTimer().timed(dataset), 4))
     for batch, expected in zip(found, itertools.islice(dataset, 4), strict=True):
         assert [part.numpy().tolist() for part in batch] == [part.numpy().tolist() for part in expected]

@@ -9,8 +9,8 @@ import numpy as np
 
 from headstart.config import BackboneConfig, Config
 from headstart.data.index import ImageIndex
-from headstart.features.activation_cache import activations_for
-from headstart.features.depth_features import Cut, DepthFeatures, build_taps, depth_features
+from headstart.features.activation_cache import open_activation_cache
+from headstart.features.depth_features import DepthFeatures, SplitPoint, build_multi_depth_outputs, depth_features
 
 BACKBONE = BackboneConfig("efficientnet_lite0", "packaged")  # its weights come with the installation
 DEPTHS = (0.5, 0.7, 0.85, 1.0)  # share of its layers
@@ -29,25 +29,27 @@ def reduced_features(config: Config, index: ImageIndex, image_size: int) -> list
         image_size: side in pixels.
     """
     config = dataclasses.replace(config, backbone=BACKBONE)
-    taps = build_taps(config.backbone, image_size)
-    features = depth_features(taps, index, activations_for(config, image_size), config.cache.activations)
-    cuts = list({cut.name: cut for cut in (_nearest(taps.cuts, depth) for depth in DEPTHS)}.values())
-    axes = _principal_axes(features, cuts)
-    parts: list[list[np.ndarray]] = [[] for _ in cuts]
+    taps = build_multi_depth_outputs(config.backbone, image_size)
+    features = depth_features(taps, index, open_activation_cache(config, image_size), config.cache.activations)
+    split_points = list(
+        {point.name: point for point in (_nearest(taps.split_points, depth) for depth in DEPTHS)}.values()
+    )
+    axes = _principal_axes(features, split_points)
+    parts: list[list[np.ndarray]] = [[] for _ in split_points]
     for batch in _batches(features):
-        for part, cut, (mean, projection) in zip(parts, cuts, axes, strict=True):
-            part.append(((batch[:, cut.columns] - mean) @ projection).astype(np.float32))
+        for part, point, (mean, projection) in zip(parts, split_points, axes, strict=True):
+            part.append(((batch[:, point.columns] - mean) @ projection).astype(np.float32))
     return [np.concatenate(part) for part in parts]
 
 
-def _principal_axes(features: DepthFeatures, cuts: list[Cut]) -> list[tuple[np.ndarray, np.ndarray]]:
+def _principal_axes(features: DepthFeatures, split_points: list[SplitPoint]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return for each cut the mean of its features and the projection of the standardised ones: one pass for all."""
-    widths = [cut.columns.stop - cut.columns.start for cut in cuts]
+    widths = [point.columns.stop - point.columns.start for point in split_points]
     totals = [np.zeros(width) for width in widths]
     products = [np.zeros((width, width)) for width in widths]
     for batch in _batches(features):
-        for cut, total, product in zip(cuts, totals, products, strict=True):
-            values = batch[:, cut.columns].astype(np.float64)
+        for point, total, product in zip(split_points, totals, products, strict=True):
+            values = batch[:, point.columns].astype(np.float64)
             total += values.sum(axis=0)
             product += values.T @ values
     found = []
@@ -68,5 +70,5 @@ def _batches(features: DepthFeatures) -> Iterator[np.ndarray]:
     )
 
 
-def _nearest(cuts: tuple[Cut, ...], depth: float) -> Cut:
-    return min(cuts, key=lambda cut: abs(cut.depth - depth))
+def _nearest(split_points: tuple[SplitPoint, ...], depth: float) -> SplitPoint:
+    return min(split_points, key=lambda point: abs(point.depth - depth))

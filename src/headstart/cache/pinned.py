@@ -68,7 +68,7 @@ class OpenFiles:
                 os.close(descriptor)
 
 
-class Place:
+class PinDirectory:
     """The directory of this process below a cache, and the links in it."""
 
     def __init__(self, cache: Path) -> None:
@@ -99,7 +99,7 @@ class Place:
         return held
 
 
-class Held:
+class PinnedFile:
     """A file that can be read until it is released, whoever removes it."""
 
     def __init__(self, file: Path, cache: Path) -> None:
@@ -168,7 +168,7 @@ def remove_abandoned(cache: Path) -> None:
 
 
 _OPEN = OpenFiles()
-_PLACES: dict[Path, Place] = {}  # by the cache
+_PLACES: dict[Path, PinDirectory] = {}  # by the cache
 
 
 def _open(file: Path) -> int:
@@ -181,9 +181,9 @@ def _open(file: Path) -> int:
         ) from None
 
 
-def _place(cache: Path) -> Place:
+def _place(cache: Path) -> PinDirectory:
     if cache not in _PLACES:
-        _PLACES[cache] = Place(cache)
+        _PLACES[cache] = PinDirectory(cache)
     return _PLACES[cache]
 
 

@@ -18,7 +18,7 @@ from uuid import uuid4
 import numpy as np
 from rich.filesize import decimal
 
-from headstart.cache.pinned import Held
+from headstart.cache.pinned import PinnedFile
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_text
 
@@ -29,7 +29,7 @@ class DamagedError(Exception):
     """A segment is not what was written."""
 
 
-class NotKeptError(HeadstartError):
+class NotCachedError(HeadstartError):
     """Rows cannot be written; they can be computed without being kept."""
 
 
@@ -40,7 +40,7 @@ class Segment:
     file: Path  # UUID.rows
     keys: tuple[str, ...]
     row_bytes: int
-    held: Held = field(repr=False)
+    held: PinnedFile = field(repr=False)
 
     def read_into(self, row: int, target: np.ndarray) -> None:
         """Read one row.
@@ -105,11 +105,11 @@ def write_segment(directory: Path, keys: Sequence[str], rows: np.ndarray) -> Seg
         rows: (n, ...), C-contiguous.
 
     Raises:
-        NotKeptError: when they cannot be written: others may have filled the disk.
+        NotCachedError: when they cannot be written: others may have filled the disk.
     """
     file = directory / f"{uuid4().hex}.rows"
     data = _bytes(rows)
-    held: Held | None = None
+    held: PinnedFile | None = None
     try:
         # Not flushed to disk, which takes longer than writing: what a power cut spoils has another checksum.
         file.write_bytes(data)
@@ -122,7 +122,7 @@ def write_segment(directory: Path, keys: Sequence[str], rows: np.ndarray) -> Seg
             held.release()
         if not isinstance(error, OSError):
             raise
-        raise NotKeptError(
+        raise NotCachedError(
             f"Expected {decimal(data.nbytes)} to be written to {directory}. Received: {error.strerror}; "
             "cache=off keeps nothing"
         ) from error
@@ -179,12 +179,12 @@ def _checksum(keys: Sequence[str], chunks: Iterable[bytes | memoryview]) -> int:
     return checksum
 
 
-def _hold(file: Path) -> Held:
+def _hold(file: Path) -> PinnedFile:
     """Hold the rows of a segment of a table, whose directory is one of the cache's."""
-    return Held(file, file.parent.parent)
+    return PinnedFile(file, file.parent.parent)
 
 
-def _chunks(held: Held) -> Iterator[memoryview]:
+def _chunks(held: PinnedFile) -> Iterator[memoryview]:
     """Yield the bytes of a file."""
     buffer, offset = memoryview(bytearray(CHUNK)), 0
     while count := held.read(buffer, offset):

@@ -17,7 +17,7 @@ from headstart.cache.pinned import remove_abandoned
 from headstart.cache.segments import DamagedError, remove_leftovers, remove_segment, segment_files, segment_sizes
 from headstart.cache.table import Table, digest
 from headstart.core.console import console
-from headstart.core.full_disk import existing
+from headstart.core.full_disk import nearest_existing
 
 SPARE = 0.1  # share of the free disk that is left to everything else
 
@@ -37,7 +37,7 @@ class Cache:
         Args:
             room: bytes for each device.
         """
-        self.reserved = room.get(existing(self.directory).stat().st_dev, 0)
+        self.reserved = room.get(nearest_existing(self.directory).stat().st_dev, 0)
 
     def table(self, description: dict[str, Any], shape: tuple[int, ...], dtype: np.dtype) -> Table:
         """Return the table of a computation, empty where nothing was computed yet.

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from headstart.cache.segments import (
     DamagedError,
-    NotKeptError,
+    NotCachedError,
     Segment,
     open_segment,
     read_keys,
@@ -120,7 +120,7 @@ class Table:
             compute: called at most once, with the positions among `keys` of what is missing.
 
         Raises:
-            NotKeptError: when the disk is full; what was written in vain is removed.
+            NotCachedError: when the disk is full; what was written in vain is removed.
         """
         wanted = list(dict.fromkeys(keys))
         found = self._find(wanted)
@@ -179,7 +179,7 @@ class Table:
         try:
             write_text(self.directory / "table.json", json.dumps(self._head(), indent=2, sort_keys=True) + "\n")
         except OSError as error:
-            raise NotKeptError(f"Expected table.json to be written to {self.directory}. Received: {error}") from error
+            raise NotCachedError(f"Expected table.json to be written to {self.directory}. Received: {error}") from error
         first = {key: position for position, key in reversed(list(enumerate(keys)))}
         size = max(LEAST_ROWS, -(-len(absent) // MOST_SEGMENTS))
         waiting: list[np.ndarray] = []
@@ -191,7 +191,7 @@ class Table:
                 rows = np.ascontiguousarray(np.concatenate(waiting))
                 try:
                     segment = write_segment(self.directory, absent[written : written + len(rows[:size])], rows[:size])
-                except NotKeptError:  # the run goes on without these rows, and has a use for their place
+                except NotCachedError:  # the run goes on without these rows, and has a use for their place
                     for file in new:
                         remove_segment(file)
                         self._open.pop(file).close()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from headstart.classifier.saved import Classifier
 from headstart.config import BackboneConfig, HeadConfig
 from headstart.core.tensorflow_import import import_tensorflow
-from headstart.inference.backend import check_engine
+from headstart.inference.backend import check_inference_backend
 from headstart.model.backbones.registry import get_entry
 from headstart.model.backbones.weights import check_weights
 from headstart.model.imagenet import imagenet_classes
-from headstart.model.include_top import check_own_layers
+from headstart.model.include_top import check_top_layers
 
 RESIZE = "crop"  # the centre, as networks are evaluated on ImageNet
 
@@ -25,11 +25,11 @@ def pretrained_classifier(name: str, weights: str | None = None, engine: str = "
     Raises:
         HeadstartError: when there is no such backbone or engine, or its weights are missing or do not fit.
     """
-    check_engine(engine)
+    check_inference_backend(engine)
     entry = get_entry(name)
     weights = weights or (entry.weights[0] if entry.weights else "none")
     check_weights(entry, weights)  # before TensorFlow is imported, so that what is wrong is said at once
-    check_own_layers(entry, weights, entry.image_size)
+    check_top_layers(entry, weights, entry.image_size)
     import_tensorflow()
     import keras
 

@@ -26,7 +26,7 @@ from headstart.core.files import new_directory, write_json, write_text
 from headstart.core.tensorflow_import import import_tensorflow
 from headstart.data.files.high_bit_depth import ValueRange
 from headstart.data.files.images import RESIZE_MODES, load_image
-from headstart.inference.backend import Forward, check_engine, engine_name, forward
+from headstart.inference.backend import InferenceModel, check_inference_backend, forward, resolve_inference_backend
 from headstart.model.backbones.weights import UNREADABLE
 from headstart.model.heads import class_probabilities
 from headstart.model.trusted import expect_trusted_model
@@ -52,7 +52,7 @@ class Classifier:
     value_range: ValueRange | None = None  # that becomes black and white in files of more than 8 bits; 0 to 65535
 
     @cached_property
-    def forward(self) -> Forward:
+    def forward(self) -> InferenceModel:
         """The network made ready to run, once."""
         return forward(self.model, self.engine)
 
@@ -155,7 +155,7 @@ def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classi
         HeadstartError: when files or the engine are missing, files are damaged, or the reference pictures give other
             numbers.
     """
-    check_engine(engine)
+    check_inference_backend(engine)
     directory = Path(directory)
     if not (directory / "model.keras").exists() and (directory / "classifier").is_dir():
         directory = directory / "classifier"
@@ -174,7 +174,11 @@ def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classi
         expect_trusted_model(directory / "model.keras")
         model = keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
         classifier = Classifier(model, class_names, image_size, resize, directory, engine, value_range)
-        received = classifier.probabilities(images) if engine_name(engine) == "openvino" else _directly(model, images)
+        received = (
+            classifier.probabilities(images)
+            if resolve_inference_backend(engine) == "openvino"
+            else _directly(model, images)
+        )
         if received.shape != (len(images), len(class_names)):
             raise ValueError("labels.json belongs to another model.keras")
     except (*UNREADABLE, HeadstartError, tf.errors.OpError) as error:

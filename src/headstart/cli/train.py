@@ -17,14 +17,19 @@ from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config
 from headstart.config import checks as config_checks
-from headstart.core.console import console, print_any_name
+from headstart.core.console import allow_any_file_name, console
 from headstart.core.errors import HeadstartError, visible
 from headstart.core.full_disk import explain, is_full
 from headstart.core.program import prepare_program
-from headstart.core.signals import exit_code, heed_signals
+from headstart.core.signals import exit_code, handle_signals
 from headstart.results.runs import objective
 from headstart.run.reproduce import configuration_to_reproduce, sentence
-from headstart.run.resume import expect_only_how, find_interrupted, find_unfinished, with_how
+from headstart.run.resume import (
+    expect_only_execution_settings,
+    find_interrupted,
+    find_unfinished,
+    with_execution_settings,
+)
 from headstart.sweep.end import finish
 
 FAILURES: list[str] = []  # of the run of this process; an error itself would hold all that its traceback does
@@ -93,7 +98,7 @@ def call(main: Callable[[], Any], started: float) -> int:
         main: decorated by Hydra.
         started: when the process began, in seconds since the epoch.
     """
-    print_any_name()
+    allow_any_file_name()
     prepare_program()
     if {"--help", "-h"} & set(sys.argv[1:]):
         from headstart.cli.help import print_help
@@ -103,7 +108,7 @@ def call(main: Callable[[], Any], started: float) -> int:
     config.register_schema()
     sys.argv[1:] = config.expand_home(sys.argv[1:])
     STARTS.append(started)
-    heed_signals()
+    handle_signals()
     code, interrupted = 1, False
     try:
         _expect_known_flags()
@@ -139,9 +144,9 @@ def _goes_on(started: float) -> bool:
     if not named or named[-1] in ("auto", "null"):
         return False
     given = [word for word in sys.argv[1:] if not word.startswith("resume=")]
-    expect_only_how(named[-1], given)
+    expect_only_execution_settings(named[-1], given)
     directory, stored = find_unfinished(named[-1])
-    stored = with_how(stored, given)
+    stored = with_execution_settings(stored, given)
     from headstart.run.experiment import run
 
     _fail_where_it_differs(run(stored, directory, started, resume=True))

@@ -48,7 +48,7 @@ def accuracy_figure(rows: Sequence[Row]) -> Figure:
     for position, row in enumerate(rows):
         if row.test is None:
             continue
-        colour, marker = LOOKS.get(row.verdict.word, OTHER_LOOK)
+        colour, marker = LOOKS.get(row.significance.word, OTHER_LOOK)
         axes.plot([row.test.low, row.test.high], [position, position], color=colour, linewidth=2, alpha=0.6)
         axes.plot(
             row.test.mean,
@@ -58,7 +58,7 @@ def accuracy_figure(rows: Sequence[Row]) -> Figure:
             markersize=11 if marker == "*" else 7,
             markeredgecolor="white",
             linestyle="none",
-            label=f"{BEST} by validation" if row.verdict.word == BEST else row.verdict.word,
+            label=f"{BEST} by validation" if row.significance.word == BEST else row.significance.word,
         )
     names = [_numbered(number, row.strategy, LONGEST_LABEL) for number, row in enumerate(rows, 1)]
     axes.set_yticks(range(len(rows)), names, size=LABEL_SIZE, parse_math=False)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from headstart.comparison.collect import Run
-from headstart.comparison.significance import NO_TEST, TIE, NegativeTransfer, negative_transfer, ranked, verdicts
+from headstart.comparison.significance import NO_TEST, TIE, NegativeTransfer, negative_transfer, ranked, significances
 from headstart.comparison.strategies import Strategy, group_runs
 from headstart.comparison.table import Row, make_rows, markdown_table, percent, plain, print_table, write_csv
 from headstart.core.errors import HeadstartError
@@ -106,7 +106,7 @@ def compare(runs: Sequence[Run], directory: Path, title: str = "Comparison") -> 
         raise HeadstartError("Expected at least one run to compare. Received: none")
     grouped, unfinished, notes = group_runs(runs)
     strategies = ranked(grouped)
-    rows = make_rows(strategies, verdicts(strategies))
+    rows = make_rows(strategies, significances(strategies))
     flags = [_flag(found) for found in negative_transfer(strategies)]
     failed = [
         {"name": name, "status": run.status, "error": _shortened(run.error or "", LONGEST_ERROR)}
@@ -161,13 +161,13 @@ def _summary(strategies: list[Strategy], rows: list[Row], failed: int) -> str:
         return f"No run finished; {failed} did not."
     best, first = strategies[0], rows[0]
     same = [row for strategy, row in zip(strategies, rows, strict=True) if strategy.images == best.images]
-    ties = sum(row.verdict.word == TIE for row in same)
+    ties = sum(row.significance.word == TIE for row in same)
     sentence = f"Best by validation: {best.label}"
     if first.validation_accuracy is not None:
         sentence += f", {percent(first.validation_accuracy)} %"
     if first.test:
         sentence += f"; on the test images {first.accuracy} % ({first.interval})"
-    if first.verdict.word == NO_TEST:
+    if first.significance.word == NO_TEST:
         sentence += "; there are no test images"
     sentence += f". {ties} other{'s' if ties > 1 else ''} cannot be told apart from it." if ties else "."
     sets = len({strategy.images for strategy in strategies})

@@ -16,7 +16,7 @@ OTHER_IMAGES, NO_TEST = "other images", "no test images"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Significance:
     """How a strategy compares with the best one on its test images.
 
     Args:
@@ -54,7 +54,7 @@ def ranked(strategies: Sequence[Strategy]) -> list[Strategy]:
     return [strategy for group in sorted(by_images.values(), key=len, reverse=True) for strategy in group]
 
 
-def verdicts(strategies: Sequence[Strategy]) -> list[Verdict]:
+def significances(strategies: Sequence[Strategy]) -> list[Significance]:
     """Return the verdict on each strategy: against the best by validation of those on the same test images.
 
     Args:
@@ -64,23 +64,23 @@ def verdicts(strategies: Sequence[Strategy]) -> list[Verdict]:
     for strategy in strategies:
         best.setdefault(strategy.images, strategy)
     counts = {images: sum(strategy.images == images for strategy in strategies) for images in best}
-    results: dict[int, Verdict] = {}
+    results: dict[int, Significance] = {}
     for position, strategy in enumerate(strategies):
         if not strategy.tested:
-            results[position] = Verdict(NO_TEST)
+            results[position] = Significance(NO_TEST)
         elif strategy is best[strategy.images]:
-            results[position] = Verdict(BEST if counts[strategy.images] > 1 or len(best) == 1 else OTHER_IMAGES)
+            results[position] = Significance(BEST if counts[strategy.images] > 1 or len(best) == 1 else OTHER_IMAGES)
     rest = [position for position in range(len(strategies)) if position not in results]
     tests = compare_pairs([(best[strategies[position].images], strategies[position]) for position in rest])
     made = [test for test in tests if test]
     corrected = iter(holm([found.p_value for found, _ in made]))
     for position, test in zip(rest, tests, strict=True):
         if test is None:
-            results[position] = Verdict(OTHER_IMAGES)
+            results[position] = Significance(OTHER_IMAGES)
         else:
             found, method = test
             p_value = next(corrected)
-            results[position] = Verdict(_word(found.difference, p_value), found.difference, p_value, method)
+            results[position] = Significance(_word(found.difference, p_value), found.difference, p_value, method)
     return [results[position] for position in range(len(strategies))]
 
 

@@ -13,7 +13,7 @@ from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from headstart.comparison.significance import BEST, Verdict
+from headstart.comparison.significance import BEST, Significance
 from headstart.comparison.statistics import Interval
 from headstart.comparison.strategies import Strategy
 from headstart.core.files import open_table
@@ -52,7 +52,7 @@ class Row:
     finished: int
     failed: int
     test: Interval | None
-    verdict: Verdict
+    significance: Significance
     validation_accuracy: float | None
     best_epochs: tuple[int, int] | None
     macro_f1: float | None
@@ -88,13 +88,13 @@ class Row:
     @property
     def p_value(self) -> str:
         """The corrected p-value, in words for people."""
-        value = self.verdict.p_value
+        value = self.significance.p_value
         return "" if value is None else "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
     @property
     def points(self) -> str:
         """The difference to the best one in percentage points, with its sign."""
-        value = self.verdict.difference
+        value = self.significance.difference
         return "" if value is None else f"{round(100 * value, 1) + 0.0:+.1f}"
 
     @property
@@ -113,7 +113,7 @@ class Row:
         return "-" if self.model_bytes is None else f"{self.model_bytes / 1e6:,.1f}"
 
 
-def make_rows(strategies: Sequence[Strategy], verdicts: Sequence[Verdict]) -> list[Row]:
+def make_rows(strategies: Sequence[Strategy], significances: Sequence[Significance]) -> list[Row]:
     """Return a row for each strategy, in the same order."""
     return [
         Row(
@@ -123,7 +123,7 @@ def make_rows(strategies: Sequence[Strategy], verdicts: Sequence[Verdict]) -> li
             finished=len(strategy.runs),
             failed=strategy.failed,
             test=strategy.test_accuracy(),
-            verdict=verdict,
+            significance=significance,
             validation_accuracy=strategy.mean("splits", "validation", "accuracy"),
             best_epochs=strategy.best_epochs,
             macro_f1=strategy.mean("splits", "test", "macro_f1"),
@@ -131,7 +131,7 @@ def make_rows(strategies: Sequence[Strategy], verdicts: Sequence[Verdict]) -> li
             trainable_parameters=strategy.mean("parameters", "trainable"),
             model_bytes=strategy.bytes,
         )
-        for strategy, verdict in zip(strategies, verdicts, strict=True)
+        for strategy, significance in zip(strategies, significances, strict=True)
     ]
 
 
@@ -154,12 +154,12 @@ def write_csv(rows: Sequence[Row], file: Path) -> None:
             ]
         )
         for row in rows:
-            test, verdict = row.test, row.verdict
+            test, significance = row.test, row.significance
             writer.writerow(
                 [
                     *(row.strategy, row.seeds, row.folds, row.failed),
                     *((test.mean, test.low, test.high, test.method) if test else ("", "", "", "")),
-                    *(verdict.word, verdict.difference, verdict.p_value, verdict.method),
+                    *(significance.word, significance.difference, significance.p_value, significance.method),
                     *(row.validation_accuracy, *(row.best_epochs or ("", "")), row.macro_f1),
                     *(row.seconds, row.trainable_parameters, row.model_bytes),
                 ]
@@ -180,8 +180,15 @@ def markdown_table(rows: Sequence[Row], most_characters: int) -> str:
     )
     lines, room = [head], most_characters - len(head) - len("\n\n... and 1000 more strategies, in comparison.csv")
     for position, row in enumerate(rows):
-        verdict = f"{row.verdict.word} ({row.p_value})" if row.p_value else row.verdict.word
-        cells = [plain(row.strategy), row.runs, row.accuracy, row.interval, verdict, percent(row.validation_accuracy)]
+        significance = f"{row.significance.word} ({row.p_value})" if row.p_value else row.significance.word
+        cells = [
+            plain(row.strategy),
+            row.runs,
+            row.accuracy,
+            row.interval,
+            significance,
+            percent(row.validation_accuracy),
+        ]
         line = f"| {' | '.join([*cells, row.epochs, _decimal(row.macro_f1), row.time, row.trainable, row.size])} |"
         room -= len(line) + 1
         if room < 0:
@@ -205,21 +212,21 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
     for title, justify in ROOMY_COLUMNS if roomy else NARROW_COLUMNS:
         table.add_column(title, justify=justify, no_wrap=True)
     for row in rows:
-        verdict = [part for part in (row.verdict.word, row.p_value) if part]
+        significance = [part for part in (row.significance.word, row.p_value) if part]
         validation = percent(row.validation_accuracy)
         if roomy:
-            cells = [row.runs, row.accuracy, row.interval, ", ".join(verdict), validation, row.epochs]
+            cells = [row.runs, row.accuracy, row.interval, ", ".join(significance), validation, row.epochs]
             cells += [_decimal(row.macro_f1), row.time, row.trainable, row.size]
         else:
             cells = [row.runs, f"{row.accuracy}\n{_dashed(row.interval)}"]
-            cells.append("\n".join(verdict).replace(" = ", "=").replace(" < ", "<"))
+            cells.append("\n".join(significance).replace(" = ", "=").replace(" < ", "<"))
             cells += [
                 f"{validation}\n{_dashed(row.epochs)}",
                 _decimal(row.macro_f1),
                 row.time,
                 f"{row.trainable}\n{row.size}",
             ]
-        table.add_row(escape(row.strategy), *cells, style="bold" if row.verdict.word == BEST else None)
+        table.add_row(escape(row.strategy), *cells, style="bold" if row.significance.word == BEST else None)
     console.print(table)
 
 

@@ -60,12 +60,12 @@ def print_titled(title: str, table: Table) -> None:
     console.print(table)
 
 
-def say_aside(text: str) -> None:
+def print_to_stderr(text: str) -> None:
     """Print a line beside the answer of a program, which another program may read."""
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def print_any_name() -> None:
+def allow_any_file_name() -> None:
     """Let the names of files be printed that are in another encoding than the terminal's."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from headstart.core.full_disk import naming
+from headstart.core.full_disk import naming_full_disk
 
 LONGEST_FILE_NAME = 255  # bytes, on every usual file system
 LONGEST_NAME = 80  # letters of a name within a file name
@@ -67,7 +67,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     """
     temporary = _temporary(path, "partial")
     try:
-        with naming(path):
+        with naming_full_disk(path):
             with temporary.open("wb") as file:
                 yield file
                 file.flush()
@@ -120,7 +120,7 @@ def new_directory(directory: Path) -> Iterator[Path]:
     partial, replaced = (_temporary(directory, what) for what in ("partial", "old"))
     partial.mkdir(parents=True)
     try:
-        with naming(directory):
+        with naming_full_disk(directory):
             yield partial
             for place in [*partial.rglob("*"), partial]:
                 _to_disk(place)

@@ -34,7 +34,7 @@ def is_full(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming_full_disk(path: Path) -> Iterator[None]:
     """Raise what comes from a full disk as an OSError that names what was being written.
 
     Args:
@@ -58,13 +58,13 @@ def explain(error: BaseException, go_on: str) -> DiskFullError:
     file = _file(error)
     while_writing = f" while {Path(file).name} was written" if file else ""
     return DiskFullError(
-        f"Expected free space on the disk of {_fullest() if file is None else existing(Path(file).parent)}. "
+        f"Expected free space on the disk of {_fullest() if file is None else nearest_existing(Path(file).parent)}. "
         f"Received: {os.strerror(errno.ENOSPC)}{while_writing}; every file that was complete still is. "
         f"Free some, then {go_on}"
     )
 
 
-def existing(path: Path) -> Path:
+def nearest_existing(path: Path) -> Path:
     """Return a directory, or the closest one above that is there.
 
     Args:
@@ -94,4 +94,4 @@ def _file(error: BaseException) -> str | None:
 def _fullest() -> Path:
     """Return the directory that headstart and its libraries write to with the least free space."""
     places = (outputs_directory(), cache_directory(), Path(tempfile.gettempdir()))
-    return min((existing(place) for place in places), key=lambda place: shutil.disk_usage(place).free)
+    return min((nearest_existing(place) for place in places), key=lambda place: shutil.disk_usage(place).free)

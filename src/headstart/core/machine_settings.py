@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from headstart.core.console import say_aside
+from headstart.core.console import print_to_stderr
 from headstart.core.errors import HeadstartError
 
 BACKEND = "tensorflow"
@@ -36,11 +36,11 @@ def before_keras() -> None:
     for name, allowed in VARIABLES.items():
         value = os.environ.get(name, "")
         if value.lower() not in allowed:
-            say_aside(f"headstart trains with Keras on TensorFlow; {name}={value} is ignored")
+            print_to_stderr(f"headstart trains with Keras on TensorFlow; {name}={value} is ignored")
             del os.environ[name]
     stored = _stored_settings().get("backend", BACKEND)
     if "KERAS_BACKEND" not in os.environ and stored != BACKEND:
-        say_aside(f"headstart trains with Keras on TensorFlow; backend={stored} in {_settings_file()} is ignored")
+        print_to_stderr(f"headstart trains with Keras on TensorFlow; backend={stored} in {_settings_file()} is ignored")
     os.environ["KERAS_BACKEND"] = BACKEND
     _import_matplotlib()
 
@@ -73,7 +73,7 @@ def import_keras() -> None:
             getattr(keras.config, f"set_{name}")(wanted)
             ignored.append(f"{name}={found}{f' in {_settings_file()}' if stored.get(name) == found else ''}")
     if ignored:
-        say_aside(f"headstart trains with Keras' own defaults; {', '.join(ignored)} is ignored")
+        print_to_stderr(f"headstart trains with Keras' own defaults; {', '.join(ignored)} is ignored")
 
 
 def _import_matplotlib() -> None:

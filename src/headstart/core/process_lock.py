@@ -31,7 +31,7 @@ MISSED_BEATS = 10  # after which an owner on another machine counts as dead
 PATIENCE = 30.0  # seconds in which another process reads and writes a lock file, which takes milliseconds
 
 
-class InUse(HeadstartError):
+class InUseError(HeadstartError):
     """Another process works in the directory."""
 
 
@@ -97,13 +97,15 @@ class Lock:
             what: works there, for the message: `run` or `sweep`.
 
         Raises:
-            InUse: when another process has it.
+            InUseError: when another process has it.
         """
         self.file, self.token = file, uuid4().hex
         with _nobody_else(file):
             owner = read_owner(file)
             if owner is not None and owner.is_alive():
-                raise InUse(f"This {what} is in progress ({owner}). Wait for it, or stop it. Directory: {file.parent}")
+                raise InUseError(
+                    f"This {what} is in progress ({owner}). Wait for it, or stop it. Directory: {file.parent}"
+                )
             write_json(file, {"token": self.token, **dataclasses.asdict(Process.current())})
         self._released = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -113,7 +115,7 @@ class Lock:
         """Let others have the directory."""
         self._released.set()
         self._heart.join()
-        with contextlib.suppress(OSError, InUse), _nobody_else(self.file):  # else it dies with this process
+        with contextlib.suppress(OSError, InUseError), _nobody_else(self.file):  # else it dies with this process
             owner = read_owner(self.file)
             if owner is not None and owner.token == self.token:
                 self.file.unlink()
@@ -156,7 +158,7 @@ def _nobody_else(file: Path) -> Iterator[None]:
     try:
         guard.acquire()
     except Timeout:
-        raise InUse(
+        raise InUseError(
             f"Expected {guard.lock_file} to be gone within {PATIENCE:.0f} s. Received: it is still there; "
             "remove it if no process of another machine is starting there"
         ) from None

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from headstart.core.console import print_any_name
+from headstart.core.console import allow_any_file_name
 from headstart.core.paths import fix_directories
 
 
@@ -23,7 +23,7 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
     Args:
         main: reads the command line and returns the exit code.
     """
-    print_any_name()
+    allow_any_file_name()
     prepare_program()
     try:
         sys.exit(main())

@@ -47,12 +47,12 @@ def exit_code(interruption: KeyboardInterrupt) -> int:
     return 128 + (interruption.number if isinstance(interruption, Terminated) else signal.SIGINT)
 
 
-def ignores_hang_up() -> bool:
+def ignores_hangup() -> bool:
     """Return whether this process was started to outlive its terminal, as `nohup` does."""
     return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
-def heed_signals() -> None:
+def handle_signals() -> None:
     """Raise `Terminated` in the main thread for SIGTERM and SIGHUP, KeyboardInterrupt for Ctrl-C, at a good moment.
 
     What is ignored stays so, but for SIGTERM: SIGHUP as `nohup` sets it, Ctrl-C as a shell starts what is in its
@@ -66,7 +66,7 @@ def heed_signals() -> None:
 
 
 @contextlib.contextmanager
-def at_the_end_of_a_batch(limit: float | None = None) -> Iterator[Callable[[], KeyboardInterrupt | None]]:
+def interrupt_at_batch_end(limit: float | None = None) -> Iterator[Callable[[], KeyboardInterrupt | None]]:
     """Let an interruption wait within this context; a second one does not.
 
     Args:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 
 from headstart.core import gpu
-from headstart.core.console import say_aside
+from headstart.core.console import print_to_stderr
 from headstart.core.machine_settings import import_keras
 
 # Written by native code straight to the terminal, before any setting of TensorFlow's log level is read.
@@ -59,18 +59,18 @@ def import_tensorflow(look_for_gpus: bool = True) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised; the rest is noise
     first = "keras" not in sys.modules
     gpus = True
-    with without_noise() as held, made_to_stay() if first else contextlib.nullcontext():
+    with filter_native_output() as held, uncollected_imports() if first else contextlib.nullcontext():
         import_keras()
         import tensorflow as tf
 
         if look_for_gpus:
             gpus, _Looked.yet = bool(tf.config.list_physical_devices("GPU")), True
     if not gpus and gpu.has_gpu() and not gpu.hidden():
-        say_aside(f"TensorFlow cannot use the GPU of this machine: {gpu.why_unused(''.join(held))}")
+        print_to_stderr(f"TensorFlow cannot use the GPU of this machine: {gpu.why_unused(''.join(held))}")
 
 
 @contextlib.contextmanager
-def without_noise() -> Iterator[list[str]]:
+def filter_native_output() -> Iterator[list[str]]:
     """Filter what native code writes to the terminal's error stream, also where it then ends the process.
 
     Yields:
@@ -97,7 +97,7 @@ def without_noise() -> Iterator[list[str]]:
 
 
 @contextlib.contextmanager
-def made_to_stay() -> Iterator[None]:
+def uncollected_imports() -> Iterator[None]:
     """Make objects, as an import does, that the garbage collector never looks at.
 
     What stays until the process ends is searched in vain: several times while it is made, and once more at the end. Of

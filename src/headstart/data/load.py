@@ -23,7 +23,7 @@ from headstart.data.sources.keras_datasets import list_keras
 from headstart.data.sources.listing import Listing
 from headstart.data.sources.split_folders import AUTO
 from headstart.data.sources.tfds import list_tfds
-from headstart.data.sources.unlabelled import index_pictures
+from headstart.data.sources.unlabelled import index_unlabelled
 from headstart.data.splits import build_index, training_fraction
 
 NO_FOLDS = CrossValidationConfig()
@@ -62,7 +62,7 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
             raise HeadstartError(
                 f"Expected no dataset.min_images for pictures without labels. Received: {config.min_images}"
             )
-        return replace(index_pictures(_root_to_walk(config)), limits=limits)
+        return replace(index_unlabelled(_root_to_walk(config)), limits=limits)
     listing = exclude_images(SOURCES[config.source](config, cache_directory), config.exclude)
     listing = choose_classes(listing, config.classes, config.min_images)
     if config.group is not None:

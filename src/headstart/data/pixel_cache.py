@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from headstart.cache.segments import NotKeptError
+from headstart.cache.segments import NotCachedError
 from headstart.cache.store import Cache
 from headstart.cache.table import Rows, Table
 from headstart.core.console import console, track
@@ -146,7 +146,7 @@ class Pixels:
 
         try:
             return table.rows(index.pixel_keys, decode)
-        except NotKeptError as error:
+        except NotCachedError as error:
             return self._without(files, str(error))
 
     def _without(self, files: Files, reason: str) -> Files:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.model.split_points import cut_outputs, find_cuts, split_at
+from headstart.model.split_points import find_split_points, split_at, split_point_outputs
 
 if TYPE_CHECKING:
     import keras
@@ -37,7 +37,7 @@ class GradCam:
         below, above = split_at(backbone, layer)
         rows, columns = below.output.shape[1:3]
         self.description = f"Grad-CAM at {layer}, {rows} x {columns} cells"
-        preprocessing = find_cuts(model)[:-2]  # a plain chain: what comes before backbone and head
+        preprocessing = find_split_points(model)[:-2]  # a plain chain: what comes before backbone and head
         first = [split_at(model, preprocessing[-1].name)[0]] if preprocessing else []
         logits = _logits(head)
         shape = model.input.shape[1:]
@@ -87,11 +87,11 @@ def choose_layer(backbone: keras.Model) -> str:
     cut between its stem and its last layers), it is the largest there, be it of a single cell.
 
     Args:
-        backbone: a functional model, see `find_cuts`.
+        backbone: a functional model, see `find_split_points`.
     """
     weighted = np.cumsum([bool(getattr(operation, "weights", ())) for operation in backbone.operations])
     depths = {operation.name: int(depth) for operation, depth in zip(backbone.operations, weighted, strict=True)}
-    outputs = cut_outputs(backbone)
+    outputs = split_point_outputs(backbone)
     sizes = {name: tensor.shape[1:3] for name, tensor in outputs.items()}
     at_depth: dict[int, str] = {}
     for name in outputs:
@@ -106,7 +106,7 @@ def _logits(head: keras.Model) -> keras.Model:
     """Return a head without its last activation, which is a layer of its own or belongs to the last layer."""
     import keras
 
-    *_, before, last = find_cuts(head)
+    *_, before, last = find_split_points(head)
     body, _ = split_at(head, before.name)
     if not last.weights:
         return body

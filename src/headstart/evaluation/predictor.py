@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.cache.segments import NotKeptError
+from headstart.cache.segments import NotCachedError
 from headstart.classifier.saved import Classifier
 from headstart.core.console import console, track
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import evaluation_batches
-from headstart.features.activation_cache import Activations
+from headstart.features.activation_cache import ActivationCache
 from headstart.features.boundary import Boundary, frozen_boundary
 from headstart.inference.backend import forward
 from headstart.model.heads import class_probabilities
@@ -36,7 +36,7 @@ class Predictor:
 
     classifier: Classifier
     batch_size: int
-    activations: Activations
+    activations: ActivationCache
     boundary: Boundary | None = None
 
     def probabilities(self, index: ImageIndex, name: str) -> np.ndarray:
@@ -54,7 +54,7 @@ class Predictor:
         if boundary is not None:
             try:
                 given = self.activations.rows(boundary, index, name)
-            except NotKeptError as error:
+            except NotCachedError as error:
                 console.print(f"  {error}: {name} goes through the whole network", markup=False, soft_wrap=True)
                 boundary = None
         if given is None:
@@ -71,7 +71,7 @@ def make_predictor(
     entry: BackboneEntry,
     train: Any,
     batch_size: int,
-    activations: Activations,
+    activations: ActivationCache,
     cached: bool,
 ) -> Predictor:
     """Return the predictor of a classifier, cut where its last stage was.

@@ -21,7 +21,7 @@ from headstart.data.files.check_cache import READER
 from headstart.data.index import ImageIndex
 from headstart.data.pixel_cache import Pixels
 from headstart.features.boundary import Boundary
-from headstart.inference.backend import Forward, engine_name, forward
+from headstart.inference.backend import InferenceModel, forward, resolve_inference_backend
 
 if TYPE_CHECKING:
     import keras
@@ -65,7 +65,7 @@ class InMemory:
 
 
 @dataclass
-class Activations:
+class ActivationCache:
     """What frozen parts of networks give for images.
 
     Args:
@@ -83,7 +83,7 @@ class Activations:
     backbone: str = "a network"
     # Tables by boundary, which is kept, so that nothing else gets its id: weights are digested once for each.
     _known: dict[tuple[int, bool], tuple[Table, Boundary]] = field(default_factory=dict, repr=False)
-    _ready: dict[str, Forward] = field(default_factory=dict, repr=False)  # by the name of the table they fill
+    _ready: dict[str, InferenceModel] = field(default_factory=dict, repr=False)  # by the name of the table they fill
     _not_kept: int = field(default=0, repr=False)  # images whose activations were not kept on disk
 
     @property
@@ -171,14 +171,14 @@ class Activations:
         what = {
             "what": "activations",
             "backbone": self.backbone,
-            "cut": boundary.cut,
+            "cut": boundary.split_point,
             "prefix": _fingerprint(boundary.prefix),
             # What is no layer: the preprocessing of some backbones swaps red and blue by a plain operation.
             "operations": [type(operation).__name__ for operation in boundary.prefix.operations],
             "image_size": self.pixels.image_size,
             "resize": self.pixels.resize,
             "reader": READER,
-            "engine": engine_name(self.engine),  # their last digits differ
+            "engine": resolve_inference_backend(self.engine),  # their last digits differ
             # By its values, whatever the option is called; how many views there are decides none of them.
             "augmentation": None if views is None else _values(views.augmentation),
         }
@@ -202,7 +202,7 @@ class Activations:
         order = np.array_split(np.arange(len(positions)), -(-len(positions) // BATCH_SIZE))
         row_bytes = self._table(boundary, views).row_bytes
         batches = images.batches(wanted[part] for part in order)
-        what = f"computing once what is frozen up to {boundary.cut}: {name}"
+        what = f"computing once what is frozen up to {boundary.split_point}: {name}"
         started = time.perf_counter()
         for number, (part, pixels) in enumerate(zip(order, track(batches, len(order), what), strict=True)):
             if augment is not None:
@@ -214,12 +214,12 @@ class Activations:
                 if seconds > WORTH_A_WORD:
                     console.print(
                         f"  {name}: {len(positions):,} {'views' if views else 'images'} through what is frozen up to "
-                        f"{boundary.cut}, about {seconds:.0f} s and {decimal(len(positions) * row_bytes)}",
+                        f"{boundary.split_point}, about {seconds:.0f} s and {decimal(len(positions) * row_bytes)}",
                         soft_wrap=True,
                     )
             started = time.perf_counter() if number == 0 else started
 
-    def _forward(self, boundary: Boundary, views: Views | None) -> Forward:
+    def _forward(self, boundary: Boundary, views: Views | None) -> InferenceModel:
         """Return what runs a frozen part; one of the same layers and weights that was made ready before will do."""
         name = self._table(boundary, views).directory.name
         if name not in self._ready:
@@ -232,7 +232,7 @@ class Activations:
         return self.pixels.of(index.take(wanted), name), inverse
 
 
-def activations_for(config: Config, image_size: int) -> Activations:
+def open_activation_cache(config: Config, image_size: int) -> ActivationCache:
     """Return what keeps decoded images and frozen work, as a run's configuration says.
 
     Args:
@@ -241,7 +241,7 @@ def activations_for(config: Config, image_size: int) -> Activations:
     """
     cache = Cache(cache_directory() / "tables", config.cache.max_gb * 1e9)
     pixels = Pixels(image_size, config.dataset.resize, cache if config.cache.images else None)
-    return Activations(cache, pixels, config.cache.dtype, config.engine, config.backbone.name)
+    return ActivationCache(cache, pixels, config.cache.dtype, config.engine, config.backbone.name)
 
 
 def storage_type(boundary: Boundary, dtype: str) -> np.dtype:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from headstart.model.freeze import layers_to_train
 from headstart.model.network import Network, inference_mode
 from headstart.model.preprocessing import preprocess
-from headstart.model.split_points import find_cuts, last_cut_before, split_at
+from headstart.model.split_points import find_split_points, last_split_point_before, split_at
 
 if TYPE_CHECKING:
     import keras
@@ -25,7 +25,7 @@ SMALLEST_SHARE = 0.1  # of the backbone's layers; less is not worth its activati
 class Boundary:
     """A classifier in two parts that share its variables; together they compute the classifier's numbers."""
 
-    cut: str  # name of the last frozen layer
+    split_point: str  # name of the last frozen layer
     prefix: keras.Model  # RGB pixels 0-255 to activations
     suffix: keras.Model  # activations to probabilities; what it holds of the backbone is in inference mode
 
@@ -44,10 +44,10 @@ def frozen_boundary(network: Network, train: Any) -> Boundary | None:
 
     opened = layers_to_train(network, train)
     if opened:
-        cut = last_cut_before(network.backbone, opened[0].name)
-        if cut is None:
+        point = last_split_point_before(network.backbone, opened[0].name)
+        if point is None:
             return None
-        name = cut.name
+        name = point.name
         prefix, rest = split_at(network.backbone, name)
         if len(prefix.layers) < SMALLEST_SHARE * len(network.backbone.layers):
             return None
@@ -56,7 +56,7 @@ def frozen_boundary(network: Network, train: Any) -> Boundary | None:
         parts = [prefix]
     else:
         still = _last_still_layer(network.head)
-        name = still or find_cuts(network.backbone)[-1].name
+        name = still or find_split_points(network.backbone)[-1].name
         first, suffix = split_at(network.head, still) if still else (None, network.head)
         parts = [network.backbone, *([first] if first else [])]
     pixels = keras.Input(network.classifier.input.shape[1:], name="pixels", dtype="float32")
@@ -70,11 +70,11 @@ def _last_still_layer(head: keras.Model) -> str | None:
     """Return the last of a head's first layers that neither learn nor depend on chance; None when there is none."""
     import keras
 
-    cuts = {cut.name for cut in find_cuts(head)}
+    split_points = {point.name for point in find_split_points(head)}
     last = None
     for layer in head.layers[1:]:
         if layer.weights or isinstance(layer, keras.layers.Dropout):
             break
-        if layer.name in cuts:
+        if layer.name in split_points:
             last = layer.name
     return last

@@ -11,12 +11,12 @@ from headstart.cache.table import Rows
 from headstart.config import BackboneConfig
 from headstart.core.errors import HeadstartError
 from headstart.data.index import ImageIndex
-from headstart.features.activation_cache import Activations, InMemory
+from headstart.features.activation_cache import ActivationCache, InMemory
 from headstart.features.boundary import Boundary
 from headstart.model.backbones.registry import build_backbone, get_entry
-from headstart.model.include_top import build_original
+from headstart.model.include_top import build_with_top
 from headstart.model.preprocessing import preprocess
-from headstart.model.split_points import cut_outputs
+from headstart.model.split_points import split_point_outputs
 
 if TYPE_CHECKING:
     import keras
@@ -28,7 +28,7 @@ FOLLOWERS = ("BatchNormalization", "LayerNormalization", "Activation", "ReLU", P
 
 
 @dataclass(frozen=True)
-class Cut:
+class SplitPoint:
     """A depth at which a backbone can be cut in two."""
 
     name: str  # of the layer whose output is averaged
@@ -37,11 +37,11 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Taps:
+class MultiDepthOutputs:
     """A backbone with an outlet at every cut."""
 
     boundary: Boundary  # its prefix gives all averages, then the probabilities
-    cuts: tuple[Cut, ...]  # from the images to the top
+    split_points: tuple[SplitPoint, ...]  # from the images to the top
     probabilities: slice | None  # columns of the classifier of ImageNet
     why_none: str  # why there are no probabilities
 
@@ -52,11 +52,11 @@ class DepthFeatures:
 
     rows: Rows | InMemory
     count: int  # images
-    taps: Taps
+    taps: MultiDepthOutputs
 
-    def at(self, cut: Cut) -> np.ndarray:
+    def at(self, point: SplitPoint) -> np.ndarray:
         """Return the averages of one cut, float (n, channels)."""
-        return self._read(cut.columns)
+        return self._read(point.columns)
 
     def probabilities(self) -> np.ndarray | None:
         """Return what the classifier of ImageNet says, (n, 1000); None where there is none."""
@@ -70,7 +70,7 @@ class DepthFeatures:
         return np.concatenate([batch[:, columns] for batch in self.rows.batches(iter(order))]).astype(np.float32)
 
 
-def build_taps(backbone: BackboneConfig, image_size: int) -> Taps:
+def build_multi_depth_outputs(backbone: BackboneConfig, image_size: int) -> MultiDepthOutputs:
     """Return a pretrained backbone with an outlet at every cut, and its own classifier where it has one.
 
     Args:
@@ -86,7 +86,7 @@ def build_taps(backbone: BackboneConfig, image_size: int) -> Taps:
     depths = _depths(network)
     tensors = {
         name: tensor
-        for name, tensor in cut_outputs(network).items()
+        for name, tensor in split_point_outputs(network).items()
         if len(tensor.shape) == 4 and depths[name] > 0 and not _says_less(network, tensor)
     }
     pixels = keras.Input((image_size, image_size, 3), name="pixels", dtype="float32")
@@ -94,8 +94,8 @@ def build_taps(backbone: BackboneConfig, image_size: int) -> Taps:
     *maps, top = tap(preprocess(get_entry(backbone.name).preprocessing, pixels))
     outlets = [keras.layers.GlobalAveragePooling2D()(values) for values in maps]
     bounds = np.cumsum([0, *(outlet.shape[-1] for outlet in outlets)])
-    cuts = tuple(
-        Cut(name, depths[name], slice(int(start), int(end)))
+    split_points = tuple(
+        SplitPoint(name, depths[name], slice(int(start), int(end)))
         for name, start, end in zip(tensors, bounds[:-1], bounds[1:], strict=True)
     )
     probabilities = None
@@ -107,10 +107,12 @@ def build_taps(backbone: BackboneConfig, image_size: int) -> Taps:
     joined = outlets[0] if len(outlets) == 1 else keras.layers.Concatenate(name="outlets")(outlets)
     features = keras.Input(joined.shape[1:], name="features")
     boundary = Boundary("every cut", keras.Model(pixels, joined, name="prefix"), keras.Model(features, features))
-    return Taps(boundary, cuts, probabilities, why_none)
+    return MultiDepthOutputs(boundary, split_points, probabilities, why_none)
 
 
-def depth_features(taps: Taps, index: ImageIndex, activations: Activations, keep: bool) -> DepthFeatures:
+def depth_features(
+    taps: MultiDepthOutputs, index: ImageIndex, activations: ActivationCache, keep: bool
+) -> DepthFeatures:
     """Run images through a backbone once, and return what came out at every cut.
 
     Args:
@@ -133,7 +135,7 @@ def _with_classifier(backbone: BackboneConfig, image_size: int) -> tuple[keras.M
         why = "weights from a file of one's own, of which only the backbone is known"
     else:
         try:
-            return *build_original(entry, backbone.weights, image_size), ""
+            return *build_with_top(entry, backbone.weights, image_size), ""
         except HeadstartError as error:  # the classifier is evidence beside the probes; the backbone must be there
             why = str(error)
     return build_backbone(backbone.name, backbone.weights, image_size), [], why

@@ -24,7 +24,7 @@ TOLERANCE = 1e-4  # of the largest output; of 1 where outputs are smaller, as pr
 COMPARED = 8  # rows of the first batch
 
 
-def check_engine(engine: str) -> None:
+def check_inference_backend(engine: str) -> None:
     """Raise when an engine is asked for by name and missing; imports nothing.
 
     Args:
@@ -41,16 +41,16 @@ def check_engine(engine: str) -> None:
         )
 
 
-def engine_name(engine: str) -> str:
+def resolve_inference_backend(engine: str) -> str:
     """Return which engine a configured one stands for here, `tensorflow` or `openvino`.
 
     Args:
         engine: `auto`, `tensorflow` or `openvino`; `auto` is OpenVINO where it is installed and there is no GPU.
 
     Raises:
-        HeadstartError: as `check_engine` does.
+        HeadstartError: as `check_inference_backend` does.
     """
-    check_engine(engine)
+    check_inference_backend(engine)
     if engine != "auto":
         return engine
     if not _installed():
@@ -61,7 +61,7 @@ def engine_name(engine: str) -> str:
     return "tensorflow" if tf.config.get_visible_devices("GPU") else "openvino"
 
 
-class Forward:
+class InferenceModel:
     """A network made ready to run in inference mode: a batch in, its outputs out."""
 
     def __init__(self, model: keras.Model, engine: str) -> None:
@@ -133,7 +133,7 @@ class Forward:
             self.engine, self._requests = "tensorflow", None
 
 
-def forward(model: keras.Model, engine: str) -> Forward:
+def forward(model: keras.Model, engine: str) -> InferenceModel:
     """Return a network made ready to run in inference mode.
 
     Args:
@@ -143,9 +143,9 @@ def forward(model: keras.Model, engine: str) -> Forward:
             outputs it changes by more than TOLERANCE, is run by TensorFlow, and that is said.
 
     Raises:
-        HeadstartError: as `check_engine` does.
+        HeadstartError: as `check_inference_backend` does.
     """
-    return Forward(model, engine_name(engine))
+    return InferenceModel(model, resolve_inference_backend(engine))
 
 
 def _installed() -> bool:

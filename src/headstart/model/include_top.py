@@ -11,13 +11,13 @@ from headstart.model.backbones.keras_applications import build_application
 from headstart.model.backbones.registry import check_image_size
 from headstart.model.backbones.spec import BackboneEntry
 from headstart.model.backbones.weights import check_weights, load_weights
-from headstart.model.split_points import find_cuts, split_at
+from headstart.model.split_points import find_split_points, split_at
 
 if TYPE_CHECKING:
     import keras
 
 
-def check_original(config: Config, entry: BackboneEntry, image_size: int) -> None:
+def check_include_top(config: Config, entry: BackboneEntry, image_size: int) -> None:
     """Raise when a run cannot use the backbone's own layers as it says, or has pictures that nothing can learn from.
 
     Args:
@@ -49,10 +49,10 @@ def check_original(config: Config, entry: BackboneEntry, image_size: int) -> Non
         if config.find_lr:
             raise HeadstartError("Expected find_lr=false for head=imagenet, which trains nothing. Received: true")
     if head.pooling == "original":
-        check_own_layers(entry, config.backbone.weights, image_size)
+        check_top_layers(entry, config.backbone.weights, image_size)
 
 
-def check_own_layers(entry: BackboneEntry, weights: str, image_size: int) -> None:
+def check_top_layers(entry: BackboneEntry, weights: str, image_size: int) -> None:
     """Raise when a backbone has no layers of its own above the feature map, or they do not fit the size of the images.
 
     Args:
@@ -76,7 +76,7 @@ def check_own_layers(entry: BackboneEntry, weights: str, image_size: int) -> Non
         )
 
 
-def build_original(entry: BackboneEntry, weights: str, image_size: int) -> tuple[keras.Model, list[keras.layers.Layer]]:
+def build_with_top(entry: BackboneEntry, weights: str, image_size: int) -> tuple[keras.Model, list[keras.layers.Layer]]:
     """Build a network as it was published, and load its weights.
 
     Args:
@@ -85,24 +85,24 @@ def build_original(entry: BackboneEntry, weights: str, image_size: int) -> tuple
         image_size: side of the square input in pixels.
 
     Returns:
-        The backbone, as `build_backbone` returns it, and the layers above it, see `split_original`.
+        The backbone, as `build_backbone` returns it, and the layers above it, see `split_off_top`.
 
     Raises:
         HeadstartError: when the weights or the size are not valid for this backbone.
     """
     check_image_size(entry, image_size)
     check_weights(entry, weights)
-    check_own_layers(entry, weights, image_size)
+    check_top_layers(entry, weights, image_size)
     if entry.package:
         whole = build_efficientnet_lite(entry.name, image_size, with_top=True)
     else:
         whole = build_application(entry, weights == "imagenet", image_size, with_top=True)
     if weights not in ("imagenet", "none"):
         load_weights(whole, entry, weights, with_top=True)
-    return split_original(whole)
+    return split_off_top(whole)
 
 
-def split_original(whole: keras.Model) -> tuple[keras.Model, list[keras.layers.Layer]]:
+def split_off_top(whole: keras.Model) -> tuple[keras.Model, list[keras.layers.Layer]]:
     """Split a network where its last feature map ends: at the first pooling or flattening that everything goes through.
 
     Args:
@@ -114,19 +114,19 @@ def split_original(whole: keras.Model) -> tuple[keras.Model, list[keras.layers.L
     import keras
 
     ends = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D, keras.layers.Flatten)
-    cuts = find_cuts(whole)
-    first = next(position for position, cut in enumerate(cuts) if isinstance(cut, ends))
-    prefix, _ = split_at(whole, cuts[first - 1].name)
-    return keras.Model(prefix.inputs[0], prefix.outputs[0], name="backbone"), cuts[first:]
+    split_points = find_split_points(whole)
+    first = next(position for position, point in enumerate(split_points) if isinstance(point, ends))
+    prefix, _ = split_at(whole, split_points[first - 1].name)
+    return keras.Model(prefix.inputs[0], prefix.outputs[0], name="backbone"), split_points[first:]
 
 
-def below_output(layers: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
+def layers_below_output(layers: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
     """Return the layers of an original head that a new output stands on: those before the last one with weights.
 
     Dropout just before it is left out, because `head.dropout` says how much of it a new output has.
 
     Args:
-        layers: what `split_original` returns.
+        layers: what `split_off_top` returns.
     """
     import keras
 

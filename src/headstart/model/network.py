@@ -10,7 +10,7 @@ from headstart.model.backbones.blocks import Block, find_blocks
 from headstart.model.backbones.registry import build_backbone, get_entry
 from headstart.model.backbones.spec import BackboneEntry
 from headstart.model.heads import build_head
-from headstart.model.include_top import below_output, build_original
+from headstart.model.include_top import build_with_top, layers_below_output
 from headstart.model.preprocessing import preprocess
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ def build_network(
     weights = backbone.weights if with_weights else "none"
     own_layers: list[keras.layers.Layer] = []
     if head.pooling == "original":
-        network, own_layers = build_original(entry, weights, image_size)
+        network, own_layers = build_with_top(entry, weights, image_size)
         if head.output != "imagenet":
-            own_layers = below_output(own_layers)
+            own_layers = layers_below_output(own_layers)
     else:
         network = build_backbone(backbone.name, weights, image_size)
     top = build_head(head, tuple(network.output.shape[1:]), classes, seed, own_layers)

@@ -16,7 +16,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB values from 0 to 1
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
-class Contract(NamedTuple):
+class InputNormalization(NamedTuple):
     """A linear change of each channel: `scale * pixel + offset`, after reversing the channels if `bgr`."""
 
     scale: float | tuple[float, ...]
@@ -24,16 +24,16 @@ class Contract(NamedTuple):
     bgr: bool = False
 
 
-CONTRACTS: dict[str, Contract | None] = {
+INPUT_NORMALIZATIONS: dict[str, InputNormalization | None] = {
     # The means of ImageNet in blue, green, red: the models that were first trained in Caffe.
-    "caffe": Contract(1.0, (-103.939, -116.779, -123.68), bgr=True),
-    "tf": Contract(1 / 127.5, -1.0),
-    "torch": Contract(
+    "caffe": InputNormalization(1.0, (-103.939, -116.779, -123.68), bgr=True),
+    "tf": InputNormalization(1 / 127.5, -1.0),
+    "torch": InputNormalization(
         tuple(1 / (255 * deviation) for deviation in IMAGENET_DEVIATION),
         tuple(-mean / deviation for mean, deviation in zip(IMAGENET_MEAN, IMAGENET_DEVIATION, strict=True)),
     ),
-    "lite": Contract(1 / 128, -127 / 128),
-    "unit": Contract(1 / 255, 0.0),
+    "lite": InputNormalization(1 / 128, -127 / 128),
+    "unit": InputNormalization(1 / 255, 0.0),
     # The backbone's own first layers do it: scaling twice is the classical way to chance accuracy.
     "in_graph": None,
 }
@@ -54,8 +54,8 @@ def preprocess(contract: str, pixels: keras.KerasTensor) -> keras.KerasTensor:
     """
     import keras
 
-    expect_one_of("preprocessing", contract, list(CONTRACTS))
-    values = CONTRACTS[contract]
+    expect_one_of("preprocessing", contract, list(INPUT_NORMALIZATIONS))
+    values = INPUT_NORMALIZATIONS[contract]
     if values is None:
         return pixels
     if values.bgr:

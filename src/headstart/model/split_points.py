@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import keras
 
 
-def find_cuts(backbone: keras.Model) -> list[keras.Operation]:
+def find_split_points(backbone: keras.Model) -> list[keras.Operation]:
     """Return the layers after which only their own output is alive, from input to output.
 
     Nearly all are layers; where a backbone adds tensors with `+` (ConvNeXt) the sum is a plain Keras operation.
@@ -34,37 +34,37 @@ def find_cuts(backbone: keras.Model) -> list[keras.Operation]:
     }
     last_reader[id(backbone.outputs[0])] = len(order)
 
-    cuts = []
+    split_points = []
     needed_until = 0  # position of the last reader of any tensor made so far
     for position, operation in enumerate(backbone.operations):
         outputs = calls[id(operation)].output_tensors
         if position > 0 and needed_until <= position and len(outputs) == 1:
-            cuts.append(operation)
+            split_points.append(operation)
         needed_until = max(needed_until, *(last_reader[id(tensor)] for tensor in outputs))
-    return cuts
+    return split_points
 
 
-def cut_outputs(backbone: keras.Model) -> dict[str, keras.KerasTensor]:
+def split_point_outputs(backbone: keras.Model) -> dict[str, keras.KerasTensor]:
     """Return the tensor that each cut gives, by the cut's name, from input to output.
 
     Args:
-        backbone: see `find_cuts`.
+        backbone: see `find_split_points`.
     """
     calls = _calls_by_operation(backbone)
-    return {cut.name: calls[id(cut)].output_tensors[0] for cut in find_cuts(backbone)}
+    return {point.name: calls[id(point)].output_tensors[0] for point in find_split_points(backbone)}
 
 
-def last_cut_before(backbone: keras.Model, layer_name: str) -> keras.Operation | None:
+def last_split_point_before(backbone: keras.Model, layer_name: str) -> keras.Operation | None:
     """Return the last cut whose prefix does not contain a layer; None when only the input comes before it.
 
     Args:
-        backbone: see `find_cuts`.
+        backbone: see `find_split_points`.
         layer_name: name of one of the backbone's layers, such as the first one that trains.
     """
     names = [operation.name for operation in backbone.operations]
     position = names.index(layer_name)
     before = set(names[:position])
-    return next((cut for cut in reversed(find_cuts(backbone)) if cut.name in before), None)
+    return next((point for point in reversed(find_split_points(backbone)) if point.name in before), None)
 
 
 def split_at(backbone: keras.Model, layer_name: str) -> tuple[keras.Model, keras.Model]:
@@ -73,7 +73,7 @@ def split_at(backbone: keras.Model, layer_name: str) -> tuple[keras.Model, keras
     `suffix(prefix(images))` computes the numbers of `backbone(images)`; at the last cut the suffix is the identity.
 
     Args:
-        backbone: see `find_cuts`.
+        backbone: see `find_split_points`.
         layer_name: name of one of its cuts.
 
     Returns:
@@ -84,7 +84,7 @@ def split_at(backbone: keras.Model, layer_name: str) -> tuple[keras.Model, keras
     """
     import keras
 
-    tensors = cut_outputs(backbone)
+    tensors = split_point_outputs(backbone)
     if layer_name not in tensors:
         raise HeadstartError(
             f"Expected a layer of the backbone after which only its own output is alive. Received: {layer_name}"

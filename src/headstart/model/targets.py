@@ -82,7 +82,7 @@ def check_targets(config: Config) -> None:
         parse_target(stage.train, entry, f"freeze.stages.{position}.train")
 
 
-def names_layers(config: Config) -> bool:
+def names_a_layer(config: Config) -> bool:
     """Return whether a stage names or counts layers, which only the backbone itself can tell.
 
     Args:
@@ -101,7 +101,7 @@ def check_layer_names(config: Config, image_size: int) -> None:
     """Raise for the first stage that names or counts layers which the backbone does not have; builds it to look.
 
     Args:
-        config: the resolved configuration, see `names_layers`.
+        config: the resolved configuration, see `names_a_layer`.
         image_size: side of the square input in pixels.
 
     Raises:

@@ -13,7 +13,7 @@ from rich.filesize import decimal
 
 from headstart.config import StageConfig
 from headstart.core.errors import HeadstartError
-from headstart.core.full_disk import existing
+from headstart.core.full_disk import nearest_existing
 from headstart.model.freeze import moving_weights, open_for_training
 from headstart.results.runs import CHECKPOINT
 from headstart.run.setup import REFERENCE_IMAGES
@@ -95,7 +95,7 @@ def expect_room(found: Estimate, output: Path, artifacts: Path | None) -> dict[i
     for moment in moments:
         here: dict[int, int] = {}
         for place, size in moment:
-            directory = existing(place.absolute())
+            directory = nearest_existing(place.absolute())
             device = directory.stat().st_dev
             places.setdefault(device, directory)
             here[device] = here.get(device, 0) + size - (there if place == output else 0)

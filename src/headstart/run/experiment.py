@@ -18,15 +18,15 @@ from headstart.core.full_disk import explain, is_full
 from headstart.core.signals import parse_duration
 from headstart.results.runs import CHECKPOINT, RUNNING, read_results
 from headstart.run.display import markdown, print_configuration, print_end, print_suggestion
-from headstart.run.reproduce import compare_with_original, print_comparison, say_what_differs
+from headstart.run.reproduce import compare_with_original, print_comparison, report_differences
 from headstart.run.resume import (
     check_same_images,
-    command_to_go_on,
-    only_run_in,
-    say_how_to_go_on,
+    exclusive_run_directory,
+    print_resume_command,
+    resume_command,
     unfinished_results,
 )
-from headstart.run.setup import Prepared, prepare
+from headstart.run.setup import RunSetup, set_up_run
 from headstart.run.tags import run_tags
 from headstart.tracking import artifacts_directory, import_mlflow, log_results, store_uri, tracked_run, what_is_tracked
 from headstart.training.hardware import keep_freed_memory
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from headstart.classifier.saved import Classifier
     from headstart.data.index import ImageIndex
     from headstart.evaluation.predictor import Predictor
-    from headstart.features.activation_cache import Activations
+    from headstart.features.activation_cache import ActivationCache
     from headstart.tracking import Tracker
     from headstart.training.history import EpochRecord
     from headstart.training.stages import TrainingResult
@@ -67,7 +67,7 @@ def run(
     """
     if config.time_limit is not None:
         parse_duration(config.time_limit)
-    with only_run_in(output, resume):
+    with exclusive_run_directory(output, resume):
         try:
             return _run_and_report(config, output, started, tags, overrides, resume)
         except Exception as error:
@@ -107,7 +107,7 @@ def _run_and_report(
         results["status"] = "FINISHED"
     except KeyboardInterrupt:
         results["status"] = "KILLED"
-        say_how_to_go_on(output)
+        print_resume_command(output)
         raise
     except Exception as error:
         said = explain(error, _to_go_on(output)) if is_full(error) else error
@@ -137,7 +137,7 @@ def _to_go_on(output: Path) -> str:
     if (read_results(output) or {}).get("status") == "FINISHED":  # only its results.json is not tracked
         return f"python scripts/sync.py {shlex.quote(str(output))}"
     if (output / "config.yaml").exists():
-        return command_to_go_on(output)
+        return resume_command(output)
     return "run the same command again"
 
 
@@ -153,21 +153,21 @@ def _run(
     write_text(output / "config.yaml", to_yaml(config))
     print_configuration(output / "config.yaml")
     uri = store_uri(config.tracking)
-    prepared = prepare(config, output, clock, results)
-    config = prepared.config  # with the freeze schedule and optimizer of the scenario that was found
+    setup = set_up_run(config, output, clock, results)
+    config = setup.config  # with the freeze schedule and optimizer of the scenario that was found
     check_same_images(before, results)
     changed: list[str] = []
     if config.reproduce is not None:
-        changed = say_what_differs(output, prepared.index, results["environment"])
+        changed = report_differences(output, setup.index, results["environment"])
     if config.find_lr:
         clock.begin("training")
-        return _find_learning_rate(prepared, results)
-    room = _expect_room(prepared, uri, results)
+        return _find_learning_rate(setup, results)
+    room = _expect_room(setup, uri, results)
 
     clock.begin("start_up")
     import_mlflow(uri)
     clock.begin("tracking")
-    tags = {**run_tags(config, prepared.index, output), **more_tags}
+    tags = {**run_tags(config, setup.index, output), **more_tags}
     if results["scenario"]["cell"]:
         tags["scenario"] = results["scenario"]["cell"]
     in_sweep = "sweep" in more_tags  # which began when the store answered
@@ -183,16 +183,16 @@ def _run(
         tracker.log_files(sorted((output / "data_report").glob("*")), "data_report")
         try:
             if config.head.output == "imagenet":
-                _classify(prepared, clock, results, tracker)
+                _classify(setup, clock, results, tracker)
             else:
-                _train_and_evaluate(prepared, clock, results, tracker, room)
+                _train_and_evaluate(setup, clock, results, tracker, room)
             if config.reproduce is not None:
                 results["reproduces"] = compare_with_original(output, results, changed)
             clock.begin("tracking")
             tracker.log_classifier(output / "classifier")
             tracker.describe(markdown(results, config), _page_tags(results))
         except KeyboardInterrupt:
-            tracker.describe(f"Interrupted. To go on: `{command_to_go_on(output)}`", {})
+            tracker.describe(f"Interrupted. To go on: `{resume_command(output)}`", {})
             raise
         clock.begin("tracking")
         tracker.log_metrics({f"seconds/{name}": value for name, value in clock.summary().items()})
@@ -211,34 +211,34 @@ def _note_what_is_known(results: dict[str, Any], output: Path) -> None:
     write_json(output / RUNNING, {**results, "status": "RUNNING"})
 
 
-def _expect_room(prepared: Prepared, uri: str, results: dict[str, Any]) -> dict[int, int]:
+def _expect_room(setup: RunSetup, uri: str, results: dict[str, Any]) -> dict[int, int]:
     """Raise unless the disks have room for the run; return what it needs of each."""
     from headstart.run.disk_estimate import estimate, expect_room
 
-    config = prepared.config
+    config = setup.config
     stages = [] if config.head.output == "imagenet" else config.freeze.stages
-    images, classes = sum(results["dataset"]["images"].values()), len(prepared.class_names)
-    found = estimate(prepared.network, stages, prepared.image_size, images, classes)
-    needed = expect_room(found, prepared.output, artifacts_directory(uri))
+    images, classes = sum(results["dataset"]["images"].values()), len(setup.class_names)
+    found = estimate(setup.network, stages, setup.image_size, images, classes)
+    needed = expect_room(found, setup.output, artifacts_directory(uri))
     results["disk"] = {**dataclasses.asdict(found), "bytes_estimated": sum(needed.values())}
     return needed
 
 
 def _train_and_evaluate(
-    prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker, room: dict[int, int]
+    setup: RunSetup, clock: Clock, results: dict[str, Any], tracker: Tracker, room: dict[int, int]
 ) -> None:
     """Train through all stages, save the classifier, and evaluate what was saved.
 
     `room` is what the run will write on each device, which the cache leaves to it.
     """
-    from headstart.features.activation_cache import activations_for
+    from headstart.features.activation_cache import open_activation_cache
 
-    config, network, output = prepared.config, prepared.network, prepared.output
-    activations = activations_for(config, prepared.image_size)
+    config, network, output = setup.config, setup.network, setup.output
+    activations = open_activation_cache(config, setup.image_size)
     activations.cache.reserve(room)
     clock.begin("training")
-    with prepared.strategy.scope():
-        training = _train(prepared, activations, results, tracker, clock.started)
+    with setup.strategy.scope():
+        training = _train(setup, activations, results, tracker, clock.started)
     results["best_epoch"] = dataclasses.asdict(training.best)
     results["parameters"] = {
         "total": network.classifier.count_params(),
@@ -255,12 +255,12 @@ def _train_and_evaluate(
 
     clock.begin("saving")
     # From here on only what was saved is used, so that it is what the figures are about.
-    classifier = prepared.save("validation")
+    classifier = setup.save("validation")
     results["model_bytes"] = (output / "classifier" / "model.keras").stat().st_size
 
     clock.begin("evaluation")
-    predictor = _predictor(prepared, classifier, config.freeze.stages[-1], activations)
-    results["splits"] = _evaluate(config, predictor, prepared.index, training, output, tracker)
+    predictor = _predictor(setup, classifier, config.freeze.stages[-1], activations)
+    results["splits"] = _evaluate(config, predictor, setup.index, training, output, tracker)
     results["cache"] = activations.summary()
     if config.evaluate_after_each_stage:
         summaries = {
@@ -270,38 +270,38 @@ def _train_and_evaluate(
         results.setdefault("stages", {})[config.freeze.stages[-1].name] = summaries
 
 
-def _classify(prepared: Prepared, clock: Clock, results: dict[str, Any], tracker: Tracker) -> None:
+def _classify(setup: RunSetup, clock: Clock, results: dict[str, Any], tracker: Tracker) -> None:
     """Save a network as it was published, and label the pictures with what was saved: no training, no accuracy."""
     from headstart.evaluation.labels import report_labels
 
-    config, output = prepared.config, prepared.output
-    results["parameters"] = {"total": prepared.network.classifier.count_params(), "trainable": 0}
+    config, output = setup.config, setup.output
+    results["parameters"] = {"total": setup.network.classifier.count_params(), "trainable": 0}
     clock.begin("saving")
-    classifier = prepared.save("test")
+    classifier = setup.save("test")
 
     clock.begin("evaluation")
     results["splits"] = {}
     title = f"{config.dataset.name}: labels by {config.backbone.name} as it is"
-    results["pictures"] = report_labels(classifier, prepared.index, config.batch_size, title, output)
+    results["pictures"] = report_labels(classifier, setup.index, config.batch_size, title, output)
     tracker.log_metrics({key: results["pictures"][key] for key in ("images", "mean_confidence")})
     tracker.log_files([output / "predictions.csv"])
     tracker.log_files([output / "figures" / "labels.png"], "figures")
 
 
-def _find_learning_rate(prepared: Prepared, results: dict[str, Any]) -> None:
+def _find_learning_rate(setup: RunSetup, results: dict[str, Any]) -> None:
     """Sweep the learning rate of the first stage and put the weights back; nothing is trained, tracked or saved."""
     from headstart.evaluation.training_report import report_learning_rate
-    from headstart.features.activation_cache import activations_for
+    from headstart.features.activation_cache import open_activation_cache
     from headstart.training.inputs import ImageInputs
     from headstart.training.learning_rate_finder import sweep_learning_rate
 
-    config, stage = prepared.config, prepared.config.freeze.stages[0]
-    with prepared.strategy.scope():
-        inputs = ImageInputs(config, prepared.index, activations_for(config, prepared.image_size))
-        sweep = sweep_learning_rate(prepared.network, stage, inputs, config.label_smoothing)
+    config, stage = setup.config, setup.config.freeze.stages[0]
+    with setup.strategy.scope():
+        inputs = ImageInputs(config, setup.index, open_activation_cache(config, setup.image_size))
+        sweep = sweep_learning_rate(setup.network, stage, inputs, config.label_smoothing)
     configured = stage.optimizer.learning_rate
     title = f"{run_name(config)}: stage {stage.name}, {stage.optimizer.name}"
-    report_learning_rate(sweep, configured, title, prepared.output)
+    report_learning_rate(sweep, configured, title, setup.output)
     results.update(
         stage=stage.name,
         configured_learning_rate=configured,
@@ -310,17 +310,17 @@ def _find_learning_rate(prepared: Prepared, results: dict[str, Any]) -> None:
     )
 
 
-def _predictor(prepared: Prepared, classifier: Classifier, stage: StageConfig, activations: Activations) -> Predictor:
+def _predictor(setup: RunSetup, classifier: Classifier, stage: StageConfig, activations: ActivationCache) -> Predictor:
     """Return what predicts whole splits with a classifier as a stage left it."""
     from headstart.evaluation.predictor import make_predictor
 
-    config = prepared.config
-    entry = prepared.network.entry
+    config = setup.config
+    entry = setup.network.entry
     return make_predictor(classifier, entry, stage.train, config.batch_size, activations, config.cache.activations)
 
 
 def _train(
-    prepared: Prepared, activations: Activations, results: dict[str, Any], tracker: Tracker, started: float
+    setup: RunSetup, activations: ActivationCache, results: dict[str, Any], tracker: Tracker, started: float
 ) -> TrainingResult:
     """Train the network through all stages while its epochs are tracked."""
     from headstart.classifier.saved import Classifier
@@ -329,7 +329,7 @@ def _train(
     from headstart.training.inputs import ImageInputs
     from headstart.training.stages import train_stages
 
-    config, network, index = prepared.config, prepared.network, prepared.index
+    config, network, index = setup.config, setup.network, setup.index
     stages = [stage.name for stage in config.freeze.stages]
 
     def track_epoch(record: EpochRecord) -> None:
@@ -344,18 +344,18 @@ def _train(
         classifier = Classifier(
             network.classifier,
             index.class_names,
-            prepared.image_size,
+            setup.image_size,
             config.dataset.resize,
-            prepared.output,
+            setup.output,
             config.engine,
         )
-        predictor = _predictor(prepared, classifier, stage, activations)
-        evaluations = report_stage(predictor, index, name, prepared.output)
+        predictor = _predictor(setup, classifier, stage, activations)
+        evaluations = report_stage(predictor, index, name, setup.output)
         results.setdefault("stages", {})[name] = {split: found.summary() for split, found in evaluations.items()}
         for split, found in evaluations.items():
             figures = {f"after_{file_name(name)}/{split}_{key}": value for key, value in found.summary().items()}
             tracker.log_metrics(figures)
-        _note_what_is_known(results, prepared.output)
+        _note_what_is_known(results, setup.output)
 
     limit = None if config.time_limit is None else started + parse_duration(config.time_limit)
     training = train_stages(
@@ -368,7 +368,7 @@ def _train(
         config.patience,
         track_epoch,
         evaluate_stage,
-        Checkpoints(prepared.output / CHECKPOINT, config.checkpoint_seconds),
+        Checkpoints(setup.output / CHECKPOINT, config.checkpoint_seconds),
         limit,
     )
     return training

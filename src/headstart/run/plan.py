@@ -17,7 +17,7 @@ from headstart.config import Config
 from headstart.config.identity import run_name
 from headstart.core.console import console, duration, print_titled
 from headstart.core.errors import HeadstartError
-from headstart.core.full_disk import existing
+from headstart.core.full_disk import nearest_existing
 from headstart.core.paths import cache_directory
 from headstart.data.files.checks import check_images
 from headstart.data.index import ImageIndex
@@ -99,14 +99,14 @@ def _probe(config: Config, index: ImageIndex, images: dict[str, int], image_size
     from headstart.model.network import build_network
     from headstart.run.disk_estimate import estimate, expect_room
     from headstart.training.hardware import choose_precision, choose_strategy, prepare_devices, seed_everything
-    from headstart.training.timing import choose_samples, time_stages
+    from headstart.training.timing import choose_timing_samples, time_stages
 
     strategy = choose_strategy(prepare_devices())
     seed_everything(config.seed, config.deterministic, choose_precision(config.precision))
     classes = len(imagenet_classes() if config.head.output == "imagenet" else index.class_names)
     first, second = (
         check_images(sample, config.dataset.bad_images, cache_directory(), config.dataset.value_range)[0]
-        for sample in choose_samples(index, config.batch_size)
+        for sample in choose_timing_samples(index, config.batch_size)
     )
     with strategy.scope(), tempfile.TemporaryDirectory() as directory:
         network = build_network(config.backbone, config.head, classes, image_size, config.seed)
@@ -135,7 +135,7 @@ def _print_costs(config: Config, costs: Costs, output: Path) -> None:
     if interrupted is not None:
         text = f"  resume=auto continues the run in {interrupted}, so that it takes less than a whole run."
         console.print(text, markup=False, soft_wrap=True)
-    place = existing(output.absolute().parent)
+    place = nearest_existing(output.absolute().parent)
     free = f"{decimal(shutil.disk_usage(place).free)} are free"
     if costs.seconds is None:
         text = f"There is no estimate: {costs.source}. On the disk of {place} {free}."

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from headstart.config import Config, scenario_cells
 from headstart.core.signals import parse_duration
-from headstart.inference.backend import check_engine
+from headstart.inference.backend import check_inference_backend
 from headstart.model.backbones.registry import check_image_size, get_entry
 from headstart.model.backbones.weights import check_weights
 from headstart.model.image_size import choose_image_size
-from headstart.model.include_top import check_original
+from headstart.model.include_top import check_include_top
 from headstart.model.targets import check_targets
 from headstart.scenario.check import check_measurable
-from headstart.training.linear_head import check_fit
+from headstart.training.linear_head import check_linear_head
 
 
 def check_configuration(config: Config) -> int:
@@ -28,13 +28,13 @@ def check_configuration(config: Config) -> int:
         check_measurable(config)
     for possible in scenario_cells(config).values() if measured else [config]:
         check_targets(possible)
-        check_fit(possible)
-    check_engine(config.engine)
+        check_linear_head(possible)
+    check_inference_backend(config.engine)
     if config.time_limit is not None:
         parse_duration(config.time_limit)
     entry = get_entry(config.backbone.name)
     check_weights(entry, config.backbone.weights)
     image_size = choose_image_size(config, entry)
     check_image_size(entry, image_size)
-    check_original(config, entry, image_size)
+    check_include_top(config, entry, image_size)
     return image_size

@@ -79,7 +79,7 @@ def configuration_to_reproduce(
     return config, results.get("overrides", [])
 
 
-def say_what_differs(output: Path, index: ImageIndex, environment: dict[str, Any]) -> list[str]:
+def report_differences(output: Path, index: ImageIndex, environment: dict[str, Any]) -> list[str]:
     """Print what is not as it was when the original ran, before anything is trained, and return it.
 
     Args:
@@ -107,7 +107,7 @@ def compare_with_original(output: Path, results: dict[str, Any], changed: list[s
     Args:
         output: directory of the new run.
         results: its figures.
-        changed: what `say_what_differs` returned.
+        changed: what `report_differences` returned.
     """
     original = _original(output)
     then, now = _figures(original), _figures(results)

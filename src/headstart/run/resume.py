@@ -27,7 +27,7 @@ TRACES = ("results.json", RUNNING, CHECKPOINT, "config.yaml")  # files of which 
 
 
 @contextlib.contextmanager
-def only_run_in(output: Path, resume: bool) -> Iterator[None]:
+def exclusive_run_directory(output: Path, resume: bool) -> Iterator[None]:
     """Keep a directory to one run.
 
     Args:
@@ -35,7 +35,7 @@ def only_run_in(output: Path, resume: bool) -> Iterator[None]:
         resume: whether the run that it holds is gone on with.
 
     Raises:
-        InUse: when another process runs in it.
+        InUseError: when another process runs in it.
         HeadstartError: when it holds a run that would be lost.
     """
     output.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def only_run_in(output: Path, resume: bool) -> Iterator[None]:
         if not resume and (output / CHECKPOINT).exists():
             raise HeadstartError(
                 f"Expected a directory without a run that could be gone on with. Received: {output}; "
-                f"{command_to_go_on(output)} goes on with it, and removing its {CHECKPOINT} gives it up"
+                f"{resume_command(output)} goes on with it, and removing its {CHECKPOINT} gives it up"
             )
         yield
 
@@ -62,7 +62,7 @@ def locked(output: Path) -> Iterator[None]:
         output: the directory.
 
     Raises:
-        InUse: when another process runs in it.
+        InUseError: when another process runs in it.
     """
     lock = Lock(output / LOCK, "run")
     try:
@@ -123,7 +123,7 @@ def find_unfinished(name: str) -> tuple[Path, Config]:
     return directory, from_yaml(stored.read_text(encoding="utf-8"))
 
 
-def expect_only_how(name: str, given: list[str]) -> None:
+def expect_only_execution_settings(name: str, given: list[str]) -> None:
     """Raise where a command that resumes a run says anything but how the work is done.
 
     Args:
@@ -141,12 +141,12 @@ def expect_only_how(name: str, given: list[str]) -> None:
         )
 
 
-def with_how(stored: Config, given: list[str]) -> Config:
+def with_execution_settings(stored: Config, given: list[str]) -> Config:
     """Return the configuration of a run with how the work is done from now on.
 
     Args:
         stored: as the run began.
-        given: words of the command line, see `expect_only_how`.
+        given: words of the command line, see `expect_only_execution_settings`.
 
     Raises:
         HeadstartError: for a wrong value.
@@ -169,12 +169,12 @@ def find_interrupted(config: Config, preferred: Path | None = None) -> Path | No
     here = [preferred] if preferred and any((preferred / name).exists() for name in (CHECKPOINT, RUNNING)) else []
     for directory in (*here, *reversed(_unfinished())):
         before = unfinished_results(directory)
-        if before.get("config_hash") == digest and is_of_same_images(before, config):
+        if before.get("config_hash") == digest and has_same_images(before, config):
             return directory
     return None
 
 
-def is_of_same_images(results: dict[str, Any], config: Config) -> bool:
+def has_same_images(results: dict[str, Any], config: Config) -> bool:
     """Return whether a run began with the images that there are now; the digest of its configuration does not say so.
 
     Args:
@@ -207,22 +207,22 @@ def expect_unused(output: Path) -> None:
     known = unfinished_results(output) or read_results(output) or {}
     which = f"run {known['run_id'][:8]}" if known.get("run_id") else "a run"
     which += f", {known.get('status', 'UNFINISHED')}"
-    way_out = f"; {command_to_go_on(output)} resumes it" if (output / CHECKPOINT).exists() else ""
+    way_out = f"; {resume_command(output)} resumes it" if (output / CHECKPOINT).exists() else ""
     raise HeadstartError(
         f"Expected a directory without a run. Received: {output}, which holds {which}{way_out}; choose another "
         "hydra.run.dir, or remove this directory"
     )
 
 
-def command_to_go_on(output: Path) -> str:
+def resume_command(output: Path) -> str:
     """Return the command that goes on with the run in a directory."""
     return f"python run.py resume={shlex.quote(str(output))}"
 
 
-def say_how_to_go_on(output: Path) -> None:
+def print_resume_command(output: Path) -> None:
     """Print how a run that was interrupted can be gone on with."""
     if (output / CHECKPOINT).exists():
-        console.print(f"Saved. To go on:\n  {command_to_go_on(output)}", markup=False, soft_wrap=True)
+        console.print(f"Saved. To go on:\n  {resume_command(output)}", markup=False, soft_wrap=True)
 
 
 def _find(name: str) -> Path:

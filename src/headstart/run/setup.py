@@ -19,9 +19,9 @@ from headstart.data.files.checks import check_images
 from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.data.load import load_index
-from headstart.inference.backend import engine_name
+from headstart.inference.backend import resolve_inference_backend
 from headstart.model.imagenet import imagenet_classes
-from headstart.model.targets import check_layer_names, names_layers
+from headstart.model.targets import check_layer_names, names_a_layer
 from headstart.run.display import print_data, print_derived
 from headstart.run.preflight import check_configuration
 from headstart.training.hardware import expect_gpu, prepare_devices
@@ -33,7 +33,7 @@ REFERENCE_IMAGES = 8  # kept in the artifact, to prove it later
 
 
 @dataclass(frozen=True)
-class Prepared:
+class RunSetup:
     """A run's configuration, its images and its network."""
 
     config: Config
@@ -82,7 +82,7 @@ class Prepared:
         return whole
 
 
-def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any]) -> Prepared:
+def set_up_run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) -> RunSetup:
     """Check configuration and data, start TensorFlow, build the network.
 
     Args:
@@ -137,9 +137,9 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
         "image_size": image_size,
         **({"value_range": list(index.value_range)} if index.value_range else {}),
     }
-    results["environment"] = describe_environment(devices, precision, engine_name(config.engine))
+    results["environment"] = describe_environment(devices, precision, resolve_inference_backend(config.engine))
     print_derived(results, config, network)
-    return Prepared(
+    return RunSetup(
         config, output, index, class_names, image_size, network, strategy, precision, results["environment"]
     )
 
@@ -147,7 +147,7 @@ def prepare(config: Config, output: Path, clock: Clock, results: dict[str, Any])
 def _start_where_needed(config: Config, measured: bool, image_size: int, clock: Clock) -> list[str] | None:
     """Check before the images are read what only TensorFlow can tell; return the GPUs where it had to be started."""
     possible = scenario_cells(config).values() if measured else [config]
-    by_layer = [one for one in possible if names_layers(one)]
+    by_layer = [one for one in possible if names_a_layer(one)]
     if config.device != "gpu" and not by_layer:
         return None
     clock.begin("start_up")

@@ -9,7 +9,7 @@ from headstart.config import Config, scenario_cells, to_yaml
 from headstart.core.console import console
 from headstart.core.files import write_json, write_text
 from headstart.data.index import ImageIndex
-from headstart.features.activation_cache import activations_for
+from headstart.features.activation_cache import open_activation_cache
 from headstart.scenario.display import print_placement, write_figure
 from headstart.scenario.measure import measure
 
@@ -33,7 +33,7 @@ def choose_scenario(config: Config, index: ImageIndex, image_size: int, output: 
         HeadstartError: when it cannot be measured.
     """
     cells = scenario_cells(config)
-    placement = measure(config, index, image_size, activations_for(config, image_size))
+    placement = measure(config, index, image_size, open_activation_cache(config, image_size))
     chosen, given = cells[placement.cell], given_groups(cells)
     print_placement(placement, cells)
     for group in given:

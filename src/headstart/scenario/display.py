@@ -11,7 +11,7 @@ from headstart.config import CELLS, Config
 from headstart.core.console import console, print_titled
 from headstart.evaluation.plots import depth_figure
 from headstart.evaluation.writing import letters_without_a_font, save_figure
-from headstart.scenario.square import FEW_BELOW, CutProbe, Placement
+from headstart.scenario.square import FEW_BELOW, Placement, SplitPointProbe
 
 BAR = 10  # characters of an accuracy of 100 %
 MOST_ROWS = 20  # of the curve on the screen; the figure has all
@@ -63,7 +63,7 @@ def print_curve(placement: Placement) -> None:
         marks = [word for word, one in (("best", placement.best), ("last", placement.last)) if one == row]
         table.add_row(
             f"{row.depth:.0%}",
-            escape(row.cut),
+            escape(row.split_point),
             f"{row.channels:,}",
             f"{row.accuracy:.4f}",
             "█" * round(BAR * row.accuracy),
@@ -95,7 +95,7 @@ def write_figure(placement: Placement, what: str, file: Path) -> None:
     save_figure(figure, file)
 
 
-def _shown(placement: Placement) -> list[CutProbe]:
+def _shown(placement: Placement) -> list[SplitPointProbe]:
     """Return the probes for the screen: evenly thinned where they are many, always the best and the last."""
     step = -(-len(placement.probes) // MOST_ROWS)
     return [

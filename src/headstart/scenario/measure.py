@@ -10,12 +10,12 @@ from headstart.config import Config
 from headstart.core.console import track
 from headstart.data.index import ImageIndex
 from headstart.data.splits import training_fraction
-from headstart.features.activation_cache import Activations
-from headstart.features.depth_features import DepthFeatures, build_taps, depth_features
+from headstart.features.activation_cache import ActivationCache
+from headstart.features.depth_features import DepthFeatures, build_multi_depth_outputs, depth_features
 from headstart.model.imagenet import imagenet_classes
 from headstart.scenario.check import check_measurable
 from headstart.scenario.probe import probe
-from headstart.scenario.square import CutProbe, Placement, place, view_of_imagenet
+from headstart.scenario.square import Placement, SplitPointProbe, place, view_of_imagenet
 
 MOST_IMAGES = 1000  # that are measured: an accuracy is then known to 3 % at worst, and a probe takes about a second
 LEAST_PER_CLASS = 10  # of them, where there are so many classes that fewer would be left
@@ -33,7 +33,7 @@ def images_to_measure(index: ImageIndex, seed: int) -> ImageIndex:
     return training_fraction(training, min(1.0, most / len(training)), seed)
 
 
-def measure(config: Config, index: ImageIndex, image_size: int, activations: Activations) -> Placement:
+def measure(config: Config, index: ImageIndex, image_size: int, activations: ActivationCache) -> Placement:
     """Measure the training images of a data set, and place them in the square.
 
     The run's seed has no part in it, so that runs that differ in nothing else are in the same scenario.
@@ -50,7 +50,7 @@ def measure(config: Config, index: ImageIndex, image_size: int, activations: Act
     check_measurable(config)
     images = images_to_measure(index, config.dataset.split.seed)
     classes = len(index.class_names)
-    taps = build_taps(config.backbone, image_size)
+    taps = build_multi_depth_outputs(config.backbone, image_size)
     features = depth_features(taps, images, activations, config.cache.activations)
     found = list(_probes(features, images.labels, classes))
     probabilities = features.probabilities()
@@ -64,10 +64,13 @@ def measure(config: Config, index: ImageIndex, image_size: int, activations: Act
     )
 
 
-def _probes(features: DepthFeatures, labels: np.ndarray, classes: int) -> Iterator[tuple[CutProbe, np.ndarray]]:
+def _probes(features: DepthFeatures, labels: np.ndarray, classes: int) -> Iterator[tuple[SplitPointProbe, np.ndarray]]:
     """Yield for each cut what its probe gives, and which images it gets right."""
-    cuts = features.taps.cuts
-    for cut in track(cuts, len(cuts), "probing every cut"):
-        values = features.at(cut)
+    split_points = features.taps.split_points
+    for point in track(split_points, len(split_points), "probing every cut"):
+        values = features.at(point)
         result = probe(values, labels, classes)
-        yield CutProbe(cut.name, round(cut.depth, 4), values.shape[1], result.accuracy), result.correct
+        yield (
+            SplitPointProbe(point.name, round(point.depth, 4), values.shape[1], result.accuracy),
+            result.correct,
+        )

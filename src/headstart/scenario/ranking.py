@@ -11,7 +11,7 @@ import numpy as np
 from headstart.config import BackboneConfig, Config, HeadConfig
 from headstart.core.errors import HeadstartError
 from headstart.data.index import ImageIndex
-from headstart.features.activation_cache import activations_for
+from headstart.features.activation_cache import open_activation_cache
 from headstart.model.backbones.registry import check_image_size, get_entry
 from headstart.model.backbones.weights import check_weights
 from headstart.model.image_size import choose_image_size
@@ -67,7 +67,7 @@ def _rank(config: Config, images: ImageIndex) -> Ranked:
     boundary = frozen_boundary(network, "head")
     if boundary is None:
         raise ValueError(f"Expected {backbone.name} to have a cut below its head")
-    activations = activations_for(config, size)
+    activations = open_activation_cache(config, size)
     started = time.perf_counter()
     if config.cache.activations and not activations.objection(boundary, [images]):
         features = activations.rows(boundary, images, "train").read(np.arange(len(images)))

@@ -22,10 +22,10 @@ LABELS_SHOWN = 4
 
 
 @dataclass(frozen=True)
-class CutProbe:
+class SplitPointProbe:
     """How well the classes can be told at one depth."""
 
-    cut: str
+    split_point: str
     depth: float  # share of the backbone's layers with weights up to here
     channels: int
     accuracy: float  # of images that were left out
@@ -49,9 +49,9 @@ class Placement:
     images_per_class: dict[str, float]  # median, least, most
     measured_images: int
     chance: float  # accuracy of always saying the largest class
-    probes: list[CutProbe]
-    best: CutProbe
-    last: CutProbe
+    probes: list[SplitPointProbe]
+    best: SplitPointProbe
+    last: SplitPointProbe
     chance_of_gain: float | None  # p-value of the best cut's lead over the last one; None where the last is the best
     imagenet: ImagenetView | None
     imagenet_missing: str  # why there is none
@@ -63,7 +63,7 @@ class Placement:
 
 def place(
     per_class: np.ndarray,
-    probes: list[CutProbe],
+    probes: list[SplitPointProbe],
     correct: np.ndarray,
     imagenet: ImagenetView | None,
     imagenet_missing: str,
@@ -148,12 +148,12 @@ def view_of_imagenet(probabilities: np.ndarray, class_names: tuple[str, ...]) ->
 
 
 def _why_similar(
-    best: CutProbe, last: CutProbe, p_value: float | None, different: bool, others: int, measured: int
+    best: SplitPointProbe, last: SplitPointProbe, p_value: float | None, different: bool, others: int, measured: int
 ) -> str:
-    top = f"on the last cut, {last.cut}, {last.accuracy:.1%}"
+    top = f"on the last cut, {last.split_point}, {last.accuracy:.1%}"
     if p_value is None:
         return f"No linear probe does better than the one {top}: what ImageNet's last layers see serves here: similar."
-    said = f"A linear probe on {best.cut} ({best.depth:.0%} of the depth) gets {best.accuracy:.1%} right, {top}"
+    said = f"A linear probe on {best.split_point} ({best.depth:.0%} of the depth) gets {best.accuracy:.1%} right, {top}"
     if different:
         return (
             f"{said} (p = {p_value:.1g} after the choice among {others} cuts): the last layers have lost what tells "

@@ -134,7 +134,7 @@ def _refuse_invalid(hydra: DictConfig, directory: Path, jobs: list[tuple[str, li
     """Raise where a job of the sweep cannot run; say which ones are done and will not be looked at."""
     reads_images = launchers.name_of(hydra.launcher) not in launchers.ELSEWHERE
     for reason, labels in check_jobs(directory, jobs, _composer(hydra), reads_images).items():
-        end.say_kept(len(labels), reason)
+        end.print_kept_sweep(len(labels), reason)
 
 
 def show_plan(config: DictConfig) -> None:

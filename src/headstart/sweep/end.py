@@ -12,7 +12,7 @@ from headstart.core.console import console, print_titled
 from headstart.core.process_lock import Lock
 from headstart.sweep.lines import Lines
 from headstart.sweep.record import FINISHED, UNFINISHED, Sweep
-from headstart.tracking import Tracker, continue_run, count_waiting, say_refused, waiting_journals
+from headstart.tracking import Tracker, continue_run, count_pending, pending_journals, report_refused_entries
 
 if TYPE_CHECKING:
     from headstart.comparison import Comparison
@@ -64,8 +64,8 @@ def finish(interrupted: bool = False) -> int:
             parent.end(status)
             parent.close()
         lock.release()
-    say_refused(sorted(sweep.path.glob("*/tracking/*.jsonl")))
-    waiting = sum(count_waiting(file) for file in waiting_journals(sweep.path))
+    report_refused_entries(sorted(sweep.path.glob("*/tracking/*.jsonl")))
+    waiting = sum(count_pending(file) for file in pending_journals(sweep.path))
     if waiting:
         console.print(
             f"{waiting} entries wait for the tracking store. When it answers again:\n"
@@ -94,7 +94,7 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
     console.print(f"\n[bold]Sweep {sweep.name}[/]: {said or 'no job was started'}", soft_wrap=True)
     kept = Counter(entry["error"] for entry in ended.values() if entry["event"] == "kept")
     for reason, count in kept.items():
-        say_kept(count, reason)
+        print_kept_sweep(count, reason)
     lost = [entry for entry in ended.values() if entry["event"] in UNFINISHED and entry["event"] != "kept"]
     if lost:
         table = Table()
@@ -106,7 +106,7 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
     console.print(f"Directory: {sweep.directory}", markup=False, soft_wrap=True)
 
 
-def say_kept(count: int, reason: str) -> None:
+def print_kept_sweep(count: int, reason: str) -> None:
     """Say once that the images of jobs cannot be read, which were done or can be resumed.
 
     Args:

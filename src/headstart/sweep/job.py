@@ -17,12 +17,12 @@ from rich.markup import escape
 from headstart import config as configuration
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
-from headstart.core.process_lock import InUse, live_owner
+from headstart.core.process_lock import InUseError, live_owner
 from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, objective, read_results
 from headstart.run.resume import LOCK, locked
 from headstart.sweep.record import Sweep
-from headstart.sweep.results import Place, find_place, free_directory, mark_dead, write_failure
-from headstart.sweep.subprocesses import keep_to_share, run_apart, take_place
+from headstart.sweep.results import JobDirectory, find_job_directory, free_directory, mark_dead, write_failure
+from headstart.sweep.subprocesses import acquire_slot, run_in_subprocess, set_cpu_affinity
 
 STOPPED = "stopped"  # file in a sweep's directory, where on_error=stop and a job failed
 
@@ -80,7 +80,7 @@ def _place(sweep: Sweep) -> Iterator[tuple[int, int]]:
     places = sweep.places()
     directory = sweep.path / "places" / socket.gethostname()
     directory.mkdir(parents=True, exist_ok=True)
-    place, lock = take_place(directory, places)
+    place, lock = acquire_slot(directory, places)
     try:
         yield place, places
     finally:
@@ -107,9 +107,9 @@ def _results(
         output = free_directory(preferred, None)
         output.mkdir(parents=True, exist_ok=True)
         write_failure(output, str(error), overrides)
-        run_apart(record_failure, sweep, output, label, _tags(sweep), str(error), log=output / "console.log")
+        run_in_subprocess(record_failure, sweep, output, label, _tags(sweep), str(error), log=output / "console.log")
         return _end(sweep, number, label, started, output)
-    place = find_place(sweep.path, preferred, config)
+    place = find_job_directory(sweep.path, preferred, config)
     if place.state == "done" and place.results is not None:
         accuracy = objective(place.results, "accuracy")
         sweep.note("found", number, label, directory=place.directory.name, accuracy=accuracy)
@@ -125,7 +125,7 @@ def _results(
     try:
         with _watched(sweep, number, label, log) as look:
             arguments = (configuration.to_yaml(config), output, overrides, _tags(sweep), share, place.resume)
-            code = run_apart(train, *arguments, log=log, while_it_runs=look)
+            code = run_in_subprocess(train, *arguments, log=log, while_it_runs=look)
     except (KeyboardInterrupt, SystemExit):
         sweep.note("killed", number, label, directory=output.name)
         raise
@@ -143,7 +143,7 @@ def _results(
         reason = str(ended["error"]) if ended else _death(code)
         if ended is None:
             write_failure(output, reason, overrides, config)
-        run_apart(record_failure, sweep, output, label, _tags(sweep), reason, log=log)
+        run_in_subprocess(record_failure, sweep, output, label, _tags(sweep), reason, log=log)
     return _end(sweep, number, label, started, output)
 
 
@@ -152,18 +152,18 @@ def _tags(sweep: Sweep) -> dict[str, str]:
     return {"sweep": sweep.name, "mlflow.parentRunId": sweep.parent_run_id}
 
 
-def _cleared(place: Place) -> Place:
+def _cleared(place: JobDirectory) -> JobDirectory:
     """Return a free place without what an earlier attempt left there, or what is to be said if it is taken by now."""
     place.directory.mkdir(parents=True, exist_ok=True)
     left = ("console.log", *(() if place.resume else ("results.json", RUNNING, CHECKPOINT)))
     try:
         with locked(place.directory):
             if is_finished(place.directory):  # by another process, since it was looked at
-                return Place("in progress", place.directory, reason="Another process has just finished this job")
+                return JobDirectory("in progress", place.directory, reason="Another process has just finished this job")
             for name in left:
                 (place.directory / name).unlink(missing_ok=True)
-    except InUse as error:
-        return Place("in progress", place.directory, reason=str(error))
+    except InUseError as error:
+        return JobDirectory("in progress", place.directory, reason=str(error))
     return place
 
 
@@ -204,10 +204,10 @@ def train(
         output: directory of the run.
         overrides: of the job, for results.json.
         tags: of the run in the tracking store.
-        share: of the machine, see `keep_to_share`.
+        share: of the machine, see `set_cpu_affinity`.
         resume: whether to go on with the run that the directory holds.
     """
-    keep_to_share(*share)
+    set_cpu_affinity(*share)
     from headstart.run.experiment import run
 
     try:

@@ -1,6 +1,6 @@
 """What the jobs of a sweep left behind: which are done, which were interrupted, where the next one may write.
 
-A directory with a finished job is never written to: `find_place` decides where a job may write, and nothing else does.
+A directory with a finished job is never written to: `find_job_directory` alone decides where a job may write.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from headstart.config import Config
 from headstart.config.identity import config_hash
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_json
-from headstart.core.process_lock import InUse, live_owner
+from headstart.core.process_lock import InUseError, live_owner
 from headstart.data.load import images_directory
 from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, read_results
-from headstart.run.resume import LOCK, is_of_same_images, locked, unfinished_results
+from headstart.run.resume import LOCK, has_same_images, locked, unfinished_results
 
 
 @dataclass(frozen=True)
-class Place:
+class JobDirectory:
     """Where a job of a sweep stands, and whether it may write there."""
 
     state: str  # done | free | in progress | kept: done or interrupted, and its images cannot be read now
@@ -31,7 +31,7 @@ class Place:
     reason: str = ""  # why it is neither done nor free
 
 
-def find_place(sweep: Path, preferred: Path, config: Config) -> Place:
+def find_job_directory(sweep: Path, preferred: Path, config: Config) -> JobDirectory:
     """Return where a job of a sweep stands; only a `free` place may be written to.
 
     Args:
@@ -42,26 +42,26 @@ def find_place(sweep: Path, preferred: Path, config: Config) -> Place:
     directory = preferred
     try:
         done = _done(sweep, config)
-        if isinstance(done, Place):
+        if isinstance(done, JobDirectory):
             return done
         directory = free_directory(preferred, config)
         for one in (*_running(sweep, config_hash(config)), directory):
             owner = live_owner(one / LOCK)
             if owner is not None:
-                return Place("in progress", one, reason=f"This job is in progress already ({owner})")
-        return Place("free", directory, resume=can_resume(directory, config))
+                return JobDirectory("in progress", one, reason=f"This job is in progress already ({owner})")
+        return JobDirectory("free", directory, resume=can_resume(directory, config))
     except (HeadstartError, OSError) as error:
-        return Place("kept", directory, reason=str(error))
+        return JobDirectory("kept", directory, reason=str(error))
 
 
-def _done(sweep: Path, config: Config) -> Place | None:
+def _done(sweep: Path, config: Config) -> JobDirectory | None:
     """Return where a job is done, or was done when its images could still be read; None where it was not."""
     try:
         done = find_finished(sweep, config)
     except (HeadstartError, OSError) as error:
         kept = finished_in_place(sweep, config)
-        return Place("kept", kept[0], reason=str(error)) if kept else None
-    return None if done is None else Place("done", *done)
+        return JobDirectory("kept", kept[0], reason=str(error)) if kept else None
+    return None if done is None else JobDirectory("done", *done)
 
 
 def finished_in_place(sweep: Path, config: Config) -> list[Path]:
@@ -101,7 +101,7 @@ def find_finished(sweep: Path, config: Config) -> tuple[Path, dict[str, Any]] | 
     for directory in finished_before(sweep, config_hash(config)):
         results = read_results(directory) or {}
         # The images are looked at only where everything else is the same.
-        if is_of_same_images(results, config):
+        if has_same_images(results, config):
             return directory, results
     return None
 
@@ -141,7 +141,7 @@ def is_free(directory: Path, config: Config | None) -> bool:
     if config is None:
         return "config_hash" not in known
     digest = config_hash(config)
-    return known.get("config_hash", digest) == digest and is_of_same_images(known, config)
+    return known.get("config_hash", digest) == digest and has_same_images(known, config)
 
 
 def can_resume(directory: Path, config: Config) -> bool:
@@ -154,7 +154,7 @@ def can_resume(directory: Path, config: Config) -> bool:
     before = unfinished_results(directory)
     if not (directory / CHECKPOINT).exists() or before.get("config_hash") != config_hash(config):
         return False
-    return is_of_same_images(before, config)
+    return has_same_images(before, config)
 
 
 def _running(sweep: Path, digest: str) -> list[Path]:
@@ -195,7 +195,7 @@ def mark_interrupted(sweep: Path) -> list[Path]:
                 if file.exists():  # it may have ended meanwhile
                     mark_dead(file.parent, "KILLED", "The process that ran it was killed.")
                     interrupted.append(file.parent)
-        except InUse:
+        except InUseError:
             continue
     return interrupted
 

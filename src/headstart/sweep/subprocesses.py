@@ -19,14 +19,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from headstart.core.signals import Terminated, exit_code, heed_signals, ignores_hang_up
+from headstart.core.signals import Terminated, exit_code, handle_signals, ignores_hangup
 
 PRELOADED = "headstart.sweep.preload"
 PAUSE = 0.3  # seconds between two looks at a process
 GRACE = 60.0  # seconds that an interrupted job has to close its run
 
 
-def run_apart(
+def run_in_subprocess(
     function: Callable[..., Any], *arguments: Any, log: Path, while_it_runs: Callable[[], None] | None = None
 ) -> int:
     """Call a function in a process of its own and return the exit code, negative for the signal that killed it.
@@ -44,7 +44,7 @@ def run_apart(
     context: Any = multiprocessing.get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload([PRELOADED])
-    process = context.Process(target=_work, args=(dict(os.environ), ignores_hang_up(), log, function, arguments))
+    process = context.Process(target=_work, args=(dict(os.environ), ignores_hangup(), log, function, arguments))
     process.start()
     try:
         process.join(None if while_it_runs is None else PAUSE)
@@ -77,7 +77,7 @@ def _work(
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    heed_signals()
+    handle_signals()
     if hasattr(signal, "SIGUSR2"):  # SLURM's warning goes to every process; the one that asked for this one answers it
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -98,7 +98,7 @@ def _end_with_parent() -> None:
     threading.Timer(GRACE, os._exit, [130]).start()
 
 
-def take_place(directory: Path, places: int) -> tuple[int, FileLock]:
+def acquire_slot(directory: Path, places: int) -> tuple[int, FileLock]:
     """Take the first of several places that nobody has, wait where all are taken, and keep it by its lock.
 
     Args:
@@ -118,7 +118,7 @@ def take_place(directory: Path, places: int) -> tuple[int, FileLock]:
             return place, lock
 
 
-def keep_to_share(place: int, places: int) -> None:
+def set_cpu_affinity(place: int, places: int) -> None:
     """Use only one of several equal shares of the processors and GPUs from now on, in this process.
 
     Args:

@@ -1,11 +1,17 @@
 """MLflow; the only package that talks to the tracking store."""
 
-from headstart.tracking.journal import UnderWay, count_waiting, record_tracking, say_refused, what_is_tracked
+from headstart.tracking.journal import (
+    JournalInUseError,
+    count_pending,
+    record_tracking,
+    report_refused_entries,
+    what_is_tracked,
+)
 from headstart.tracking.reading import fetch_run, logged_runs
-from headstart.tracking.resend import send_waiting, waiting_journals
+from headstart.tracking.resend import pending_journals, send_pending
 from headstart.tracking.run import Tracker, begin_run, continue_run, flatten, log_results, tracked_run
 from headstart.tracking.store import (
-    StoreAway,
+    StoreUnavailable,
     artifacts_directory,
     check_store,
     expect_address,
@@ -14,25 +20,25 @@ from headstart.tracking.store import (
 )
 
 __all__ = [
-    "StoreAway",
+    "JournalInUseError",
+    "StoreUnavailable",
     "Tracker",
-    "UnderWay",
     "artifacts_directory",
     "begin_run",
     "check_store",
     "continue_run",
-    "count_waiting",
+    "count_pending",
     "expect_address",
     "fetch_run",
     "flatten",
     "import_mlflow",
     "log_results",
     "logged_runs",
+    "pending_journals",
     "record_tracking",
-    "say_refused",
-    "send_waiting",
+    "report_refused_entries",
+    "send_pending",
     "store_uri",
     "tracked_run",
-    "waiting_journals",
     "what_is_tracked",
 ]

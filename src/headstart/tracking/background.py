@@ -8,7 +8,7 @@ import traceback
 from headstart.core.console import console
 from headstart.tracking.journal import Journal
 from headstart.tracking.sending import send
-from headstart.tracking.store import StoreAway
+from headstart.tracking.store import StoreUnavailable
 
 SECONDS_BETWEEN_SENDINGS = 1.0  # a page that is looked at while a run trains is no older
 SECONDS_BETWEEN_ATTEMPTS = (2.0, 10.0, 30.0)  # where the store does not answer; the last one again and again
@@ -57,7 +57,7 @@ class BackgroundSender(threading.Thread):
         """Send what waits and return whether the store took it; an outage is said when it is no hiccup."""
         try:
             send(self.journal)
-        except StoreAway as away:
+        except StoreUnavailable as away:
             self.failed_attempts += 1
             if self.failed_attempts == 2:
                 console.print(

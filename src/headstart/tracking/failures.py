@@ -7,17 +7,17 @@ import re
 from collections.abc import Iterator
 
 from headstart.core.full_disk import is_full
-from headstart.tracking.store import StoreAway, first_line, is_not_made
+from headstart.tracking.store import StoreUnavailable, first_line, is_not_made
 
 SERVER_ERRORS = (None, "INTERNAL_ERROR", "IO_ERROR")
 OUTAGES = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
 
 
-class Refused(Exception):
+class PermanentError(Exception):
     """The tracking store answers, and will never take what it was sent."""
 
 
-class Doubtful(Exception):
+class UncertainError(Exception):
     """Sending failed, and it does not show whether the store or what it was sent is to blame."""
 
     def __init__(self, error: Exception) -> None:
@@ -41,23 +41,23 @@ def taking(uri: str) -> Iterator[None]:
         uri: of the store.
 
     Raises:
-        StoreAway: when it cannot be reached, is overloaded, locked or full.
-        Refused: when sending the same again is of no use.
-        Doubtful: when it is one or the other.
+        StoreUnavailable: when it cannot be reached, is overloaded, locked or full.
+        PermanentError: when sending the same again is of no use.
+        UncertainError: when it is one or the other.
     """
     try:
         if is_not_made(uri):  # else SQLite would make an empty one
-            raise StoreAway(uri, "the file is not there")
+            raise StoreUnavailable(uri, "the file is not there")
         yield
-    except (StoreAway, Refused):
+    except (StoreUnavailable, PermanentError):
         raise
     except Exception as error:
         if _is_refusal(error):
             name = f"{type(error).__name__}: " if isinstance(error, ValueError | TypeError) else ""
-            raise Refused(f"{name}{first_line(error)}") from error
+            raise PermanentError(f"{name}{first_line(error)}") from error
         if _is_outage(error):
-            raise StoreAway(uri, error) from error
-        raise Doubtful(error) from error
+            raise StoreUnavailable(uri, error) from error
+        raise UncertainError(error) from error
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_json
-from headstart.core.full_disk import naming
+from headstart.core.full_disk import naming_full_disk
 from headstart.results.runs import read_results
 
 DIRECTORY = "tracking"  # in the directory of a run or a sweep
@@ -25,7 +25,7 @@ Entry = dict[str, Any]  # with its kind and its time in milliseconds since the e
 SECONDS_FOR_OTHERS = 60.0  # in which a program that sends what waits lets a run have its journal
 
 
-class UnderWay(HeadstartError):
+class JournalInUseError(HeadstartError):
     """Another process has a journal open."""
 
 
@@ -44,14 +44,16 @@ class Journal:
             patience: seconds to wait where another process has it open.
 
         Raises:
-            UnderWay: when another process has it open.
+            JournalInUseError: when another process has it open.
         """
         self.file, self.output = file, file.parent.parent
         self._lock = FileLock(file.with_suffix(".lock"))
         try:
             self._lock.acquire(timeout=patience)
         except Timeout:
-            raise UnderWay(f"Expected a run that is over. Received: {self.output}, which is under way") from None
+            raise JournalInUseError(
+                f"Expected a run that is over. Received: {self.output}, which is under way"
+            ) from None
         self._progress_file = _progress_file(file)
         self.progress = _read_progress(file)
         self._descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
@@ -92,7 +94,7 @@ class Journal:
         left = line.encode("utf-8", "replace")  # a store takes no name of a file in another encoding
         before = self._size()
         try:
-            with naming(self.file):
+            with naming_full_disk(self.file):
                 while left:
                     left = left[os.write(self._descriptor, left) :]
         except OSError:
@@ -143,7 +145,7 @@ class Journal:
             end: where it ends.
             reason: why not.
         """
-        with naming(self.refused_file), self.refused_file.open("a", encoding="utf-8") as file:
+        with naming_full_disk(self.refused_file), self.refused_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"reason": reason, **entry}, ensure_ascii=False) + "\n")
         self.progress["refused"].append(f"{entry['kind']}: {reason}")
         self.mark(1, end)
@@ -160,7 +162,7 @@ class Journal:
         """
         partial = self._progress_file.with_suffix(".partial")
         try:
-            with naming(self._progress_file):
+            with naming_full_disk(self._progress_file):
                 partial.write_text(json.dumps(self.progress), encoding="utf-8")
                 partial.replace(self._progress_file)
         finally:
@@ -188,7 +190,7 @@ def journals(output: Path) -> list[Path]:
     return sorted(file for file in (output / DIRECTORY).glob("*.jsonl") if file.stat().st_size)  # begun, not just made
 
 
-def count_waiting(file: Path) -> int:
+def count_pending(file: Path) -> int:
     """Return how many entries of a journal have not been sent; anybody may ask at any time."""
     return sum(1 for _ in _entries(file, _read_progress(file)["bytes"]))
 
@@ -202,7 +204,7 @@ def refused_entries(file: Path) -> list[str]:
     return list(_read_progress(file)["refused"])
 
 
-def say_refused(files: Iterable[Path]) -> None:
+def report_refused_entries(files: Iterable[Path]) -> None:
     """Print how much a store did not take and where it is kept, nothing where it took everything.
 
     Args:
@@ -226,7 +228,7 @@ def what_is_tracked(output: Path) -> dict[str, Any]:
     found = journals(output)
     progress = _read_progress(found[-1])
     header, _ = next(_entries(found[-1], 0))
-    told: dict[str, Any] = {"waiting": sum(count_waiting(file) for file in found)}
+    told: dict[str, Any] = {"waiting": sum(count_pending(file) for file in found)}
     if progress["refused"]:
         told["refused"] = progress["refused"]
     run_id = progress["run_id"] or header["id"]

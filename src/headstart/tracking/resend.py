@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.core.paths import outputs_directory
-from headstart.tracking.journal import DIRECTORY, Journal, count_waiting, record_tracking
+from headstart.tracking.journal import DIRECTORY, Journal, count_pending, record_tracking
 from headstart.tracking.sending import send
 
 PLACES = (f"{DIRECTORY}/*.jsonl", f"*/{DIRECTORY}/*.jsonl")  # of a run or a sweep, and of a sweep's jobs
@@ -21,7 +21,7 @@ class Sent:
     refused: int  # entries that the store never takes
 
 
-def waiting_journals(directory: Path | None = None) -> list[Path]:
+def pending_journals(directory: Path | None = None) -> list[Path]:
     """Return the journals with something that waits.
 
     Args:
@@ -29,10 +29,10 @@ def waiting_journals(directory: Path | None = None) -> list[Path]:
     """
     tops = [directory] if directory else sorted(outputs_directory().glob("*/*/"))
     found = (file for top in tops for place in PLACES for file in sorted(top.glob(place)))
-    return [file for file in found if count_waiting(file)]
+    return [file for file in found if count_pending(file)]
 
 
-def send_waiting(file: Path, uri: str | None = None) -> Sent:
+def send_pending(file: Path, uri: str | None = None) -> Sent:
     """Send what waits in a journal, and let the run's `results.json` say so.
 
     Args:
@@ -40,8 +40,8 @@ def send_waiting(file: Path, uri: str | None = None) -> Sent:
         uri: of the store, where its address is another one by now.
 
     Raises:
-        StoreAway: when the store does not answer.
-        UnderWay: when the run is, or somebody else sends.
+        StoreUnavailable: when the store does not answer.
+        JournalInUseError: when the run is, or somebody else sends.
     """
     journal = Journal(file)
     try:

@@ -16,14 +16,14 @@ from headstart.tracking.background import BackgroundSender
 from headstart.tracking.journal import (
     SECONDS_FOR_OTHERS,
     Journal,
-    UnderWay,
-    count_waiting,
+    JournalInUseError,
+    count_pending,
     journals,
     record_tracking,
-    say_refused,
+    report_refused_entries,
 )
 from headstart.tracking.sending import ERROR, send
-from headstart.tracking.store import StoreAway, has_lost, import_mlflow, patience
+from headstart.tracking.store import StoreUnavailable, has_lost, http_timeouts, import_mlflow
 
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit; the whole configuration is an artifact beside it
 LONGEST_TAG = 5000  # characters, likewise
@@ -135,7 +135,7 @@ def begin_run(
         may_wait: whether the run can begin though the store does not answer.
 
     Raises:
-        StoreAway: when the store cannot be reached and the run may not wait for it.
+        StoreUnavailable: when the store cannot be reached and the run may not wait for it.
     """
     import_mlflow(uri)
     from mlflow.tracking.context.registry import resolve_tags
@@ -143,7 +143,7 @@ def begin_run(
     journal = Journal.begin(output, uri=uri, experiment=experiment, name=name, tags=resolve_tags(tags))
     try:
         send(journal)
-    except StoreAway:
+    except StoreUnavailable:
         if not may_wait:
             journal.discard()
             raise
@@ -152,8 +152,8 @@ def begin_run(
         journal.discard()
         raise
     for file in journals(output)[:-1]:  # of runs that ended here while the store did not answer
-        if count_waiting(file):
-            with contextlib.suppress(UnderWay):  # somebody else sends
+        if count_pending(file):
+            with contextlib.suppress(JournalInUseError):  # somebody else sends
                 _send_and_close(Journal(file))
     return Tracker(journal)
 
@@ -165,7 +165,7 @@ def continue_run(output: Path) -> Tracker | None:
         output: directory of a run whose process has ended, however it did.
 
     Raises:
-        UnderWay: when it has not.
+        JournalInUseError: when it has not.
     """
     found = journals(output)
     if not found:
@@ -200,7 +200,7 @@ def tracked_run(
         resume: whether to go on with the run whose journal the directory holds, where there is one.
 
     Raises:
-        StoreAway: when the store cannot be reached before the run begins.
+        StoreUnavailable: when the store cannot be reached before the run begins.
     """
     tracker = continue_run(output) if resume else None
     if tracker is None:
@@ -208,7 +208,7 @@ def tracked_run(
     else:
         tracker.reopen()
     sender, status = BackgroundSender(tracker.journal), "FAILED"
-    with patience(retries=0):  # here, because the environment belongs to all threads
+    with http_timeouts(retries=0):  # here, because the environment belongs to all threads
         sender.start()
         try:
             yield tracker
@@ -229,7 +229,7 @@ def tracked_run(
                 sender.finish(hurry=status == "KILLED")
                 if tracker.journal.waits():
                     _say_what_waits(tracker.journal)
-                say_refused([tracker.journal.file])
+                report_refused_entries([tracker.journal.file])
                 if not sender.is_alive():
                     tracker.journal.close()
 
@@ -266,7 +266,7 @@ def log_results(output: Path) -> dict[str, Any]:
 def _send_and_close(journal: Journal) -> None:
     try:
         send(journal)
-    except StoreAway:
+    except StoreUnavailable:
         _say_what_waits(journal)
     finally:
         journal.close()

@@ -18,9 +18,9 @@ from typing import Any
 from headstart.core.console import console
 from headstart.core.files import write_json
 from headstart.results.runs import read_results
-from headstart.tracking.failures import Doubtful, Refused, taking
+from headstart.tracking.failures import PermanentError, UncertainError, taking
 from headstart.tracking.journal import Entry, Journal, what_is_tracked
-from headstart.tracking.store import StoreAway, import_mlflow, open_store, patience
+from headstart.tracking.store import StoreUnavailable, http_timeouts, import_mlflow, open_store
 
 PARAMETERS_A_CALL = 100  # MLflow's limit
 METRICS_A_CALL = 1000  # likewise
@@ -40,18 +40,18 @@ def send(journal: Journal, uri: str | None = None) -> int:
         uri: of the store; None is where the run was begun.
 
     Raises:
-        StoreAway: when the store does not answer; what was sent until then is marked.
+        StoreUnavailable: when the store does not answer; what was sent until then is marked.
     """
     uri = uri or journal.header["uri"]
     import_mlflow(uri)
     before = journal.progress["sent"]
-    with patience(retries=0):
+    with http_timeouts(retries=0):
         while journal.waits():
             for group in _groups(journal.waiting()):
                 try:
                     _send_group(uri, journal, group)
                 except OSError as error:  # a full disk; what was sent will be sent again
-                    raise StoreAway(uri, error) from error
+                    raise StoreUnavailable(uri, error) from error
     return journal.progress["sent"] - before
 
 
@@ -59,7 +59,7 @@ def _send_group(uri: str, journal: Journal, group: Group) -> None:
     """Send entries together and mark them; where they are refused send each alone, and set aside what is refused."""
     try:
         _send(uri, journal, [entry for entry, _ in group])
-    except Refused as error:
+    except PermanentError as error:
         if len(group) > 1:
             for one in group:
                 _send_group(uri, journal, [one])
@@ -91,8 +91,8 @@ def _send(uri: str, journal: Journal, entries: list[Entry]) -> None:
     """Do what entries of one kind ask for; a second time where the first one failed and the store answers otherwise.
 
     Raises:
-        StoreAway: when the store is to blame.
-        Refused: when the entries are.
+        StoreUnavailable: when the store is to blame.
+        PermanentError: when the entries are.
     """
     kind = entries[0]["kind"]
     if kind == "create":
@@ -109,29 +109,29 @@ def _send(uri: str, journal: Journal, entries: list[Entry]) -> None:
 
     try:
         attempt()
-    except Doubtful as first:
+    except UncertainError as first:
         _expect_taken(uri, journal)
         if first.may_pass and journal.count_failure() < MOST_FAILURES:
-            raise StoreAway(uri, first) from first
+            raise StoreUnavailable(uri, first) from first
         try:
             attempt()
-        except Doubtful as error:
-            raise Refused(error) from error
+        except UncertainError as error:
+            raise PermanentError(error) from error
 
 
 def _expect_taken(uri: str, journal: Journal) -> None:
     """Raise unless the store takes what changes nothing: a tag that the run has.
 
     Raises:
-        StoreAway: when it does not, as where nobody may write, or the run is gone; nothing could be logged then.
+        StoreUnavailable: when it does not, as where nobody may write, or the run is gone; nothing could be logged then.
     """
     import mlflow
 
     try:
         with taking(uri):
             mlflow.MlflowClient(uri).set_tag(journal.run_id, "journal", journal.header["id"])
-    except (Refused, Doubtful) as error:
-        raise StoreAway(uri, error) from error
+    except (PermanentError, UncertainError) as error:
+        raise StoreUnavailable(uri, error) from error
 
 
 def _create(uri: str, journal: Journal, entry: Entry) -> None:
@@ -174,7 +174,7 @@ def _set_tags(client: Any, journal: Journal, entry: Entry) -> None:
 def _log_file(client: Any, journal: Journal, entry: Entry) -> None:
     file = journal.output / entry["path"]
     if not file.exists():
-        raise Refused(f"{file} is gone")
+        raise PermanentError(f"{file} is gone")
     client.log_artifact(journal.run_id, str(file), entry["into"])
 
 
@@ -186,7 +186,7 @@ def _log_results(client: Any, journal: Journal, entry: Entry) -> None:
     """Log results.json, which is written when the run is over, with nothing said to wait any more."""
     results = read_results(journal.output)
     if results is None:
-        raise Refused(f"{journal.output / 'results.json'} is gone")
+        raise PermanentError(f"{journal.output / 'results.json'} is gone")
     told = what_is_tracked(journal.output)
     told["tracking"]["waiting"] = 0
     write_json(journal.output / "results.json", {**results, **told})
@@ -209,7 +209,7 @@ def _log_classifier(client: Any, journal: Journal, entry: Entry) -> None:
     )
     directory = journal.output / entry["path"]
     if not directory.is_dir():
-        raise Refused(f"{directory} is gone")
+        raise PermanentError(f"{directory} is gone")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     run, experiment_id = client.get_run(journal.run_id), journal.progress["experiment_id"]
     made = client.search_logged_models([experiment_id], f"source_run_id = '{journal.run_id}'")

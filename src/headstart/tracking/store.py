@@ -25,7 +25,7 @@ SECONDS_TO_ANSWER = "20"  # a server that hangs; MLflow's own patience is two mi
 DATABASES = (SQLITE, "postgresql", "mysql", "mssql")  # a server chooses for itself where artifacts go
 
 
-class StoreAway(HeadstartError):
+class StoreUnavailable(HeadstartError):
     """The tracking store does not answer; what is logged can be sent when it does."""
 
     def __init__(self, uri: str, reason: object) -> None:
@@ -138,13 +138,13 @@ def open_store(uri: str, experiment: str) -> Iterator[str]:
 
     try:
         mlflow.set_tracking_uri(uri)
-        with patience(retries=1), _alone(uri):
+        with http_timeouts(retries=1), _alone(uri):
             database = database_of(uri)
             if database is not None and not database.exists():
                 _create_store(database)
             yield _experiment_id(uri, experiment)
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:  # ImportError: a database's driver
-        raise StoreAway(uri, error) from error
+        raise StoreUnavailable(uri, error) from error
 
 
 @contextlib.contextmanager
@@ -155,7 +155,7 @@ def reachable(uri: str) -> Iterator[None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        with patience(retries=1):
+        with http_timeouts(retries=1):
             yield
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
         raise HeadstartError(
@@ -176,7 +176,7 @@ def has_lost(uri: str, run_id: str) -> bool:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        with patience(retries=1):
+        with http_timeouts(retries=1):
             return not is_not_made(uri) and mlflow.MlflowClient(uri).get_run(run_id).info.lifecycle_stage != "active"
     except MlflowException as error:
         return error.error_code == "RESOURCE_DOES_NOT_EXIST"
@@ -241,7 +241,7 @@ def _experiment_id(uri: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def patience(retries: int) -> Iterator[None]:
+def http_timeouts(retries: int) -> Iterator[None]:
     """Find out soon that a server does not answer, unless the environment says how long to wait.
 
     Args:

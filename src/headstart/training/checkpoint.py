@@ -25,7 +25,7 @@ COSTS = 20  # times as long as writing takes, at least, is trained before it is 
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """How far training is.
 
     `epoch` and `step` count what is done: epochs of the stage, and steps of the epoch after them; with all its steps
@@ -49,14 +49,14 @@ class Progress:
     # weights/POSITION and best/POSITION of the classifier, chance/N of its seed generators, optimizer/N, metrics/N
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def at_stage(self, number: int, frozen: str) -> Progress:
+    def at_stage(self, number: int, frozen: str) -> TrainingState:
         """Return the progress at the beginning of a stage, with what was noted of those before.
 
         Args:
             number: of the stage; that of the one behind the last when all are over.
             frozen: digest of the weights that do not move in it.
         """
-        return Progress(
+        return TrainingState(
             stage=number,
             history=self.history,
             trainable_parameters=self.trainable_parameters,
@@ -92,7 +92,7 @@ class Checkpoints:
         wait = max(self.seconds, COSTS * self._cost) if self.seconds else 0.0
         return time.monotonic() - self._saved >= wait
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: TrainingState) -> None:
         """Write how far training is, in place of what was written before."""
         started = time.monotonic()
         plain = {
@@ -106,7 +106,7 @@ class Checkpoints:
         self._saved = time.monotonic()
         self._cost = self._saved - started
 
-    def load(self) -> Progress | None:
+    def load(self) -> TrainingState | None:
         """Return what was saved last, None where nothing was.
 
         Raises:
@@ -120,7 +120,7 @@ class Checkpoints:
             plain = json.loads(arrays.pop("plain").tobytes())
             plain["history"] = [EpochRecord(**record) for record in plain["history"]]
             plain["best"] = EpochRecord(**plain["best"]) if plain["best"] else None
-            return Progress(**plain, arrays=arrays)
+            return TrainingState(**plain, arrays=arrays)
         except UNREADABLE as error:
             raise HeadstartError(
                 f"Expected a checkpoint of headstart in {self.file}. Received: {error}; remove it and start again"
@@ -132,7 +132,7 @@ def digest_of(fingerprints: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(fingerprints.items())).encode()).hexdigest()
 
 
-def check_frozen(progress: Progress, fingerprints: dict[str, str]) -> None:
+def check_frozen(progress: TrainingState, fingerprints: dict[str, str]) -> None:
     """Raise when the weights that training never touched are not those that it began with.
 
     Args:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from headstart.training.step_groups import length_of_group
 
 
-class WaitingForInput(keras.callbacks.Callback):
+class DataWaitTimer(keras.callbacks.Callback):
     """Measures the share of a stage's training steps that was spent waiting for their batches.
 
     The input notes when a batch is asked for and when it is ready, the callback when a step begins and ends: where the
@@ -88,7 +88,7 @@ class WaitingForInput(keras.callbacks.Callback):
         count = length_of_group(self._number % self._steps, self._steps, self._steps_at_once)
         ready = {place: self._ready.popleft() for place in sorted({0, count - 1})}
         if count in self._built:
-            self.seconds += waiting_seconds(began, ended, ready, count)
+            self.seconds += data_wait_seconds(began, ended, ready, count)
             self._running += ended - self._began
         self._built.add(count)
         self._number += count
@@ -99,7 +99,7 @@ class WaitingForInput(keras.callbacks.Callback):
         return self.seconds / self._running if self._running else None
 
 
-def waiting_seconds(began: float, ended: float, ready: dict[int, float], count: int) -> float:
+def data_wait_seconds(began: float, ended: float, ready: dict[int, float], count: int) -> float:
     """Return how much of the time of some steps, one after the other and equally long, was spent waiting for batches.
 
     A step starts when its batch is ready and the step before has ended. So the last one ends at the latest of the

@@ -14,7 +14,7 @@ from headstart.model.network import Network
 if TYPE_CHECKING:
     import keras
 
-    from headstart.training.checkpoint import Progress
+    from headstart.training.checkpoint import TrainingState
     from headstart.training.history import EpochRecord
     from headstart.training.inputs import StageInput
 
@@ -73,7 +73,7 @@ def print_epoch(record: EpochRecord, best: bool) -> None:
     )
 
 
-def print_progress(progress: Progress, stages: list[str]) -> None:
+def print_resume_point(progress: TrainingState, stages: list[str]) -> None:
     """Print where training goes on that was interrupted.
 
     Args:
@@ -88,7 +88,7 @@ def print_progress(progress: Progress, stages: list[str]) -> None:
     console.print(f"\n[bold]Resumed[/]: {where}", soft_wrap=True)
 
 
-def print_waiting(stage: str, share: float, seconds: float, sooner: str) -> None:
+def print_data_wait(stage: str, share: float, seconds: float, sooner: str) -> None:
     """Print that a stage waited for its batches, where that is worth a word.
 
     Args:

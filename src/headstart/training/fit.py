@@ -9,15 +9,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from headstart.training.checkpoint import Checkpoints, Progress
+from headstart.training.checkpoint import Checkpoints, TrainingState
 from headstart.training.inputs import StageInput
-from headstart.training.snapshot import put_back_metrics, take_metrics
+from headstart.training.snapshot import collect_metrics, restore_metrics
 from headstart.training.step_groups import ShorterLastGroup
 
-Snapshot = Callable[[], Progress]  # how far training is, with everything but the position and the metrics
+Snapshot = Callable[[], TrainingState]  # how far training is, with everything but the position and the metrics
 
 
-class Saving(keras.callbacks.Callback):
+class CheckpointCallback(keras.callbacks.Callback):
     """Saves the progress of a stage, and raises what interrupts it once it is saved.
 
     The last callback of a fit, so that the others have done what belongs to the moment that is saved.
@@ -25,7 +25,7 @@ class Saving(keras.callbacks.Callback):
 
     def __init__(
         self,
-        start: Progress,
+        start: TrainingState,
         snapshot: Snapshot,
         checkpoints: Checkpoints | None,
         interrupted: Callable[[], KeyboardInterrupt | None],
@@ -56,7 +56,7 @@ class Saving(keras.callbacks.Callback):
         self.skipped = self.start.step if epoch == self.start.epoch else 0
         self.started = time.perf_counter() - (self.start.epoch_seconds if self.skipped else 0.0)
         if self.skipped:
-            put_back_metrics(self.model, self.start)
+            restore_metrics(self.model, self.start)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Save within an epoch; end one whose first part was done before."""
@@ -71,7 +71,7 @@ class Saving(keras.callbacks.Callback):
         if self.skipped:
             self.model.stop_training = False
         if self.checkpoints is not None:
-            self._metrics = take_metrics(self.model)
+            self._metrics = collect_metrics(self.model)
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Do not wait for the end of a long validation."""
@@ -88,7 +88,7 @@ class Saving(keras.callbacks.Callback):
     def _save_if_wanted(self, epoch: int, step: int) -> None:
         interruption = self.interrupted()
         if interruption is not None or (self.checkpoints is not None and self.checkpoints.is_due()):
-            self._save(epoch, step, take_metrics(self.model) if step else {})
+            self._save(epoch, step, collect_metrics(self.model) if step else {})
         if interruption is not None:
             raise interruption
 
@@ -108,7 +108,7 @@ def fit_epochs(
     given: StageInput,
     training: Callable[[int], tf.data.Dataset],
     epochs: int,
-    start: Progress,
+    start: TrainingState,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
     """Fit the epochs of a stage that are not done.
@@ -118,7 +118,7 @@ def fit_epochs(
         training: gives the stage's batches from a number on.
         epochs: of the whole stage.
         start: where to begin.
-        callbacks: the last one is `Saving`.
+        callbacks: the last one is `CheckpointCallback`.
     """
     model, epoch = given.model, start.epoch
     # Else Keras starts to read it again at the end, in vain, and another time in the next epoch.

@@ -11,16 +11,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from headstart.cache.segments import NotKeptError
+from headstart.cache.segments import NotCachedError
 from headstart.cache.table import Rows
 from headstart.config import Config, StageConfig
 from headstart.data.augmentation import Augmentation
 from headstart.data.pipeline import class_weights, evaluation_dataset, training_dataset
-from headstart.features.activation_cache import Activations, InMemory, Views
+from headstart.features.activation_cache import ActivationCache, InMemory, Views
 from headstart.features.boundary import Boundary, frozen_boundary
 from headstart.model.freeze import trains_everything
 from headstart.model.network import Network
-from headstart.training.linear_head import is_fitted
+from headstart.training.linear_head import fits_linear_head
 from headstart.training.step_groups import steps_at_once
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class ImageInputs:
 
     config: Config
     index: ImageIndex
-    activations: Activations
+    activations: ActivationCache
 
     def __call__(self, network: Network, stage: StageConfig, number: int) -> StageInput:
         """Return a stage's input; where its frozen part can be run once, that is done here."""
@@ -82,17 +82,17 @@ class ImageInputs:
             try:
                 frozen = self._frozen(boundary, training, "train", views)
                 given = frozen, self._frozen(boundary, validation, "validation", None)
-            except NotKeptError as error:
+            except NotCachedError as error:
                 boundary, views, reason = None, None, f"{error}: what is frozen is computed in every epoch"
         if boundary is None:
             pixels = self.activations.pixels
             given = pixels.of(training, "train"), pixels.of(validation, "validation")
         else:
-            if is_fitted(config.head, stage):  # scikit-learn needs one array
+            if fits_linear_head(config.head, stage):  # scikit-learn needs one array
                 features = Features(frozen.read(np.arange(len(training))), training.labels, weights)
             fresh, there = self.activations.computed - before[0], self.activations.reused - before[1]
             what = f"images, {views.count} views of each training image among them," if views else "images"
-            reason = f"frozen up to {boundary.cut}: {fresh:,} {what} computed once, {there:,} from the cache"
+            reason = f"frozen up to {boundary.split_point}: {fresh:,} {what} computed once, {there:,} from the cache"
             change = None
         steps = config.steps_per_epoch or -(-len(training) // config.batch_size)
         return StageInput(
@@ -130,7 +130,7 @@ class ImageInputs:
         """Return where the network is cut for a stage and the views that are kept; or why the whole is run always."""
         config, change = self.config, Augmentation(self.config.augmentation)
         boundary = frozen_boundary(network, stage.train)
-        if is_fitted(config.head, stage):
+        if fits_linear_head(config.head, stage):
             return boundary, None, ""
         if trains_everything(network, stage.train):
             return None, None, "everything trains: nothing is computed once"
@@ -161,7 +161,7 @@ class ImageInputs:
         if self.config.cache.activations and not self.activations.objection(boundary, [part], views):
             try:
                 return self.activations.rows(boundary, part, name, views)
-            except NotKeptError:
+            except NotCachedError:
                 if self.config.head.fit == "gradient" or views:  # which can do without; scikit-learn cannot
                     raise
         return self.activations.in_memory(boundary, part, name)

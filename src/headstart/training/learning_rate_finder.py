@@ -21,7 +21,7 @@ from headstart.model.freeze import open_for_training
 from headstart.model.network import Network
 from headstart.training.compiling import compile_for_training
 from headstart.training.inputs import StageInputs
-from headstart.training.stages import reading_errors_as_they_were
+from headstart.training.stages import original_reading_errors
 
 LOWEST, HIGHEST = 1e-7, 10.0  # with any optimizer nothing is learned at the one and everything lost at the other
 UPDATES = 120  # enough to see the descent, too few to learn a small dataset by heart; its batches come again and again
@@ -64,7 +64,7 @@ def sweep_learning_rate(
         open_for_training(network, stage.train)
         given = inputs(network, stage, 0)
         compile_for_training(network, stage, given, label_smoothing)
-        with progress_bar() as progress, reading_errors_as_they_were():
+        with progress_bar() as progress, original_reading_errors():
             sweep = _Sweep(optimizer.accumulate, progress)
             given.model.fit(given.training(0), steps_per_epoch=batches, callbacks=[sweep], shuffle=False, verbose=0)
     rates, losses = np.array(sweep.rates), np.array(sweep.losses)

@@ -36,12 +36,12 @@ class LinearClassifier:
     converged: bool
 
 
-def is_fitted(head: HeadConfig, stage: StageConfig) -> bool:
+def fits_linear_head(head: HeadConfig, stage: StageConfig) -> bool:
     """Tell whether scikit-learn fits the head in a stage: one that trains nothing else."""
     return head.fit != "gradient" and stage.train == "head"
 
 
-def check_fit(config: Config) -> None:
+def check_linear_head(config: Config) -> None:
     """Raise when scikit-learn cannot fit the head of a run.
 
     Args:
@@ -68,7 +68,7 @@ def check_fit(config: Config) -> None:
             f"Expected find_lr=true with a first stage that learns by gradients, such as head=linear. "
             f"Received: head={head.name}, which scikit-learn fits without a learning rate"
         )
-    gradient = [stage for stage in config.freeze.stages if not is_fitted(head, stage)]
+    gradient = [stage for stage in config.freeze.stages if not fits_linear_head(head, stage)]
     augmentation = Augmentation(config.augmentation)
     if not gradient and (augmentation.changes_images or augmentation.mixes):
         raise HeadstartError(
@@ -82,7 +82,7 @@ def check_fit(config: Config) -> None:
         )
 
 
-def fit_linear(
+def fit_linear_head(
     kind: str, features: np.ndarray, labels: np.ndarray, class_weights: np.ndarray, seed: int
 ) -> LinearClassifier:
     """Fit a linear classifier on standardised features; C has the lowest cross-entropy in seeded cross-validation.

@@ -9,11 +9,11 @@ import numpy as np
 
 from headstart.core.errors import HeadstartError
 from headstart.model.network import Network
-from headstart.training.checkpoint import Progress
+from headstart.training.checkpoint import TrainingState
 from headstart.training.history import BestEpoch
 
 
-def take_arrays(
+def collect_arrays(
     network: Network, moved: set[int], best: BestEpoch, model: keras.Model | None = None
 ) -> dict[str, np.ndarray]:
     """Return what the next batch depends on beside configuration and data.
@@ -34,18 +34,18 @@ def take_arrays(
     return arrays
 
 
-def take_metrics(model: keras.Model) -> dict[str, np.ndarray]:
+def collect_metrics(model: keras.Model) -> dict[str, np.ndarray]:
     """Return what the metrics of an epoch have added up so far."""
     return _numbered("metrics", model.metrics_variables)
 
 
-def put_back_network(network: Network, progress: Progress, moved: set[int], best: BestEpoch) -> None:
+def restore_network(network: Network, progress: TrainingState, moved: set[int], best: BestEpoch) -> None:
     """Put weights and the best epoch back into a network that was built anew.
 
     Args:
         network: the classifier as the run's configuration makes it.
-        progress: with the arrays of `take_arrays`.
-        moved: as in `take_arrays`.
+        progress: with the arrays of `collect_arrays`.
+        moved: as in `collect_arrays`.
         best: is filled.
 
     Raises:
@@ -61,12 +61,12 @@ def put_back_network(network: Network, progress: Progress, moved: set[int], best
             best.weights[position] = progress.arrays[f"best/{position}"]
 
 
-def put_back_fitted(network: Network, progress: Progress, model: keras.Model) -> None:
+def restore_optimizer(network: Network, progress: TrainingState, model: keras.Model) -> None:
     """Put back what belongs to the fit of a stage: the optimizer's variables, the seeds of dropout.
 
     Args:
         network: the classifier.
-        progress: with the arrays of `take_arrays`.
+        progress: with the arrays of `collect_arrays`.
         model: the one that is fitted, compiled as before.
 
     Raises:
@@ -78,7 +78,7 @@ def put_back_fitted(network: Network, progress: Progress, model: keras.Model) ->
         _assign(model.optimizer.variables, progress.arrays_of("optimizer"), "variables of the optimizer")
 
 
-def put_back_metrics(model: keras.Model, progress: Progress) -> None:
+def restore_metrics(model: keras.Model, progress: TrainingState) -> None:
     """Put back what the metrics of the epoch had added up."""
     _assign(model.metrics_variables, progress.arrays_of("metrics"), "variables of the metrics")
 

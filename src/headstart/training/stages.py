@@ -15,7 +15,7 @@ import tensorflow as tf
 from headstart.config import HeadConfig, StageConfig
 from headstart.core.console import console, progress_bar
 from headstart.core.errors import HeadstartError
-from headstart.core.signals import at_the_end_of_a_batch
+from headstart.core.signals import interrupt_at_batch_end
 from headstart.model.freeze import (
     check_unchanged,
     frozen_fingerprints,
@@ -26,21 +26,21 @@ from headstart.model.freeze import (
 from headstart.model.network import Network
 from headstart.training.checkpoint import (
     Checkpoints,
-    Progress,
+    TrainingState,
     check_frozen,
     digest_of,
     set_python_random_state,
 )
 from headstart.training.compiling import accuracy_of, compile_for_training, loss_of
-from headstart.training.data_wait import WaitingForInput
-from headstart.training.display import count_parameters, print_epoch, print_progress, print_stage, print_waiting
+from headstart.training.data_wait import DataWaitTimer
+from headstart.training.display import count_parameters, print_data_wait, print_epoch, print_resume_point, print_stage
 from headstart.training.epoch_recorder import EpochRecorder
-from headstart.training.fit import Saving, fit_epochs
+from headstart.training.fit import CheckpointCallback, fit_epochs
 from headstart.training.history import BestEpoch, EpochRecord
 from headstart.training.inputs import Features, StageInput, StageInputs
-from headstart.training.linear_head import fit_linear, set_head
+from headstart.training.linear_head import fit_linear_head, set_head
 from headstart.training.optimizers import block_rates
-from headstart.training.snapshot import put_back_fitted, put_back_network, take_arrays
+from headstart.training.snapshot import collect_arrays, restore_network, restore_optimizer
 
 
 @dataclass
@@ -94,15 +94,15 @@ def train_stages(
     for stage in stages:  # all of them before any compute
         layers_to_train(network, stage.train)
     saved = checkpoints.load() if checkpoints else None
-    progress, best = saved or Progress(), BestEpoch()
+    progress, best = saved or TrainingState(), BestEpoch()
     first_step: float | None = None
     moved: set[int] = set()  # positions of the weights that are not as they were built
     for stage in stages[: progress.stage + 1]:
         open_for_training(network, stage.train)
         moved.update(moving_weights(network, stage.batch_norm))
     if saved:
-        put_back_network(network, saved, moved, best)
-        print_progress(saved, [stage.name for stage in stages])
+        restore_network(network, saved, moved, best)
+        print_resume_point(saved, [stage.name for stage in stages])
         check_frozen(saved, frozen_fingerprints(network, stage.batch_norm))  # of the last stage that was opened
 
     def note(epoch: EpochRecord) -> None:
@@ -120,7 +120,7 @@ def train_stages(
         else:
             progress = progress.at_stage(number, digest_of(before))
             if checkpoints and number:
-                checkpoints.save(replace(progress, best=best.record, arrays=take_arrays(network, moved, best)))
+                checkpoints.save(replace(progress, best=best.record, arrays=collect_arrays(network, moved, best)))
         began = time.perf_counter() - progress.stage_seconds
         given = inputs(network, stage, number)
         if resumed and resumed.step < given.steps and resumed.step % given.steps_at_once:
@@ -134,10 +134,10 @@ def train_stages(
         else:
             compile_for_training(network, stage, given, label_smoothing, given.steps_at_once)
             if resumed:
-                put_back_fitted(network, resumed, given.model)
+                restore_optimizer(network, resumed, given.model)
             now = partial(_progress_now, progress, began, network, moved, best, given.model)
-            with at_the_end_of_a_batch(time_limit) as interrupted:
-                saving = Saving(progress, now, checkpoints, interrupted)
+            with interrupt_at_batch_end(time_limit) as interrupted:
+                saving = CheckpointCallback(progress, now, checkpoints, interrupted)
                 done = _fit(network, stage, given, patience, progress, best, note, saving)
             first_step = first_step or done
         check_unchanged(before, frozen_fingerprints(network, stage.batch_norm), stage.name)
@@ -153,7 +153,7 @@ def train_stages(
         raise HeadstartError("Expected at least one stage with one epoch. Received: none")
     if checkpoints and progress.stage < len(stages):
         over = progress.at_stage(len(stages), progress.frozen)
-        checkpoints.save(replace(over, best=best.record, arrays=take_arrays(network, moved, best)))
+        checkpoints.save(replace(over, best=best.record, arrays=collect_arrays(network, moved, best)))
     return TrainingResult(
         best.record,
         progress.history,
@@ -169,18 +169,18 @@ def _fit(
     stage: StageConfig,
     given: StageInput,
     patience: int | None,
-    progress: Progress,
+    progress: TrainingState,
     best: BestEpoch,
     note: Callable[[EpochRecord], None],
-    saving: Saving,
+    saving: CheckpointCallback,
 ) -> float | None:
     """Let Keras fit what is left of a stage, and return when the first step was done, seconds since the epoch."""
-    waiting = WaitingForInput(given.steps_at_once, given.steps)
+    waiting = DataWaitTimer(given.steps_at_once, given.steps)
 
     def training(first_batch: int) -> tf.data.Dataset:
         return waiting.timed(given.training(first_batch), first_batch)
 
-    with progress_bar() as bar, reading_errors_as_they_were():
+    with progress_bar() as bar, original_reading_errors():
         recorder = EpochRecorder(
             stage.name,
             stage.epochs,
@@ -204,16 +204,16 @@ def _fit(
         fit_epochs(given, training, stage.epochs, progress, [*callbacks, saving])
     if waiting.share is not None:
         progress.waiting_for_input[stage.name] = waiting.share
-        print_waiting(stage.name, waiting.share, waiting.seconds, given.sooner)
+        print_data_wait(stage.name, waiting.share, waiting.seconds, given.sooner)
     return recorder.first_step
 
 
 def _progress_now(
-    progress: Progress, began: float, network: Network, moved: set[int], best: BestEpoch, model: keras.Model
-) -> Progress:
-    """Return how far training is, for `Saving` to add the position."""
+    progress: TrainingState, began: float, network: Network, moved: set[int], best: BestEpoch, model: keras.Model
+) -> TrainingState:
+    """Return how far training is, for `CheckpointCallback` to add the position."""
     seconds = time.perf_counter() - began
-    arrays = take_arrays(network, moved, best, model)
+    arrays = collect_arrays(network, moved, best, model)
     return replace(progress, best=best.record, stage_seconds=seconds, arrays=arrays)
 
 
@@ -230,7 +230,7 @@ def _fit_head(
     """Let scikit-learn fit the head, and return that as a single epoch."""
     started = time.perf_counter()
     with console.status(f"{stage.name}: scikit-learn fits the head, C by cross-validation"):
-        fitted = fit_linear(kind, features.activations, features.labels, features.class_weights, seed)
+        fitted = fit_linear_head(kind, features.activations, features.labels, features.class_weights, seed)
     set_head(network.head, fitted)
     model = given.model
     model.compile(loss=loss_of(model, 0.0), weighted_metrics=[accuracy_of(model)], jit_compile=False)
@@ -256,7 +256,7 @@ def _fit_head(
 
 
 @contextmanager
-def reading_errors_as_they_were() -> Iterator[None]:
+def original_reading_errors() -> Iterator[None]:
     """Raise an error of reading the data as headstart raised it: TensorFlow passes it on as text with a traceback."""
     try:
         yield

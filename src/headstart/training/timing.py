@@ -14,7 +14,7 @@ from headstart.cache.store import Cache
 from headstart.config import Config, StageConfig
 from headstart.data.index import ImageIndex
 from headstart.data.pixel_cache import Pixels
-from headstart.features.activation_cache import Activations
+from headstart.features.activation_cache import ActivationCache
 from headstart.model.freeze import open_for_training
 from headstart.model.network import Network
 from headstart.training.compiling import compile_for_training
@@ -73,7 +73,7 @@ def time_stages(
     config = replace(config, class_weight="none", steps_per_epoch=LONG)
     cache = Cache(directory, config.cache.max_gb * 1e9)
     pixels = Pixels(image_size, config.dataset.resize, cache if config.cache.images else None)
-    activations = Activations(cache, pixels, config.cache.dtype, config.engine, config.backbone.name)
+    activations = ActivationCache(cache, pixels, config.cache.dtype, config.engine, config.backbone.name)
     first, second = (ImageInputs(config, sample, activations) for sample in samples)
     found = {}
     for number, stage in enumerate(config.freeze.stages):
@@ -105,7 +105,7 @@ def _timed(
     return StageTiming(frozen, clock.seconds[1] / steps, validation)
 
 
-def choose_samples(index: ImageIndex, batch_size: int) -> tuple[ImageIndex, ImageIndex]:
+def choose_timing_samples(index: ImageIndex, batch_size: int) -> tuple[ImageIndex, ImageIndex]:
     """Return two sets of images of about a batch each, spread over a data set; the same where there are few.
 
     Args:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from headstart.config import DatasetConfig
 from headstart.core.errors import HeadstartError
-from headstart.data import check, opening
+from headstart.data.files import checks, opening
 from headstart.data.files.checks import check_images
 from headstart.data.files.images import NoMemoryError, UnreadableImageError, load_image
 from headstart.data.files.metadata import png_without_metadata
@@ -232,7 +232,7 @@ def test_what_the_system_lacks_costs_no_image(
         def fail(file: Path, *_: object) -> None:
             raise OSError(number, "the system says no")
 
-        patch.setattr(check, "file_bytes", fail)
+        patch.setattr(checks, "file_bytes", fail)
         if stops:
             with pytest.raises(HeadstartError, match="could not be opened: the system says no"):
                 check_images(index, "skip", tmp_path / "cache")

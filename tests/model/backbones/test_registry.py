@@ -14,8 +14,8 @@ import yaml
 from headstart.core.errors import HeadstartError
 from headstart.model.backbones.blocks import find_blocks
 from headstart.model.backbones.registry import BACKBONES, build_backbone, get_entry
-from headstart.model.preprocessing import CONTRACTS, preprocess
-from headstart.model.split_points import find_cuts, split_at
+from headstart.model.preprocessing import INPUT_NORMALIZATIONS, preprocess
+from headstart.model.split_points import find_split_points, split_at
 from headstart.model.targets import FEWEST_LAYERS
 
 CONF = Path(__file__).parents[3] / "conf" / "backbone"
@@ -25,7 +25,7 @@ OWN_SCALE = {"lite": (127.0, 128.0), "unit": (0.0, 255.0)}  # subtracted, divide
 class Case(NamedTuple):
     name: str
     module: str  # of keras.applications, with its preprocess_input; "" for headstart's own
-    cuts: int  # at least
+    split_points: int  # at least
     blocks: int
     last_block: str
     slow: bool = False  # some seconds to build
@@ -110,9 +110,9 @@ def test_backbone(case: Case) -> None:
     # Training from a block on means training everything after it: blocks do not interleave.
     assert [layer.name for block in blocks for layer in block.layers] == weighted
 
-    cuts = find_cuts(backbone)
-    assert len(cuts) >= case.cuts
-    prefix, suffix = split_at(backbone, cuts[len(cuts) // 2].name)
+    split_points = find_split_points(backbone)
+    assert len(split_points) >= case.split_points
+    prefix, suffix = split_at(backbone, split_points[len(split_points) // 2].name)
     np.testing.assert_allclose(np.asarray(suffix(prefix(prepared))), features, rtol=1e-4, atol=1e-5)
 
 
@@ -172,7 +172,7 @@ def test_inception_blocks_do_not_depend_on_layer_numbers() -> None:
     assert trainable == 11_114_880
 
 
-@pytest.mark.parametrize("contract", CONTRACTS)
+@pytest.mark.parametrize("contract", INPUT_NORMALIZATIONS)
 def test_preprocessing_survives_safe_loading(contract: str, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype("float32")
     inputs = keras.Input((4, 4, 3))
@@ -200,7 +200,7 @@ def test_unknown_contract_is_refused() -> None:
 def test_backbone_survives_safe_loading_after_a_split(name: str, tmp_path: Path) -> None:
     size = get_entry(name).minimum_size
     backbone = build_backbone(name, "none", size)
-    split_at(backbone, find_cuts(backbone)[3].name)
+    split_at(backbone, find_split_points(backbone)[3].name)
     backbone.save(tmp_path / "backbone.keras")
     loaded = keras.models.load_model(tmp_path / "backbone.keras", safe_mode=True)
     images = np.random.default_rng(0).uniform(0, 255, (1, size, size, 3)).astype("float32")

@@ -21,7 +21,7 @@ READER = f"1, Pillow {PIL.__version__}"
 FORMAT = 2  # of what is remembered
 
 
-class Verdict(NamedTuple):
+class FileCheck(NamedTuple):
     """What was found in one file."""
 
     digest: str  # SHA-256 of its bytes, in hexadecimal
@@ -29,7 +29,7 @@ class Verdict(NamedTuple):
     values: Values | None = None  # what it holds when that is more than 8 bits
 
 
-class VerdictCache:
+class FileCheckCache:
     """Verdicts on the files below one root, valid while size and modification time stay the same."""
 
     def __init__(self, root: Path, directory: Path, limits: Limits) -> None:
@@ -58,20 +58,20 @@ class VerdictCache:
         if isinstance(content, dict) and content.get("head") == self._head and isinstance(content.get("files"), dict):
             self._entries = content["files"]
 
-    def get(self, path: str, status: os.stat_result) -> Verdict | None:
+    def get(self, path: str, status: os.stat_result) -> FileCheck | None:
         """Return the verdict on a file, unless there is none for its present size and modification time."""
         match self._entries.get(path):
             case [size, time, str(digest), str() | None as problem, *values] if [size, time] == [
                 status.st_size,
                 status.st_mtime_ns,
             ]:
-                return Verdict(digest, problem, Values(*values) if values else None)
+                return FileCheck(digest, problem, Values(*values) if values else None)
         return None
 
-    def put(self, path: str, status: os.stat_result, verdict: Verdict) -> None:
+    def put(self, path: str, status: os.stat_result, found: FileCheck) -> None:
         """Remember the verdict on a file."""
-        values = verdict.values or ()
-        self._entries[path] = [status.st_size, status.st_mtime_ns, verdict.digest, verdict.problem, *values]
+        values = found.values or ()
+        self._entries[path] = [status.st_size, status.st_mtime_ns, found.digest, found.problem, *values]
         self._changed = True
 
     def save(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from headstart.core.console import track
 from headstart.core.errors import HeadstartError, expect_one_of, visible
-from headstart.data.files.check_cache import Verdict, VerdictCache
+from headstart.data.files.check_cache import FileCheck, FileCheckCache
 from headstart.data.files.images import NoMemoryError, UnreadableImageError, examine
 from headstart.data.files.limits import Limits, file_bytes
 from headstart.data.files.value_range import choose_value_range
@@ -91,15 +91,13 @@ def check_images(
             range cannot be told.
     """
     expect_one_of("dataset.bad_images", bad_images, BAD_IMAGES)
-    cache = VerdictCache(index.root, cache_directory / "checked", index.limits)
+    cache = FileCheckCache(index.root, cache_directory / "checked", index.limits)
     try:
-        verdicts = list(track(_verdicts(index, cache), len(index), "Checking images"))
+        verdicts = list(track(_file_checks(index, cache), len(index), "Checking images"))
     finally:
         cache.save()  # also when it was interrupted: what was read need not be read again
 
-    unreadable = [
-        (path, verdict.problem) for path, verdict in zip(index.paths, verdicts, strict=True) if verdict.problem
-    ]
+    unreadable = [(path, found.problem) for path, found in zip(index.paths, verdicts, strict=True) if found.problem]
     if unreadable and (bad_images == "fail" or len(unreadable) == len(index)):
         files = shortened([f"{path} ({problem})" for path, problem in unreadable])
         way_out = "; dataset.bad_images=skip leaves them out" if len(unreadable) < len(index) else ""
@@ -107,9 +105,9 @@ def check_images(
             f"Expected every image in {index.root} to be readable. "
             f"Received: {len(unreadable)} of {len(index)} that are not, {files}{way_out}"
         )
-    checked = replace(index, digests=tuple(verdict.digest for verdict in verdicts))
+    checked = replace(index, digests=tuple(found.digest for found in verdicts))
     if unreadable:
-        checked = checked.take([position for position, verdict in enumerate(verdicts) if not verdict.problem])
+        checked = checked.take([position for position, found in enumerate(verdicts) if not found.problem])
         if len(index.class_names) > 1:  # pictures without labels are of one
             checked.expect_every_class()
     deep = {path: found.values for path, found in zip(index.paths, verdicts, strict=True) if found.values}
@@ -118,15 +116,15 @@ def check_images(
     return checked, _report(checked, unreadable)
 
 
-def _verdicts(index: ImageIndex, cache: VerdictCache) -> Iterator[Verdict]:
+def _file_checks(index: ImageIndex, cache: FileCheckCache) -> Iterator[FileCheck]:
     """Yield the verdict on each file in order."""
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(index), FILES_AT_ONCE):
             paths = index.paths[start : start + FILES_AT_ONCE]
-            yield from pool.map(lambda path: _verdict(index.root, path, index.limits, cache), paths)
+            yield from pool.map(lambda path: _file_check(index.root, path, index.limits, cache), paths)
 
 
-def _verdict(root: Path, path: str, limits: Limits, cache: VerdictCache) -> Verdict:
+def _file_check(root: Path, path: str, limits: Limits, cache: FileCheckCache) -> FileCheck:
     """Return what is remembered of a file, else read it."""
     file = root / path
     try:
@@ -139,7 +137,7 @@ def _verdict(root: Path, path: str, limits: Limits, cache: VerdictCache) -> Verd
                 problem, values = None, examine(data, limits, file)
             except UnreadableImageError as error:
                 problem, values = error.reason, None
-            verdict = Verdict(hashlib.sha256(data).hexdigest(), problem, values)
+            found = FileCheck(hashlib.sha256(data).hexdigest(), problem, values)
     except MemoryError as error:
         raise NoMemoryError(file) from error
     except OSError as error:
@@ -148,11 +146,11 @@ def _verdict(root: Path, path: str, limits: Limits, cache: VerdictCache) -> Verd
                 f"{file} could not be opened: {error.strerror}. Nothing is said about the file"
             ) from error
         # Not remembered: the file may be mended, a permission given, without a new modification time.
-        return Verdict("", error.strerror or str(error))
+        return FileCheck("", error.strerror or str(error))
     except ValueError as error:  # no regular file, or too large
-        return Verdict("", str(error))
-    cache.put(path, status, verdict)
-    return verdict
+        return FileCheck("", str(error))
+    cache.put(path, status, found)
+    return found
 
 
 def _report(index: ImageIndex, unreadable: list[tuple[str, str]]) -> DataReport:

@@ -45,7 +45,7 @@ class Values(NamedTuple):
     whole: bool  # whether all of them are whole numbers
 
 
-class Deep(NamedTuple):
+class HighBitDepth(NamedTuple):
     """What has to be known of an opened file to read its values."""
 
     kind: str
@@ -61,7 +61,7 @@ class Deep(NamedTuple):
         return self.low is not None or self.coarse
 
 
-def inspect(image: Image.Image) -> Deep | None:
+def inspect(image: Image.Image) -> HighBitDepth | None:
     """Tell what deep values an opened file holds, None for one of 8 bits, and correct how Pillow would decode them."""
     if not isinstance(image, ImageFile.ImageFile) or not image.tile:
         return None
@@ -69,37 +69,37 @@ def inspect(image: Image.Image) -> Deep | None:
     raw = args if isinstance(args, str) else str(args[0]) if args else ""
     if image.format == "PNG":
         if raw == "LA;16B":
-            return Deep("16-bit", pairs=True)
+            return HighBitDepth("16-bit", pairs=True)
         if raw in ("RGB;16B", "RGBA;16B"):
-            return Deep("16-bit", low=f"{raw[:-1]}L")
-        return Deep("16-bit") if image.mode.startswith("I") else None
+            return HighBitDepth("16-bit", low=f"{raw[:-1]}L")
+        return HighBitDepth("16-bit") if image.mode.startswith("I") else None
     return _inspect_tiff(image, raw) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
 
 
-def _inspect_tiff(image: TiffImagePlugin.TiffImageFile, raw: str) -> Deep | None:
+def _inspect_tiff(image: TiffImagePlugin.TiffImageFile, raw: str) -> HighBitDepth | None:
     tags = image.tag_v2
     bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
     form = max(tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,)))
     inverted = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
     if image.mode == "L" and form == 2:
-        return Deep("signed 8-bit", "i1")
+        return HighBitDepth("signed 8-bit", "i1")
     if bits == 16 and image.mode in COLOURS:
         if tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == 2:
             if image.tile[0].codec_name != "libtiff":
                 _decode_by_libtiff(image, f"{image.mode};16N")
-            return Deep("16-bit", coarse=True)
+            return HighBitDepth("16-bit", coarse=True)
         if raw.startswith("RGBa"):
-            return Deep("16-bit", coarse=True)
+            return HighBitDepth("16-bit", coarse=True)
         order = {"L": "B", "B": "L", "N": OTHER}[raw[-1]]
-        return Deep("16-bit", low=f"{raw[:-1]}{order}")
+        return HighBitDepth("16-bit", low=f"{raw[:-1]}{order}")
     if not image.mode.startswith(("I", "F")):
         return None
     if image.tile[0].codec_name == "libtiff" and raw in IN_THIS_ORDER:
         _decode_by_libtiff(image, IN_THIS_ORDER[raw])
     if image.mode == "F":
-        return Deep("floating-point", inverted=inverted)
+        return HighBitDepth("floating-point", inverted=inverted)
     kind = f"signed {bits}-bit" if form == 2 else f"{bits}-bit"
-    return Deep(kind, "u4" if bits == 32 and form == 1 else None, inverted)
+    return HighBitDepth(kind, "u4" if bits == 32 and form == 1 else None, inverted)
 
 
 def _decode_by_libtiff(image: TiffImagePlugin.TiffImageFile, raw: str) -> None:
@@ -116,7 +116,7 @@ def use_raw_mode(image: Image.Image, raw: str) -> None:
         ]
 
 
-def measure(image: Image.Image, deep: Deep, low: Image.Image | None) -> Values:
+def measure(image: Image.Image, deep: HighBitDepth, low: Image.Image | None) -> Values:
     """Return what the values of a loaded file reach.
 
     Args:
@@ -143,7 +143,7 @@ def measure(image: Image.Image, deep: Deep, low: Image.Image | None) -> Values:
 
 
 def to_eight_bits(
-    image: Image.Image, deep: Deep, low: Image.Image | None, value_range: ValueRange | None
+    image: Image.Image, deep: HighBitDepth, low: Image.Image | None, value_range: ValueRange | None
 ) -> Image.Image:
     """Return a loaded file as 8-bit grey or RGB, transparency laid over white.
 
@@ -175,7 +175,7 @@ def to_eight_bits(
 
 
 def _strips(
-    image: Image.Image, deep: Deep, low: Image.Image | None
+    image: Image.Image, deep: HighBitDepth, low: Image.Image | None
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
     """Yield the first row of each strip, its values (rows, width[, channels]) and its opacity (rows, width)."""
     transparent = image.info.get("transparency")

@@ -32,12 +32,12 @@ NAMES = frozenset(
 )
 
 
-def is_litter(name: str) -> bool:
+def is_ignored(name: str) -> bool:
     """Return whether a file or folder of this name is hidden or belongs to another program."""
     return name.startswith(".") or name.lower() in NAMES
 
 
-class Litter:
+class IgnoredFiles:
     """Counts what a walk leaves out, by name."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from headstart.core.errors import expect_one_of
 from headstart.data.files.formats import IMAGE_EXTENSIONS
 from headstart.data.files.high_bit_depth import (
     FULL,
-    Deep,
+    HighBitDepth,
     ValueRange,
     Values,
     inspect,
@@ -41,7 +41,7 @@ __all__ = [
     "NoMemoryError",
     "UnreadableImageError",
     "examine",
-    "is_deep",
+    "is_high_bit_depth",
     "load_image",
 ]
 
@@ -124,7 +124,7 @@ def examine(data: bytes, limits: Limits = LIMITS, name: Path | None = None) -> V
     return naming_failures(name or data, decode)
 
 
-def is_deep(file: Path, limits: Limits = LIMITS) -> bool:
+def is_high_bit_depth(file: Path, limits: Limits = LIMITS) -> bool:
     """Tell whether a file has more than 8 bits a value; nothing is decoded.
 
     Raises:
@@ -138,7 +138,7 @@ def is_deep(file: Path, limits: Limits = LIMITS) -> bool:
     return naming_failures(file, look)
 
 
-def _loaded(found: Opened) -> tuple[Image.Image, Deep, Image.Image | None]:
+def _loaded(found: Opened) -> tuple[Image.Image, HighBitDepth, Image.Image | None]:
     """Decode a file of more than 8 bits: the image, what it is, and the low bytes of its colours."""
     image, deep = found.image, found.deep
     if deep is None:
@@ -186,7 +186,7 @@ def _square(found: Opened, size: int, resize: str, value_range: ValueRange | Non
     return padded
 
 
-def _seen_as_it_is(image: Image.Image, deep: Deep, value_range: ValueRange | None) -> bool:
+def _seen_as_it_is(image: Image.Image, deep: HighBitDepth, value_range: ValueRange | None) -> bool:
     """Tell whether the high bytes of 16-bit colours are all that is wanted."""
     whole = value_range in (None, FULL) and (deep.colours or deep.pairs)
     return whole and not isinstance(image.info.get("transparency"), tuple)  # which is given in 16 bits

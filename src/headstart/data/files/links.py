@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from headstart.core.errors import HeadstartError
-from headstart.data.files.ignored import is_litter
+from headstart.data.files.ignored import is_ignored
 from headstart.data.index import shortened
 
 WAY_OUT = "dataset.follow_links=true"
@@ -32,7 +32,7 @@ def expect_links_inside(root: Path, way_out: str = WAY_OUT) -> None:
         except OSError as error:
             raise unreadable(error) from error
         for entry in entries:
-            if is_litter(entry.name):
+            if is_ignored(entry.name):
                 continue
             if entry.is_symlink():
                 real = os.path.realpath(entry.path)

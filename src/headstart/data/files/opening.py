@@ -15,7 +15,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from headstart.core.errors import HeadstartError
 from headstart.data.files.formats import FORMATS, name_content
-from headstart.data.files.high_bit_depth import Deep, inspect
+from headstart.data.files.high_bit_depth import HighBitDepth, inspect
 from headstart.data.files.limits import WEBP_BYTES, Limits, Room, bytes_held, webp_size
 from headstart.data.files.metadata import PNG, forget_subdirectories, plainer, png_without_metadata, unread_tiff
 
@@ -88,7 +88,7 @@ class Opened(NamedTuple):
 
     image: Image.Image
     data: bytes
-    deep: Deep | None  # None: 8 bits a value
+    deep: HighBitDepth | None  # None: 8 bits a value
     drafted: Any  # what Pillow says of the reduced scale at which a JPEG will be decoded
 
 

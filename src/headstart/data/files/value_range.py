@@ -14,7 +14,7 @@ from pathlib import Path
 from headstart.core.errors import HeadstartError
 from headstart.data.files.formats import EXTENSIONS
 from headstart.data.files.high_bit_depth import FULL, ValueRange, Values
-from headstart.data.files.images import examine, is_deep
+from headstart.data.files.images import examine, is_high_bit_depth
 from headstart.data.files.limits import file_bytes
 from headstart.data.index import shortened
 
@@ -127,7 +127,7 @@ def doubtful_values(files: Sequence[Path], value_range: ValueRange | None) -> li
         if file.suffix.lower() not in DEEP_EXTENSIONS:
             continue
         with contextlib.suppress(HeadstartError, OSError, ValueError):
-            if is_deep(file):
+            if is_high_bit_depth(file):
                 with file_bytes(file) as data:
                     values = examine(data, name=file)
                 if values is not None:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from headstart.data.files.formats import IMAGE_EXTENSIONS
-from headstart.data.files.ignored import Litter, is_litter
+from headstart.data.files.ignored import IgnoredFiles, is_ignored
 from headstart.data.files.links import unreadable
 from headstart.data.index import natural_key
 
@@ -58,7 +58,7 @@ class Folder:
         return frozenset(unicodedata.normalize("NFC", name).casefold().strip() for name in self.names)
 
 
-def read_folder(path: Path, relative: str = "", litter: Litter | None = None) -> Folder:
+def read_folder(path: Path, relative: str = "", litter: IgnoredFiles | None = None) -> Folder:
     """Return what lies directly in a folder.
 
     Args:
@@ -75,7 +75,7 @@ def read_folder(path: Path, relative: str = "", litter: Litter | None = None) ->
             for entry in entries:
                 # A link may lead in a circle, which only os.path.isdir takes for no directory.
                 is_folder = os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
-                if is_litter(entry.name):
+                if is_ignored(entry.name):
                     if litter is not None:
                         litter.add(entry.name, is_folder)
                 elif is_folder:
@@ -88,7 +88,7 @@ def read_folder(path: Path, relative: str = "", litter: Litter | None = None) ->
     return Folder(path, relative, len(images), examples, tuple(sorted(folders, key=natural_key)))
 
 
-def files_below(directory: Path, litter: Litter | None = None) -> Iterator[Path]:
+def files_below(directory: Path, litter: IgnoredFiles | None = None) -> Iterator[Path]:
     """Yield all files in a directory and below it, through symbolic links too, without litter.
 
     Args:
@@ -111,13 +111,13 @@ def files_below(directory: Path, litter: Litter | None = None) -> Iterator[Path]
         visited.add(real)
         if litter is not None:
             for names, is_folder in ((folders, True), (files, False)):
-                for name in filter(is_litter, names):
+                for name in filter(is_ignored, names):
                     litter.add(name, is_folder)
-        folders[:] = sorted(name for name in folders if not is_litter(name))
-        yield from (Path(current, name) for name in files if not is_litter(name))
+        folders[:] = sorted(name for name in folders if not is_ignored(name))
+        yield from (Path(current, name) for name in files if not is_ignored(name))
 
 
-def images_below(directory: Path, litter: Litter | None = None) -> Iterator[Path]:
+def images_below(directory: Path, litter: IgnoredFiles | None = None) -> Iterator[Path]:
     """Yield the files of `files_below` whose names end as those of images do."""
     return (file for file in files_below(directory, litter) if is_image(file.name))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.cache.segments import NotKeptError
+from headstart.cache.segments import NotCachedError
 from headstart.cache.store import Cache
 from headstart.cache.table import Rows
 from headstart.core.console import track
@@ -102,7 +102,7 @@ def measure_images(index: ImageIndex, cache: Cache | None) -> Measurements:
         table = cache.table(what, (ROW_BYTES,), np.dtype(np.uint8))
         try:
             rows = table.rows(index.pixel_keys, compute)
-        except NotKeptError:  # they are few, and go into memory
+        except NotCachedError:  # they are few, and go into memory
             rows = None
     if rows is None:
         rows = InMemory(np.concatenate(list(compute(np.arange(len(index))))))

@@ -8,7 +8,7 @@ from typing import Any
 
 from headstart.core.errors import HeadstartError
 from headstart.data.files.formats import IMAGE_EXTENSIONS, describe_others, endings
-from headstart.data.files.ignored import Litter
+from headstart.data.files.ignored import IgnoredFiles
 from headstart.data.files.walk import files_below, is_image, read_folder
 from headstart.data.index import shortened
 from headstart.data.sources.listing import ImageRow, Listing
@@ -40,7 +40,7 @@ def list_flat(root: Path, label_names: list[str] | None, splits: Any = AUTO) -> 
     if not label_names:
         raise HeadstartError("Expected dataset.label_names to name the classes from number 0 on. Received: nothing")
     directories, notes = _find_directories(root, splits)
-    litter = Litter()
+    litter = IgnoredFiles()
     if directories[0][1] != root:
         read_folder(root, litter=litter)
     files = [(file, split) for split, directory in directories for file in sorted(files_below(directory, litter))]

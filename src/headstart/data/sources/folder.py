@@ -8,7 +8,7 @@ from typing import Any
 
 from headstart.core.errors import HeadstartError
 from headstart.data.files.formats import IMAGE_EXTENSIONS, describe_others, endings, is_other_image
-from headstart.data.files.ignored import Litter
+from headstart.data.files.ignored import IgnoredFiles
 from headstart.data.files.walk import files_below, is_image, read_folder
 from headstart.data.index import natural_key, shortened
 from headstart.data.sources.layout import find_classes
@@ -32,7 +32,7 @@ def list_folder(root: Path, splits: Any = AUTO, no_splits: str = NO_SPLITS) -> L
         HeadstartError: when there are no images, or the folders can be read in more than one way.
     """
     layout = find_classes(root, splits, no_splits)
-    litter = Litter()
+    litter = IgnoredFiles()
     # A licence beside the classes is nobody's loss; a photograph of another format is, wherever it lies.
     others = endings(file for file in files_below(root, litter) if is_other_image(file))
     rows: list[ImageRow] = []

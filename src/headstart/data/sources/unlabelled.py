@@ -8,14 +8,14 @@ import numpy as np
 
 from headstart.core.errors import HeadstartError
 from headstart.data.files.formats import IMAGE_EXTENSIONS, describe_others, endings
-from headstart.data.files.ignored import Litter
+from headstart.data.files.ignored import IgnoredFiles
 from headstart.data.files.walk import files_below, is_image
 from headstart.data.index import ImageIndex, natural_key
 
 UNLABELLED = "unlabelled"
 
 
-def index_pictures(root: Path) -> ImageIndex:
+def index_unlabelled(root: Path) -> ImageIndex:
     """Return the pictures in a directory and below it, all in the split `test`, of the one class `unlabelled`.
 
     Args:
@@ -24,7 +24,7 @@ def index_pictures(root: Path) -> ImageIndex:
     Raises:
         HeadstartError: when there are no pictures.
     """
-    litter = Litter()
+    litter = IgnoredFiles()
     files = set(files_below(root, litter))
     pictures = {file for file in files if is_image(file.name)}
     others = describe_others(endings(files - pictures))

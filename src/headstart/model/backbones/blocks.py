@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headstart.model.split_points import last_cut_before
+from headstart.model.split_points import last_split_point_before
 
 if TYPE_CHECKING:
     import keras
@@ -59,6 +59,6 @@ def _closed(backbone: keras.Model, names: list[str | None]) -> list[str]:
     current = next(name for name in reversed(names) if name)
     filled = [current := name or current for name in reversed(names)][::-1]
     first_named = next(position for position, name in enumerate(names) if name)
-    stem_end = last_cut_before(backbone, backbone.layers[first_named].name)
+    stem_end = last_split_point_before(backbone, backbone.layers[first_named].name)
     stem_length = backbone.layers.index(stem_end) + 1
     return [STEM] * stem_length + filled[stem_length:]
