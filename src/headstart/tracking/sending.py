@@ -226,7 +226,7 @@ def _log_classifier(client: Any, journal: Journal, entry: Entry) -> None:
             mlflow_model=Model(
                 model.artifact_location, journal.run_id, model_uuid=model.model_id, model_id=model.model_id
             ),
-            python_model=str(PACKAGE / "serving.py"),
+            python_model=str(PACKAGE / "classifier" / "serving.py"),
             artifacts={"classifier": directory.absolute().as_uri()},  # a path with a ? would be cut there
             code_paths=[str(PACKAGE)],
             signature=signature,
