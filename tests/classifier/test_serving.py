@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import load_serving
 import numpy as np
 import pytest
 
-import load_serving
 from headstart.classifier.saved import Classifier, load_classifier
 from local_services import model_server
 

@@ -62,7 +62,7 @@ def test_the_page_says_where_the_data_lies_and_how_the_scenarios_did(found: dict
     block = check_scenarios.block({"pets": found, "cars": {**found, "runs": {}}}, options)
     assert block.startswith("<!-- check")
     assert block.endswith("<!-- /check -->")
-    assert "`python scripts/check_scenarios.py pets --measure cars --write`" in block
+    assert "`python scripts/checks/check_scenarios.py pets --measure cars --write`" in block
     assert "**pets**: small_similar. 100 training images a class" in block
     assert "70% sure, entropy 10%: tabby 25%" in block
     assert "| -> small_similar | 0.9025 | 0.900 to 0.905 |" in block

@@ -1,22 +1,20 @@
-"""Write the figures of a run of `make demo` into the README: `python scripts/update_readme.py latest`."""
+"""Write the figures of a run of `make demo` into the README: `python scripts/docs/update_readme.py latest`."""
 
 from __future__ import annotations
 
 import argparse
 import csv
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).absolute().parents[1]
-os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
+from headstart.core.console import console
+from headstart.core.errors import HeadstartError
+from headstart.core.markdown_page import replace_block
+from headstart.core.program import exit_with
+from headstart.results.runs import find_run
 
-from headstart.core.console import console  # noqa: E402
-from headstart.core.errors import HeadstartError  # noqa: E402
-from headstart.results.runs import find_run  # noqa: E402
-from pages import replace_block  # noqa: E402
+ROOT = Path(__file__).absolute().parents[2]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,7 +44,7 @@ def demo_block(directory: Path) -> str:
     first = epochs[0]["stage"]
     head = max(float(epoch["validation_accuracy"]) for epoch in epochs if epoch["stage"] == first)
     lines = [
-        "<!-- demo: written by scripts/update_readme.py -->",
+        "<!-- demo: written by scripts/docs/update_readme.py -->",
         f"`make demo` ends like this, {results['seconds']['total']:.0f} seconds after the installation on "
         f"{results['environment']['processors']} cores without a GPU (Python {results['environment']['python']}, "
         f"TensorFlow {results['environment']['packages']['tensorflow']}):",
@@ -65,4 +63,4 @@ def demo_block(directory: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main, ROOT)

@@ -1,4 +1,4 @@
-"""Export small and large networks in every format and measure: `python scripts/check_exports.py --write`.
+"""Export small and large networks in every format and measure: `python scripts/checks/check_exports.py --write`.
 
 The networks have no training behind them, but batch norms and heads that tell the pictures apart, so that a conversion
 that goes wrong shows.
@@ -7,7 +7,6 @@ that goes wrong shows.
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -15,22 +14,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).absolute().parents[1]
-os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
+import numpy as np
+from PIL import Image
 
-import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
+from headstart.classifier.export import FORMATS, Exported, check_format, export_classifier
+from headstart.classifier.saved import load_classifier, save_classifier
+from headstart.config import compose
+from headstart.core.console import console
+from headstart.core.errors import HeadstartError
+from headstart.core.markdown_page import replace_block, row
+from headstart.core.program import exit_with
+from headstart.core.tensorflow_import import import_tensorflow
+from headstart.model.backbones.registry import get_entry
+from headstart.model.split_points import find_split_points, split_at
 
-from headstart.classifier.export import FORMATS, Exported, check_format, export_classifier  # noqa: E402
-from headstart.classifier.saved import load_classifier, save_classifier  # noqa: E402
-from headstart.config import compose  # noqa: E402
-from headstart.core.console import console  # noqa: E402
-from headstart.core.errors import HeadstartError  # noqa: E402
-from headstart.core.program import exit_with  # noqa: E402
-from headstart.core.tensorflow_import import import_tensorflow  # noqa: E402
-from headstart.model.backbones.registry import get_entry  # noqa: E402
-from headstart.model.split_points import find_split_points, split_at  # noqa: E402
-from pages import replace_block, row  # noqa: E402
+ROOT = Path(__file__).absolute().parents[2]
 
 if TYPE_CHECKING:
     from headstart.model.network import Network
@@ -164,7 +162,7 @@ def block(found: list[Measured]) -> str:
     """Return the table for the page."""
     packages = ("tensorflow", "keras", "tf2onnx", "onnxruntime", "openvino")
     lines = [
-        "<!-- exports: written by scripts/check_exports.py -->",
+        "<!-- exports: written by scripts/checks/check_exports.py -->",
         f"With {', '.join(f'{package} {version(package)}' for package in packages)}:",
         "",
         row("backbone", "weights", "format", "largest difference", "spread of the pictures", "MB", "seconds"),
@@ -177,4 +175,4 @@ def block(found: list[Measured]) -> str:
 
 
 if __name__ == "__main__":
-    exit_with(main)
+    exit_with(main, ROOT)

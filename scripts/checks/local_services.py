@@ -1,8 +1,8 @@
 """Run a command beside a one-node SLURM, a PostgreSQL or an MLflow server of its own, which end with it.
 
-    python scripts/local_services.py slurm -- python run.py -m hydra/launcher=submitit_slurm seed=0,1
-    python scripts/local_services.py postgres -- sh -c 'python run.py -m tracking=server tracking.uri=$DATABASE_URL'
-    python scripts/local_services.py mlflow -- python run.py -m tracking=server seed=0,1
+    python scripts/checks/local_services.py slurm -- headstart train -m hydra/launcher=submitit_slurm seed=0,1
+    python scripts/checks/local_services.py postgres -- sh -c 'headstart train -m tracking.uri=$DATABASE_URL'
+    python scripts/checks/local_services.py mlflow -- headstart train -m tracking=server seed=0,1
 
 For trying out and for tests. SLURM needs root and the Debian packages slurm-wlm and munge, PostgreSQL the package
 postgresql; everything is kept in a temporary directory.
@@ -24,6 +24,8 @@ from pathlib import Path
 
 from headstart.core.console import console
 from headstart.core.program import exit_with
+
+ROOT = Path(__file__).absolute().parents[2]
 
 PATIENCE = 120  # seconds that a service has to be ready
 SLURM_PROGRAMS = ("munged", "slurmctld", "slurmd", "sinfo")
@@ -246,4 +248,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    exit_with(main)
+    exit_with(main, ROOT)

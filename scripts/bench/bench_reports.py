@@ -16,7 +16,7 @@ from rich.table import Table
 
 from headstart.core.console import console, print_titled
 from headstart.core.errors import HeadstartError
-from pages import row
+from headstart.core.markdown_page import row
 
 NOT_REPORTED = "not reported"  # a figure that the measured version of headstart does not give
 
@@ -101,7 +101,7 @@ def read_report(file: Path) -> Report:
         return Report(**json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise HeadstartError(
-            f"Expected what `python scripts/bench.py ... --json FILE` wrote. Received: {file} ({error})"
+            f"Expected what `python scripts/bench/bench.py ... --json FILE` wrote. Received: {file} ({error})"
         ) from error
 
 

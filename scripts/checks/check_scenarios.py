@@ -1,4 +1,4 @@
-"""Is the recommended scenario the best of the four? `python scripts/check_scenarios.py dogs_vs_cats`.
+"""Is the recommended scenario the best of the four? `python scripts/checks/check_scenarios.py dogs_vs_cats`.
 
 Measures each data set, trains all four scenarios with several seeds, and compares the recommended one with the best on
 the same test images: a tie where a paired bootstrap over the images cannot tell them apart.
@@ -9,26 +9,24 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
+import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).absolute().parents[1]
-os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
-os.environ.setdefault("HEADSTART_DATA", str(ROOT / "data"))
+import numpy as np
+from rich.table import Table
 
-import numpy as np  # noqa: E402
-from rich.table import Table  # noqa: E402
+from headstart.config import CELLS
+from headstart.core.console import console, print_titled
+from headstart.core.errors import HeadstartError
+from headstart.core.markdown_page import replace_block, row
+from headstart.core.paths import outputs_directory
+from headstart.core.program import exit_with
 
-from headstart.config import CELLS  # noqa: E402
-from headstart.core.console import console, print_titled  # noqa: E402
-from headstart.core.errors import HeadstartError  # noqa: E402
-from headstart.core.paths import outputs_directory  # noqa: E402
-from headstart.core.program import exit_with  # noqa: E402
-from pages import replace_block, row  # noqa: E402
+ROOT = Path(__file__).absolute().parents[2]
 
 PAGE = ROOT / "docs" / "scenarios.md"
 SAMPLES = 10_000  # of the bootstrap
@@ -77,7 +75,7 @@ def check(dataset: str, options: argparse.Namespace, train: bool) -> dict[str, A
     common = [f"dataset={dataset}", f"image_size={options.image_size}", f"backbone={options.backbone}", *options.set]
     measured = directory / "measured"
     started = time.monotonic()
-    run([ROOT / "scripts" / "recommend.py", *common, "--backbones", options.backbone, "--output", measured])
+    run("recommend", *common, "--backbones", options.backbone, "--output", measured)
     seconds = time.monotonic() - started
     scenario = json.loads((measured / "recommendation.json").read_text(encoding="utf-8"))["scenario"]
     found: dict[str, Any] = {"scenario": scenario, "seconds": seconds, "runs": {}}
@@ -85,19 +83,20 @@ def check(dataset: str, options: argparse.Namespace, train: bool) -> dict[str, A
         seeds = [seed for seed in range(options.seeds) if results_of(directory / cell / str(seed)) is None]
         if seeds:
             sweep = [f"hydra.sweep.dir={directory / cell}", "hydra.sweep.subdir=${seed}"]
-            run([ROOT / "run.py", "-m", *common, f"scenario={cell}", f"seed={','.join(map(str, seeds))}", *sweep])
+            run("train", "-m", *common, f"scenario={cell}", f"seed={','.join(map(str, seeds))}", *sweep)
         found["runs"][cell] = [directory / cell / str(seed) for seed in range(options.seeds)]
     return found
 
 
-def run(command: list[Any]) -> None:
-    """Run a program of headstart and show what it says.
+def run(*words: object) -> None:
+    """Run a command of headstart and show what it prints.
 
     Raises:
         HeadstartError: when it fails.
     """
-    if subprocess.run([sys.executable, *map(str, command)], check=False).returncode:
-        raise HeadstartError(f"Expected this to succeed: python {' '.join(map(str, command))}. Received: a failure")
+    command = [str(word) for word in words]
+    if subprocess.run([sys.executable, "-m", "headstart", *command], check=False).returncode:
+        raise HeadstartError(f"Expected this to succeed: {shlex.join(['headstart', *command])}. Received: a failure")
 
 
 def results_of(directory: Path) -> dict[str, Any] | None:
@@ -178,8 +177,8 @@ def cells_of(one: dict[str, Any], recommended: str) -> tuple[str, ...]:
 def block(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> str:
     """Return the tables as Markdown."""
     measure = [f"--measure {options.measure}"] if options.measure else []
-    command = " ".join(["python scripts/check_scenarios.py", *options.datasets, *measure, "--write"])
-    lines = ["<!-- check: written by scripts/check_scenarios.py -->"]
+    command = " ".join(["python scripts/checks/check_scenarios.py", *options.datasets, *measure, "--write"])
+    lines = ["<!-- check: written by scripts/checks/check_scenarios.py -->"]
     lines.append(f"`{command}`: {options.backbone}, {options.image_size} px, {options.seeds} seeds.")
     for name, one in found.items():
         scenario, best, last = one["scenario"], one["scenario"]["best"], one["scenario"]["last"]
@@ -210,4 +209,4 @@ def block(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
-    exit_with(main)
+    exit_with(main, ROOT)

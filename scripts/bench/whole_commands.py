@@ -9,9 +9,9 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from bench_jpegs import HEIGHT, WIDTH, write_jpegs
-from bench_report import NOT_REPORTED, Report, alternate, compared
-from bench_run import Finished, run, run_alone, scaled, seconds_of, stage_epochs, workspace
+from bench_reports import NOT_REPORTED, Report, alternate, compared
+from jpegs import HEIGHT, WIDTH, write_jpegs
+from timed_run import Finished, run, run_alone, scaled, seconds_of, stage_epochs, workspace
 
 OFF, AUTO = "cache=off", "cache=auto"
 PLACES = {"efficientnet_lite0": (224, "packaged")}  # image size and weights; of all others:
@@ -67,28 +67,7 @@ def frozen(options: argparse.Namespace) -> Report:
     name = "frozen_openvino" if options.engine == "openvino" else "frozen"
     report = Report(name, {"": "", OFF: "{:.1f} s", AUTO: "{:.1f} s", "ratio": "{:.1f}"})
     report.rows = [compared({"": what}, OFF, AUTO, figure) for what, figure in figures.items()]
-    waiting = {
-        side: median(one.results["waiting_for_input"]["head"] for one in runs)
-        for side, runs in ((OFF, uncached), (AUTO, cached))
-    }
-    report.rows.append(
-        {
-            "": "of the steps of training, waiting",
-            **{side: f"{share:.1%}" for side, share in waiting.items()},
-            "ratio": "",
-        }
-    )
-    same = options.uncached_epochs  # the last epoch that both sides reached
-    report.rows += [
-        accuracies(
-            f"validation accuracy after epoch {same}",
-            {side: float(runs[0][0].epochs[same - 1]["validation_accuracy"]) for side, runs in found.items()},
-        ),
-        accuracies(
-            f"test accuracy after {options.uncached_epochs} epochs, and after {options.epochs}",
-            {side: runs[0][0].results["splits"]["test"]["accuracy"] for side, runs in found.items()},
-        ),
-    ]
+    report.rows += frozen_shares({OFF: uncached, AUTO: cached}, options.uncached_epochs, options.epochs)
     report.notes = [
         f"{options.images} JPEGs of about {WIDTH} x {HEIGHT} pixels, {options.epochs} epochs, cost of filling the "
         "cache included; the next job finds it filled",
@@ -97,6 +76,32 @@ def frozen(options: argparse.Namespace) -> Report:
     report.commands = [runs[0][0].command for runs in found.values()]
     report.measured = {f"{what}, {side}": seconds for what, by in figures.items() for side, seconds in by.items()}
     return report
+
+
+def frozen_shares(sides: dict[str, list[Finished]], same: int, epochs: int) -> list[dict[str, Any]]:
+    """Return the rows of `frozen` that are no seconds: the share of waiting, and the accuracies of both sides.
+
+    Args:
+        sides: the first runs, uncached and cached.
+        same: the last epoch that both sides reached.
+        epochs: that the cached side ran.
+    """
+    waiting = {side: median(one.results["waiting_for_input"]["head"] for one in runs) for side, runs in sides.items()}
+    return [
+        {
+            "": "of the steps of training, waiting",
+            **{side: f"{share:.1%}" for side, share in waiting.items()},
+            "ratio": "",
+        },
+        accuracies(
+            f"validation accuracy after epoch {same}",
+            {side: float(runs[0].epochs[same - 1]["validation_accuracy"]) for side, runs in sides.items()},
+        ),
+        accuracies(
+            f"test accuracy after {same} epochs, and after {epochs}",
+            {side: runs[0].results["splits"]["test"]["accuracy"] for side, runs in sides.items()},
+        ),
+    ]
 
 
 def weights(given: str | None) -> list[str]:

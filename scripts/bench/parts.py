@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench_jpegs import HEIGHT, WIDTH, write_jpegs
-from bench_report import Report, alternate, compared
+from bench_reports import Report, alternate, compared
 from headstart.config import Config, compose
 from headstart.core.errors import HeadstartError
 from headstart.core.tensorflow_import import import_tensorflow
@@ -23,6 +22,7 @@ from headstart.data.index import ImageIndex
 from headstart.data.load import load_index
 from headstart.model.backbones.registry import get_entry
 from headstart.model.backbones.weights import check_weights
+from jpegs import HEIGHT, WIDTH, write_jpegs
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Run the README's five commands on drawn pictures; keep the figures in docs/images: `python scripts/tour.py`."""
+"""Run the README's five commands on drawn pictures; keep the figures in docs/images: `python scripts/docs/tour.py`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).absolute().parents[1]
-os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
 
-import numpy as np  # noqa: E402
-from PIL import Image, ImageDraw, ImageFilter  # noqa: E402
+from headstart.core.console import console
+from headstart.core.errors import HeadstartError
+from headstart.core.files import new_directory
+from headstart.core.paths import outputs_directory
+from headstart.core.program import exit_with
+from headstart.results.runs import find_run, finished_runs
 
-from headstart.core.console import console  # noqa: E402
-from headstart.core.errors import HeadstartError  # noqa: E402
-from headstart.core.files import new_directory  # noqa: E402
-from headstart.core.paths import outputs_directory  # noqa: E402
-from headstart.results.runs import find_run, finished_runs  # noqa: E402
+ROOT = Path(__file__).absolute().parents[2]
 
 SHAPES = {"circle": 40, "hexagon": 6, "pentagon": 5, "square": 4}  # corners; many make a circle
 SIDE = 160  # pixels
 NOISE = 60  # grey levels to either side: enough that a trained classifier still makes mistakes
 BLOCK = re.compile(r"<!-- tour -->(.*?)<!-- /tour -->", re.DOTALL)
-COMMAND = re.compile(r"^python .*$", re.MULTILINE)
+COMMAND = re.compile(r"^(?:headstart|python) .*$", re.MULTILINE)
 WIDEST = 900  # pixels, of a figure in the README
 
 
@@ -103,9 +103,9 @@ def run(command: str, directory: Path) -> None:
         HeadstartError: when it fails.
     """
     words = [word.replace("~", str(directory)) for word in shlex.split(command)]
-    words = [str(ROOT / word) if word.endswith(".py") else word for word in words]
+    program = ["-m", "headstart"] if words[0] == "headstart" else [str(ROOT / words.pop(1))]
     console.print(f"[bold]{command}[/]", soft_wrap=True)
-    done = subprocess.run([sys.executable, *words[1:]], cwd=directory, check=False)
+    done = subprocess.run([sys.executable, *program, *words[1:]], cwd=directory, check=False)
     if done.returncode:
         raise HeadstartError(f"Expected every command to succeed. Received: exit code {done.returncode} of {command}")
 
@@ -146,4 +146,4 @@ def copy(file: Path, place: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main, ROOT)

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 
-from bench_jpegs import HEIGHT, WIDTH, write_jpegs
-from bench_report import Report, alternate
-from bench_run import Finished, run, workspace
+from bench_reports import Report, alternate
+from jpegs import HEIGHT, WIDTH, write_jpegs
+from timed_run import Finished, run, workspace
 
 PLACES = {"small_cnn": ("last_block", 32, "none"), "efficientnet_lite0": ("none", 64, "packaged")}
 ANOTHER_PLACE = ("none", 64, "none")  # freeze schedule, image size and weights of all others

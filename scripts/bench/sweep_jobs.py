@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Callable
 from statistics import median
 
-from bench_commands import weights
-from bench_report import Report, alternate
-from bench_run import Finished, run, workspace
+from bench_reports import Report, alternate
+from timed_run import Finished, run, workspace
+from whole_commands import weights
 
 JOB = ["freeze=all", "epochs=3"]  # of the embedded digits, on a backbone that is computed once
 TOGETHER, APART = "one command with -m", "a command for each job"

@@ -1,25 +1,23 @@
-"""Put what runs measured into docs/recipes.md and the recipes' own files: `python scripts/recipes_table.py`."""
+"""Put what runs measured into docs/recipes.md and the recipes' own files: `python scripts/docs/recipes_table.py`."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).absolute().parents[1]
-os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
+from headstart.config import Config, compose, from_yaml
+from headstart.core.console import console
+from headstart.core.errors import HeadstartError
+from headstart.core.files import write_json, write_text
+from headstart.core.markdown_page import replace_block, row
+from headstart.core.paths import conf_directory
+from headstart.core.program import exit_with
+from headstart.results.runs import find_run, finished_runs
 
-from headstart.config import Config, compose, from_yaml  # noqa: E402
-from headstart.core.console import console  # noqa: E402
-from headstart.core.errors import HeadstartError  # noqa: E402
-from headstart.core.files import write_json, write_text  # noqa: E402
-from headstart.core.paths import conf_directory  # noqa: E402
-from headstart.results.runs import find_run, finished_runs  # noqa: E402
-from pages import replace_block, row  # noqa: E402
+ROOT = Path(__file__).absolute().parents[2]
 
 PAGE = ROOT / "docs" / "recipes.md"
 MEASURED = ROOT / "docs" / "results"  # of each recipe and backbone, the figures of one run
@@ -93,7 +91,7 @@ def of_recipe(kept: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 def recipes_block(kept: list[dict[str, Any]]) -> str:
     """Return the block between the two comments: a row for each recipe and backbone that was measured."""
     lines = [
-        "<!-- recipes: written by scripts/recipes_table.py -->",
+        "<!-- recipes: written by scripts/docs/recipes_table.py -->",
         row(*COLUMNS),
         f"|{' --- |' * len(COLUMNS)}",
     ]
@@ -160,4 +158,4 @@ def with_measured(text: str, rows: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main, ROOT)

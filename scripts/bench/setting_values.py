@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from statistics import mean, median, stdev
 
-from bench_report import Report, alternate
-from bench_run import Finished, run_alone
+from bench_reports import Report, alternate
 from headstart.core.errors import HeadstartError
+from timed_run import Finished, run_alone
 
 
 def settings(options: argparse.Namespace) -> Report:

@@ -19,7 +19,7 @@ from typing import Any
 
 from headstart.core.errors import HeadstartError
 
-ROOT = Path(__file__).absolute().parents[1]
+ROOT = Path(__file__).absolute().parents[2]
 MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes, of ru_maxrss
 
 

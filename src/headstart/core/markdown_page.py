@@ -1,4 +1,4 @@
-"""What the scripts share that write measured figures into pages of the documentation."""
+"""Blocks of a Markdown page that programs write: measured figures, tables made from the code."""
 
 from __future__ import annotations
 
