@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-import audit
+from headstart.cli import audit
 from headstart.config import compose
 
 

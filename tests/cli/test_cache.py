@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+from conftest import HEADSTART
 
 from headstart.cache.store import Cache
+from headstart.cli import cache as script
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "cache.py"
 DAY = 24 * 60 * 60
 IMAGES = {"what": "images", "image_size": 32, "resize": "stretch", "reader": "1"}
 FROZEN = {
@@ -28,17 +26,6 @@ FROZEN = {
     "augmentation": None,
 }
 VIEWS = FROZEN | {"augmentation": {"flip": True}}
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("cache", SCRIPT)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["cache"] = module  # where its dataclass looks for its types
-    specification.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -83,7 +70,7 @@ def everything(directory: Path) -> dict[Path, bytes]:
     return {file: file.read_bytes() for file in directory.rglob("*") if file.is_file() and file.name != "lock"}
 
 
-def test_list_says_what_each_table_is(script: ModuleType, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_says_what_each_table_is(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = everything(directory)
     assert script.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -99,7 +86,7 @@ def test_list_says_what_each_table_is(script: ModuleType, directory: Path, capsy
 
 
 def test_an_empty_cache_is_no_error(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "none"))
     for command in (["list"], ["verify"], ["prune", "--all"]):
@@ -111,7 +98,7 @@ def test_an_empty_cache_is_no_error(
 
 
 def test_verify_names_what_is_damaged_and_repair_removes_it(
-    script: ModuleType, directory: Path, capsys: pytest.CaptureFixture[str]
+    directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert script.main(["verify"]) == 0
     assert "3 tables read, 0 files damaged" in words(capsys)
@@ -135,9 +122,7 @@ def test_verify_names_what_is_damaged_and_repair_removes_it(
 
 
 @pytest.mark.parametrize("damage", ["not JSON", "[]", '{"description": {}}', "another size"])
-def test_a_table_whose_description_is_damaged(
-    damage: str, script: ModuleType, directory: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_table_whose_description_is_damaged(damage: str, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [file] = files_of(directory, "flip")
     head = file.with_name("table.json")
     head.write_text(head.read_text().replace('"image_size": 64', '"image_size": 65') if "size" in damage else damage)
@@ -150,9 +135,7 @@ def test_a_table_whose_description_is_damaged(
     assert len(Cache(directory / "tables", 1e9).tables()) == 2
 
 
-def test_rows_that_are_missing_are_damage(
-    script: ModuleType, directory: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rows_that_are_missing_are_damage(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [file] = files_of(directory, "images")
     file.unlink()
     assert script.main(["verify"]) == 1
@@ -161,9 +144,7 @@ def test_rows_that_are_missing_are_damage(
     assert script.main(["verify"]) == 0
 
 
-def test_prune_to_a_size_removes_what_was_used_longest_ago(
-    script: ModuleType, directory: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_prune_to_a_size_removes_what_was_used_longest_ago(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main(["prune", "--max-gb", "0.000125"]) == 0  # less than all, more than the images
     printed = words(capsys)
     assert "removed 1.3 kB of 1.3 kB: small_cnn up to block_2, augmented views, 64 px, crop" in printed
@@ -172,7 +153,7 @@ def test_prune_to_a_size_removes_what_was_used_longest_ago(
     assert [len(files_of(directory, what)) for what in ("images", "flip", "block_2")] == [1, 0, 0]
 
 
-def test_prune_by_age(script: ModuleType, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prune_by_age(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main(["prune", "--older-than", "365"]) == 0
     assert "0 bytes removed" in words(capsys)
     assert script.main(["prune", "--older-than", "30"]) == 0
@@ -180,9 +161,7 @@ def test_prune_by_age(script: ModuleType, directory: Path, capsys: pytest.Captur
     assert [len(files_of(directory, what)) for what in ("images", "flip", "block_2")] == [1, 0, 1]
 
 
-def test_prune_all_leaves_what_is_no_cache(
-    script: ModuleType, directory: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_prune_all_leaves_what_is_no_cache(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     earlier, strange = directory / "activations", directory / "somebody's"
     for other in (earlier, strange):
         other.mkdir()
@@ -205,7 +184,7 @@ def test_prune_all_leaves_what_is_no_cache(
     assert list((directory / "tables").iterdir()) == []
 
 
-def test_a_directory_of_the_same_name_that_is_somebody_elses_stays(script: ModuleType, directory: Path) -> None:
+def test_a_directory_of_the_same_name_that_is_somebody_elses_stays(directory: Path) -> None:
     (directory / "activations").mkdir()
     (directory / "activations" / "thesis.npy").write_bytes(b"0")
     assert script.main(["prune", "--all"]) == 0
@@ -214,7 +193,7 @@ def test_a_directory_of_the_same_name_that_is_somebody_elses_stays(script: Modul
 
 @pytest.mark.parametrize("arguments", [["--max-gb", "-1"], ["--older-than", "-2"], ["--max-gb", "nan"]])
 def test_a_bound_below_zero_is_refused(
-    arguments: list[str], script: ModuleType, directory: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = everything(directory)
     assert script.main(["prune", *arguments]) == 1
@@ -223,7 +202,7 @@ def test_a_bound_below_zero_is_refused(
 
 
 def test_a_cache_that_is_no_directory_is_refused(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "file"))
@@ -232,7 +211,7 @@ def test_a_cache_that_is_no_directory_is_refused(
 
 
 def test_the_command_runs_by_itself(directory: Path) -> None:
-    answer = subprocess.run([sys.executable, SCRIPT, "list"], capture_output=True, text=True, check=False)
+    answer = subprocess.run([*HEADSTART, "cache", "list"], capture_output=True, text=True, check=False)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "decoded" in answer.stdout
-    assert subprocess.run([sys.executable, SCRIPT, "prune"], capture_output=True, check=False).returncode == 2
+    assert subprocess.run([*HEADSTART, "cache", "prune"], capture_output=True, check=False).returncode == 2

@@ -1,4 +1,4 @@
-"""scripts/compare.py finds the runs that are meant."""
+"""`headstart compare` finds the runs that are meant."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import compare as script
+from headstart.cli import compare as script
 from headstart.comparison.select import select_runs
 from headstart.tracking import fetch_run, logged_runs
 

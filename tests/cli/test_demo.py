@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import HEADSTART
 
-import demo
 from headstart.classifier.saved import Classifier, load_classifier
+from headstart.cli import demo, demo_page
 from headstart.data.files.images import UnreadableImageError
 from headstart.evaluation.gradcam import GradCam
 from local_services import free_port
@@ -28,15 +28,15 @@ def classifier(finished_run: Path) -> Classifier:
 
 def test_an_answer_has_every_class_and_two_pictures(classifier: Classifier, folder: Path) -> None:
     file = folder / "green" / "000.png"
-    confidences, picture, heat = demo.answer(classifier, GradCam(classifier.model), file.read_bytes())
+    confidences, picture, heat = demo_page.answer(classifier, GradCam(classifier.model), file.read_bytes())
     [(_, expected)] = classifier.predict([file])
     assert list(confidences) == list(classifier.class_names)
     np.testing.assert_allclose(list(confidences.values()), expected, atol=1e-6)
-    assert picture.shape == heat.shape == (demo.SIDE, demo.SIDE, 3)
+    assert picture.shape == heat.shape == (demo_page.SIDE, demo_page.SIDE, 3)
     assert picture.dtype == heat.dtype == np.uint8
     assert not np.array_equal(picture, heat)
     with pytest.raises(UnreadableImageError, match="10 bytes"):
-        demo.answer(classifier, GradCam(classifier.model), b"no picture")
+        demo_page.answer(classifier, GradCam(classifier.model), b"no picture")
 
 
 def test_without_gradio_the_extra_is_named(
@@ -59,7 +59,7 @@ def test_the_page_answers_and_says_what_is_no_picture(
     for place in places.values():
         place.mkdir()
     port = free_port()
-    command = [sys.executable, demo.__file__, str(finished_run.absolute()), "--port", str(port)]
+    command = [*HEADSTART, "demo", str(finished_run.absolute()), "--port", str(port)]
     environment = {**os.environ, "TMPDIR": str(places["temporary"]), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=places["work"], env=environment, stdout=subprocess.PIPE, text=True) as page:
         try:

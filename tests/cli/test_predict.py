@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TINY
+from conftest import HEADSTART, TINY
 from image_files import png16
 from PIL import Image
 
 from headstart.classifier.saved import load_classifier, save_classifier
+from headstart.cli import predict
 from headstart.config import compose
+from headstart.evaluation.plots import labelled
 from headstart.model.imagenet import imagenet_classes
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "predict.py"
-
-
-@pytest.fixture(scope="module")
-def predict() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("predict", SCRIPT)
-    assert specification
-    assert specification.loader
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +48,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("form", ["run", "classifier", "id", "beginning of the id"])
 def test_a_run_by_any_of_its_names(
-    predict: ModuleType, finished_run: Path, run_id: str, folder: Path, capsys: pytest.CaptureFixture, form: str
+    finished_run: Path, run_id: str, folder: Path, capsys: pytest.CaptureFixture, form: str
 ) -> None:
     names = {"run": finished_run, "classifier": finished_run / "classifier", "id": run_id}
     picture = folder / "red" / "000.png"
@@ -74,9 +62,7 @@ def test_a_run_by_any_of_its_names(
     assert (row["label"], row["confidence"]) == (row["top"][0]["label"], row["top"][0]["confidence"])
 
 
-def test_files_and_folders_in_one_go(
-    predict: ModuleType, finished_run: Path, folder: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_files_and_folders_in_one_go(finished_run: Path, folder: Path, capsys: pytest.CaptureFixture) -> None:
     single = folder / "blue" / "003.png"
     arguments = [str(finished_run), str(single), str(folder), "--format", "csv", "--top", "2", "--batch-size", "7"]
     assert predict.main(arguments) == 0
@@ -88,7 +74,7 @@ def test_files_and_folders_in_one_go(
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
-    predict: ModuleType, finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
@@ -116,7 +102,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
 
 
 def test_litter_of_other_programs_is_no_picture(
-    predict: ModuleType, finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     for name in ("a.png", "@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg", "#recycle/b.png", "._a.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +115,6 @@ def test_litter_of_other_programs_is_no_picture(
 
 
 def test_an_engine_that_is_missing_is_named(
-    predict: ModuleType,
     finished_run: Path,
     folder: Path,
     capsys: pytest.CaptureFixture,
@@ -146,7 +131,7 @@ def test_an_engine_that_is_missing_is_named(
 
 @pytest.mark.parametrize("name", ["answer.csv", "answer.json", "answer.txt"])
 def test_the_answer_in_a_file(
-    predict: ModuleType, finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, name: str
+    finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, name: str
 ) -> None:
     output = tmp_path / "new" / name
     assert predict.main([str(finished_run), str(folder / "red"), "--output", str(output)]) == 0
@@ -161,7 +146,6 @@ def test_the_answer_in_a_file(
 
 
 def test_names_that_mean_something_elsewhere(
-    predict: ModuleType,
     odd_classifier: Path,
     folder: Path,
     tmp_path: Path,
@@ -186,7 +170,7 @@ def test_names_that_mean_something_elsewhere(
 
 
 def test_pictures_of_any_shape_with_their_label(
-    predict: ModuleType, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -198,7 +182,7 @@ def test_pictures_of_any_shape_with_their_label(
         assert predict.main([*command, "--overlay", str(tmp_path / "drawn")]) == 0
     drawn = {file.name: np.asarray(Image.open(file)) for file in (tmp_path / "drawn").iterdir()}
     assert set(drawn) == {"same.png", "same_2.png", "deep.png"}
-    side = predict.SIDE
+    side = labelled.SIDE
     for sheet in drawn.values():
         assert sheet.shape == (side + side // 10, side, 3)
         assert sheet[side:].max() > 200  # the label
@@ -207,9 +191,7 @@ def test_pictures_of_any_shape_with_their_label(
     assert tuple(drawn["deep.png"][side // 2, side // 2]) == (255, 255, 255)
 
 
-def test_explained_pictures(
-    predict: ModuleType, finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_explained_pictures(finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     pictures = tmp_path / "pictures"
     (pictures / "below").mkdir(parents=True)
     Image.new("RGB", (40, 300), (0, 255, 0)).save(pictures / "a.png")
@@ -221,7 +203,7 @@ def test_explained_pictures(
     assert "not read: Expected an image that can be read" in capsys.readouterr().out
     explained = {file.name: np.asarray(Image.open(file)) for file in (tmp_path / "explained").iterdir()}
     assert set(explained) == {"a.png", "a_2.png", "c.png", "d.png"}
-    side = predict.SIDE
+    side = labelled.SIDE
     for sheet in explained.values():
         assert sheet.shape == (side + side // 10, 2 * side, 3)
         assert sheet[side:, :side].max() > 200  # the label
@@ -231,19 +213,19 @@ def test_explained_pictures(
     np.testing.assert_array_equal(explained["c.png"], explained["a_2.png"])
 
 
-def test_explained_label_of_which_nothing_speaks_is_the_grey_picture(predict: ModuleType) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (predict.SIDE, predict.SIDE, 3), dtype=np.uint8)
+def test_explained_label_of_which_nothing_speaks_is_the_grey_picture() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (labelled.SIDE, labelled.SIDE, 3), dtype=np.uint8)
     for heat, coloured in ((np.zeros((4, 4)), False), (np.eye(4), True)):
-        sheet = np.asarray(predict.explain(picture, heat, "label", 0.5))
-        right = sheet[: predict.SIDE, predict.SIDE :].astype(int)
-        np.testing.assert_array_equal(sheet[: predict.SIDE, : predict.SIDE], picture)
+        sheet = np.asarray(labelled.explain(picture, heat, "label", 0.5))
+        right = sheet[: labelled.SIDE, labelled.SIDE :].astype(int)
+        np.testing.assert_array_equal(sheet[: labelled.SIDE, : labelled.SIDE], picture)
         assert ((right.max(axis=2) - right.min(axis=2)).max() > 0) == coloured
 
 
 @pytest.mark.parametrize("label", ["x", "a label that is much too long for the width " * 3, "W" * 200])
-def test_a_label_stays_within_the_picture(predict: ModuleType, tmp_path: Path, label: str) -> None:
+def test_a_label_stays_within_the_picture(tmp_path: Path, label: str) -> None:
     Image.new("RGB", (30, 30)).save(tmp_path / "black.png")
-    sheet = np.asarray(predict.draw(tmp_path / "black.png", label, 0.5))
+    sheet = np.asarray(labelled.draw(tmp_path / "black.png", label, 0.5))
     assert sheet.max() > 200
     assert sheet[:, -5:].max() == 0
 
@@ -263,7 +245,6 @@ def test_a_label_stays_within_the_picture(predict: ModuleType, tmp_path: Path, l
     ],
 )
 def test_mistakes_end_in_one_sentence(
-    predict: ModuleType,
     finished_run: Path,
     folder: Path,
     tmp_path: Path,
@@ -281,7 +262,7 @@ def test_mistakes_end_in_one_sentence(
 
 
 @pytest.mark.parametrize("arguments", [["--top", "0"], ["--batch-size", "-1"], ["--format", "xml"]])
-def test_options_out_of_range(predict: ModuleType, capsys: pytest.CaptureFixture, arguments: list[str]) -> None:
+def test_options_out_of_range(capsys: pytest.CaptureFixture, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         predict.main(["latest", "picture.jpg", *arguments])
     assert caught.value.code == 2
@@ -291,7 +272,7 @@ def test_options_out_of_range(predict: ModuleType, capsys: pytest.CaptureFixture
 def test_csv_from_the_command_line_is_nothing_but_csv(finished_run: Path, folder: Path, tmp_path: Path) -> None:
     strange = tmp_path / os.fsdecode(b"k\xe4fer.png")  # a name in Latin-1
     strange.write_bytes((folder / "red" / "000.png").read_bytes())
-    command = [sys.executable, str(SCRIPT), str(finished_run), str(folder / "red"), str(strange), "--format", "csv"]
+    command = [*HEADSTART, "predict", str(finished_run), str(folder / "red"), str(strange), "--format", "csv"]
     answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
     rows = rows_of(answer.stdout)
     assert len(rows) == 11
@@ -301,7 +282,7 @@ def test_csv_from_the_command_line_is_nothing_but_csv(finished_run: Path, folder
 
 
 def test_files_that_are_not_read_and_values_that_are_nearly_black_are_noted(
-    predict: ModuleType, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     values = np.random.default_rng(0).integers(0, 4096, (24, 24))
     values[0, :2] = 0, 4095
@@ -325,9 +306,7 @@ def test_files_that_are_not_read_and_values_that_are_nearly_black_are_noted(
     assert drawn[0] == drawn[1]
 
 
-def test_a_pretrained_network_without_a_run(
-    predict: ModuleType, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_a_pretrained_network_without_a_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     picture = folder / "red" / "000.png"
     # The first word is a picture here, wherever the options stand.
     arguments = [str(picture), "--format", "json", str(folder / "blue"), "--weights", "none"]
@@ -357,7 +336,7 @@ def test_a_pretrained_network_without_a_run(
     ],
 )
 def test_mistakes_about_a_pretrained_network_end_in_one_sentence(
-    predict: ModuleType, folder: Path, capsys: pytest.CaptureFixture, arguments: list[str], says: str
+    folder: Path, capsys: pytest.CaptureFixture, arguments: list[str], says: str
 ) -> None:
     picture = folder / "red" / "000.png"
     assert predict.main([argument.format(picture=picture) for argument in arguments]) == 1
@@ -375,9 +354,7 @@ def test_mistakes_about_a_pretrained_network_end_in_one_sentence(
         (["--pretrained", "vgg16"], "required: run"),
     ],
 )
-def test_words_that_are_missing(
-    predict: ModuleType, capsys: pytest.CaptureFixture, arguments: list[str], says: str
-) -> None:
+def test_words_that_are_missing(capsys: pytest.CaptureFixture, arguments: list[str], says: str) -> None:
     with pytest.raises(SystemExit) as caught:
         predict.main(arguments)
     assert caught.value.code == 2
@@ -385,7 +362,7 @@ def test_words_that_are_missing(
 
 
 def test_links_out_of_a_folder_are_refused_unless_they_may(
-    predict: ModuleType, finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     album = tmp_path / "album"
     album.mkdir()
@@ -397,7 +374,7 @@ def test_links_out_of_a_folder_are_refused_unless_they_may(
 
 
 def test_pipes_in_a_folder_are_named_and_not_opened(
-    predict: ModuleType, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     assert predict.main([str(finished_run), str(tmp_path), "--format", "csv"]) == 1
@@ -405,7 +382,7 @@ def test_pipes_in_a_folder_are_named_and_not_opened(
 
 
 def test_long_names_are_drawn_and_stay_different(
-    predict: ModuleType, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     pixels = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
     for folder in ("one", "two"):
@@ -422,7 +399,7 @@ def test_long_names_are_drawn_and_stay_different(
 
 
 def test_the_answers_are_there_when_a_picture_cannot_be_written(
-    predict: ModuleType, finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     drawn, pictures = tmp_path / "drawn", sorted((folder / "red").iterdir())[:2]
     (drawn / f"{pictures[0].stem}.png").mkdir(parents=True)  # where the first picture would be written

@@ -1,31 +1,20 @@
-"""Preparing writes folders that run.py reads, with the split that it makes itself, and touches nothing else."""
+"""Preparing writes folders that training reads, with the split that it makes itself, and touches nothing else."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from conftest import write_pictures
+from conftest import HEADSTART, write_pictures
 from PIL import Image
 
+from headstart.cli import prepare
 from headstart.config import DatasetConfig, SplitConfig, compose
+from headstart.data import write_folders
 from headstart.data.index import ImageIndex
 from headstart.data.load import load_index
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "prepare.py"
-
-
-@pytest.fixture(scope="module")
-def prepare() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("prepare", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -62,7 +51,7 @@ def files(directory: Path) -> list[Path]:
     return sorted(path for path in directory.rglob("*") if path.is_file())
 
 
-def test_split_is_the_one_that_a_run_makes(prepare, photos, tmp_path, capsys):
+def test_split_is_the_one_that_a_run_makes(photos, tmp_path, capsys):
     before = {file: file.read_bytes() for file in files(photos)}
     destination = tmp_path / "new" / "split"
     arguments = ["--validation", "0.3", "--test", "0.1", "--seed", "7"]
@@ -77,10 +66,10 @@ def test_split_is_the_one_that_a_run_makes(prepare, photos, tmp_path, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "60 images of 3 classes" in printed
     assert "60 files linked" in printed
-    assert f"python run.py dataset=folder dataset.root={destination}" in printed
+    assert f"headstart train dataset=folder dataset.root={destination}" in printed
 
 
-def test_split_again_is_the_same_and_another_seed_is_not(prepare, photos, tmp_path):
+def test_split_again_is_the_same_and_another_seed_is_not(photos, tmp_path):
     for name, seed in {"first": "0", "again": "0", "other": "1"}.items():
         assert prepare.main(["split", str(photos), str(tmp_path / name), "--seed", seed]) == 0
     first, again, other = (
@@ -90,14 +79,14 @@ def test_split_again_is_the_same_and_another_seed_is_not(prepare, photos, tmp_pa
     assert first != other
 
 
-def test_split_takes_only_the_classes_that_are_named(prepare, photos, tmp_path):
+def test_split_takes_only_the_classes_that_are_named(photos, tmp_path):
     destination = tmp_path / "split"
     assert prepare.main(["split", str(photos), str(destination), "--classes", "owl, cat", "--test", "0"]) == 0
     assert contents(load(destination)) == contents(load(photos, classes=["cat", "owl"], split=SplitConfig(0.2, 0.0)))
     assert not (destination / "test").exists()
 
 
-def test_classes_may_be_called_like_splits(prepare, tmp_path, capsys):
+def test_classes_may_be_called_like_splits(tmp_path, capsys):
     photos = write_pictures(tmp_path / "photos", {"train/indoor": 6, "train/outdoor": 4, "test/indoor": 5}, size=4)
     (photos / "test" / "@eaDir").mkdir()
     assert prepare.main(["split", str(photos), str(tmp_path / "split")]) == 1
@@ -107,7 +96,7 @@ def test_classes_may_be_called_like_splits(prepare, tmp_path, capsys):
     assert load(tmp_path / "split").class_names == ("test", "train")
 
 
-def test_links_need_no_space_and_stay_without_the_source(prepare, photos, tmp_path):
+def test_links_need_no_space_and_stay_without_the_source(photos, tmp_path):
     assert prepare.main(["split", str(photos), str(tmp_path / "split")]) == 0
     linked = files(tmp_path / "split")
     assert all(file.stat().st_nlink == 2 and not file.is_symlink() for file in linked)
@@ -116,7 +105,7 @@ def test_links_need_no_space_and_stay_without_the_source(prepare, photos, tmp_pa
     assert all(file.read_bytes() for file in linked)
 
 
-def test_where_files_cannot_be_linked_symbolic_links_are(prepare, photos, tmp_path, monkeypatch, capsys):
+def test_where_files_cannot_be_linked_symbolic_links_are(photos, tmp_path, monkeypatch, capsys):
     def refuse(*_: object) -> None:
         raise OSError(18, "Invalid cross-device link")
 
@@ -129,7 +118,7 @@ def test_where_files_cannot_be_linked_symbolic_links_are(prepare, photos, tmp_pa
     assert "dataset.follow_links=true" in printed
 
 
-def test_links_out_of_the_source_are_refused_unless_they_may(prepare, photos, tmp_path, capsys):
+def test_links_out_of_the_source_are_refused_unless_they_may(photos, tmp_path, capsys):
     outside = next(iter(files(photos))).rename(tmp_path / "outside.png")
     (photos / "cat").mkdir(exist_ok=True)
     (photos / "cat" / "linked.png").symlink_to(outside)
@@ -138,12 +127,12 @@ def test_links_out_of_the_source_are_refused_unless_they_may(prepare, photos, tm
     assert prepare.main(["split", str(photos), str(tmp_path / "split"), "--follow-links"]) == 0
 
 
-def test_copies_are_files_of_their_own(prepare, photos, tmp_path):
+def test_copies_are_files_of_their_own(photos, tmp_path):
     assert prepare.main(["split", str(photos), str(tmp_path / "split"), "--copy"]) == 0
     assert all(file.stat().st_nlink == 1 and not file.is_symlink() for file in files(tmp_path / "split"))
 
 
-def test_food11_is_written_as_it_is_read_without(prepare, food, tmp_path, capsys):
+def test_food11_is_written_as_it_is_read_without(food, tmp_path, capsys):
     destination = tmp_path / "food11"
     assert prepare.main(["food11", str(food), str(destination)]) == 0
     assert (destination / "evaluation" / "Noodles-Pasta" / "6_1.jpg").is_file()
@@ -185,8 +174,8 @@ def test_nothing_is_written_for_what_cannot_be_done(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_failure_halfway_leaves_nothing(prepare, photos, tmp_path, monkeypatch, capsys):
-    put, written = prepare.put, []
+def test_failure_halfway_leaves_nothing(photos, tmp_path, monkeypatch, capsys):
+    put, written = write_folders.put, []
 
     def fail_after_ten(*arguments: object) -> str:
         if len(written) == 10:
@@ -194,7 +183,7 @@ def test_failure_halfway_leaves_nothing(prepare, photos, tmp_path, monkeypatch, 
         written.append(arguments)
         return put(*arguments)
 
-    monkeypatch.setattr(prepare, "put", fail_after_ten)
+    monkeypatch.setattr(write_folders, "put", fail_after_ten)
     assert prepare.main(["split", str(photos), str(tmp_path / "split")]) == 1
     assert "No space left on device" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
@@ -202,7 +191,10 @@ def test_failure_halfway_leaves_nothing(prepare, photos, tmp_path, monkeypatch, 
 
 def test_command_runs_by_itself(photos, tmp_path):
     answer = subprocess.run(
-        [sys.executable, SCRIPT, "split", photos, tmp_path / "split"], capture_output=True, text=True, check=False
+        [*HEADSTART, "prepare", "split", photos, tmp_path / "split"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "validation" in answer.stdout

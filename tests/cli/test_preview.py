@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+from conftest import HEADSTART
 from PIL import Image
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "preview.py"
-
-
-@pytest.fixture(scope="module")
-def preview() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("preview", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+from headstart.cli import preview
+from headstart.evaluation.plots.contact_sheet import describe
 
 
 def tile(sheet: Path, row: int, column: int, side: int = 112) -> np.ndarray:
@@ -34,7 +25,7 @@ def arguments(folder: Path, output: Path, *more: str) -> list[str]:
     return [*data, *more, "--output", str(output), "--images", "3", "--versions", "2"]
 
 
-def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_version(preview, folder, tmp_path):
+def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_version(folder, tmp_path):
     output = tmp_path / "new" / "sheet.png"
     assert preview.main(arguments(folder, output, "augmentation=strong")) == 0
     with Image.open(output) as sheet:
@@ -47,7 +38,7 @@ def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_version(preview,
         assert np.abs(second - first).mean() > 1
 
 
-def test_many_versions_of_one_image_go_on_in_the_next_line(preview, folder, tmp_path):
+def test_many_versions_of_one_image_go_on_in_the_next_line(folder, tmp_path):
     output = tmp_path / "sheet.png"
     data = ["dataset=folder", f"dataset.root={folder}", "image_size=112", "augmentation=strong"]
     assert preview.main([*data, "--output", str(output), "--images", "2", "--versions", "20"]) == 0
@@ -62,7 +53,7 @@ def test_many_versions_of_one_image_go_on_in_the_next_line(preview, folder, tmp_
         assert all((tile(output, first_line + line, 0) == 255).all() for line in (1, 2))  # room below the original
 
 
-def test_large_pictures_make_no_wide_sheet(preview, folder, tmp_path):
+def test_large_pictures_make_no_wide_sheet(folder, tmp_path):
     output = tmp_path / "sheet.png"
     data = ["dataset=folder", f"dataset.root={folder}", "image_size=300", "augmentation=flip"]
     assert preview.main([*data, "--output", str(output), "--images", "1", "--versions", "20"]) == 0
@@ -71,21 +62,21 @@ def test_large_pictures_make_no_wide_sheet(preview, folder, tmp_path):
         assert sheet.height < sheet.width
 
 
-def test_without_augmentation_the_versions_are_the_original(preview, folder, tmp_path):
+def test_without_augmentation_the_versions_are_the_original(folder, tmp_path):
     output = tmp_path / "sheet.png"
     assert preview.main(arguments(folder, output, "augmentation=none")) == 0
     for row in range(3):
         np.testing.assert_array_equal(tile(output, row, 2), tile(output, row, 0))
 
 
-def test_blended_labels_are_told(preview):
+def test_blended_labels_are_told():
     names = ("cat", "dog", "owl")
-    assert preview.describe(np.array([0.25, 0.75, 0.0], np.float32), names) == "dog 0.75, cat 0.25"
-    assert preview.describe(np.array([0.0, 0.0, 1.0], np.float32), names) == "owl 1.00"
+    assert describe(np.array([0.25, 0.75, 0.0], np.float32), names) == "dog 0.75, cat 0.25"
+    assert describe(np.array([0.0, 0.0, 1.0], np.float32), names) == "owl 1.00"
 
 
 @pytest.mark.parametrize("option", ["randaugment", "mixup", "cutmix"])
-def test_every_kind_of_augmentation_can_be_seen(preview, folder, tmp_path, option):
+def test_every_kind_of_augmentation_can_be_seen(folder, tmp_path, option):
     output = tmp_path / "sheet.png"
     assert preview.main(arguments(folder, output, f"augmentation={option}")) == 0
     assert any(np.abs(tile(output, row, 1) - tile(output, row, 0)).mean() > 1 for row in range(3))
@@ -93,7 +84,7 @@ def test_every_kind_of_augmentation_can_be_seen(preview, folder, tmp_path, optio
 
 def test_the_script_says_in_one_line_what_is_wrong(folder, tmp_path):
     wrong = arguments(folder, tmp_path / "sheet.png", "augmentation=stronk")
-    done = subprocess.run([sys.executable, str(SCRIPT), *wrong], capture_output=True, text=True, check=False)
+    done = subprocess.run([*HEADSTART, "preview", *wrong], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "strong" in done.stdout
     assert "stronk" in done.stdout
@@ -102,7 +93,7 @@ def test_the_script_says_in_one_line_what_is_wrong(folder, tmp_path):
     assert not (tmp_path / "sheet.png").exists()
 
 
-def test_a_place_that_cannot_be_written_is_named(preview, folder, tmp_path, capsys):
+def test_a_place_that_cannot_be_written_is_named(folder, tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     assert preview.main(arguments(folder, tmp_path / "file" / "sheet.png")) == 1
     assert "--output" in capsys.readouterr().out

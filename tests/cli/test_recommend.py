@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import write_pictures
 
-import recommend
+from headstart.cli import data_arguments, recommend
 from headstart.config import compose
 
 
@@ -69,6 +69,6 @@ def test_what_is_wrong_is_said_in_one_line(words: list[str], expected: str, caps
 
 
 def test_a_data_set_of_the_configuration_and_one_elsewhere() -> None:
-    assert recommend.overrides_of(["dataset=digits"]) == ["dataset=digits"]
-    elsewhere = recommend.overrides_of(["dataset=dogs_vs_cats", "/data/pets"])
+    assert data_arguments.overrides_of(["dataset=digits"]) == ["dataset=digits"]
+    elsewhere = data_arguments.overrides_of(["dataset=dogs_vs_cats", "/data/pets"])
     assert elsewhere == ["dataset=dogs_vs_cats", "dataset.root=/data/pets"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import mlflow
+from conftest import HEADSTART
 
 from headstart.results.runs import RUNNING, read_results
 from headstart.run.resume import exclusive_run_directory
@@ -33,7 +33,7 @@ def test_a_run_whose_process_died_is_closed(tmp_path: Path) -> None:
 
 def sync(outputs: Path) -> str:
     answer = subprocess.run(
-        [sys.executable, "scripts/sync.py"],
+        [*HEADSTART, "sync"],
         cwd=ROOT,
         env={**os.environ, "HEADSTART_OUTPUTS": str(outputs)},
         capture_output=True,
