@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test test-full lint lock vulnerabilities clean
+.PHONY: help install demo ui test test-full lint lock lock-check vulnerabilities clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -24,9 +24,8 @@ demo: $(STAMP) ## train, evaluate and save a first classifier on embedded data (
 	@echo
 	@echo "The runs are under outputs/runs. 'make ui' shows them in the browser."
 
-ui: $(STAMP) ## show the runs under outputs/ in the browser, on 127.0.0.1:5000
-	@echo "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning"
-	$(VENV)/bin/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/outputs/mlflow.db --host 127.0.0.1 --port 5000
+ui: $(STAMP) ## show the runs under outputs/ in the browser
+	$(VENV)/bin/headstart ui
 
 test: $(STAMP) ## the tests, under eight minutes on two cores
 	$(RUN) -m pytest -n 2 --dist worksteal -m "not slow"
@@ -43,9 +42,11 @@ lint: $(STAMP) ## style, format and types
 lock: ## pin the newest versions that resolve together (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file requirements.lock
 
-# Exit code 0: all looked up, nothing known; 1: something is known; 2: something, or everything, was not looked up.
-vulnerabilities: $(STAMP) ## ask a database of vulnerabilities about the pinned versions (needs pip-audit and a network)
-	$(RUN) scripts/check_vulnerabilities.py
+lock-check: ## compare requirements.lock with what resolves today (needs uv); shows the difference
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file - | diff requirements.lock -
+
+vulnerabilities: ## ask a database of vulnerabilities about the pinned versions (needs pip-audit and a network)
+	pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 clean: ## remove the environment and what the tools leave; outputs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info

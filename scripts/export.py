@@ -1,46 +1,6 @@
-"""Write a classifier in the format of another runtime: `python scripts/export.py latest --format onnx`."""
+"""Is now `headstart export`."""
 
-from __future__ import annotations
-
-import argparse
-import os
-from pathlib import Path
-
-os.environ.setdefault("HEADSTART_OUTPUTS", str(Path(__file__).absolute().parents[1] / "outputs"))
-
-from headstart.classifier.export import FORMATS, check_format, check_place, export_classifier
-from headstart.classifier.saved import TOLERANCE, load_classifier
-from headstart.core.console import console
-from headstart.core.errors import HeadstartError
-from headstart.core.program import exit_with
-from headstart.results.runs import find_run
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Read the command line, export, say how far the result is from the classifier, and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", help="a run's or a classifier's directory, an MLflow run id, latest or best")
-    parser.add_argument("--format", choices=FORMATS, required=True, help="that the other runtime reads")
-    parser.add_argument("--into", type=Path, metavar="DIR", help="where to write (RUN/classifier_FORMAT)")
-    options = parser.parse_args(arguments)
-    try:
-        check_format(options.format)
-        directory = find_run(options.run)
-        place = (options.into or directory / f"classifier_{options.format}").absolute()
-        check_place(place)
-        exported = export_classifier(load_classifier(directory), options.format, place)
-    except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
-        return 1
-    console.print(
-        f"{exported.file}\n"
-        f"  {exported.pictures} reference pictures in its own runtime: the largest difference of a probability is "
-        f"{exported.difference:.2g} (tolerance {TOLERANCE:g}); the pictures are {exported.spread:.2g} apart",
-        markup=False,
-        soft_wrap=True,
-    )
-    return 0
-
+from moved import forward
 
 if __name__ == "__main__":
-    exit_with(main)
+    forward("export", "latest --format onnx")

@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+HEADSTART = (sys.executable, "-m", "headstart")  # the command, of the code that is tested
 
 # A run of seconds; what the audit does in a run is tested by itself.
 TINY = ("dataset=folder", "backbone=small_cnn", "image_size=32", "optimizer.learning_rate=3e-3", "audit=off")

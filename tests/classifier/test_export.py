@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import check_exports
-import export as command
 from headstart.classifier import export
 from headstart.classifier.export import FORMATS, check_format, export_classifier
 from headstart.classifier.saved import TOLERANCE, Classifier, load_classifier
+from headstart.cli import export as command
 from headstart.core.errors import HeadstartError
 from headstart.model.heads import class_probabilities
 

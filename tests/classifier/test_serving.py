@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import struct
+import urllib.error
+import urllib.request
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import load_serving
 from headstart.classifier.saved import Classifier, load_classifier
 from local_services import model_server
 
@@ -174,7 +176,7 @@ def test_every_form_gives_the_answers_of_the_classifier(
     assert len(answer["predictions"]) == len(files)
     for row, wanted in zip(answer["predictions"], expected, strict=True):
         assert list(row) == ["label", "confidence", "probabilities"]
-        assert load_serving.difference({"predictions": [row]}, wanted, classifier.class_names) < 1e-6
+        expect_answer(row, wanted, classifier.class_names)
 
 
 def test_more_pictures_than_go_through_the_network_at_once(ask: Ask, classifier: Classifier, files: list[Path]) -> None:
@@ -193,16 +195,39 @@ def test_more_pictures_than_go_through_the_network_at_once(ask: Ask, classifier:
 
 @pytest.mark.slow
 def test_a_server_answers_good_and_bad_requests(
-    model_directory: Path, finished_run: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+    model_directory: Path, classifier: Classifier, files: list[Path]
 ) -> None:
+    expected = [row for _, row in classifier.predict(files)]
     with model_server(str(model_directory)) as url:
-        command = [str(finished_run), str(folder), "--url", url, "--requests", "60", "--clients", "4"]
-        assert load_serving.main(command) == 0
-        assert "60 as the classifier on disk, 0 differ" in capsys.readouterr().out
+
+        def ask_one(number: int) -> tuple[int, dict[str, Any]]:
+            return post(url, json.dumps(as_text([files[number % len(files)]], classifier)).encode())
+
+        with ThreadPoolExecutor(4) as clients:
+            answers = list(clients.map(ask_one, range(60)))
+        for number, (status, answer) in enumerate(answers):
+            assert status == 200
+            expect_answer(answer["predictions"][0], expected[number % len(files)], classifier.class_names)
         for request, says in BAD.values():
-            answer = load_serving.post(url, json.dumps(request).encode())
-            assert answer.status == 400
-            assert says in answer.content["message"]
-        assert load_serving.post(url, b"no JSON").status == 400
-    assert load_serving.main(command) == 1  # nothing answers there any more
-    assert f"Expected a served model at {url}" in capsys.readouterr().out.replace("\n", " ")
+            status, answer = post(url, json.dumps(request).encode())
+            assert status == 400
+            assert says in answer["message"]
+        assert post(url, b"no JSON")[0] == 400
+
+
+def expect_answer(row: dict[str, Any], wanted: np.ndarray, class_names: tuple[str, ...]) -> None:
+    """Assert that an answer has the classifier's own probabilities, label and confidence."""
+    found = [row["probabilities"][name] for name in class_names]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert row["label"] == class_names[int(wanted.argmax())]
+    assert row["confidence"] == max(found)
+
+
+def post(url: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    """Return the status and the JSON of a served model's answer."""
+    request = urllib.request.Request(f"{url}/invocations", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)

@@ -155,7 +155,7 @@ def test_every_entry_point_with_every_hostile_setting_at_once(finished_run: Path
     np.testing.assert_allclose(json.loads(notebook.stdout), expected, atol=1e-5)
     assert "KERAS_BACKEND=jax is ignored" in notebook.stderr
 
-    program = start(["scripts/predict.py", str(finished_run), str(picture), "--format", "csv"], **hostile)
+    program = start(["-m", "headstart", "predict", str(finished_run), str(picture), "--format", "csv"], **hostile)
     assert program.returncode == 0, program.stderr
     assert program.stdout.startswith("path,label,confidence")
 

@@ -100,7 +100,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 def sync(outputs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "scripts/sync.py", *arguments],
+        [sys.executable, "-m", "headstart", "sync", *arguments],
         cwd=ROOT,
         env={**os.environ, "HEADSTART_OUTPUTS": str(outputs), "COLUMNS": "300"},
         capture_output=True,
@@ -188,7 +188,7 @@ def test_a_server_that_stays_away(server: Server, folder: Path, tmp_path: Path) 
     said = finish(process)
     [output] = (outputs / "runs").iterdir()
     assert said.count("does not answer") >= 1
-    assert f"python scripts/sync.py {output}" in said
+    assert f"headstart sync {output}" in said
     waiting = json.loads((output / "results.json").read_text())["tracking"]["waiting"]
     assert waiting > 10
     answer = sync(outputs)
@@ -230,7 +230,7 @@ def test_a_sweep_loses_no_job(server: Server, folder: Path, tmp_path: Path) -> N
     server.kill()
     said = finish(process)
     assert "Sweep mine: 2 finished" in said
-    assert f"python scripts/sync.py {outputs / 'sweeps' / 'mine'}" in said
+    assert f"headstart sync {outputs / 'sweeps' / 'mine'}" in said
     server.start()
     answer = sync(outputs, str(outputs / "sweeps" / "mine"))
     assert answer.returncode == 0, answer.stdout + answer.stderr

@@ -86,7 +86,7 @@ def test_other_images_are_refused_with_what_is_different(tmp_path: Path) -> None
         run(config, tmp_path / "again")
     told = str(error.value)
     assert "1 gone (red/000.png), 1 new (green/new.png), 1 of other content (red/001.png)" in told
-    assert told.endswith("python run.py dataset=folder")
+    assert told.endswith("headstart train dataset=folder")
     assert not (tmp_path / "again" / "history.csv").exists()
 
 

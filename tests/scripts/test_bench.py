@@ -15,16 +15,16 @@ import pytest
 from PIL import Image
 
 import bench
-import bench_commands
-import bench_disk
-import bench_inside
-import bench_jobs
-import bench_settings
-from bench_jpegs import COLOURS, write_jpegs
-from bench_report import read_report
-from bench_run import Finished, project_command, run, run_alone, scaled
+import disk_use
+import parts
+import setting_values
+import sweep_jobs
+import whole_commands
+from bench_reports import read_report
 from headstart.core.errors import HeadstartError
-from pages import replace_block
+from headstart.core.markdown_page import replace_block
+from jpegs import COLOURS, write_jpegs
+from timed_run import Finished, project_command, run, run_alone, scaled
 
 TINY = ("--backbone", "small_cnn", "--weights", "none", "--image-size", "32", "--repetitions", "1")
 TINY_BLOCKS = ("--backbones", "small_cnn", *TINY[2:])
@@ -44,10 +44,10 @@ def started(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[st
         command = project_command(" ".join(["python run.py", *overrides]), places[1] if len(places) > 1 else None)
         return Finished(command, 100.0, 1_000_000, results, epochs)
 
-    monkeypatch.setattr(bench_commands, "run", answer)
-    monkeypatch.setattr(bench_commands, "run_alone", answer)
-    monkeypatch.setattr(bench_settings, "run_alone", answer)
-    monkeypatch.setattr(bench_commands, "seconds_of", lambda command: 4.0)
+    monkeypatch.setattr(whole_commands, "run", answer)
+    monkeypatch.setattr(whole_commands, "run_alone", answer)
+    monkeypatch.setattr(setting_values, "run_alone", answer)
+    monkeypatch.setattr(whole_commands, "seconds_of", lambda command: 4.0)
     return lines
 
 
@@ -57,7 +57,7 @@ def measure(tmp_path: Path, *arguments: str) -> dict[str, Any]:
     assert bench.main([*arguments, "--directory", str(tmp_path / "bench"), "--json", str(file)]) == 0
     report = json.loads(file.read_text())
     assert report["name"] == arguments[0]
-    assert report["command"] == "python scripts/bench.py " + " ".join(arguments)
+    assert report["command"] == "python scripts/bench/bench.py " + " ".join(arguments)
     assert set(report["hardware"]) == {"cores", "processor", "python", "tensorflow"}
     assert all(value > 0 for values in report["measured"].values() for value in values)
     assert all(row["ratio"] == "" or row["ratio"] > 0 for row in report["rows"] if "ratio" in row)
@@ -116,9 +116,9 @@ def test_disk_sees_what_is_gone_in_the_end(
         time.sleep(0.3)
         for place in sizes:
             (place / "file").unlink()
-        return bench_commands.run(overrides, work, pictures)
+        return whole_commands.run(overrides, work, pictures)
 
-    monkeypatch.setattr(bench_disk, "run", answer)
+    monkeypatch.setattr(disk_use, "run", answer)
     report = measure(tmp_path, "disk", "--images", "8", "--epochs", "3", "--repetitions", "1")
     assert [" ".join(line).partition(" freeze=")[2] for line in started] == [
         f"{freeze} epochs=3 optimizer=adam checkpoint_seconds=0 backbone={backbone} backbone.weights={weights} "
@@ -138,18 +138,18 @@ def test_a_file_with_two_names_takes_its_room_once_and_one_that_vanished_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_bytes(bytes(100_000))
-    once = bench_disk.bytes_below(tmp_path)
+    once = disk_use.bytes_below(tmp_path)
     assert once >= 100_000
     (tmp_path / "b").hardlink_to(tmp_path / "a")
-    assert bench_disk.bytes_below(tmp_path, tmp_path / "missing") == once
-    monkeypatch.setattr(bench_disk.os, "walk", lambda directory: [(str(tmp_path), [], ["a", "vanished"])])
-    assert bench_disk.bytes_below(tmp_path) == once
+    assert disk_use.bytes_below(tmp_path, tmp_path / "missing") == once
+    monkeypatch.setattr(disk_use.os, "walk", lambda directory: [(str(tmp_path), [], ["a", "vanished"])])
+    assert disk_use.bytes_below(tmp_path) == once
 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_startup_names_every_command(started: list[list[str]], tmp_path: Path, told: bool) -> None:
     if not told:  # by a version of headstart that does not
-        bench_commands.run([], tmp_path).results["seconds"].pop("first_step")
+        whole_commands.run([], tmp_path).results["seconds"].pop("first_step")
         started.clear()
     report = measure(tmp_path, "startup", *TINY, "--images", "8")
     assert [line[0] for line in started[:2]] == ["--help", "--cfg"]
@@ -188,11 +188,11 @@ def test_pipeline_measures_input_and_training(tmp_path: Path) -> None:
 
 
 def test_both_inputs_of_the_pipeline_are_the_same_pixels(tmp_path: Path) -> None:
-    config = bench_inside.compose(
+    config = parts.compose(
         ["dataset=folder", f"dataset.root={write_jpegs(tmp_path, 20, 40, 30)}", "backbone=small_cnn"]
     )
-    index, _ = bench_inside.check_images(bench_inside.load_index(config.dataset, tmp_path), "fail", tmp_path)
-    both = bench_inside.training_inputs(index, 16, config, tmp_path).values()
+    index, _ = parts.check_images(parts.load_index(config.dataset, tmp_path), "fail", tmp_path)
+    both = parts.training_inputs(index, 16, config, tmp_path).values()
     first, second = (next(iter(dataset))[0].numpy() for dataset in both)
     np.testing.assert_array_equal(first, second)
 
@@ -255,7 +255,7 @@ def test_a_table_replaces_its_block_of_the_page_alone(
     text = page.read_text()
     assert text.startswith("Before.\n<!-- bench: frozen -->\n|  | cache=off | cache=auto | ratio |\n| --- | ---: |")
     assert text.endswith("<!-- /bench: frozen -->\n<!-- bench: x -->\n<!-- /bench: x -->\n")
-    assert "\npython scripts/bench.py frozen --backbone small_cnn" in text
+    assert "\npython scripts/bench/bench.py frozen --backbone small_cnn" in text
     assert text.count("# runs python run.py dataset=folder dataset.root=JPEGS") == 2
     assert read_report(tmp_path / "report.json").markdown() in text
 
@@ -267,7 +267,7 @@ def test_a_page_without_the_block_and_a_file_of_something_else_are_refused(
         replace_block(tmp_path / "missing.md", "demo", "")
     (tmp_path / "other.json").write_text("[]")
     assert bench.main(["docs", str(tmp_path / "other.json")]) == 1
-    assert "Expected what `python scripts/bench.py" in capsys.readouterr().out.replace("\n", " ")
+    assert "Expected what `python scripts/bench/bench.py" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_the_jpegs_are_told_apart_by_colour_and_drawn_once(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_whole_commands(arguments: tuple[str, ...], tmp_path: Path) -> None:
 def test_jobs_of_a_sweep_against_commands(
     tmp_path: Path, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench_jobs, "run", bench_commands.run)
+    monkeypatch.setattr(sweep_jobs, "run", whole_commands.run)
     report = measure(tmp_path, "jobs", "--jobs", "4", "--repetitions", "1")
     alone, together = report["rows"]
     assert (alone["a job"], together["a job"]) == (100.0, 25.0)  # four commands, one command; each took 100 s

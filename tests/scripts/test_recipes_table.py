@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the script, with copies of the page and of the configuration in place of the real ones."""
-    specification = importlib.util.spec_from_file_location("recipes_table", ROOT / "scripts" / "recipes_table.py")
+    specification = importlib.util.spec_from_file_location(
+        "recipes_table", ROOT / "scripts" / "docs" / "recipes_table.py"
+    )
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def tour() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("tour", ROOT / "scripts" / "tour.py")
+    specification = importlib.util.spec_from_file_location("tour", ROOT / "scripts" / "docs" / "tour.py")
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)

@@ -235,7 +235,7 @@ def test_folds_without_a_sweep_are_refused(binary_folder: Path, tmp_path: Path) 
     arguments = [sys.executable, "run.py", *TINY, f"dataset.root={binary_folder}", "cv.folds=3"]
     answer = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert answer.returncode == 1
-    assert "python run.py -m cv.folds=3" in answer.stdout
+    assert "headstart train -m cv.folds=3" in answer.stdout
 
 
 @pytest.mark.slow

@@ -170,7 +170,7 @@ def test_a_store_that_stays_away_gets_everything_later(
         log_everything(tracker)
     ended = time.time()
     [file] = pending_journals(tmp_path / "run")
-    assert f"python scripts/sync.py {tmp_path / 'run'}" in capsys.readouterr().out.replace("\n", " ")
+    assert f"headstart sync {tmp_path / 'run'}" in capsys.readouterr().out.replace("\n", " ")
     waiting = count_pending(file)
     assert what_is_tracked(tmp_path / "run")["tracking"] == {"waiting": waiting}
     with pytest.raises(StoreUnavailable, match=r"Expected a tracking store at .* Received: the file is not there"):

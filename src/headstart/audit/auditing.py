@@ -114,7 +114,7 @@ class Audit:
             directory / PAGE,
             title=f"Audit of {name}",
             summary=f"{len(self.index):,} images of {len(self.index.class_names)} classes; {self.level} audit"
-            + ("." if self.level == "full" else ", without a network: scripts/audit.py looks for wrong labels too."),
+            + ("." if self.level == "full" else ", without a network: `headstart audit` looks for wrong labels too."),
             warnings=self.warnings("below"),
             overall=[self._row(one) for one in among_all],
             pairs=[self._row(one) for one in self.shortcuts[len(among_all) :]],

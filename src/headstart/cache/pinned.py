@@ -177,7 +177,7 @@ def _open(file: Path) -> int:
     except FileNotFoundError:
         raise HeadstartError(
             f"Expected the cache to stay where a run reads it. Received: {file} is gone; run the same command again, "
-            "and make room with scripts/cache.py prune"
+            "and make room with `headstart cache prune`"
         ) from None
 
 

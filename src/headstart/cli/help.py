@@ -1,4 +1,4 @@
-"""What `python run.py --help` prints: every group, every option, one line each."""
+"""What `headstart train --help` prints: every group, every option, one line each."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def print_rows(rows: Iterable[tuple[str, str]]) -> None:
 
 
 def print_help() -> None:
-    """Print how to call `run.py`, the groups with their options, and the single values."""
+    """Print how to call `headstart train`, the groups with their options, and the single values."""
     conf = conf_directory()
-    console.print("[bold]python run.py \\[GROUP=OPTION ...] \\[KEY=VALUE ...][/]   one run")
-    console.print("[bold]python run.py -m GROUP=OPTION,OPTION ...[/]            every combination\n")
+    console.print("[bold]headstart train \\[GROUP=OPTION ...] \\[KEY=VALUE ...][/]   one run")
+    console.print("[bold]headstart train -m GROUP=OPTION,OPTION ...[/]            every combination\n")
     config_lines = (conf / "config.yaml").read_text().splitlines()
     listed = [line[4:].partition("  #")[0] for line in config_lines if line.startswith("  - ") and ": " in line]
     defaults = dict(line.split(": ") for line in listed)
@@ -45,5 +45,5 @@ def print_help() -> None:
     print_rows((f"{key}={rest.partition('  # ')[0]}", escape(rest.partition("  # ")[2])) for key, _, rest in values)
     console.print("\nEvery key of an option can be set: optimizer.learning_rate=3e-4, freeze.stages.0.epochs=2.")
     console.print(
-        "The whole configuration without running it: python run.py --cfg job. Hydra's own flags: --hydra-help."
+        "The whole configuration without running it: headstart train --cfg job. Hydra's own flags: --hydra-help."
     )

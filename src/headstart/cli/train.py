@@ -1,25 +1,28 @@
-"""What `run.py` does around a run: errors as sentences, exit codes, the jobs of a sweep that go on when one fails."""
+"""`headstart train`: errors as sentences, exit codes, the jobs of a sweep that go on when one fails."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import gc
+import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config
+from headstart.cli.parser import nearest
 from headstart.config import checks as config_checks
 from headstart.core.console import allow_any_file_name, console
 from headstart.core.errors import HeadstartError, visible
 from headstart.core.full_disk import explain, is_full
+from headstart.core.paths import conf_directory
 from headstart.core.program import prepare_program
 from headstart.core.signals import exit_code, handle_signals
 from headstart.results.runs import objective
@@ -44,27 +47,27 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
     """
     from hydra.core.hydra_config import HydraConfig
 
-    hydra = HydraConfig.get()
-    launched_in = Path(hydra.runtime.cwd)  # Hydra may have changed into the directory of the run by now
+    own = HydraConfig.get()
+    launched_in = Path(own.runtime.cwd)  # Hydra may have changed into the directory of the run by now
     composed = config.with_absolute_paths(composed, launched_in)
-    if not OmegaConf.is_missing(hydra.job, "num"):
+    if not OmegaConf.is_missing(own.job, "num"):
         from headstart.sweep.job import run_member
 
-        return run_member(composed, hydra)  # type: ignore[arg-type]
+        return run_member(composed, own)  # type: ignore[arg-type]
     from headstart.run.experiment import run
 
     started = STARTS.pop() if STARTS else None
-    overrides = config.as_typed(hydra.overrides.task)
+    overrides = config.as_typed(own.overrides.task)
     try:
-        resolved = config.resolve(composed, overrides, config.search_path_of(hydra))
-        output, resume = Path(hydra.runtime.output_dir), False
+        resolved = config.resolve(composed, overrides, config.search_path_of(own))
+        output, resume = Path(own.runtime.output_dir), False
         if resolved.plan:
-            _plan(resolved, output, str(hydra.output_subdir))
+            _plan(resolved, output, str(own.output_subdir))
             return None
-        if resolved.resume is not None:  # auto, as `call` takes all others
+        if resolved.resume is not None:  # auto, as `train` takes all others
             interrupted = find_interrupted(resolved, output)
             if interrupted is not None and interrupted != output:
-                shutil.rmtree(output / str(hydra.output_subdir), ignore_errors=True)
+                shutil.rmtree(output / str(own.output_subdir), ignore_errors=True)
                 with contextlib.suppress(OSError):  # somebody's own directory, with something in it
                     output.rmdir()  # Hydra has just made it
             output, resume = interrupted or output, interrupted is not None
@@ -91,11 +94,10 @@ def _plan(resolved: config.Config, output: Path, of_hydra: str) -> None:
             shutil.rmtree(output)
 
 
-def call(main: Callable[[], Any], started: float) -> int:
-    """Read the command line, run its jobs, and return the exit code.
+def train(started: float) -> int:
+    """Read the command line in `sys.argv`, run its jobs, and return the exit code.
 
     Args:
-        main: decorated by Hydra.
         started: when the process began, in seconds since the epoch.
     """
     allow_any_file_name()
@@ -105,6 +107,7 @@ def call(main: Callable[[], Any], started: float) -> int:
 
         print_help()
         return 0
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises, so that the text is ours
     config.register_schema()
     sys.argv[1:] = config.expand_home(sys.argv[1:])
     STARTS.append(started)
@@ -114,7 +117,7 @@ def call(main: Callable[[], Any], started: float) -> int:
         _expect_known_flags()
         config.expect_as_typed(sys.argv[1:])
         if not _goes_on(started):
-            main()
+            hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name="config")(run_job)()
         code = 0
     except HeadstartError as error:
         _say(str(error))
@@ -160,15 +163,21 @@ def _fail_where_it_differs(results: dict[str, Any]) -> None:
 
 
 def _expect_known_flags() -> None:
-    """Raise for a flag that Hydra does not have, which argparse would answer with a page and exit code 2."""
+    """Raise for a flag that Hydra does not have, which argparse would answer with a page.
+
+    Raises:
+        HeadstartError: with the flag that was probably meant.
+    """
     from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
         raise HeadstartError(
-            f"Expected flags that `python run.py --hydra-help` lists, and KEY=VALUE. Received: {message}"
+            f"Expected flags that `headstart train --hydra-help` lists, and KEY=VALUE. Received: {message}"
+            f"{nearest(message, parser)}"
         )
 
-    parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
     parser.parse_args()
 

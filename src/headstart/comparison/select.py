@@ -25,7 +25,7 @@ def newest_sweep() -> Path:
     if not sweeps:
         raise HeadstartError(
             f"Expected a sweep under {outputs_directory() / 'sweeps'}. Received: none; start one, for example "
-            "python run.py -m freeze=all,last_block seed=0,1, or name runs"
+            "headstart train -m freeze=all,last_block seed=0,1, or name runs"
         )
     return max(sweeps, key=lambda path: max(run.stat().st_mtime for run in runs_directories(path)))
 

@@ -62,6 +62,7 @@ def print_titled(title: str, table: Table) -> None:
 
 def print_to_stderr(text: str) -> None:
     """Print a line beside the answer of a program, which another program may read."""
+    sys.stdout.flush()  # what was printed before it stays before it
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -79,7 +79,10 @@ def command_line() -> str:
     """Return the command that started this process, as it can be typed again."""
     import shlex
 
-    return shlex.join(["python", *sys.argv])
+    program, *arguments = sys.argv
+    # `headstart train` is set by the command itself; any other program is a file.
+    start = program.split() if program.startswith("headstart ") else ["python", program]
+    return shlex.join([*start, *arguments])
 
 
 class Clock:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-VARIABLES = ("HEADSTART_OUTPUTS", "HEADSTART_CACHE", "HEADSTART_DATA")  # environment variables that hold a directory
+# Environment variables that hold a directory, and the directory that each stands for when it is not set.
+DEFAULTS = {"HEADSTART_OUTPUTS": "outputs", "HEADSTART_DATA": "data", "HEADSTART_CACHE": ""}
 
 
 def fix_directories() -> None:
     """Make the directories in the environment absolute, before anything changes the working directory."""
-    for name in VARIABLES:
-        given = os.environ.pop(name, "")
-        if given:
+    for name, default in DEFAULTS.items():
+        if given := os.environ.pop(name, "") or default:
             os.environ[name] = str(absolute(given))
+
+
+def use_project_directories(root: Path) -> None:
+    """Keep outputs and data in a clone of the project, unless the environment names other directories.
+
+    Args:
+        root: the clone's top directory.
+    """
+    os.environ.setdefault("HEADSTART_OUTPUTS", str(root / "outputs"))
+    os.environ.setdefault("HEADSTART_DATA", str(root / "data"))
 
 
 def outputs_directory() -> Path:
@@ -38,5 +48,6 @@ def absolute(path: str | Path, base: Path | None = None) -> Path:
 
 
 def conf_directory() -> Path:
-    """Return the directory of the shipped configuration."""
-    return Path(__file__).parents[3] / "conf"
+    """Return the directory of the shipped configuration: packed into the package, else at the top of the clone."""
+    packed = Path(__file__).parents[1] / "conf"
+    return packed if packed.is_dir() else Path(__file__).parents[3] / "conf"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from headstart.core.console import allow_any_file_name
-from headstart.core.paths import fix_directories
+from headstart.core.paths import fix_directories, use_project_directories
 
 
 def prepare_program() -> None:
@@ -17,8 +18,8 @@ def prepare_program() -> None:
     os.environ["MPLBACKEND"] = "agg"
 
 
-def exit_with(main: Callable[[], int]) -> NoReturn:
-    """Run a program and end with its exit code; Ctrl-C is no error of ours.
+def run_program(main: Callable[[], int]) -> int:
+    """Run a program and return its exit code; Ctrl-C ends it without a traceback.
 
     Args:
         main: reads the command line and returns the exit code.
@@ -26,6 +27,17 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
     allow_any_file_name()
     prepare_program()
     try:
-        sys.exit(main())
+        return main()
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+
+
+def exit_with(main: Callable[[], int], root: Path) -> NoReturn:
+    """Run a program of `scripts/` on the outputs and data of its clone, and end with its exit code.
+
+    Args:
+        main: see `run_program`.
+        root: the clone's top directory.
+    """
+    use_project_directories(root)
+    sys.exit(run_program(main))

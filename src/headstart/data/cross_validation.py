@@ -40,7 +40,7 @@ def choose_fold(listing: Listing, cv: CrossValidationConfig, seed: int) -> Listi
         return listing
     if cv.fold is None or cv.fold >= cv.folds:
         raise HeadstartError(
-            f"Expected cv.fold from 0 to {cv.folds - 1}, or -m for every fold: python run.py -m cv.folds={cv.folds}. "
+            f"Expected cv.fold from 0 to {cv.folds - 1}, or -m for every fold: headstart train -m cv.folds={cv.folds}. "
             f"Received: {cv.fold}"
         )
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold

@@ -12,7 +12,7 @@ from rich.table import Table
 from headstart.config import Config
 from headstart.core.console import console, print_titled
 from headstart.core.errors import visible
-from headstart.core.paths import conf_directory
+from headstart.core.sqlite_address import address_of
 from headstart.run.reproduce import sentence
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def print_end(results: dict[str, Any]) -> None:
         "the pictures with their labels" if "pictures" in results else "confusion matrices, history, worst mistakes"
     )
     commands = {
-        f"python scripts/predict.py {output} IMAGE_OR_FOLDER": "label your own pictures",
+        f"headstart predict {output} IMAGE_OR_FOLDER": "label your own pictures",
         _where_to_look(results): (
             "send what waits, when the tracking store answers again"
             if results["tracking"]["waiting"]
@@ -222,12 +222,12 @@ def _where_to_look(results: dict[str, Any]) -> str:
     """Return the command that shows the tracking store, or sends what waits for it, or the run's page on a server."""
     uri = results["tracking_uri"]
     if results["tracking"]["waiting"]:
-        return f"python scripts/sync.py {shlex.quote(results['output'])}"
+        return f"headstart sync {shlex.quote(results['output'])}"
     if uri.startswith("http"):
         return f"{uri.rstrip('/')}/#/experiments/{results['experiment_id']}/runs/{results['run_id']}"
-    if uri == f"sqlite:///{conf_directory().parent / 'outputs' / 'mlflow.db'}":
-        return "make ui"
-    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+    if uri == address_of(Path("outputs", "mlflow.db").absolute()):
+        return "headstart ui"
+    return f"headstart ui --tracking-uri {shlex.quote(uri)}"
 
 
 def _markdown_of_labels(results: dict[str, Any], config: Config) -> list[str]:

@@ -135,7 +135,7 @@ def _run_and_report(
 def _to_go_on(output: Path) -> str:
     """Return what to do with a run that ended on a full disk when there is room."""
     if (read_results(output) or {}).get("status") == "FINISHED":  # only its results.json is not tracked
-        return f"python scripts/sync.py {shlex.quote(str(output))}"
+        return f"headstart sync {shlex.quote(str(output))}"
     if (output / "config.yaml").exists():
         return resume_command(output)
     return "run the same command again"

@@ -210,7 +210,7 @@ def _expect_same_images(original: Path, results: dict[str, Any], index: ImageInd
     raise HeadstartError(
         f"Expected the {len(old):,} images of {_name(results)} (fingerprint {then[:12]}). Received: others "
         f"({index.fingerprint[:12]}) in {index.root}: {told}. Nothing was trained; the same configuration on these "
-        f"images: {shlex.join(['python', 'run.py', *results.get('overrides', [])])}"
+        f"images: {shlex.join(['headstart', 'train', *results.get('overrides', [])])}"
     )
 
 

@@ -216,7 +216,7 @@ def expect_unused(output: Path) -> None:
 
 def resume_command(output: Path) -> str:
     """Return the command that goes on with the run in a directory."""
-    return f"python run.py resume={shlex.quote(str(output))}"
+    return f"headstart train resume={shlex.quote(str(output))}"
 
 
 def print_resume_command(output: Path) -> None:

@@ -69,7 +69,7 @@ def finish(interrupted: bool = False) -> int:
     if waiting:
         console.print(
             f"{waiting} entries wait for the tracking store. When it answers again:\n"
-            f"  python scripts/sync.py {shlex.quote(sweep.directory)}",
+            f"  headstart sync {shlex.quote(sweep.directory)}",
             markup=False,
             soft_wrap=True,
         )

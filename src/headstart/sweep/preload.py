@@ -5,14 +5,12 @@ Only imports: a thread that it started or a device that it opened would be missi
 
 import signal
 
-from headstart.core.program import prepare_program
 from headstart.core.signals import ENDING
 from headstart.core.tensorflow_import import import_tensorflow
 from headstart.tracking import import_mlflow
 
 for number in ENDING:  # it ends with the process that jobs are launched from, which has to hear how they ended
     signal.signal(number, signal.SIG_IGN)
-prepare_program()
 import_tensorflow(look_for_gpus=False)
 import_mlflow("sqlite:///")
 

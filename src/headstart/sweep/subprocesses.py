@@ -2,7 +2,7 @@
 
 A process that ends gives back all its memory, a GPU's too, whatever the libraries kept; a crash takes one job along. A
 new interpreter would import TensorFlow and MLflow for every job, for seconds; a fork of one that has takes
-milliseconds (`scripts/bench.py jobs` measures both).
+milliseconds (`scripts/bench/bench.py jobs` measures both).
 """
 
 from __future__ import annotations

@@ -7,9 +7,10 @@ from headstart.tracking.journal import (
     report_refused_entries,
     what_is_tracked,
 )
-from headstart.tracking.reading import fetch_run, logged_runs
+from headstart.tracking.reading import fetch_run, logged_runs, newest_experiment
 from headstart.tracking.resend import pending_journals, send_pending
 from headstart.tracking.run import Tracker, begin_run, continue_run, flatten, log_results, tracked_run
+from headstart.tracking.served_model import save_served_model
 from headstart.tracking.store import (
     StoreUnavailable,
     artifacts_directory,
@@ -34,9 +35,11 @@ __all__ = [
     "import_mlflow",
     "log_results",
     "logged_runs",
+    "newest_experiment",
     "pending_journals",
     "record_tracking",
     "report_refused_entries",
+    "save_served_model",
     "send_pending",
     "store_uri",
     "tracked_run",

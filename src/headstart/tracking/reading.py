@@ -69,3 +69,21 @@ def fetch_run(uri: str, run_id: str, into: Path) -> Path:
         status = run.info.status if run.info.status != "FINISHED" else "UNFINISHED"
         write_json(directory / "results.json", {"run_id": run_id, "status": status, "error": NO_RESULTS})
     return directory
+
+
+def newest_experiment(uri: str) -> str:
+    """Return the id of the experiment that was changed last.
+
+    Args:
+        uri: of the store.
+
+    Raises:
+        HeadstartError: when there is no store yet, or it cannot be reached.
+    """
+    if is_not_made(uri):
+        raise HeadstartError(f"No runs are tracked in {uri} yet. `headstart train` makes the first one.")
+    with reachable(uri):
+        import mlflow
+
+        found = mlflow.MlflowClient(uri).search_experiments(order_by=["last_update_time DESC"], max_results=1)
+    return found[0].experiment_id if found else "0"

@@ -275,7 +275,7 @@ def _send_and_close(journal: Journal) -> None:
 def _say_what_waits(journal: Journal) -> None:
     console.print(
         f"  Warning: the tracking store {journal.header['uri']} does not answer; what is logged waits in "
-        f"{journal.file.parent}\n  Later: python scripts/sync.py {shlex.quote(str(journal.output))}",
+        f"{journal.file.parent}\n  Later: headstart sync {shlex.quote(str(journal.output))}",
         markup=False,
         soft_wrap=True,
     )

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +18,13 @@ from headstart.core.files import write_json
 from headstart.results.runs import read_results
 from headstart.tracking.failures import PermanentError, UncertainError, taking
 from headstart.tracking.journal import Entry, Journal, what_is_tracked
+from headstart.tracking.served_model import save_served_model
 from headstart.tracking.store import StoreUnavailable, http_timeouts, import_mlflow, open_store
 
 PARAMETERS_A_CALL = 100  # MLflow's limit
 METRICS_A_CALL = 1000  # likewise
-SERVED_WITH = ("keras", "tensorflow", "numpy", "pillow", "omegaconf", "rich", "pandas")
 MOST_FAILURES = 3  # of a server, with seconds between them, until what it was sent is to blame
 Group = list[tuple[Entry, int]]  # entries that are sent together, each with where it ends
-PACKAGE = Path(__file__).parents[1]
 MODEL = "classifier"
 ERROR = "error"  # tag of a run that failed
 
@@ -195,18 +192,9 @@ def _log_results(client: Any, journal: Journal, entry: Entry) -> None:
 
 def _log_classifier(client: Any, journal: Journal, entry: Entry) -> None:
     """Log the saved classifier as a model that `mlflow models serve` understands, in steps that can be taken again."""
-    import mlflow
     from mlflow.entities import LoggedModelOutput
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import AnyType, Map
+    from mlflow.models import Model
 
-    text, number = DataType.string, DataType.double
-    answer = {"label": text, "confidence": number, "probabilities": Map(number)}
-    signature = ModelSignature(
-        Schema([ColSpec(AnyType(), "image")]),  # base64 text or pixels, which `serving` tells apart
-        Schema([ColSpec(kind, name) for name, kind in answer.items()]),
-    )
     directory = journal.output / entry["path"]
     if not directory.is_dir():
         raise PermanentError(f"{directory} is gone")
@@ -218,20 +206,9 @@ def _log_classifier(client: Any, journal: Journal, entry: Entry) -> None:
         client.log_outputs(journal.run_id, [LoggedModelOutput(model.model_id, step=0)])
     figures = [entry for entry in journal.entries() if entry["kind"] == "metrics" and entry["step"] == 0]
     _log_metrics(client, journal, figures, model.model_id)
-    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
-        # An example would be predicted at once, which loads the classifier again; the signature is explicit.
-        warnings.filterwarnings("ignore", ".*input example was not provided.*")
-        mlflow.pyfunc.save_model(
-            path=f"{temporary}/model",
-            mlflow_model=Model(
-                model.artifact_location, journal.run_id, model_uuid=model.model_id, model_id=model.model_id
-            ),
-            python_model=str(PACKAGE / "classifier" / "serving.py"),
-            artifacts={"classifier": directory.absolute().as_uri()},  # a path with a ? would be cut there
-            code_paths=[str(PACKAGE)],
-            signature=signature,
-            pip_requirements=[f"{package}=={version(package)}" for package in SERVED_WITH],
-        )
+    with tempfile.TemporaryDirectory() as temporary:
+        identity = Model(model.artifact_location, journal.run_id, model_uuid=model.model_id, model_id=model.model_id)
+        save_served_model(directory, Path(temporary, "model"), identity)
         client.log_model_artifacts(model.model_id, f"{temporary}/model")
     client.finalize_logged_model(model.model_id, "READY")
 

@@ -42,7 +42,7 @@ def group_near_duplicates(
     if None not in splits and "validation" in splits:
         raise HeadstartError(
             f"Expected {KEY} for images that are split here. Received: a data set that brings its own splits; "
-            "python scripts/audit.py lists near-duplicates across them, and dataset.exclude=audit.csv leaves those out"
+            "`headstart audit` lists near-duplicates across them, and dataset.exclude=audit.csv leaves those out"
         )
     paths = tuple(row.path for row in rows)
     labels, all_train = np.zeros(len(rows), np.int32), np.full(len(rows), "train", dtype="<U10")

@@ -152,7 +152,7 @@ def stray_notes(folders: Iterable[Folder], beside: str) -> list[str]:
             notes.append(
                 f"Pictures beside the folders of {beside} have no label and were left out ({folder.images:,} in "
                 f"{folder.path}: {', '.join(folder.examples)}{more}); label them after training: "
-                f"python scripts/predict.py latest {file}{' ...' if folder.images > 1 else ''}"
+                f"headstart predict latest {file}{' ...' if folder.images > 1 else ''}"
             )
     return notes
 
@@ -162,7 +162,7 @@ def unlabelled_notes(folders: Iterable[Folder]) -> list[str]:
     return [
         f"Pictures in {folder.relative} are in no folder of a class and were left out "
         f"({sum(1 for _ in images_below(folder.path)):,}); "
-        f"label them after training: python scripts/predict.py latest {shlex.quote(str(folder.path))}"
+        f"label them after training: headstart predict latest {shlex.quote(str(folder.path))}"
         for folder in folders
     ]
 

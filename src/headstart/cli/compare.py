@@ -1,0 +1,52 @@
+"""Compare runs side by side in one table and one page: `headstart compare`, the newest sweep."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from headstart.cli.parser import CommandParser
+from headstart.comparison import compare
+from headstart.comparison.select import newest_sweep, select_experiment, select_runs
+from headstart.core.console import console
+from headstart.core.errors import HeadstartError
+from headstart.core.paths import outputs_directory
+from headstart.tracking import expect_address
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the command line, compare the runs it names, and return the exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        if options.runs and options.experiment:
+            raise HeadstartError("Expected runs or --experiment. Received: both")
+        if options.tracking_uri:
+            expect_address(options.tracking_uri, "--tracking-uri")
+        with tempfile.TemporaryDirectory() as fetched:
+            if options.experiment:
+                runs = select_experiment(options.experiment, options.tracking_uri, Path(fetched))
+                title, place = f"Experiment {options.experiment}", None
+            else:
+                names = options.runs or [str(newest_sweep())]
+                runs, place = select_runs(names, options.tracking_uri, Path(fetched))
+                title = f"Sweep {place.name}" if place else f"{len(runs)} runs"
+            stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
+            output = options.output or (place / "comparison" if place else outputs_directory() / "comparisons" / stamp)
+            compare(runs, output, title).print(console)
+    except HeadstartError as error:
+        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        return 1
+    return 0
+
+
+def build_parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(prog="headstart compare", description=__doc__)
+    parser.add_argument("runs", nargs="*", help="a sweep, or runs: directories or MLflow ids (the newest sweep)")
+    parser.add_argument("--experiment", help="all runs of an MLflow experiment")
+    parser.add_argument("--tracking-uri", help="the store of ids and experiments (that of the outputs)")
+    parser.add_argument(
+        "--output", type=Path, help="where to write (within the sweep, or outputs/comparisons/DATE_TIME)"
+    )
+    return parser

@@ -1,0 +1,43 @@
+"""Write a classifier in the format of another runtime: `headstart export latest --format onnx`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headstart.classifier.export import FORMATS, check_format, check_place, export_classifier
+from headstart.classifier.saved import TOLERANCE, load_classifier
+from headstart.cli.parser import RUN_HELP, CommandParser
+from headstart.core.console import console
+from headstart.core.errors import HeadstartError
+from headstart.results.runs import find_run
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the command line, export, say how far the result is from the classifier, and return the exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        check_format(options.format)
+        directory = find_run(options.run)
+        place = (options.into or directory / f"classifier_{options.format}").absolute()
+        check_place(place)
+        exported = export_classifier(load_classifier(directory), options.format, place)
+    except HeadstartError as error:
+        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        return 1
+    console.print(
+        f"{exported.file}\n"
+        f"  {exported.pictures} reference pictures in its own runtime: the largest difference of a probability is "
+        f"{exported.difference:.2g} (tolerance {TOLERANCE:g}); the pictures are {exported.spread:.2g} apart",
+        markup=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+def build_parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(prog="headstart export", description=__doc__)
+    parser.add_argument("run", help=RUN_HELP)
+    parser.add_argument("--format", choices=FORMATS, required=True, help="that the other runtime reads")
+    parser.add_argument("--into", type=Path, metavar="DIR", help="where to write (RUN/classifier_FORMAT)")
+    return parser

@@ -1,0 +1,63 @@
+"""The pictures that `headstart predict --overlay` and `--explain` write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from headstart.classifier.saved import Classifier
+from headstart.core.console import print_to_stderr, track
+from headstart.core.errors import HeadstartError, visible
+from headstart.evaluation.gradcam import GradCam
+from headstart.evaluation.plots.labelled import SIDE, draw, explain, unique_files
+from headstart.evaluation.writing import save_picture
+
+
+def draw_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path) -> int:
+    """Write each picture that could be read with its label, and return how many could not be written."""
+    readable = [row for row in rows if "error" not in row]
+    files = unique_files((Path(row["path"]) for row in readable), directory)
+    drawings = (
+        partial(draw, Path(row["path"]), row["label"], row["confidence"], classifier.value_range) for row in readable
+    )
+    return sum(not written(drawing, next(files)) for drawing in track(drawings, len(readable), "drawing"))
+
+
+def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path, batch_size: int) -> int:
+    """Write each picture that could be read, as the classifier sees it, beside a heat map of its label.
+
+    Returns:
+        How many could not be written.
+    """
+    failed = 0
+    grad_cam = GradCam(classifier.model)
+    readable = [row for row in rows if "error" not in row]
+    files = unique_files((Path(row["path"]) for row in readable), directory)
+    for start in track(range(0, len(readable), batch_size), -(-len(readable) // batch_size), "explaining"):
+        batch = readable[start : start + batch_size]
+        images = np.stack([classifier.load(Path(row["path"])) for row in batch])
+        # Not by the label: two classes of ImageNet may share their name.
+        classes = classifier.probabilities(images).argmax(axis=1)
+        for row, heat in zip(batch, grad_cam.heat_maps(images, classes), strict=True):
+
+            def sheet(row: dict[str, Any] = row, heat: np.ndarray = heat) -> Image.Image:
+                picture = classifier.load(Path(row["path"]), SIDE)
+                return explain(picture, heat, row["label"], row["confidence"])
+
+            failed += not written(sheet, next(files))
+    return failed
+
+
+def written(picture: Callable[[], Image.Image], file: Path) -> bool:
+    """Write a picture, or say in a line why it cannot be, and return whether it is there."""
+    try:
+        save_picture(picture(), file)
+    except (OSError, HeadstartError) as error:  # a full disk, a picture that is gone by now
+        print_to_stderr(f"Warning: not drawn: {visible(str(file))} ({getattr(error, 'strerror', None) or error})")
+        return False
+    return True

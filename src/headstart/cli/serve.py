@@ -1,0 +1,70 @@
+"""Answer HTTP requests with a classifier, by MLflow's scoring server: `headstart serve latest`. Ctrl-C ends it.
+
+Send an image file as base64 text in JSON:
+
+base64 -w0 photo.jpg | sed 's/.*/{"inputs": {"image": ["&"]}}/' |
+  curl -s http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' -d @-
+
+The server has no authentication and no limit on what is sent: put a web server with both in front of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from headstart.cli.parser import RUN_HELP, CommandParser
+from headstart.cli.servers import choose_port, serving
+from headstart.core.console import console
+from headstart.core.errors import HeadstartError
+from headstart.results.runs import find_run
+from headstart.tracking import save_served_model
+
+PORT = 5001
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve a classifier until Ctrl-C, and return the exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        classifier = classifier_directory(find_run(options.run))
+        port = choose_port(options.port, PORT, options.host)
+        with tempfile.TemporaryDirectory(prefix="headstart-serve-") as temporary:
+            model = Path(temporary, "model")
+            save_served_model(classifier, model)
+            command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(model)]
+            command += ["--host", options.host, "--port", str(port), "--workers", str(options.workers)]
+            console.print(f"http://{options.host}:{port}/invocations  (Ctrl-C ends it)", markup=False, soft_wrap=True)
+            with serving([*command, "--env-manager", "local"]) as server:
+                return server.wait()
+    except HeadstartError as error:
+        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        return 1
+
+
+def build_parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(
+        prog="headstart serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", help=RUN_HELP)
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other computers in (127.0.0.1)")
+    parser.add_argument("--port", type=int, help=f"({PORT}, or a free one if it is taken)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that answer (1)")
+    return parser
+
+
+def classifier_directory(run: Path) -> Path:
+    """Return the directory of a run's classifier; a classifier's own directory is returned as it is.
+
+    Raises:
+        HeadstartError: when there is no classifier.
+    """
+    for directory in (run / "classifier", run):
+        if (directory / "labels.json").is_file():
+            return directory
+    raise HeadstartError(
+        f"Expected a run with a saved classifier. Received: {run}, which has no classifier/labels.json"
+    )

@@ -1,0 +1,47 @@
+"""A saved classifier as a model that `mlflow models serve` understands."""
+
+from __future__ import annotations
+
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from headstart.tracking.store import import_mlflow
+
+SERVED_WITH = ("keras", "tensorflow", "numpy", "pillow", "omegaconf", "rich", "pandas")
+PACKAGE = Path(__file__).parents[1]
+
+
+def save_served_model(classifier: Path, place: Path, identity: Any = None) -> None:
+    """Write a classifier as an MLflow model, with the code that answers requests.
+
+    Args:
+        classifier: the classifier's directory.
+        place: the new directory of the model.
+        identity: the `mlflow.models.Model` that belongs to a logged model; None for one that no run logs.
+    """
+    import_mlflow("")  # of no store
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType, Map
+
+    text, number = DataType.string, DataType.double
+    answer = {"label": text, "confidence": number, "probabilities": Map(number)}
+    signature = ModelSignature(
+        Schema([ColSpec(AnyType(), "image")]),  # base64 text or pixels, which `serving` distinguishes
+        Schema([ColSpec(kind, name) for name, kind in answer.items()]),
+    )
+    with warnings.catch_warnings():
+        # An example would be predicted at once, which loads the classifier again; the signature is explicit.
+        warnings.filterwarnings("ignore", ".*input example was not provided.*")
+        mlflow.pyfunc.save_model(
+            path=str(place),
+            mlflow_model=identity,
+            python_model=str(PACKAGE / "classifier" / "serving.py"),
+            artifacts={"classifier": classifier.absolute().as_uri()},  # a path with a ? would be cut there
+            code_paths=[str(PACKAGE)],
+            signature=signature,
+            pip_requirements=[f"{package}=={version(package)}" for package in SERVED_WITH],
+        )

@@ -1,0 +1,217 @@
+"""What is kept can be looked at, checked and removed, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import HEADSTART
+
+from headstart.cache.store import Cache
+from headstart.cli import cache as script
+
+DAY = 24 * 60 * 60
+IMAGES = {"what": "images", "image_size": 32, "resize": "stretch", "reader": "1"}
+FROZEN = {
+    "what": "activations",
+    "backbone": "small_cnn",
+    "cut": "block_2",
+    "image_size": 64,
+    "resize": "crop",
+    "augmentation": None,
+}
+VIEWS = FROZEN | {"augmentation": {"flip": True}}
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a cache directory with three tables, used 1, 10 and 100 days ago."""
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "kept"))
+    monkeypatch.setattr("headstart.core.console.console.width", 160)
+    for what, shape, dtype, count, days in (
+        (IMAGES, (32, 32, 3), "uint8", 40, 1),  # 122.9 kB
+        (FROZEN, (8, 4), "float32", 30, 10),  # 3.8 kB
+        (VIEWS, (8, 4), "float16", 20, 100),  # 1.3 kB
+    ):
+        fill(tmp_path / "kept", what, shape, dtype, count, days)
+    (tmp_path / "kept" / "checked").mkdir()
+    (tmp_path / "kept" / "checked" / "0123.json").write_text("{}")
+    (tmp_path / "kept" / "datasets" / "digits").mkdir(parents=True)
+    return tmp_path / "kept"
+
+
+def fill(directory: Path, what: dict, shape: tuple[int, ...], dtype: str, count: int, days: float) -> None:
+    table = Cache(directory / "tables", 1e9).table(what, shape, np.dtype(dtype))
+    keys = [f"{number:064x}" for number in range(count)]
+    table.rows(keys, lambda positions: iter([np.ones((len(positions), *shape), dtype)]))
+    for file in table.directory.glob("*.rows"):
+        os.utime(file, (time.time() - days * DAY,) * 2)
+
+
+def words(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def files_of(directory: Path, what: str) -> list[Path]:
+    """Return the rows of a table by what it is."""
+    cache = Cache(directory / "tables", 1e9)
+    for table in cache.tables():
+        if what in json.dumps(cache.open_table(table).description):
+            return sorted(table.glob("*.rows"))
+    return []
+
+
+def everything(directory: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in directory.rglob("*") if file.is_file() and file.name != "lock"}
+
+
+def test_list_says_what_each_table_is(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = everything(directory)
+    assert script.main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    images, frozen, views = ([cell.strip() for cell in line.split("│")[2:-1]] for line in lines if " px" in line)
+    day = time.strftime("%Y-%m-%d", time.localtime(time.time() - 10 * DAY))
+    assert images[:5] == ["decoded images", "32 px, stretch", "32 x 32 x 3 uint8", "40", "122.9 kB"]
+    assert frozen[:5] == ["small_cnn up to block_2", "64 px, crop", "8 x 4 float32", "30", "3.8 kB"]
+    assert frozen[5].startswith(day)
+    assert views[:5] == ["small_cnn up to block_2, augmented views", "64 px, crop", "8 x 4 float16", "20", "1.3 kB"]
+    assert "128.0 kB in all; " in lines[-1]
+    assert "are free on this disk" in lines[-1]
+    assert everything(directory) == before
+
+
+def test_an_empty_cache_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "none"))
+    for command in (["list"], ["verify"], ["prune", "--all"]):
+        assert script.main(command) == 0
+    printed = words(capsys)
+    assert f"Nothing is kept in {tmp_path}/none" in printed
+    assert "0 tables read, 0 files damaged" in printed
+    assert not (tmp_path / "none").exists()
+
+
+def test_verify_names_what_is_damaged_and_repair_removes_it(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script.main(["verify"]) == 0
+    assert "3 tables read, 0 files damaged" in words(capsys)
+    [flipped], [cut] = files_of(directory, "images"), files_of(directory, "flip")
+    content = bytearray(flipped.read_bytes())
+    content[1000] ^= 1
+    flipped.write_bytes(content)
+    cut.write_bytes(cut.read_bytes()[:-1])
+    before = everything(directory)
+    assert script.main(["verify"]) == 1
+    printed = words(capsys)
+    assert f"{flipped} has another checksum" in printed
+    assert f"{cut} has another size" in printed
+    assert "3 tables read, 2 files damaged; --repair removes them" in printed
+    assert everything(directory) == before
+    assert script.main(["verify", "--repair"]) == 0
+    assert "2 files damaged, removed" in words(capsys)
+    assert len(Cache(directory / "tables", 1e9).tables()) == 1
+    assert script.main(["verify"]) == 0
+    assert "1 tables read, 0 files damaged" in words(capsys)
+
+
+@pytest.mark.parametrize("damage", ["not JSON", "[]", '{"description": {}}', "another size"])
+def test_a_table_whose_description_is_damaged(damage: str, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [file] = files_of(directory, "flip")
+    head = file.with_name("table.json")
+    head.write_text(head.read_text().replace('"image_size": 64', '"image_size": 65') if "size" in damage else damage)
+    assert script.main(["list"]) == 0
+    assert "table.json is damaged" in words(capsys)
+    assert script.main(["verify"]) == 1
+    assert f"{head} {'describes another table' if 'size' in damage else 'cannot be read'}" in words(capsys)
+    assert script.main(["verify", "--repair"]) == 0
+    assert not head.parent.exists()
+    assert len(Cache(directory / "tables", 1e9).tables()) == 2
+
+
+def test_rows_that_are_missing_are_damage(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [file] = files_of(directory, "images")
+    file.unlink()
+    assert script.main(["verify"]) == 1
+    assert f"{file} is missing" in words(capsys)
+    assert script.main(["verify", "--repair"]) == 0
+    assert script.main(["verify"]) == 0
+
+
+def test_prune_to_a_size_removes_what_was_used_longest_ago(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert script.main(["prune", "--max-gb", "0.000125"]) == 0  # less than all, more than the images
+    printed = words(capsys)
+    assert "removed 1.3 kB of 1.3 kB: small_cnn up to block_2, augmented views, 64 px, crop" in printed
+    assert "removed 3.8 kB of 3.8 kB: small_cnn up to block_2, 64 px, crop" in printed
+    assert f"5.1 kB removed, 122.9 kB kept in {directory}" in printed
+    assert [len(files_of(directory, what)) for what in ("images", "flip", "block_2")] == [1, 0, 0]
+
+
+def test_prune_by_age(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert script.main(["prune", "--older-than", "365"]) == 0
+    assert "0 bytes removed" in words(capsys)
+    assert script.main(["prune", "--older-than", "30"]) == 0
+    assert "1.3 kB removed, 126.7 kB kept" in words(capsys)
+    assert [len(files_of(directory, what)) for what in ("images", "flip", "block_2")] == [1, 0, 1]
+
+
+def test_prune_all_leaves_what_is_no_cache(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    earlier, strange = directory / "activations", directory / "somebody's"
+    for other in (earlier, strange):
+        other.mkdir()
+        (other / f"{'0123' * 16}.npy").write_bytes(b"0" * 2000)
+    (earlier / f".{'0123' * 16}.npy-{'4567' * 8}.partial").write_bytes(b"0" * 1000)
+    (directory / "note.txt").write_text("mine")
+    assert script.main(["list"]) == 0
+    printed = words(capsys)
+    assert f"{earlier}: 3.0 kB, an earlier layout, which nothing reads" in printed
+    assert f"{strange}: 2.0 kB, not of headstart" in printed
+    assert script.main(["prune", "--older-than", "0.5"]) == 0
+    assert earlier.exists()
+    capsys.readouterr()
+    assert script.main(["prune", "--all"]) == 0
+    assert "removed 3.0 kB of an earlier layout" in words(capsys)
+    assert sorted(file.name for file in directory.iterdir()) == sorted(
+        ["checked", "datasets", "note.txt", "somebody's", "tables"]
+    )
+    assert (directory / "checked" / "0123.json").exists()
+    assert list((directory / "tables").iterdir()) == []
+
+
+def test_a_directory_of_the_same_name_that_is_somebody_elses_stays(directory: Path) -> None:
+    (directory / "activations").mkdir()
+    (directory / "activations" / "thesis.npy").write_bytes(b"0")
+    assert script.main(["prune", "--all"]) == 0
+    assert (directory / "activations" / "thesis.npy").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--max-gb", "-1"], ["--older-than", "-2"], ["--max-gb", "nan"]])
+def test_a_bound_below_zero_is_refused(
+    arguments: list[str], directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = everything(directory)
+    assert script.main(["prune", *arguments]) == 1
+    assert words(capsys).startswith(f"Error: Expected {arguments[0]} to be 0 or more. Received: {arguments[1]}")
+    assert everything(directory) == before
+
+
+def test_a_cache_that_is_no_directory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "file"))
+    assert script.main(["list"]) == 1
+    assert "Error: Expected the cache, HEADSTART_CACHE, to be a directory" in words(capsys)
+
+
+def test_the_command_runs_by_itself(directory: Path) -> None:
+    answer = subprocess.run([*HEADSTART, "cache", "list"], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "decoded" in answer.stdout
+    assert subprocess.run([*HEADSTART, "cache", "prune"], capture_output=True, check=False).returncode == 2

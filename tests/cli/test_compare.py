@@ -1,0 +1,96 @@
+"""`headstart compare` finds the runs that are meant."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headstart.cli import compare as script
+from headstart.comparison.select import select_runs
+from headstart.tracking import fetch_run, logged_runs
+
+
+@pytest.fixture
+def place(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return outputs with a sweep whose second job failed."""
+    monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path))
+    sweep = tmp_path / "sweeps" / "today"
+    shutil.copytree(finished_run, sweep / "0", ignore=shutil.ignore_patterns("figures"))
+    (sweep / "1").mkdir()
+    config = (finished_run / "config.yaml").read_text()
+    (sweep / "1" / "config.yaml").write_text(config.replace("\nseed: 0\n", "\nseed: 7\n"))
+    failed = {"run_id": "f" * 32, "status": "FAILED", "error": "ValueError: on purpose", "overrides": ["seed=7"]}
+    (sweep / "1" / "results.json").write_text(json.dumps(failed))
+    (sweep / "sweep.json").write_text(json.dumps({"name": "today", "parent_run_id": "abcd" * 8}))
+    return tmp_path
+
+
+def results_of(run: Path) -> dict[str, Any]:
+    return json.loads((run / "results.json").read_text())
+
+
+@pytest.mark.parametrize("named", [[], ["today"], ["abcd"]])
+def test_the_newest_sweep_or_one_by_its_name(place: Path, named: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert script.main(named) == 0
+    text = capsys.readouterr().out
+    assert "1 finished runs of 1 strategy, 1 did not finish" in text.replace("\n", " ")
+    assert "FAILED  seed=7" in text
+    assert "ValueError: on purpose" in text
+    page = place / "sweeps" / "today" / "comparison" / "comparison.html"
+    assert "ValueError: on purpose" in page.read_text()
+    assert script.main(named) == 0  # what it wrote is no run
+
+
+def test_runs_by_id_and_by_directory(place: Path, finished_run: Path, tmp_path: Path) -> None:
+    run_id = results_of(finished_run)["run_id"]
+    directory = place / "sweeps" / "today" / "0"
+    runs, sweep = select_runs([run_id[:8], str(directory)], None, tmp_path / "fetched")
+    assert [run.directory for run in runs] == [directory]
+    assert sweep is None
+
+
+def test_an_experiment_here_and_what_the_store_alone_has(
+    place: Path, finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = results_of(finished_run)["tracking_uri"]
+    for directory in ("0", "1"):
+        shutil.rmtree(place / "sweeps" / "today" / directory)
+    output = place / "out"
+    assert script.main(["--experiment", "headstart", "--tracking-uri", uri, "--output", str(output)]) == 0
+    listed = logged_runs(uri, "headstart")  # of other tests too
+    assert results_of(finished_run)["run_id"] in listed
+    assert "finished runs of" in capsys.readouterr().out
+    assert (output / "comparison.html").is_file()
+
+
+def test_a_run_is_fetched_with_all_that_a_comparison_reads(finished_run: Path, tmp_path: Path) -> None:
+    results = results_of(finished_run)
+    assert results["run_id"] in logged_runs(results["tracking_uri"], "headstart")
+    fetched = fetch_run(results["tracking_uri"], results["run_id"], tmp_path)
+    assert results_of(fetched) == results
+    for name in ("predictions.csv", "splits.csv", "history.csv", "config.yaml"):
+        assert (fetched / name).read_bytes() == (finished_run / name).read_bytes()
+    assert results["model_bytes"] == (finished_run / "classifier" / "model.keras").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--experiment", "nobody"], "Expected an experiment with runs"),
+        (["ffffffee"], "no store at"),
+        (["x", "--experiment", "y"], "Received: both"),
+    ],
+)
+def test_what_is_not_there(place: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert script.main(arguments) == 1
+    assert says in capsys.readouterr().out
+
+
+def test_no_sweep_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path))
+    assert script.main([]) == 1
+    assert "Expected a sweep under" in capsys.readouterr().out
