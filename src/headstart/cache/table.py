@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,7 +34,9 @@ from headstart.cache.segments import (
 )
 from headstart.core.console import console
 from headstart.core.files import write_text
+from headstart.core.log import log_event
 
+LOG = logging.getLogger(__name__)
 LEAST_ROWS = 512  # of a segment: what is lost when the computing process is killed
 MOST_SEGMENTS = 128  # of what is computed at once
 
@@ -136,6 +139,8 @@ class Table:
             found = self._find(wanted)
         self.computed += len(absent)
         self.reused += len(wanted) - len(absent)
+        what = self.description.get("what")
+        log_event(LOG, "cache used", what=what, computed=len(absent), reused=len(wanted) - len(absent))
         _touch(found)
         files = sorted({file for file, _ in found.values()})
         number = {file: position for position, file in enumerate(files)}
@@ -222,6 +227,7 @@ class Table:
                 continue  # removed by another process since it was listed
             except DamagedError as error:
                 console.print(f"  cache: {error}: it is computed again", markup=False, soft_wrap=True)
+                LOG.warning("cache: %s: it is computed again", error)
                 remove_segment(file)
         return {
             key: (file, row)

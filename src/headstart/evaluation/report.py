@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import numpy as np
 
 from headstart.core.console import console
 from headstart.core.files import file_name, open_table, write_text
+from headstart.core.log import log_event
 from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.evaluation.gradcam import GradCam
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from headstart.classifier.saved import Classifier
 
-
+LOG = logging.getLogger(__name__)
 EVALUATED = ("validation", "test")
 EXPLAINED = 8  # mistakes, a row of pictures each
 
@@ -63,6 +65,7 @@ def report_splits(predictor: Predictor, index: ImageIndex, directory: Path) -> d
             for name, figure in figures.items():
                 save_figure(figure, directory / "figures" / f"{name}.png")
             evaluations[split] = evaluation
+            log_event(LOG, "split evaluated", split=split, images=len(part), accuracy=evaluation.accuracy)
     return evaluations
 
 

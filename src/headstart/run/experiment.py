@@ -15,6 +15,7 @@ from headstart.core.environment import Clock, command_line
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json, write_text
 from headstart.core.full_disk import explain, is_full
+from headstart.core.log import run_log
 from headstart.core.signals import parse_duration
 from headstart.results.runs import CHECKPOINT, RUNNING, read_results
 from headstart.run.display import markdown, print_configuration, print_end, print_suggestion
@@ -67,7 +68,7 @@ def run(
     """
     if config.time_limit is not None:
         parse_duration(config.time_limit)
-    with exclusive_run_directory(output, resume):
+    with exclusive_run_directory(output, resume), run_log(output, started, config=config_hash(config), resume=resume):
         try:
             return _run_and_report(config, output, started, tags, overrides, resume)
         except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from headstart.data.files.checks import check_images
 from headstart.data.load import load_index
 from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, read_results, with_id
 
+LOG = logging.getLogger(__name__)
 LOCK = ".run.lock"
 TRACES = ("results.json", RUNNING, CHECKPOINT, "config.yaml")  # files of which a run leaves one at least
 
@@ -102,6 +104,7 @@ def check_same_images(before: dict[str, Any], now: dict[str, Any]) -> None:
         )
     for phrase in differences(before.get("environment", {}), now.get("environment", {})):
         console.print(f"  Warning: {phrase}: the figures may differ", markup=False, soft_wrap=True)
+        LOG.warning("%s: the figures may differ", phrase)
 
 
 def find_unfinished(name: str) -> tuple[Path, Config]:

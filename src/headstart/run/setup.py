@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from headstart.classifier.saved import Classifier, load_classifier, save_classif
 from headstart.config import Config, scenario_cells
 from headstart.core.environment import Clock, describe_environment
 from headstart.core.files import write_json
+from headstart.core.log import log_event
 from headstart.core.paths import cache_directory
 from headstart.core.tensorflow_import import import_tensorflow
 from headstart.data.files.checks import check_images
@@ -29,6 +31,7 @@ from headstart.training.hardware import expect_gpu, prepare_devices
 if TYPE_CHECKING:
     from headstart.model.network import Network
 
+LOG = logging.getLogger(__name__)
 REFERENCE_IMAGES = 8  # kept in the artifact, to prove it later
 
 
@@ -109,6 +112,9 @@ def set_up_run(config: Config, output: Path, clock: Clock, results: dict[str, An
     write_json(output / "data_report.json", described)
     class_names = imagenet_classes() if config.head.output == "imagenet" else index.class_names
     print_data(index, warnings)
+    log_event(LOG, "data checked", images=len(index), classes=len(class_names), fingerprint=index.fingerprint[:16])
+    for warning in warnings:
+        LOG.warning(warning)
 
     clock.begin("start_up")
     devices = _start_tensorflow(config.device) if devices is None else devices
@@ -139,6 +145,7 @@ def set_up_run(config: Config, output: Path, clock: Clock, results: dict[str, An
     }
     results["environment"] = describe_environment(devices, precision, resolve_inference_backend(config.engine))
     print_derived(results, config, network)
+    log_event(LOG, "model built", backbone=config.backbone.name, parameters=network.classifier.count_params())
     return RunSetup(
         config, output, index, class_names, image_size, network, strategy, precision, results["environment"]
     )

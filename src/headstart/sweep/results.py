@@ -14,6 +14,7 @@ from headstart.config import Config
 from headstart.config.identity import config_hash
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_json
+from headstart.core.log import log_end
 from headstart.core.process_lock import InUseError, live_owner
 from headstart.data.load import images_directory
 from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, read_results
@@ -180,6 +181,7 @@ def write_failure(directory: Path, error: str, overrides: list[str], config: Con
     digest = {"config_hash": config_hash(config)} if config else {}
     known = {"run_id": None, "status": "FAILED", "error": error, "overrides": overrides, "output": str(directory)}
     write_json(directory / "results.json", {**known, **digest})
+    log_end(directory, "FAILED", error)
 
 
 def mark_interrupted(sweep: Path) -> list[Path]:
@@ -213,6 +215,7 @@ def mark_dead(directory: Path, status: str, reason: str) -> None:
     running = json.loads((directory / RUNNING).read_text(encoding="utf-8"))
     if not is_finished(directory):
         write_json(directory / "results.json", {**running, "status": status, "error": reason})
+        log_end(directory, status, reason)
         run = continue_run(directory)
         if run is not None:
             run.explain(reason, reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import traceback
 
@@ -10,6 +11,7 @@ from headstart.tracking.journal import Journal
 from headstart.tracking.sending import send
 from headstart.tracking.store import StoreUnavailable
 
+LOG = logging.getLogger(__name__)
 SECONDS_BETWEEN_SENDINGS = 1.0  # a page that is looked at while a run trains is no older
 SECONDS_BETWEEN_ATTEMPTS = (2.0, 10.0, 30.0)  # where the store does not answer; the last one again and again
 SECONDS_OF_HURRY = 5.0  # that a run which is interrupted waits for a store that hangs
@@ -40,8 +42,9 @@ class BackgroundSender(threading.Thread):
                 steps = SECONDS_BETWEEN_ATTEMPTS
                 pause = SECONDS_BETWEEN_SENDINGS if sent else steps[min(self.failed_attempts, len(steps)) - 1]
                 self._finishing.wait(pause)
-        except Exception:  # noqa: BLE001  # a bug, which costs nobody a training; what is logged waits
+        except Exception:  # a bug, which costs nobody a training; what is logged waits
             console.print("  Warning: no more is sent to the tracking store, after this error:")
+            LOG.exception("no more is sent to the tracking store")
             traceback.print_exc()
 
     def finish(self, hurry: bool = False) -> None:
@@ -59,6 +62,7 @@ class BackgroundSender(threading.Thread):
             send(self.journal)
         except StoreUnavailable as away:
             self.failed_attempts += 1
+            LOG.warning("the tracking store %s does not answer: %s", self.journal.header["uri"], away.reason)
             if self.failed_attempts == 2:
                 console.print(
                     f"  Warning: the tracking store {self.journal.header['uri']} does not answer ({away.reason}). The "

@@ -7,6 +7,7 @@ models, which would be made anew, the one that was made is looked for first.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from headstart.tracking.journal import Entry, Journal, what_is_tracked
 from headstart.tracking.served_model import save_served_model
 from headstart.tracking.store import StoreUnavailable, http_timeouts, import_mlflow, open_store
 
+LOG = logging.getLogger(__name__)
 PARAMETERS_A_CALL = 100  # MLflow's limit
 METRICS_A_CALL = 1000  # likewise
 MOST_FAILURES = 3  # of a server, with seconds between them, until what it was sent is to blame
@@ -64,6 +66,7 @@ def _send_group(uri: str, journal: Journal, group: Group) -> None:
         [(entry, end)] = group
         if not any(told.startswith(f"{entry['kind']}:") for told in journal.progress["refused"]):
             console.print(f"  Warning: not tracked: {entry['kind']}: {error}", markup=False, soft_wrap=True)
+            LOG.warning("not tracked: %s: %s", entry["kind"], error)
         journal.set_aside(entry, end, str(error))
     else:
         journal.mark(len(group), group[-1][1])

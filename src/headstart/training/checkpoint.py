@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import random
 import time
 from dataclasses import dataclass, field
@@ -18,9 +19,11 @@ import numpy as np
 
 from headstart.core.errors import HeadstartError
 from headstart.core.files import new_file
+from headstart.core.log import log_event
 from headstart.model.backbones.weights import UNREADABLE
 from headstart.training.history import EpochRecord
 
+LOG = logging.getLogger(__name__)
 COSTS = 20  # times as long as writing takes, at least, is trained before it is written again
 
 
@@ -105,6 +108,7 @@ class Checkpoints:
             np.savez(file, allow_pickle=False, plain=text, **progress.arrays)
         self._saved = time.monotonic()
         self._cost = self._saved - started
+        log_event(LOG, "checkpoint saved", stage=progress.stage, epoch=progress.epoch, step=progress.step)
 
     def load(self) -> TrainingState | None:
         """Return what was saved last, None where nothing was.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 import keras
@@ -15,6 +16,7 @@ import tensorflow as tf
 from headstart.config import HeadConfig, StageConfig
 from headstart.core.console import console, progress_bar
 from headstart.core.errors import HeadstartError
+from headstart.core.log import log_event
 from headstart.core.signals import interrupt_at_batch_end
 from headstart.model.freeze import (
     check_unchanged,
@@ -41,6 +43,8 @@ from headstart.training.inputs import Features, StageInput, StageInputs
 from headstart.training.linear_head import fit_linear_head, set_head
 from headstart.training.optimizers import block_rates
 from headstart.training.snapshot import collect_arrays, restore_network, restore_optimizer
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -107,6 +111,7 @@ def train_stages(
 
     def note(epoch: EpochRecord) -> None:
         progress.history.append(epoch)
+        log_event(LOG, "epoch ended", **asdict(epoch))
         record(epoch)
 
     for number, stage in list(enumerate(stages))[progress.stage :]:
@@ -128,6 +133,7 @@ def train_stages(
         rates = block_rates([block.name for block in network.blocks], stage.optimizer.block_decay)
         progress.trainable_parameters[stage.name] = count_parameters(network.classifier.trainable_variables)
         print_stage(network, stage, rates, given, head)
+        log_event(LOG, "stage started", stage=stage.name, epochs=stage.epochs, steps=given.steps)
         if given.features is not None:
             epoch = len(progress.history) + 1
             note(_fit_head(network, stage, given, given.features, head.fit, seed, epoch, best))
@@ -143,6 +149,7 @@ def train_stages(
         check_unchanged(before, frozen_fingerprints(network, stage.batch_norm), stage.name)
         best.restore(network.classifier)
         progress.seconds[stage.name] = time.perf_counter() - began
+        log_event(LOG, "stage ended", stage=stage.name, seconds=progress.seconds[stage.name])
         if best.record is not None and best.record.stage != stage.name:
             console.print(
                 f"  no epoch of {stage.name} beat epoch {best.record.epoch} ({best.record.stage}), "
