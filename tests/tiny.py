@@ -12,7 +12,9 @@ import tensorflow as tf
 from headstart.config import BackboneConfig, HeadConfig, OptimizerConfig, StageConfig
 from headstart.data.index import ImageIndex
 from headstart.model.network import Network, build_network
+from headstart.training.checkpoint import Checkpoints
 from headstart.training.inputs import StageInput
+from headstart.training.settings import StageCallbacks, TrainingSettings
 from headstart.training.stages import TrainingResult, train_stages
 
 SIZE = 32
@@ -68,14 +70,18 @@ def train_on(
     training: tf.data.Dataset,
     validation: tf.data.Dataset,
     steps: int,
-    **arguments: Any,
+    callbacks: StageCallbacks | None = None,
+    checkpoints: Checkpoints | None = None,
+    time_limit: float | None = None,
+    **settings: Any,
 ) -> TrainingResult:
-    """Train every stage on the same batches, through the whole network."""
+    """Train every stage on the same batches, through the whole network; the last values are `TrainingSettings`."""
 
     def inputs(network: Network, stage: StageConfig, number: int) -> StageInput:
         return StageInput(network.training_model(stage.batch_norm), training.skip, validation, steps)
 
-    return train_stages(network, stages, inputs, HeadConfig("head"), **arguments)
+    settings = TrainingSettings(HeadConfig("head"), **settings)
+    return train_stages(network, stages, inputs, settings, callbacks, checkpoints, time_limit)
 
 
 def values_of(model: keras.Model) -> dict[str, np.ndarray]:

@@ -98,7 +98,7 @@ def training_inputs(index: ImageIndex, image_size: int, config: Config, director
         directory: for what is decoded.
     """
     from headstart.cache.store import Cache
-    from headstart.data.pipeline import training_dataset
+    from headstart.data.pipeline import BatchPlan, training_dataset
     from headstart.data.pixel_cache import Pixels
 
     resize = config.dataset.resize
@@ -106,7 +106,8 @@ def training_inputs(index: ImageIndex, image_size: int, config: Config, director
 
     def dataset(cache: Cache | None) -> tf.data.Dataset:
         given = Pixels(image_size, resize, cache).of(index, "train")
-        return training_dataset(index, given, config.batch_size, None, weights, config.seed, False)
+        plan = BatchPlan(config.batch_size, config.seed)
+        return training_dataset(index, given, plan, weights, one_sigmoid=False)
 
     return {FILES: dataset(None), DECODED: dataset(Cache(directory / "tables", config.cache.max_gb * 1e9))}
 

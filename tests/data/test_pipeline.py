@@ -1,4 +1,4 @@
-"""The order of images, their batches, what waits in memory, and the weights of classes."""
+"""Training and evaluation batches: their rows, targets and weights, and how far ahead they are read."""
 
 from __future__ import annotations
 
@@ -16,15 +16,10 @@ from tiny import SIZE, index_of
 from headstart.config import AugmentationConfig
 from headstart.data import pipeline, pixel_cache
 from headstart.data.augmentation import Augmentation
+from headstart.data.batch_order import training_batches
 from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
-from headstart.data.pipeline import (
-    class_weights,
-    evaluation_batches,
-    evaluation_dataset,
-    training_batches,
-    training_dataset,
-)
+from headstart.data.pipeline import BatchPlan, class_weights, evaluation_dataset, training_dataset
 from headstart.data.pixel_cache import BATCHES_AHEAD, Files
 from headstart.features.activation_cache import InMemory
 
@@ -40,17 +35,13 @@ def index(folder: Path) -> ImageIndex:
     return index_of(folder)  # 30 pictures: 4 batches, the last one of 6
 
 
-def epochs(count: int, seed: int, number: int, replicas: int = 1) -> list[list[np.ndarray]]:
-    endless = training_batches(count, BATCH, (seed, 0), replicas)
-    return [list(itertools.islice(endless, -(-count // BATCH))) for _ in range(number)]
-
-
 def dataset(
     index: ImageIndex, seed: int = 0, one_sigmoid: bool = False, stage: int = 0, **augmentation: Any
 ) -> tf.data.Dataset:
     weights = np.arange(1, len(index.class_names) + 1, dtype=np.float32)
     changes = Augmentation(AugmentationConfig("some", **augmentation))
-    return training_dataset(index, files(index), BATCH, changes, weights, seed, one_sigmoid, stage)
+    plan = BatchPlan(BATCH, seed, stage)
+    return training_dataset(index, files(index), plan, weights, one_sigmoid, changes)
 
 
 def taken(data: tf.data.Dataset, number: int) -> list[tuple[np.ndarray, ...]]:
@@ -61,15 +52,6 @@ def same(one: list[tuple[np.ndarray, ...]], other: list[tuple[np.ndarray, ...]])
     return all(np.array_equal(a, b) for a, b in zip(itertools.chain(*one), itertools.chain(*other), strict=True))
 
 
-def test_every_epoch_shows_each_image_once_in_a_new_order() -> None:
-    orders = [np.concatenate(epoch) for epoch in epochs(30, 0, 3)]
-    for order in orders:
-        assert sorted(order) == list(range(30))
-    assert not np.array_equal(orders[0], orders[1])
-    assert not np.array_equal(orders[1], orders[2])
-    assert [len(batch) for batch in epochs(30, 0, 1)[0]] == [8, 8, 8, 6]
-
-
 def test_batches_are_the_same_however_many_are_read_together(
     index: ImageIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,37 +60,9 @@ def test_batches_are_the_same_however_many_are_read_together(
     for batches in (1, 2, 3, 100):
         monkeypatch.setattr(pipeline, "GROUP_BYTES", batches * BATCH * row_bytes)
         weights = np.arange(1, len(index.class_names) + 1, dtype=np.float32)
-        found.append(taken(training_dataset(index, files(index), BATCH, None, weights, 0, False), 9))
+        found.append(taken(training_dataset(index, files(index), BatchPlan(BATCH, 0), weights, one_sigmoid=False), 9))
     assert [len(batch[0]) for batch in found[0]] == [8, 8, 8, 6, 8, 8, 8, 6, 8]
     assert all(same(found[0], other) for other in found[1:])
-
-
-def test_the_seed_decides_the_order() -> None:
-    first, again, other = (np.concatenate(epochs(30, seed, 1)[0]) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, other)
-
-
-def test_devices_get_equal_shares_of_every_training_batch() -> None:
-    for epoch in epochs(29, 0, 2, replicas=4):
-        assert [len(batch) for batch in epoch] == [8, 8, 8, 8]
-        order = np.concatenate(epoch)
-        assert sorted(order[:29]) == list(range(29))
-        np.testing.assert_array_equal(order[29:], order[:3])
-    assert [len(batch) for batch in epochs(1, 0, 1, replicas=4)[0]] == [4]
-
-
-@pytest.mark.parametrize(
-    ("count", "replicas", "expected"),
-    [(30, 1, [8, 8, 8, 6]), (32, 1, [8] * 4), (29, 2, [8, 8, 8, 4, 1]), (7, 2, [6, 1]), (3, 4, [3]), (32, 4, [8] * 4)],
-)
-def test_evaluation_shows_each_image_once_in_the_order_of_the_index(
-    index: ImageIndex, count: int, replicas: int, expected: list[int]
-) -> None:
-    part = index.take(np.arange(count) % len(index))
-    order = list(evaluation_batches(part, BATCH, replicas))
-    assert [len(batch) for batch in order] == expected
-    np.testing.assert_array_equal(np.concatenate(order), np.arange(count))
 
 
 def test_an_evaluation_dataset_is_the_files_as_they_are(index: ImageIndex) -> None:
@@ -230,7 +184,7 @@ def test_batches_that_are_held_in_memory_are_those_that_are_read(
     rows = np.random.default_rng(0).normal(size=(len(index) * views, 5)).astype(dtype)
     read = []
 
-    class Given(InMemory):
+    class CountedRows(InMemory):
         def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
             for batch in super().batches(order):
                 read.append(len(batch))
@@ -238,13 +192,14 @@ def test_batches_that_are_held_in_memory_are_those_that_are_read(
 
     def epochs_of_three() -> list[tuple[np.ndarray, ...]]:
         weights = np.linspace(0.3, 1.7, len(index.class_names), dtype=np.float32)
-        given = Given(rows)
-        data = training_dataset(index, given, BATCH, None, weights, 7, False, 1, views, first_batch, batches=12)
+        source = CountedRows(rows)
+        plan = BatchPlan(BATCH, 7, stage=1, views=views, batches=12)
+        data = training_dataset(index, source, plan, weights, one_sigmoid=False, first_batch=first_batch)
         return taken(data, 12 - first_batch)
 
     held = epochs_of_three()
     assert read == [len(rows)]
-    monkeypatch.setattr(pipeline, "HELD_BYTES", 0)
+    monkeypatch.setattr(pipeline, "IN_MEMORY_BYTES", 0)
     assert len(held) == 12 - first_batch
     assert same(held, epochs_of_three())
     assert len(read) > 2

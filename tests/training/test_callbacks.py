@@ -5,9 +5,11 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from tiny import stage
 
 from headstart.core.console import progress_bar
 from headstart.core.errors import HeadstartError
+from headstart.training.checkpoint import TrainingState
 from headstart.training.epoch_recorder import EpochRecorder
 from headstart.training.history import BestEpoch, EpochRecord
 
@@ -56,11 +58,11 @@ def test_the_weights_are_a_copy() -> None:
 
 @pytest.mark.parametrize("key", ["loss", "val_loss"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_kept(key: str, value: float) -> None:
-    best, records = BestEpoch(), []
+def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_recorded(key: str, value: float) -> None:
+    before, recorded = [record(0.1, 2.0, epoch) for epoch in (1, 2, 3)], []
     logs = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
-    with progress_bar() as progress:
-        recorder = EpochRecorder("warm", 2, 4, model(1), best, records.append, progress)
+    with progress_bar() as bar:
+        recorder = EpochRecorder(stage("head", "warm", epochs=2), TrainingState(history=before), recorded.append, bar)
         recorder.set_model(model(1))
         recorder.set_params({"steps": 1})
         recorder.on_epoch_begin(0)
@@ -68,5 +70,4 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_kept(key: str, value
         recorder.on_epoch_begin(1)
         with pytest.raises(HeadstartError, match=r"stay finite.*at epoch 5 \(warm\); lower optimizer.learning_rate"):
             recorder.on_epoch_end(1, {**logs, key: value})
-    assert best.record is records[0]
-    assert [entry.epoch for entry in records] == [4]
+    assert [entry.epoch for entry in recorded] == [4]

@@ -18,6 +18,7 @@ from headstart.features.activation_cache import ActivationCache
 from headstart.model.network import build_network
 from headstart.training.hardware import seed_everything
 from headstart.training.inputs import ImageInputs
+from headstart.training.settings import TrainingSettings
 from headstart.training.stages import train_stages
 
 COUNTS = {"train": (200, 20), "val": (100, 10), "test": (60, 60)}  # validation as imbalanced as training
@@ -48,7 +49,7 @@ def recalls(root: Path, class_weight: str, seed: int, cache: Path) -> np.ndarray
     network = build_network(config.backbone, config.head, 2, 32, seed)
     store = Cache(cache / "tables", 1e9)
     inputs = ImageInputs(config, index, ActivationCache(store, Pixels(32, "stretch", store)))
-    train_stages(network, config.freeze.stages, inputs, config.head, seed)
+    train_stages(network, config.freeze.stages, inputs, TrainingSettings(config.head, seed))
     test = index.split("test")
     images = np.stack([load_image(test.file(i), 32, "stretch") for i in range(len(test))]).astype(np.float32)
     chosen = network.classifier(images, training=False).numpy().argmax(axis=1)

@@ -110,7 +110,7 @@ import numpy as np
 from tiny import SIZE, index_of, pictures, stage, tiny_network, train, train_on
 from headstart.config import AugmentationConfig
 from headstart.data.augmentation import Augmentation
-from headstart.data.pipeline import evaluation_dataset, training_dataset
+from headstart.data.pipeline import BatchPlan, evaluation_dataset, training_dataset
 from headstart.data.pixel_cache import Files
 from headstart.core.errors import HeadstartError
 from headstart.training.hardware import choose_strategy, seed_everything
@@ -137,7 +137,7 @@ def from_files(devices, count, batch_size, stages):
         augmentation = Augmentation(AugmentationConfig("none"))
         ones = np.ones(3, np.float32)
         files = Files(index, SIZE, "stretch")
-        training = training_dataset(index, files, batch_size, augmentation, ones, 0, False)
+        training = training_dataset(index, files, BatchPlan(batch_size, 0), ones, False, augmentation)
         validation = evaluation_dataset(index, files, batch_size, False)
         result = train_on(network, stages, training, validation, -(-count // batch_size))
     images, targets = map(np.concatenate, zip(*validation.as_numpy_iterator()))

@@ -24,6 +24,7 @@ from headstart.features.boundary import frozen_boundary
 from headstart.model.network import Network, build_network
 from headstart.training.hardware import seed_everything
 from headstart.training.inputs import ImageInputs
+from headstart.training.settings import TrainingSettings
 from headstart.training.stages import TrainingResult, train_stages
 
 
@@ -40,7 +41,7 @@ def prepare(config: Config, cache: Path) -> tuple[Network, ImageIndex, ImageInpu
 def trained(config: Config, cache: Path) -> tuple[TrainingResult, np.ndarray, ImageInputs]:
     """Train, and return what the classifier says about the test images too."""
     network, index, inputs = prepare(config, cache)
-    result = train_stages(network, config.freeze.stages, inputs, config.head, config.seed)
+    result = train_stages(network, config.freeze.stages, inputs, TrainingSettings(config.head, config.seed))
     test = index.split("test")
     images = np.stack([load_image(test.file(i), config.image_size, "stretch") for i in range(len(test))])
     return result, network.classifier(images.astype(np.float32), training=False).numpy(), inputs
@@ -84,12 +85,12 @@ def test_a_head_on_what_is_held_in_memory_is_the_same_and_says_how_long_it_waite
     given = [*TINY, f"dataset.root={folder}", "epochs=4", "batch_size=6", "freeze=all", "cache=auto"]
     config = compose([*given, "augmentation=light", "augmentation.views=2", "class_weight=balanced"])
     held, said, _ = trained(config, tmp_path)
-    monkeypatch.setattr(pipeline, "HELD_BYTES", 0)
+    monkeypatch.setattr(pipeline, "IN_MEMORY_BYTES", 0)
     read, expected, _ = trained(config, tmp_path)
     for one, other in zip(held.history, read.history, strict=True):
         assert replace(one, seconds=0) == replace(other, seconds=0)
     np.testing.assert_array_equal(said, expected)
-    assert 0 < held.waiting_for_input["head"] < 1
+    assert 0 < held.data_wait_fraction["head"] < 1
 
 
 def test_a_second_run_computes_nothing(folder: Path, tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_a_stage_says_why_it_computes_nothing_once(
     config = compose([*TINY, f"dataset.root={folder}", "freeze=all", *overrides])
     network, _, inputs = prepare(config, tmp_path)
     given = inputs(network, config.freeze.stages[0], 0)
-    assert reason in given.frozen_work
+    assert reason in given.caching_note
     batch = next(iter(given.training(0)))[0]
     assert batch.shape[1:] == given.model.input.shape[1:] == ((64,) if not overrides else (32, 32, 3))
 
@@ -145,7 +146,7 @@ def test_labels_never_come_from_the_cache(folder: Path, tmp_path: Path) -> None:
     for classes in ("null", "[blue,red]"):
         config = compose([*given, f"dataset.classes={classes}", "dataset.split.test=0", "dataset.split.validation=0.5"])
         network, index, inputs = prepare(config, tmp_path)
-        train_stages(network, config.freeze.stages, inputs, config.head, config.seed)
+        train_stages(network, config.freeze.stages, inputs, TrainingSettings(config.head, config.seed))
         images = np.stack([load_image(index.file(i), config.image_size, "stretch") for i in range(len(index))])
         said = network.classifier(images.astype(np.float32), training=False).numpy().argmax(axis=1)
         names = [index.class_names[label] for label in said]
@@ -199,7 +200,7 @@ def test_validation_is_clean_beside_views(folder: Path, tmp_path: Path) -> None:
     config = compose([*given, *VIEWS])
     network, _, inputs = prepare(config, tmp_path)
     with_views = inputs(network, config.freeze.stages[0], 0)
-    assert "78 images, 4 views of each training image among them, computed once" in with_views.frozen_work
+    assert "78 images, 4 views of each training image among them, computed once" in with_views.caching_note
     config = compose([*given, "freeze=all", "batch_size=6"])
     network, _, inputs = prepare(config, tmp_path / "other")
     plain = inputs(network, config.freeze.stages[0], 0)

@@ -16,12 +16,13 @@ from headstart.config import AugmentationConfig, ScheduleConfig, compose
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import conf_directory
 from headstart.data.augmentation import Augmentation
-from headstart.data.pipeline import class_weights, evaluation_dataset, training_dataset
+from headstart.data.pipeline import BatchPlan, class_weights, evaluation_dataset, training_dataset
 from headstart.data.pixel_cache import Files
 from headstart.model.freeze import layers_to_train
 from headstart.model.network import Network
 from headstart.training.hardware import seed_everything
 from headstart.training.history import EpochRecord
+from headstart.training.settings import StageCallbacks
 from headstart.training.stages import TrainingResult
 
 FREEZES = sorted(file.stem for file in conf_directory().glob("freeze/*.yaml"))
@@ -100,7 +101,7 @@ def test_the_best_epoch_outlives_a_later_stage_that_spoils_it() -> None:
         stage("all", "absurd", epochs=2, optimizer="adam", learning_rate=0.5),
         stage("head", "still", epochs=1, learning_rate=STANDSTILL),
     ]
-    result = train(network, stages, images, targets, record=seen.append)
+    result = train(network, stages, images, targets, callbacks=StageCallbacks(on_epoch_end=seen.append))
 
     assert [record.epoch for record in result.history] == [1, 2, 3, 4, 5, 6, 7]
     assert [record.stage for record in result.history] == ["good"] * 4 + ["absurd"] * 2 + ["still"]
@@ -245,7 +246,8 @@ def from_files(directory: Path, seed: int, augmentation: AugmentationConfig, **h
     one_sigmoid = head.get("output") == "sigmoid"
     weights = class_weights(index.labels, len(index.class_names), "none")
     files = Files(index, SIZE, "stretch")
-    training = training_dataset(index, files, 8, Augmentation(augmentation), weights, seed, one_sigmoid)
+    plan = BatchPlan(8, seed)
+    training = training_dataset(index, files, plan, weights, one_sigmoid, Augmentation(augmentation))
     validation = evaluation_dataset(index, files, 8, one_sigmoid)
     return train_on(network, [stage("all", epochs=2)], training, validation, -(-len(index) // 8))
 

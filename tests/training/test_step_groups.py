@@ -17,6 +17,7 @@ from headstart.model.network import Network
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.history import EpochRecord
 from headstart.training.inputs import StageInput
+from headstart.training.settings import TrainingSettings
 from headstart.training.stages import TrainingResult, train_stages
 from headstart.training.step_groups import MOST_STEPS, steps_at_once
 
@@ -55,7 +56,7 @@ def run(steps: int, at_once: int, checkpoints: Checkpoints | None = None) -> tup
         validation = tf.data.Dataset.from_tensor_slices((images[:10], targets[:10])).batch(3)
         return StageInput(network.training_model("frozen"), training, validation, steps, at_once)
 
-    result = train_stages(network, STAGES, inputs, HeadConfig("head"), checkpoints=checkpoints)
+    result = train_stages(network, STAGES, inputs, TrainingSettings(HeadConfig("head")), checkpoints=checkpoints)
     return result, network.classifier
 
 
@@ -73,7 +74,7 @@ def assert_same(one: tuple[TrainingResult, keras.Model], other: tuple[TrainingRe
 def test_a_shorter_last_group_changes_no_figure() -> None:
     together = run(13, 5)
     assert_same(together, run(13, 1))
-    assert 0 <= together[0].waiting_for_input["head"] < 1
+    assert 0 <= together[0].data_wait_fraction["head"] < 1
 
 
 @pytest.mark.slow

@@ -11,8 +11,8 @@ import numpy as np
 
 from headstart.core.console import track
 from headstart.core.files import open_table
+from headstart.data.batch_order import evaluation_batches
 from headstart.data.index import ImageIndex
-from headstart.data.pipeline import evaluation_batches
 from headstart.data.pixel_cache import Files
 from headstart.evaluation.plots import labels_figure
 from headstart.evaluation.writing import letters_without_a_font, save_figure

@@ -10,8 +10,8 @@ import numpy as np
 from headstart.cache.segments import NotCachedError
 from headstart.classifier.saved import Classifier
 from headstart.core.console import console, track
+from headstart.data.batch_order import evaluation_batches
 from headstart.data.index import ImageIndex
-from headstart.data.pipeline import evaluation_batches
 from headstart.features.activation_cache import ActivationCache
 from headstart.features.boundary import Boundary, frozen_boundary
 from headstart.inference.backend import forward

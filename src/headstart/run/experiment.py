@@ -247,9 +247,9 @@ def _train_and_evaluate(
         "trainable_by_stage": training.trainable_parameters,
     }
     results["seconds"].update({f"stage_{name}": seconds for name, seconds in training.seconds.items()})
-    results["waiting_for_input"] = {name: round(share, 4) for name, share in training.waiting_for_input.items()}
+    results["waiting_for_input"] = {name: round(share, 4) for name, share in training.data_wait_fraction.items()}
     tracker.log_metrics(
-        {f"waiting_for_input/{file_name(name)}": share for name, share in training.waiting_for_input.items()}
+        {f"waiting_for_input/{file_name(name)}": share for name, share in training.data_wait_fraction.items()}
     )
     if training.first_step is not None:  # from the start of the process, which imports and data are part of
         results["seconds"]["first_step"] = round(training.first_step - clock.started, 3)
@@ -328,6 +328,7 @@ def _train(
     from headstart.evaluation.report import report_stage
     from headstart.training.checkpoint import Checkpoints
     from headstart.training.inputs import ImageInputs
+    from headstart.training.settings import StageCallbacks, TrainingSettings
     from headstart.training.stages import train_stages
 
     config, network, index = setup.config, setup.network, setup.index
@@ -363,12 +364,8 @@ def _train(
         network,
         config.freeze.stages,
         ImageInputs(config, index, activations),
-        config.head,
-        config.seed,
-        config.label_smoothing,
-        config.patience,
-        track_epoch,
-        evaluate_stage,
+        TrainingSettings(config.head, config.seed, config.label_smoothing, config.patience),
+        StageCallbacks(track_epoch, evaluate_stage),
         Checkpoints(setup.output / CHECKPOINT, config.checkpoint_seconds),
         limit,
     )

@@ -1,6 +1,6 @@
-"""How far training is, on disk: all that the next batch depends on, in a file that is complete or the last one.
+"""The training state on disk: everything that the next batch depends on, in one file that is written atomically.
 
-The frozen weights are not in it: they are what the run's configuration loads, which a digest proves.
+The file does not contain the frozen weights. The run's configuration loads them again, and a digest proves it.
 """
 
 from __future__ import annotations
@@ -24,47 +24,48 @@ from headstart.model.backbones.weights import UNREADABLE
 from headstart.training.history import EpochRecord
 
 LOG = logging.getLogger(__name__)
-COSTS = 20  # times as long as writing takes, at least, is trained before it is written again
+LEAST_RATIO = 20  # of the time between two saves to the time that a save takes
+OLD_FIELDS = {"waiting_for_input": "data_wait_fraction"}  # names in checkpoints of earlier versions
 
 
 @dataclass
 class TrainingState:
     """How far training is.
 
-    `epoch` and `step` count what is done: epochs of the stage, and steps of the epoch after them; with all its steps
-    an epoch is only to be validated.
+    `epoch` and `step` count finished work: epochs of the stage, and steps of the epoch after them. If all steps of that
+    epoch are done, only its validation is missing.
     """
 
     stage: int = 0
     epoch: int = 0
     step: int = 0
-    stopped: bool = False  # the stage ends with this epoch, which early stopping decided
+    stopped: bool = False  # early stopping ended the stage after this epoch
     history: list[EpochRecord] = field(default_factory=list)
     best: EpochRecord | None = None
     trainable_parameters: dict[str, int] = field(default_factory=dict)  # by stage
-    seconds: dict[str, float] = field(default_factory=dict)  # by stage that is over
-    waiting_for_input: dict[str, float] = field(default_factory=dict)  # likewise
-    stage_seconds: float = 0.0  # of the stage that is under way
-    epoch_seconds: float = 0.0  # of the epoch that is under way
+    seconds: dict[str, float] = field(default_factory=dict)  # by finished stage
+    data_wait_fraction: dict[str, float] = field(default_factory=dict)  # by finished stage, 0 to 1
+    stage_seconds: float = 0.0  # of the current stage
+    epoch_seconds: float = 0.0  # of the current epoch
     callbacks: list[dict[str, Any]] = field(default_factory=list)  # plain values of each callback of Keras
-    frozen: str = ""  # digest of the weights that do not move in the stage
+    frozen: str = ""  # digest of the weights that the stage keeps frozen
     python_random: Any = None  # state of Python's generator when the stage began
     # weights/POSITION and best/POSITION of the classifier, chance/N of its seed generators, optimizer/N, metrics/N
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def at_stage(self, number: int, frozen: str) -> TrainingState:
-        """Return the progress at the beginning of a stage, with what was noted of those before.
+        """Return the state at the beginning of a stage, with the figures of the stages before.
 
         Args:
-            number: of the stage; that of the one behind the last when all are over.
-            frozen: digest of the weights that do not move in it.
+            number: of the stage; the number of stages when all are finished.
+            frozen: digest of the weights that it keeps frozen.
         """
         return TrainingState(
             stage=number,
             history=self.history,
             trainable_parameters=self.trainable_parameters,
             seconds=self.seconds,
-            waiting_for_input=self.waiting_for_input,
+            data_wait_fraction=self.data_wait_fraction,
             frozen=frozen,
             python_random=python_random_state(),
         )
@@ -76,13 +77,13 @@ class TrainingState:
 
 
 class Checkpoints:
-    """Where and how often a run saves its progress."""
+    """Saves the training state of a run, and decides how often."""
 
     def __init__(self, file: Path, seconds: float | None) -> None:
         """Start counting the time.
 
         Args:
-            file: where to.
+            file: where the state is saved.
             seconds: of training that may be lost; None saves at the end of each stage and when interrupted.
         """
         self.file, self.seconds = file, seconds
@@ -92,26 +93,24 @@ class Checkpoints:
         """Return whether it is time to save."""
         if self.seconds is None:
             return False
-        wait = max(self.seconds, COSTS * self._cost) if self.seconds else 0.0
+        wait = max(self.seconds, LEAST_RATIO * self._cost) if self.seconds else 0.0
         return time.monotonic() - self._saved >= wait
 
-    def save(self, progress: TrainingState) -> None:
-        """Write how far training is, in place of what was written before."""
+    def save(self, state: TrainingState) -> None:
+        """Replace the saved training state by a new one."""
         started = time.monotonic()
-        plain = {
-            item.name: getattr(progress, item.name) for item in dataclasses.fields(progress) if item.name != "arrays"
-        }
-        plain["history"] = [dataclasses.asdict(record) for record in progress.history]
-        plain["best"] = dataclasses.asdict(progress.best) if progress.best else None
+        plain = {item.name: getattr(state, item.name) for item in dataclasses.fields(state) if item.name != "arrays"}
+        plain["history"] = [dataclasses.asdict(record) for record in state.history]
+        plain["best"] = dataclasses.asdict(state.best) if state.best else None
         text = np.frombuffer(json.dumps(plain).encode(), np.uint8)
         with new_file(self.file) as file:
-            np.savez(file, allow_pickle=False, plain=text, **progress.arrays)
+            np.savez(file, allow_pickle=False, plain=text, **state.arrays)
         self._saved = time.monotonic()
         self._cost = self._saved - started
-        log_event(LOG, "checkpoint saved", stage=progress.stage, epoch=progress.epoch, step=progress.step)
+        log_event(LOG, "checkpoint saved", stage=state.stage, epoch=state.epoch, step=state.step)
 
     def load(self) -> TrainingState | None:
-        """Return what was saved last, None where nothing was.
+        """Return the training state that was saved last, None if there is none.
 
         Raises:
             HeadstartError: when the file is damaged.
@@ -121,7 +120,8 @@ class Checkpoints:
         try:
             with self.file.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-            plain = json.loads(arrays.pop("plain").tobytes())
+            stored_fields = json.loads(arrays.pop("plain").tobytes())
+            plain = {OLD_FIELDS.get(name, name): value for name, value in stored_fields.items()}
             plain["history"] = [EpochRecord(**record) for record in plain["history"]]
             plain["best"] = EpochRecord(**plain["best"]) if plain["best"] else None
             return TrainingState(**plain, arrays=arrays)
@@ -132,21 +132,21 @@ class Checkpoints:
 
 
 def digest_of(fingerprints: dict[str, str]) -> str:
-    """Return one digest of those of many weights."""
+    """Return one digest of the fingerprints of many weights."""
     return hashlib.sha256(json.dumps(sorted(fingerprints.items())).encode()).hexdigest()
 
 
-def check_frozen(progress: TrainingState, fingerprints: dict[str, str]) -> None:
-    """Raise when the weights that training never touched are not those that it began with.
+def check_frozen(state: TrainingState, fingerprints: dict[str, str]) -> None:
+    """Raise unless the frozen weights are those that training began with.
 
     Args:
-        progress: as it was saved.
-        fingerprints: of the weights that do not move in its stage.
+        state: the saved training state.
+        fingerprints: of the weights that its stage keeps frozen.
 
     Raises:
-        HeadstartError: so that nothing is continued on other weights.
+        HeadstartError: when they differ, so that training never resumes on other weights.
     """
-    if digest_of(fingerprints) != progress.frozen:
+    if digest_of(fingerprints) != state.frozen:
         raise HeadstartError(
             "Expected the pretrained weights that this run began with. Received: others; the file of the weights was "
             "replaced, or another version of the software builds them. Start the run again"
@@ -154,12 +154,12 @@ def check_frozen(progress: TrainingState, fingerprints: dict[str, str]) -> None:
 
 
 def python_random_state() -> list[Any]:
-    """Return the state of Python's own generator, from which Keras takes seeds that nobody gave."""
+    """Return the state of Python's own generator, from which Keras takes seeds that nobody set."""
     version, internal, gauss = random.getstate()
     return [version, list(internal), gauss]
 
 
 def set_python_random_state(state: list[Any]) -> None:
-    """Set what `python_random_state` returned."""
+    """Restore a state that `python_random_state` returned."""
     version, internal, gauss = state
     random.setstate((version, tuple(internal), gauss))

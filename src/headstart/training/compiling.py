@@ -1,4 +1,4 @@
-"""The model of a stage made ready to be fitted: optimizer, loss and metric."""
+"""Compile the model of a stage: optimizer, loss and metric."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from headstart.training.optimizers import block_rates, build_optimizer
 
 
 def compile_for_training(
-    network: Network, stage: StageConfig, given: StageInput, label_smoothing: float, steps_at_once: int = 1
+    network: Network, stage: StageConfig, stage_input: StageInput, label_smoothing: float, steps_at_once: int = 1
 ) -> None:
     """Compile the model of a stage that has been opened, with its optimizer, loss and metric.
 
     Args:
         network: the classifier.
-        stage: with its whole optimizer.
-        given: the stage's input; its model is compiled.
+        stage: with its complete optimizer.
+        stage_input: the stage's input; its model is compiled.
         label_smoothing: share of the target that is spread over all classes.
-        steps_at_once: without a return to Python, where callbacks are called.
+        steps_at_once: steps without a return to Python, between two calls of the callbacks.
     """
     rates = block_rates([block.name for block in network.blocks], stage.optimizer.block_decay)
-    optimizer = build_optimizer(stage.optimizer, given.steps, stage.epochs, _rate_of(network, rates))
-    model = given.model
+    optimizer = build_optimizer(stage.optimizer, stage_input.steps, stage.epochs, _rate_of(network, rates))
+    model = stage_input.model
     # Without XLA, which is far slower than plain graphs on a CPU (depthwise convolutions).
     model.compile(
         optimizer,
@@ -40,9 +40,9 @@ def compile_for_training(
 
 
 def _create_variables(model: keras.Model) -> None:
-    """Create what optimizer and metrics keep, which takes half the time from the first step.
+    """Create the variables of optimizer and metrics, which halves the time of the first step.
 
-    Else they are created in the first step, and TensorFlow traces a function again that created variables.
+    Otherwise the first step creates them, and TensorFlow traces a function that created variables a second time.
     """
     model.optimizer.build(model.trainable_variables)
     targets = keras.ops.zeros((1, model.output.shape[-1]))
@@ -52,7 +52,7 @@ def _create_variables(model: keras.Model) -> None:
 
 
 def _rate_of(network: Network, rates: dict[str, float]) -> Callable[[keras.Variable], float]:
-    """Return the function from a variable to the factor on its learning rate."""
+    """Return a function that gives the factor on the learning rate of a variable."""
     factors = {
         id(weight): rates[block.name] for block in network.blocks for layer in block.layers for weight in layer.weights
     }

@@ -1,4 +1,4 @@
-"""What a person sees of training: what a stage is about to do, and its epochs."""
+"""The console output of training: what a stage is about to do, its epochs, and how it was resumed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from headstart.training.checkpoint import TrainingState
     from headstart.training.history import EpochRecord
     from headstart.training.inputs import StageInput
+    from headstart.training.linear_head import LinearClassifier
 
-MUCH_WAITING = 0.05  # share of the time of a stage's steps
-WORTH_A_WORD = 1.0  # seconds; less is not worth changing anything
+# A stage that waits for data less than this is not worth changing anything for.
+REPORTED_WAIT_FRACTION = 0.05  # of the step time
+REPORTED_WAIT_SECONDS = 1.0
 
 
 def count_parameters(variables: list[keras.Variable]) -> int:
@@ -28,13 +30,21 @@ def count_parameters(variables: list[keras.Variable]) -> int:
 
 
 def print_stage(
-    network: Network, stage: StageConfig, rates: dict[str, float], given: StageInput, head: HeadConfig
+    network: Network, stage: StageConfig, rates: dict[str, float], stage_input: StageInput, head: HeadConfig
 ) -> None:
-    """Print what trains in a stage: each block with its parameters, its state and its learning rate."""
+    """Print what a stage trains: each block with its parameters, its state and its learning rate.
+
+    Args:
+        network: opened for the stage.
+        stage: with its complete optimizer.
+        rates: factor on the learning rate of each block, by name.
+        stage_input: its steps, and the notes about it.
+        head: says whether scikit-learn fits it.
+    """
     optimizer: OptimizerConfig = stage.optimizer
     how = f"{optimizer.name}, {optimizer.schedule.name} learning rate, "
-    how += f"{_count(stage.epochs, 'epoch')} of {_count(given.steps, 'step')}"
-    if given.features is not None:
+    how += f"{_count(stage.epochs, 'epoch')} of {_count(stage_input.steps, 'step')}"
+    if stage_input.features is not None:
         how = f"{head.fit}, fitted by scikit-learn"
     table = Table()
     for column, justify in (
@@ -49,57 +59,71 @@ def print_stage(
         total = count_parameters([weight for layer in layers for weight in layer.weights])
         trains = count_parameters([weight for layer in layers for weight in layer.trainable_weights])
         state = f"{trains:,}" if trains else "frozen"
-        learning_rate = f"{optimizer.learning_rate * rate:.2g}" if trains and given.features is None else ""
+        learning_rate = f"{optimizer.learning_rate * rate:.2g}" if trains and stage_input.features is None else ""
         table.add_row(name, f"{total:,}", state, learning_rate)
     print_titled(f"Stage {stage.name}: {how}", table)
-    for sentence in filter(None, (given.frozen_work, given.weighting)):
+    for sentence in filter(None, (stage_input.caching_note, stage_input.class_weight_note)):
         console.print(f"  {sentence}", markup=False, soft_wrap=True)
     if stage.batch_norm == "train":
-        console.print("  batch norm of the blocks that train uses and learns the statistics of the batches")
+        console.print("  batch norm in the trained blocks uses and updates the statistics of each batch")
     console.print("  epoch   train: loss accuracy   validation: loss accuracy   time")
 
 
-def print_epoch(record: EpochRecord, best: bool) -> None:
-    """Print an epoch's line.
+def print_epoch(record: EpochRecord, is_best: bool) -> None:
+    """Print the line of an epoch.
 
     Args:
         record: its figures.
-        best: whether it is the best so far.
+        is_best: whether it is the best so far.
     """
-    mark = "  best so far" if best else ""
+    mark = "  best so far" if is_best else ""
     console.print(
         f"  {record.epoch:>3}  {record.train_loss:>8.4f} {record.train_accuracy:>8.4f}   "
         f"{record.validation_loss:>8.4f} {record.validation_accuracy:>8.4f}  {record.seconds:>6.1f} s{mark}"
     )
 
 
-def print_resume_point(progress: TrainingState, stages: list[str]) -> None:
-    """Print where training goes on that was interrupted.
+def print_linear_head(kind: str, fitted: LinearClassifier) -> None:
+    """Print the regularisation that cross-validation chose for a head that scikit-learn fitted.
 
     Args:
-        progress: as it was saved.
+        kind: `logistic_regression` or `svm`.
+        fitted: the classifier.
+    """
+    console.print(
+        f"  {kind}: C = {fitted.regularisation:g}, the best of cross-validation (accuracy {fitted.accuracy:.4f})"
+        + ("" if fitted.converged else "; the solver stopped before it converged"),
+        soft_wrap=True,
+    )
+
+
+def print_resume_point(state: TrainingState, stages: list[str]) -> None:
+    """Print where training resumes.
+
+    Args:
+        state: the saved training state.
         stages: names of all stages.
     """
-    if progress.stage == len(stages):
+    if state.stage == len(stages):
         where = "all stages are trained"
     else:
-        within = f" and {progress.step:,} steps" if progress.step else ""
-        where = f"stage {stages[progress.stage]} goes on after {progress.epoch} of its epochs{within}"
+        steps = f" and {_count(state.step, 'step')}" if state.step else ""
+        where = f"stage {stages[state.stage]} continues after {_count(state.epoch, 'epoch')}{steps}"
     console.print(f"\n[bold]Resumed[/]: {where}", soft_wrap=True)
 
 
-def print_data_wait(stage: str, share: float, seconds: float, sooner: str) -> None:
-    """Print that a stage waited for its batches, where that is worth a word.
+def print_data_wait(stage: str, fraction: float, seconds: float, faster_input_tip: str) -> None:
+    """Print how much of its step time a stage spent waiting for data, if that is worth a change.
 
     Args:
         stage: its name.
-        share: of the time of its steps, 0 to 1.
-        seconds: that it waited in all.
-        sooner: what would give it its batches sooner.
+        fraction: of the step time, 0 to 1.
+        seconds: spent waiting in total.
+        faster_input_tip: what would make the input faster.
     """
-    if share > MUCH_WAITING and seconds > WORTH_A_WORD:
+    if fraction > REPORTED_WAIT_FRACTION and seconds > REPORTED_WAIT_SECONDS:
         console.print(
-            f"  {stage} waited for its batches in {share:.0%} of the time of its steps: {sooner}",
+            f"  {stage}: {100 * fraction:.0f} % of step time was spent waiting for data: {faster_input_tip}",
             markup=False,
             soft_wrap=True,
         )

@@ -1,4 +1,4 @@
-"""What happens at the end of an epoch: it is recorded, shown, and kept when it is the best so far."""
+"""The Keras callback that records the figures of each epoch and moves the progress bar."""
 
 from __future__ import annotations
 
@@ -11,53 +11,42 @@ import keras
 import tensorflow as tf
 from rich.progress import Progress
 
+from headstart.config import StageConfig
 from headstart.core.errors import HeadstartError
-from headstart.training.display import print_epoch
-from headstart.training.history import BestEpoch, EpochRecord
+from headstart.training.checkpoint import TrainingState
+from headstart.training.history import EpochRecord
 
 
 class EpochRecorder(keras.callbacks.Callback):
-    """Turns what Keras logs into records on one epoch axis over all stages."""
+    """Turns the logs of Keras into records whose epochs are counted over all stages."""
 
     def __init__(
-        self,
-        stage: str,
-        epochs: int,
-        first_epoch: int,
-        classifier: keras.Model,
-        best: BestEpoch,
-        record: Callable[[EpochRecord], None],
-        progress: Progress,
-        skipped: int = 0,
-        seconds_before: float = 0.0,
+        self, stage: StageConfig, state: TrainingState, on_epoch_end: Callable[[EpochRecord], None], bar: Progress
     ) -> None:
         """Start recording a stage.
 
         Args:
-            stage: its name.
-            epochs: how many epochs it has.
-            first_epoch: number of its first epoch, counted from 1 over all stages.
-            classifier: the model whose weights are kept; it may not be the one that is fitted.
-            best: the best epoch so far, over all stages.
-            record: called with each epoch's record.
-            progress: the bar to move.
-            skipped: steps of the first epoch to come that were done before an interruption.
-            seconds_before: that they took.
+            stage: its name and number of epochs.
+            state: the training state in which the fit begins.
+            on_epoch_end: called with the record of each epoch.
+            bar: the progress bar to move.
         """
         super().__init__()
-        self.stage, self.epochs, self.first_epoch = stage, epochs, first_epoch
-        self.classifier, self.best, self.record, self.progress = classifier, best, record, progress
-        self.task = progress.add_task(stage, total=None)
-        self.skipped, self.seconds_before = skipped, seconds_before
-        self.first_step: float | None = None  # when it was done, seconds since the epoch
+        self.stage, self.epochs = stage.name, stage.epochs
+        self.record_epoch, self.bar = on_epoch_end, bar
+        self.first_epoch = len(state.history) + 1 - state.epoch  # number of the stage's first epoch over all stages
+        # Of the next epoch, if it was interrupted: the steps that are done, and the seconds that they took.
+        self.skipped, self.seconds_before = state.step, state.epoch_seconds
+        self.task = bar.add_task(stage.name, total=None)
+        self.first_step: float | None = None  # when it ended, in seconds since the epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Start the clock and name the epoch on the bar."""
+        """Start the clock and show the epoch on the bar."""
         self.started, self.epoch = time.perf_counter() - self.seconds_before, epoch
         steps = self.params["steps"]
         self.done, self.left = steps * epoch + self.skipped, steps - self.skipped
         self.skipped, self.seconds_before = 0, 0.0
-        self.progress.update(
+        self.bar.update(
             self.task,
             total=steps * self.epochs,
             completed=self.done,
@@ -67,11 +56,15 @@ class EpochRecorder(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Move the bar."""
         self.first_step = self.first_step or time.time()
-        within = min(batch + 1, self.left)  # Keras tells the last step of a full group, of a shorter one too
-        self.progress.update(self.task, completed=self.done + within)
+        within = min(batch + 1, self.left)  # Keras passes the last step of a full group, for a shorter one too
+        self.bar.update(self.task, completed=self.done + within)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Record the epoch, keep its weights if it is the best, and print its line."""
+        """Record the epoch.
+
+        Raises:
+            HeadstartError: when a loss is not finite.
+        """
         logs = logs or {}
         record = EpochRecord(
             epoch=self.first_epoch + epoch,
@@ -89,6 +82,4 @@ class EpochRecorder(keras.callbacks.Callback):
                 f"{record.validation_loss} in validation at epoch {record.epoch} ({self.stage}); lower "
                 f"optimizer.learning_rate or set optimizer.clip_norm=1"
             )
-        best = self.best.offer(record, self.classifier)
-        self.record(record)
-        print_epoch(record, best)
+        self.record_epoch(record)

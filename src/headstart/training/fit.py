@@ -1,111 +1,82 @@
-"""The epochs of one stage: Keras fits them, and they are saved on the way and gone on with where they ended."""
+"""The epochs of one stage: Keras fits them, and resumes them where they were interrupted."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
 
-from headstart.training.checkpoint import Checkpoints, TrainingState
+from headstart.config import OptimizerConfig, StageConfig
+from headstart.core.console import progress_bar
+from headstart.core.errors import HeadstartError
+from headstart.training.checkpoint import TrainingState
+from headstart.training.checkpoint_callback import CheckpointCallback
+from headstart.training.data_wait import DataWaitTimer
+from headstart.training.display import print_data_wait
+from headstart.training.epoch_recorder import EpochRecorder
+from headstart.training.history import EpochRecord
 from headstart.training.inputs import StageInput
-from headstart.training.snapshot import collect_metrics, restore_metrics
 from headstart.training.step_groups import ShorterLastGroup
 
-Snapshot = Callable[[], TrainingState]  # how far training is, with everything but the position and the metrics
 
+def fit_stage(
+    stage: StageConfig,
+    stage_input: StageInput,
+    state: TrainingState,
+    patience: int | None,
+    on_epoch_end: Callable[[EpochRecord], None],
+    checkpoint_callback: CheckpointCallback,
+) -> float | None:
+    """Fit the remaining epochs of a stage with Keras.
 
-class CheckpointCallback(keras.callbacks.Callback):
-    """Saves the progress of a stage, and raises what interrupts it once it is saved.
+    Args:
+        stage: with its complete optimizer.
+        stage_input: its model is compiled, and has the weights of `state`.
+        state: the training state to start from; receives the share of time that the stage waited for data.
+        patience: the stage ends after so many epochs without a lower validation loss; None runs all of them.
+        on_epoch_end: called with the record of each epoch.
+        checkpoint_callback: saves the training state.
 
-    The last callback of a fit, so that the others have done what belongs to the moment that is saved.
+    Returns:
+        When the first step ended, in seconds since the epoch; None if no step was left.
     """
+    wait = DataWaitTimer(stage_input.steps_at_once, stage_input.steps)
 
-    def __init__(
-        self,
-        start: TrainingState,
-        snapshot: Snapshot,
-        checkpoints: Checkpoints | None,
-        interrupted: Callable[[], KeyboardInterrupt | None],
-    ) -> None:
-        """Save from now on.
+    def training(first_batch: int) -> tf.data.Dataset:
+        return wait.timed(stage_input.training(first_batch), first_batch)
 
-        Args:
-            start: where the fit begins.
-            snapshot: gives what else is to be saved.
-            checkpoints: where and how often; None saves nothing.
-            interrupted: asked at the end of each batch for what to raise.
-        """
-        super().__init__()
-        self.start, self.snapshot = start, snapshot
-        self.others: list[keras.callbacks.Callback] = []  # of Keras, whose values are saved too
-        self.checkpoints, self.interrupted = checkpoints, interrupted
-        self._values = start.callbacks  # of the others, at the end of the last epoch
-        self._metrics: dict[str, Any] = {}  # of the training that an epoch is validated after
+    with progress_bar() as bar, original_reading_errors():
+        recorder = EpochRecorder(stage, state, on_epoch_end, bar)
+        averaging, others = _keras_callbacks(stage.optimizer, patience)
+        checkpoint_callback.saved_callbacks = [*averaging, *others]
+        # Averaging comes first, because the averaged weights are recorded, and saving last.
+        callbacks = [*averaging, wait, recorder, *others, checkpoint_callback]
+        fit_epochs(stage_input, training, stage.epochs, state, callbacks)
+    if wait.fraction is not None:
+        state.data_wait_fraction[stage.name] = wait.fraction
+        print_data_wait(stage.name, wait.fraction, wait.seconds, stage_input.faster_input_tip)
+    return recorder.first_step
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Put the values of the other callbacks back, which have just forgotten them."""
-        for callback, values in zip(self.others, self._values, strict=False):  # none at the start of a stage
-            vars(callback).update(values)
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Put back what the metrics had added up in an epoch that was interrupted."""
-        self.epoch, self.steps = epoch, self.params["steps"]
-        self.skipped = self.start.step if epoch == self.start.epoch else 0
-        self.started = time.perf_counter() - (self.start.epoch_seconds if self.skipped else 0.0)
-        if self.skipped:
-            restore_metrics(self.model, self.start)
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Save within an epoch; end one whose first part was done before."""
-        done = self.skipped + batch + 1
-        if done < self.steps:
-            self._save_if_wanted(self.epoch, done)
-        elif self.skipped:
-            self.model.stop_training = True  # of Keras' own count of the steps; see on_test_begin
-
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Keep the metrics of training, which validation begins with forgetting."""
-        if self.skipped:
-            self.model.stop_training = False
-        if self.checkpoints is not None:
-            self._metrics = collect_metrics(self.model)
-
-    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Do not wait for the end of a long validation."""
-        interruption = self.interrupted()
-        if interruption is not None:
-            self._save(self.epoch, self.steps, self._metrics)
-            raise interruption
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Save between two epochs."""
-        self._values = [_plain_values(callback) for callback in self.others]
-        self._save_if_wanted(epoch + 1, 0)
-
-    def _save_if_wanted(self, epoch: int, step: int) -> None:
-        interruption = self.interrupted()
-        if interruption is not None or (self.checkpoints is not None and self.checkpoints.is_due()):
-            self._save(epoch, step, collect_metrics(self.model) if step else {})
-        if interruption is not None:
-            raise interruption
-
-    def _save(self, epoch: int, step: int, metrics: dict[str, Any]) -> None:
-        if self.checkpoints is None:
-            return
-        progress = self.snapshot()
-        progress.epoch, progress.step = epoch, step
-        progress.stopped = step == 0 and self.model.stop_training
-        progress.epoch_seconds = time.perf_counter() - self.started if step else 0.0
-        progress.callbacks = [_plain_values(callback) for callback in self.others]
-        progress.arrays |= metrics
-        self.checkpoints.save(progress)
+def _keras_callbacks(
+    optimizer: OptimizerConfig, patience: int | None
+) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
+    """Return the callbacks of Keras for a stage: the one that swaps in averaged weights, and the others."""
+    averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if optimizer.ema else []
+    others: list[keras.callbacks.Callback] = []
+    if optimizer.schedule.name == "plateau":
+        schedule = optimizer.schedule
+        others.append(keras.callbacks.ReduceLROnPlateau("val_loss", schedule.factor, schedule.patience))
+    if patience is not None:
+        others.append(keras.callbacks.EarlyStopping("val_loss", patience=patience))
+    return averaging, others
 
 
 def fit_epochs(
-    given: StageInput,
+    stage_input: StageInput,
     training: Callable[[int], tf.data.Dataset],
     epochs: int,
     start: TrainingState,
@@ -114,42 +85,33 @@ def fit_epochs(
     """Fit the epochs of a stage that are not done.
 
     Args:
-        given: the stage's input; its model is compiled, and has the weights of `start`.
-        training: gives the stage's batches from a number on.
+        stage_input: its model is compiled, and has the weights of `start`.
+        training: returns the stage's batches from a given number on.
         epochs: of the whole stage.
-        start: where to begin.
+        start: the training state to start from.
         callbacks: the last one is `CheckpointCallback`.
     """
-    model, epoch = given.model, start.epoch
-    # Else Keras starts to read it again at the end, in vain, and another time in the next epoch.
-    validation_steps = int(given.validation.cardinality())
-    if start.step == given.steps:  # trained, not validated
-        listed = keras.callbacks.CallbackList(
-            callbacks, add_history=False, add_progbar=False, model=model, epochs=epochs, steps=given.steps
-        )
-        model.stop_training = False
-        listed.on_train_begin()
-        listed.on_epoch_begin(epoch)
-        logs = dict(model.get_metrics_result())
-        found = model.evaluate(given.validation, steps=validation_steps, callbacks=listed, return_dict=True, verbose=0)
-        listed.on_epoch_end(epoch, logs | {f"val_{name}": value for name, value in found.items()})
-        listed.on_train_end()
+    model, epoch, steps = stage_input.model, start.epoch, stage_input.steps
+    # Without it Keras would start to read the validation data again at its end, and once more in the next epoch.
+    validation_steps = int(stage_input.validation.cardinality())
+    if start.step == steps:  # the epoch is trained but not validated
+        _validate_epoch(stage_input, epoch, epochs, validation_steps, callbacks)
         if model.stop_training:
             return
         epoch += 1
     if start.stopped or epoch == epochs:
         return
-    batches = training(start.epoch * given.steps + start.step)
-    if given.steps % given.steps_at_once:
-        groups = ShorterLastGroup(given.steps, given.steps_at_once, start.epoch, start.step)
+    batches = training(start.epoch * steps + start.step)
+    if steps % stage_input.steps_at_once:
+        groups = ShorterLastGroup(steps, stage_input.steps_at_once, start.epoch, start.step)
         callbacks = [groups, *callbacks]
-        batches = batches.repeat()  # never: Keras counts full groups, and would find too few batches
+        batches = batches.repeat()  # never happens: Keras counts full groups, and would find too few batches
     model.fit(
         batches,
         initial_epoch=epoch,
         epochs=epochs,
-        steps_per_epoch=given.steps,
-        validation_data=given.validation,
+        steps_per_epoch=steps,
+        validation_data=stage_input.validation,
         validation_steps=validation_steps,
         callbacks=callbacks,
         shuffle=False,  # the batches come in a new order every epoch already
@@ -157,10 +119,36 @@ def fit_epochs(
     )
 
 
-def _plain_values(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    """Return what a callback of Keras remembers from epoch to epoch."""
-    return {
-        name: value.item() if hasattr(value, "item") else value
-        for name, value in vars(callback).items()
-        if isinstance(value, bool | int | float | str) or hasattr(value, "item")
-    }
+def _validate_epoch(
+    stage_input: StageInput,
+    epoch: int,
+    epochs: int,
+    validation_steps: int,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Validate an epoch whose training was done before the interruption, and call the callbacks as Keras would."""
+    model = stage_input.model
+    listed = keras.callbacks.CallbackList(
+        callbacks, add_history=False, add_progbar=False, model=model, epochs=epochs, steps=stage_input.steps
+    )
+    model.stop_training = False
+    listed.on_train_begin()
+    listed.on_epoch_begin(epoch)
+    logs = dict(model.get_metrics_result())
+    found = model.evaluate(
+        stage_input.validation, steps=validation_steps, callbacks=listed, return_dict=True, verbose=0
+    )
+    listed.on_epoch_end(epoch, logs | {f"val_{name}": value for name, value in found.items()})
+    listed.on_train_end()
+
+
+@contextmanager
+def original_reading_errors() -> Iterator[None]:
+    """Raise a reading error as headstart raised it: TensorFlow turns it into text with a traceback."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = re.search(r"^headstart\.[\w.]+Error: (.*)$", error.message, re.MULTILINE)
+        if reason is None:
+            raise
+        raise HeadstartError(reason[1]) from error

@@ -23,7 +23,7 @@ class EpochRecord:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """What makes one epoch better than another: validation accuracy, then the lower validation loss."""
+        """Order epochs by validation accuracy, then by the lower validation loss; the best one is the largest."""
         return self.validation_accuracy, -self.validation_loss
 
 
@@ -33,11 +33,11 @@ class BestEpoch:
 
     record: EpochRecord | None = None
     weights: list[np.ndarray] | None = None
-    # Positions of the weights that move in the stage; the others are those that are kept, as every stage starts there.
+    # Positions of the weights that the stage changes. Every stage starts from the kept weights, so the rest are equal.
     moving: list[int] | None = None
 
     def offer(self, record: EpochRecord, classifier: keras.Model) -> bool:
-        """Keep a copy of the weights when this epoch is better than all before; say whether it was."""
+        """Copy the weights if this epoch is better than all before; return whether it is."""
         if self.record is not None and record.rank <= self.record.rank:
             return False
         self.record = record
@@ -50,5 +50,5 @@ class BestEpoch:
         return True
 
     def restore(self, classifier: keras.Model) -> None:
-        """Put the best epoch's weights back."""
+        """Put the best epoch's weights into the classifier."""
         classifier.set_weights(self.weights)

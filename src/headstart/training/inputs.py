@@ -1,4 +1,4 @@
-"""What a stage is fitted on: pixels through the whole network, or activations that were computed once."""
+"""The input of each stage: pixels for the whole network, or activations of its frozen part, computed once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from headstart.cache.segments import NotCachedError
 from headstart.cache.table import Rows
 from headstart.config import Config, StageConfig
 from headstart.data.augmentation import Augmentation
-from headstart.data.pipeline import class_weights, evaluation_dataset, training_dataset
+from headstart.data.pipeline import BatchPlan, class_weights, evaluation_dataset, training_dataset
 from headstart.features.activation_cache import ActivationCache, InMemory, Views
 from headstart.features.boundary import Boundary, frozen_boundary
 from headstart.model.freeze import trains_everything
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from headstart.data.pixel_cache import Batches
 
 
-SMALL_BYTES = 1 << 25  # of a batch of activations in evaluation
-MOST_AT_ONCE = 1024  # images in a batch of evaluation
+EVALUATION_BATCH_BYTES = 1 << 25  # of activations
+LARGEST_EVALUATION_BATCH = 1024  # images
+NOT_CACHED = "the frozen part is computed in every epoch"
+NOTHING_CACHED = "nothing is computed once"
 
 
 @dataclass
@@ -43,154 +45,173 @@ class Features:
 
 @dataclass
 class StageInput:
-    """What one stage is fitted on, and with which model."""
+    """The data and the model that a stage is fitted with."""
 
     model: keras.Model  # shares its variables with the classifier
-    # From the number of a batch in the stage to batches of inputs, targets and weights from there to its end or on.
+    # Returns the batches of the stage from a given number on: inputs, targets and weights; they may be endless.
     training: Callable[[int], tf.data.Dataset]
-    validation: tf.data.Dataset  # inputs and targets; with class weights those too
+    validation: tf.data.Dataset  # inputs and targets, and weights if classes are weighted
     steps: int  # batches in an epoch
-    steps_at_once: int = 1  # between two callbacks; the last ones of an epoch may be fewer
-    sooner: str = "a larger batch_size asks for fewer batches"  # what would give it its batches sooner
-    frozen_work: str = "every image runs through the whole network in every epoch"  # said to the user
-    weighting: str = ""  # said to the user where the epochs' figures are weighted
-    features: Features | None = None  # where scikit-learn fits the head
+    steps_at_once: int = 1  # between two calls of the callbacks; the last ones of an epoch may be fewer
+    faster_input_tip: str = "use a larger batch_size, which needs fewer batches"
+    caching_note: str = "every image runs through the whole network in every epoch"  # printed
+    class_weight_note: str = ""  # printed if the figures of the epochs are weighted
+    features: Features | None = None  # set if scikit-learn fits the head
 
 
 StageInputs = Callable[[Network, StageConfig, int], StageInput]
 
 
+@dataclass(frozen=True)
+class _FrozenPart:
+    """The part of the network that a stage leaves frozen, and the views of each training image that go through it."""
+
+    boundary: Boundary
+    views: Views | None  # None takes each image as it is
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """The rows of both splits."""
+
+    training: Batches
+    validation: Batches
+    frozen: _FrozenPart | None  # if the rows are its activations; None if they are pixels
+    features: Features | None
+    caching_note: str
+
+
 @dataclass
 class ImageInputs:
-    """The images of a run as the input of each of its stages; called with network, stage and the stage's number."""
+    """Makes the input of each stage of a run; call it with the network, the stage and the stage's number."""
 
     config: Config
     index: ImageIndex
     activations: ActivationCache
 
     def __call__(self, network: Network, stage: StageConfig, number: int) -> StageInput:
-        """Return a stage's input; where its frozen part can be run once, that is done here."""
+        """Return the input of a stage, after running its frozen part once if that is possible."""
         config, one_sigmoid = self.config, self.config.head.output == "sigmoid"
         training, validation = self.index.split("train"), self.index.split("validation")
-        change: Augmentation | None = Augmentation(config.augmentation)
-        boundary, views, reason = self._boundary(network, stage)
-        features: Features | None = None
         weights = class_weights(training.labels, len(self.index.class_names), config.class_weight)
-        given: tuple[Batches, Batches]
-        before = self.activations.computed, self.activations.reused
-        if boundary is not None:
-            try:
-                frozen = self._frozen(boundary, training, "train", views)
-                given = frozen, self._frozen(boundary, validation, "validation", None)
-            except NotCachedError as error:
-                boundary, views, reason = None, None, f"{error}: what is frozen is computed in every epoch"
-        if boundary is None:
-            pixels = self.activations.pixels
-            given = pixels.of(training, "train"), pixels.of(validation, "validation")
-        else:
-            if fits_linear_head(config.head, stage):  # scikit-learn needs one array
-                features = Features(frozen.read(np.arange(len(training))), training.labels, weights)
-            fresh, there = self.activations.computed - before[0], self.activations.reused - before[1]
-            what = f"images, {views.count} views of each training image among them," if views else "images"
-            reason = f"frozen up to {boundary.split_point}: {fresh:,} {what} computed once, {there:,} from the cache"
-            change = None
+        sources = self._sources(network, stage, weights)
+        frozen = sources.frozen
         steps = config.steps_per_epoch or -(-len(training) // config.batch_size)
+        views = frozen.views.count if frozen and frozen.views else 1
+        plan = BatchPlan(config.batch_size, config.seed, number, views, steps * stage.epochs)
+        augmentation = None if frozen else Augmentation(config.augmentation)
         return StageInput(
-            model=boundary.suffix if boundary else network.training_model(stage.batch_norm),
-            training=partial(
-                training_dataset,
-                training,
-                given[0],
-                config.batch_size,
-                change,
-                weights,
-                config.seed,
-                one_sigmoid,
-                number,
-                views.count if views else 1,
-                batches=steps * stage.epochs,
-            ),
-            # Judged by what is wanted: else the best epoch could be one that gives the rare classes up.
+            model=frozen.boundary.suffix if frozen else network.training_model(stage.batch_norm),
+            training=partial(training_dataset, training, sources.training, plan, weights, one_sigmoid, augmentation),
+            # Weighted like training: else the best epoch could be one that gives up the rare classes.
             validation=evaluation_dataset(
                 validation,
-                given[1],
-                _evaluation_batch(given[1], config.batch_size) if boundary else config.batch_size,
+                sources.validation,
+                _evaluation_batch(sources.validation, config.batch_size) if frozen else config.batch_size,
                 one_sigmoid,
                 None if config.class_weight == "none" else weights,
             ),
             steps=steps,
-            steps_at_once=_steps_at_once(given[0], steps),
-            sooner=_sooner(config, cached=boundary is not None),
-            frozen_work=reason,
-            weighting=_weighting(config.class_weight, self.index.class_names, weights),
-            features=features,
+            steps_at_once=_steps_at_once(sources.training, steps),
+            faster_input_tip=_faster_input_tip(config, cached=frozen is not None),
+            caching_note=sources.caching_note,
+            class_weight_note=_class_weight_note(config.class_weight, self.index.class_names, weights),
+            features=sources.features,
         )
 
-    def _boundary(self, network: Network, stage: StageConfig) -> tuple[Boundary | None, Views | None, str]:
-        """Return where the network is cut for a stage and the views that are kept; or why the whole is run always."""
-        config, change = self.config, Augmentation(self.config.augmentation)
+    def _sources(self, network: Network, stage: StageConfig, weights: np.ndarray) -> _Sources:
+        """Return the activations of both splits, or their pixels with the reason why not."""
+        frozen, reason = self._choose_frozen_part(network, stage)
+        if frozen is not None:
+            try:
+                return self._activation_sources(frozen, stage, weights)
+            except NotCachedError as error:
+                reason = f"{error}: {NOT_CACHED}"
+        pixels, index = self.activations.pixels, self.index
+        training = pixels.of(index.split("train"), "train")
+        return _Sources(training, pixels.of(index.split("validation"), "validation"), None, None, reason)
+
+    def _activation_sources(self, frozen: _FrozenPart, stage: StageConfig, weights: np.ndarray) -> _Sources:
+        """Run both splits through the frozen part, except what is cached.
+
+        Raises:
+            NotCachedError: when the cache has no room after all.
+        """
+        cache, views, split = self.activations, frozen.views, self.index.split("train")
+        computed, reused = cache.computed, cache.reused
+        training = self._run_frozen_part(frozen.boundary, split, "train", views)
+        validation = self._run_frozen_part(frozen.boundary, self.index.split("validation"), "validation", None)
+        features = None
+        if fits_linear_head(self.config.head, stage):  # scikit-learn needs one array
+            features = Features(training.read(np.arange(len(split))), split.labels, weights)
+        what = f"images, {views.count} views of each training image among them," if views else "images"
+        note = (
+            f"frozen up to {frozen.boundary.split_point}: {cache.computed - computed:,} {what} computed once, "
+            f"{cache.reused - reused:,} from the cache"
+        )
+        return _Sources(training, validation, frozen, features, note)
+
+    def _choose_frozen_part(self, network: Network, stage: StageConfig) -> tuple[_FrozenPart | None, str]:
+        """Return the part of the network to run once; or None, and the reason to run the whole in every epoch."""
+        config, augmentation = self.config, Augmentation(self.config.augmentation)
         boundary = frozen_boundary(network, stage.train)
-        if fits_linear_head(config.head, stage):
-            return boundary, None, ""
+        if fits_linear_head(config.head, stage) and boundary is not None:
+            return _FrozenPart(boundary, None), ""
         if trains_everything(network, stage.train):
-            return None, None, "everything trains: nothing is computed once"
+            return None, f"everything trains: {NOTHING_CACHED}"
         if not config.cache.activations:
-            return None, None, f"cache={config.cache.name}: what is frozen is computed in every epoch"
+            return None, f"cache={config.cache.name}: {NOT_CACHED}"
         if boundary is None:
-            return None, None, f"{config.backbone.name} has no usable cut below what trains: nothing is computed once"
+            return None, f"{config.backbone.name} has no split point below the trained layers: {NOTHING_CACHED}"
         if stage.batch_norm == "train":
-            return None, None, "batch_norm: train: nothing is computed once"
-        if change.mixes:
-            return (
-                None,
-                None,
-                f"augmentation {change.config.name} mixes images afresh: nothing is computed once",
-            )
+            return None, f"batch_norm: train: {NOTHING_CACHED}"
+        if augmentation.mixes:
+            return None, f"augmentation {augmentation.config.name} mixes images in every epoch: {NOTHING_CACHED}"
         views = None
-        if change.changes_images:
-            if change.config.views == "live":
-                name = change.config.name
-                return None, None, f"augmentation {name} changes images in every epoch: nothing is computed once"
-            views = Views(change, change.config.views)
+        if augmentation.changes_images:
+            if augmentation.config.views == "live":
+                name = augmentation.config.name
+                return None, f"augmentation {name} changes images in every epoch: {NOTHING_CACHED}"
+            views = Views(augmentation, augmentation.config.views)
         parts = [self.index.split("train"), self.index.split("validation")]
         objection = self.activations.objection(boundary, parts, views)
-        return (None, None, objection) if objection else (boundary, views, "")
+        return (None, objection) if objection else (_FrozenPart(boundary, views), "")
 
-    def _frozen(self, boundary: Boundary, part: ImageIndex, name: str, views: Views | None) -> Rows | InMemory:
-        """Return the activations of a split, kept on disk where that is wanted and they fit."""
+    def _run_frozen_part(self, boundary: Boundary, part: ImageIndex, name: str, views: Views | None) -> Rows | InMemory:
+        """Return the activations of a split, computed once and cached on disk if they fit."""
         if self.config.cache.activations and not self.activations.objection(boundary, [part], views):
             try:
                 return self.activations.rows(boundary, part, name, views)
             except NotCachedError:
-                if self.config.head.fit == "gradient" or views:  # which can do without; scikit-learn cannot
+                if self.config.head.fit == "gradient" or views:  # pixels will do; scikit-learn needs activations
                     raise
         return self.activations.in_memory(boundary, part, name)
 
 
-def _evaluation_batch(given: Batches, batch_size: int) -> int:
-    """Return how many activations are evaluated at once: a step of small ones takes no longer than its start."""
-    row_bytes = int(np.prod(given.shape)) * given.dtype.itemsize
-    return max(batch_size, min(SMALL_BYTES // row_bytes, MOST_AT_ONCE))
+def _evaluation_batch(source: Batches, batch_size: int) -> int:
+    """Return how many activations to evaluate at once: starting a step takes longer than computing a small one."""
+    row_bytes = int(np.prod(source.shape)) * source.dtype.itemsize
+    return max(batch_size, min(EVALUATION_BATCH_BYTES // row_bytes, LARGEST_EVALUATION_BATCH))
 
 
-def _steps_at_once(given: Batches, steps: int) -> int:
-    """Return how many steps are done without a return to Python, which takes longer than a step of a head alone."""
-    if len(given.shape) > 1 or tf.distribute.get_strategy().num_replicas_in_sync > 1:
+def _steps_at_once(source: Batches, steps: int) -> int:
+    """Return how many steps to run without a return to Python, which takes longer than a step of a head alone."""
+    if len(source.shape) > 1 or tf.distribute.get_strategy().num_replicas_in_sync > 1:
         return 1
     return steps_at_once(steps)
 
 
-def _sooner(config: Config, cached: bool) -> str:
-    """Return what a person can do where a stage waits for its input."""
+def _faster_input_tip(config: Config, cached: bool) -> str:
+    """Return what a person can do about a stage that waits for data."""
     if not cached and not config.cache.images:
         return f"cache=auto decodes each image once, cache={config.cache.name} in every epoch"
     if not cached and Augmentation(config.augmentation).changes_images:
         return "augmentation.views=4 augments each image four times, live in every epoch"
-    return "a faster disk for the cache ($HEADSTART_CACHE), or a larger batch_size, which asks for fewer batches"
+    return "use a faster disk for the cache ($HEADSTART_CACHE), or a larger batch_size, which needs fewer batches"
 
 
-def _weighting(kind: str, class_names: tuple[str, ...], weights: np.ndarray) -> str:
-    """Return a sentence about the weights of the classes; nothing where all are the same."""
+def _class_weight_note(kind: str, class_names: tuple[str, ...], weights: np.ndarray) -> str:
+    """Return a sentence about the class weights; an empty one if all are equal."""
     if kind == "none":
         return ""
     least, most = int(weights.argmin()), int(weights.argmax())

@@ -1,4 +1,4 @@
-"""The learning-rate finder: what becomes of the loss while the rate rises from far too small to far too large.
+"""The learning-rate finder: record the loss while the rate rises from far too small to far too large.
 
 Source: L. N. Smith, 2017, "Cyclical learning rates for training neural networks", section 3.3.
 """
@@ -20,24 +20,26 @@ from headstart.core.console import progress_bar
 from headstart.model.freeze import open_for_training
 from headstart.model.network import Network
 from headstart.training.compiling import compile_for_training
+from headstart.training.fit import original_reading_errors
 from headstart.training.inputs import StageInputs
-from headstart.training.stages import original_reading_errors
 
-LOWEST, HIGHEST = 1e-7, 10.0  # with any optimizer nothing is learned at the one and everything lost at the other
-UPDATES = 120  # enough to see the descent, too few to learn a small dataset by heart; its batches come again and again
-DECADE = 15  # updates in which the rate grows tenfold; in the first ones it is too small to change the loss
+LOWEST, HIGHEST = 1e-7, 10.0  # any optimizer learns nothing at the lowest and diverges at the highest
+UPDATES = 120  # enough to see the descent, too few to memorise a small dataset, whose batches repeat
+DECADE = 15  # updates over which the rate grows tenfold; in the first decade it is too small to change the loss
 SMOOTHING = 0.9  # of the exponential average: over ten updates, less than a decade of the rate
-DIVERGED = 2.0  # times the loss at the start, where the sweep ends
-DESCENT = 1.5  # standard deviations of the loss at the start that a descent has to exceed; chance reaches a third of it
-SMALLEST_DESCENT = 0.01  # of the loss at the start, for batches without any noise
+DIVERGED = 2.0  # times the loss at the start; there the sweep ends
+DESCENT = (
+    1.5  # a descent must exceed so many standard deviations of the loss at the start; chance reaches a third of it
+)
+SMALLEST_DESCENT = 0.01  # share of the loss at the start, for batches without any noise
 
 
 @dataclasses.dataclass(frozen=True)
 class RateSweep:
-    """The loss at each rate, and the rate that it suggests."""
+    """The loss at each learning rate, and the rate that it suggests."""
 
     rates: np.ndarray  # (updates,)
-    losses: np.ndarray  # (updates,), of the batches before each update
+    losses: np.ndarray  # (updates,), of the batches that each update used
     smoothed: np.ndarray  # (updates,)
     suggestion: float | None
     reason: str  # how the suggestion was chosen, or why there is none
@@ -46,12 +48,12 @@ class RateSweep:
 def sweep_learning_rate(
     network: Network, stage: StageConfig, inputs: StageInputs, label_smoothing: float = 0.0
 ) -> RateSweep:
-    """Train a stage for some updates at a rate that rises exponentially, and put everything back.
+    """Train a stage for some updates at an exponentially rising rate, and restore the network.
 
     Args:
-        network: the classifier; its variables, seeds included, have the same bits afterwards.
-        stage: with its whole optimizer, whose own rate and schedule play no part.
-        inputs: gives what the stage is fitted on.
+        network: the classifier; its variables, seeds included, are bit-identical afterwards.
+        stage: with its complete optimizer, whose own rate and schedule are ignored.
+        inputs: makes the input of the stage.
         label_smoothing: share of the target that is spread over all classes, 0 to below 1.
 
     Raises:
@@ -59,14 +61,18 @@ def sweep_learning_rate(
     """
     optimizer = dataclasses.replace(stage.optimizer, learning_rate=LOWEST, schedule=ScheduleConfig(), ema=0.0)
     batches = UPDATES * optimizer.accumulate
-    stage = dataclasses.replace(stage, optimizer=optimizer, epochs=batches)  # enough of them, if each is a single batch
-    with _put_back(network.classifier):
+    stage = dataclasses.replace(
+        stage, optimizer=optimizer, epochs=batches
+    )  # enough even if each epoch is a single batch
+    with _restored(network.classifier):
         open_for_training(network, stage.train)
-        given = inputs(network, stage, 0)
-        compile_for_training(network, stage, given, label_smoothing)
+        stage_input = inputs(network, stage, 0)
+        compile_for_training(network, stage, stage_input, label_smoothing)
         with progress_bar() as progress, original_reading_errors():
             sweep = _Sweep(optimizer.accumulate, progress)
-            given.model.fit(given.training(0), steps_per_epoch=batches, callbacks=[sweep], shuffle=False, verbose=0)
+            stage_input.model.fit(
+                stage_input.training(0), steps_per_epoch=batches, callbacks=[sweep], shuffle=False, verbose=0
+            )
     rates, losses = np.array(sweep.rates), np.array(sweep.losses)
     smoothed = smooth(losses)
     suggestion, reason = suggest(rates, losses, smoothed)
@@ -74,7 +80,7 @@ def sweep_learning_rate(
 
 
 def smooth(losses: np.ndarray) -> np.ndarray:
-    """Return the exponential average of the losses so far, corrected for its start at zero.
+    """Return the exponential moving average of the losses, corrected for its start at zero.
 
     Args:
         losses: (updates,).
@@ -87,12 +93,12 @@ def smooth(losses: np.ndarray) -> np.ndarray:
 
 
 def suggest(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray) -> tuple[float | None, str]:
-    """Return the rate at which the loss falls most steeply, at most a tenth of the one where it is lowest; and why.
+    """Suggest the rate of the steepest descent, but at most a tenth of the rate with the lowest loss.
 
-    A tenth of the lowest alone would be absurd where a frozen backbone tells the classes apart: any large rate then
-    brings the loss to zero, and it never rises. The steepest descent alone would be too close to the edge in networks
-    that learn nothing but just before they diverge. The slope is that of a line through a decade, because the noise of
-    the batches has the steepest slopes from one update to the next.
+    A tenth of the lowest alone fails when a frozen backbone separates the classes: any large rate then brings the loss
+    to zero, and it never rises. The steepest descent alone is too close to the edge in networks that only learn just
+    before they diverge. The slope is measured by a line through a decade, because from one update to the next the
+    noise of the batches has the steepest slopes.
 
     Args:
         rates: (updates,), rising.
@@ -100,11 +106,11 @@ def suggest(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray) -> tupl
         smoothed: (updates,).
 
     Returns:
-        The rate to two digits, or None where the loss says nothing; and a sentence about it.
+        The rate to two digits, or None if the losses suggest none; and the reason.
     """
     finite = np.isfinite(losses)
     if not finite.any():
-        return None, "the loss was never finite: look at the data and the weights, or set precision=float32"
+        return None, "the loss was never finite: check the data and the weights, or set precision=float32"
     rates, losses, smoothed = rates[finite], losses[finite], smoothed[finite]
     start, noise = losses[:DECADE].mean(), losses[:DECADE].std()
     if len(rates) > DECADE:
@@ -115,8 +121,8 @@ def suggest(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray) -> tupl
                 return _two_digits(rates[steepest]), "where the smoothed loss falls most steeply"
             return _two_digits(rates[lowest] / 10), "a tenth of the rate with the lowest smoothed loss"
     return None, (
-        f"the loss does not descend: it starts at {start:.3g}, gives or takes {noise:.2g} from batch to batch, and its "
-        f"average never goes below {smoothed.min():.3g}; a larger batch_size makes it less noisy"
+        f"the loss does not descend: it starts at {start:.3g}, varies by {noise:.2g} from batch to batch, and its "
+        f"average never falls below {smoothed.min():.3g}; a larger batch_size makes it less noisy"
     )
 
 
@@ -131,7 +137,7 @@ def _two_digits(rate: float) -> float:
 
 
 class _Sweep(keras.callbacks.Callback):
-    """Sets the rate of each update, and notes the loss of its batches."""
+    """Sets the rate of each update, and records the loss of its batches."""
 
     def __init__(self, accumulate: int, progress: Progress) -> None:
         super().__init__()
@@ -141,15 +147,15 @@ class _Sweep(keras.callbacks.Callback):
         self.task = progress.add_task("learning rate", total=UPDATES)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Raise the rate where the batches of an update begin."""
+        """Raise the rate at the first batch of each update."""
         if batch % self.accumulate == 0:
             rate = LOWEST * (HIGHEST / LOWEST) ** (batch // self.accumulate / (UPDATES - 1))
             self.rates.append(rate)
             self.model.optimizer.learning_rate = rate
-            self.model.reset_metrics()  # Keras tells the mean over the batches since
+            self.model.reset_metrics()  # Keras logs the mean over the batches since then
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Note the loss where the batches of an update end; stop when it diverges."""
+        """Record the loss at the last batch of each update; stop when it diverges."""
         if (batch + 1) % self.accumulate:
             return
         self.losses.append(float((logs or {})["loss"]))
@@ -160,8 +166,8 @@ class _Sweep(keras.callbacks.Callback):
 
 
 @contextmanager
-def _put_back(model: keras.Model) -> Iterator[None]:
-    """Give a model's variables the values of before, whatever happens; `variables` has the seeds, `weights` not."""
+def _restored(model: keras.Model) -> Iterator[None]:
+    """Restore a model's variables at the end, whatever happens; unlike `weights`, `variables` includes the seeds."""
     before = [variable.numpy() for variable in model.variables]
     try:
         yield

@@ -1,20 +1,15 @@
-"""The stage loop: open part of the network, train it, prove the rest unchanged, keep the best epoch."""
+"""The stage loop: open part of the network, fit it, check that the rest is unchanged, restore the best epoch."""
 
 from __future__ import annotations
 
 import logging
-import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 
 import keras
-import tensorflow as tf
 
-from headstart.config import HeadConfig, StageConfig
-from headstart.core.console import console, progress_bar
+from headstart.config import StageConfig
+from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.log import log_event
 from headstart.core.signals import interrupt_at_batch_end
@@ -33,15 +28,21 @@ from headstart.training.checkpoint import (
     digest_of,
     set_python_random_state,
 )
-from headstart.training.compiling import accuracy_of, compile_for_training, loss_of
-from headstart.training.data_wait import DataWaitTimer
-from headstart.training.display import count_parameters, print_data_wait, print_epoch, print_resume_point, print_stage
-from headstart.training.epoch_recorder import EpochRecorder
-from headstart.training.fit import CheckpointCallback, fit_epochs
+from headstart.training.checkpoint_callback import CheckpointCallback
+from headstart.training.compiling import compile_for_training
+from headstart.training.display import (
+    count_parameters,
+    print_epoch,
+    print_linear_head,
+    print_resume_point,
+    print_stage,
+)
+from headstart.training.fit import fit_stage
 from headstart.training.history import BestEpoch, EpochRecord
 from headstart.training.inputs import Features, StageInput, StageInputs
-from headstart.training.linear_head import fit_linear_head, set_head
+from headstart.training.linear_stage import fit_linear_stage
 from headstart.training.optimizers import block_rates
+from headstart.training.settings import StageCallbacks, TrainingSettings
 from headstart.training.snapshot import collect_arrays, restore_network, restore_optimizer
 
 LOG = logging.getLogger(__name__)
@@ -49,226 +50,185 @@ LOG = logging.getLogger(__name__)
 
 @dataclass
 class TrainingResult:
-    """What came of all stages; the classifier carries the weights of `best`."""
+    """The outcome of all stages; the classifier has the weights of `best`."""
 
     best: EpochRecord
     history: list[EpochRecord]
     trainable_parameters: dict[str, int] = field(default_factory=dict)  # by stage
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
-    waiting_for_input: dict[str, float] = field(default_factory=dict)  # by stage, see WaitingForInput.share
-    first_step: float | None = None  # when it was done, seconds since the epoch; None where only scikit-learn fits
+    data_wait_fraction: dict[str, float] = field(default_factory=dict)  # by stage, see DataWaitTimer.fraction
+    first_step: float | None = None  # its end in seconds since the epoch; None if only scikit-learn fitted
 
 
 def train_stages(
     network: Network,
     stages: list[StageConfig],
     inputs: StageInputs,
-    head: HeadConfig,
-    seed: int = 0,
-    label_smoothing: float = 0.0,
-    patience: int | None = None,
-    record: Callable[[EpochRecord], None] = lambda record: None,
-    after_stage: Callable[[StageConfig], None] = lambda stage: None,
+    settings: TrainingSettings,
+    callbacks: StageCallbacks | None = None,
     checkpoints: Checkpoints | None = None,
     time_limit: float | None = None,
 ) -> TrainingResult:
     """Train a classifier through its stages.
 
-    Each stage starts from the best epoch so far, and the classifier ends with the best epoch of all stages. Training
-    that was interrupted goes on where its checkpoint says, and ends with the same weights as if nothing had happened.
+    Each stage starts from the best epoch so far, and the classifier ends with the best epoch of all stages. Interrupted
+    training resumes from its checkpoint and ends with the weights that it would have had without the interruption.
 
     Args:
         network: the classifier as its configuration builds it; its weights are changed.
-        stages: with their whole optimizers.
-        inputs: gives what a stage is fitted on.
-        head: says whether scikit-learn fits the head in the stages that train nothing else.
-        seed: of what scikit-learn fits.
-        label_smoothing: share of the target that is spread over all classes, 0 to below 1.
-        patience: a stage ends after this many epochs without a lower validation loss; None never does.
-        record: called with the record of each epoch as it ends.
-        after_stage: called with a stage at its end, when the classifier has the best weights so far.
-        checkpoints: where progress is saved, and read where there is some; None saves nothing.
-        time_limit: when training stops as if it were interrupted, seconds since the epoch.
+        stages: with their complete optimizers.
+        inputs: makes the input of each stage.
+        settings: that all stages share.
+        callbacks: called at the end of each epoch and stage.
+        checkpoints: where the training state is saved, and read if there is one; None saves nothing.
+        time_limit: when training stops as if it were interrupted, in seconds since the epoch.
 
     Raises:
         HeadstartError: for an unknown target of `train`, an image that cannot be read, a loss that is not finite, a
-            frozen variable that moved, a checkpoint of another network.
-        KeyboardInterrupt: when interrupted, once a batch is finished and saved.
+            frozen variable that changed, a checkpoint of another network.
+        KeyboardInterrupt: when interrupted, after the current batch is finished and saved.
     """
-    for stage in stages:  # all of them before any compute
+    for stage in stages:  # check every target before any compute
         layers_to_train(network, stage.train)
-    saved = checkpoints.load() if checkpoints else None
-    progress, best = saved or TrainingState(), BestEpoch()
-    first_step: float | None = None
-    moved: set[int] = set()  # positions of the weights that are not as they were built
-    for stage in stages[: progress.stage + 1]:
-        open_for_training(network, stage.train)
-        moved.update(moving_weights(network, stage.batch_norm))
-    if saved:
-        restore_network(network, saved, moved, best)
-        print_resume_point(saved, [stage.name for stage in stages])
-        check_frozen(saved, frozen_fingerprints(network, stage.batch_norm))  # of the last stage that was opened
+    loop = _StageLoop(network, inputs, settings, callbacks or StageCallbacks(), checkpoints, time_limit)
+    loop.restore(stages)
+    for number in range(loop.state.stage, len(stages)):
+        loop.train_stage(number, stages[number])
+    return loop.finish(stages)
 
-    def note(epoch: EpochRecord) -> None:
-        progress.history.append(epoch)
-        log_event(LOG, "epoch ended", **asdict(epoch))
-        record(epoch)
 
-    for number, stage in list(enumerate(stages))[progress.stage :]:
-        resumed = saved if saved and saved.stage == number else None
-        open_for_training(network, stage.train)
-        best.moving = moving_weights(network, stage.batch_norm)
-        moved.update(best.moving)
-        before = frozen_fingerprints(network, stage.batch_norm)
+class _StageLoop:
+    """Trains one stage after the other, and keeps the training state."""
+
+    def __init__(
+        self,
+        network: Network,
+        inputs: StageInputs,
+        settings: TrainingSettings,
+        callbacks: StageCallbacks,
+        checkpoints: Checkpoints | None,
+        time_limit: float | None,
+    ) -> None:
+        self.network, self.inputs, self.settings, self.callbacks = network, inputs, settings, callbacks
+        self.checkpoints, self.time_limit = checkpoints, time_limit
+        self.saved = checkpoints.load() if checkpoints else None
+        self.state, self.best = self.saved or TrainingState(), BestEpoch()
+        self.moved: set[int] = set()  # positions of the weights that may differ from the network as it was built
+        self.first_step: float | None = None
+
+    def restore(self, stages: list[StageConfig]) -> None:
+        """Put the weights and the best epoch of the checkpoint back, if there is one."""
+        opened = stages[: self.state.stage + 1]
+        for stage in opened:
+            open_for_training(self.network, stage.train)
+            self.moved.update(moving_weights(self.network, stage.batch_norm))
+        if self.saved:
+            restore_network(self.network, self.saved, self.moved, self.best)
+            print_resume_point(self.saved, [stage.name for stage in stages])
+            check_frozen(self.saved, frozen_fingerprints(self.network, opened[-1].batch_norm))
+
+    def train_stage(self, number: int, stage: StageConfig) -> None:
+        """Open, fit and check one stage, and put the best weights so far into the classifier."""
+        resumed = self.saved if self.saved and self.saved.stage == number else None
+        frozen = self._open(number, stage, resumed)
+        started = time.perf_counter() - self.state.stage_seconds
+        stage_input = self._prepare_input(number, stage, resumed)
+        if stage_input.features is not None:
+            self._fit_linear_head(stage, stage_input, stage_input.features)
+        else:
+            self._fit(stage, stage_input, resumed, started)
+        check_unchanged(frozen, frozen_fingerprints(self.network, stage.batch_norm), stage.name)
+        self.best.restore(self.network.classifier)
+        self.state.seconds[stage.name] = time.perf_counter() - started
+        log_event(LOG, "stage ended", stage=stage.name, seconds=self.state.seconds[stage.name])
+        if self.best.record is not None and self.best.record.stage != stage.name:
+            console.print(
+                f"  no epoch of {stage.name} beat epoch {self.best.record.epoch} ({self.best.record.stage}), "
+                "whose weights are kept; a lower learning rate may help"
+            )
+        self.callbacks.on_stage_end(stage)
+
+    def finish(self, stages: list[StageConfig]) -> TrainingResult:
+        """Save that all stages are trained, and return the result.
+
+        Raises:
+            HeadstartError: when there was no epoch.
+        """
+        if self.best.record is None:
+            raise HeadstartError("Expected at least one stage with one epoch. Received: none")
+        state = self.state
+        if self.checkpoints and state.stage < len(stages):
+            self._save_between_stages(self.checkpoints, state.at_stage(len(stages), state.frozen))
+        return TrainingResult(
+            self.best.record,
+            state.history,
+            state.trainable_parameters,
+            state.seconds,
+            state.data_wait_fraction,
+            self.first_step,
+        )
+
+    def _open(self, number: int, stage: StageConfig, resumed: TrainingState | None) -> dict[str, str]:
+        """Make the stage's layers trainable, and return the fingerprints of all frozen weights."""
+        open_for_training(self.network, stage.train)
+        self.best.moving = moving_weights(self.network, stage.batch_norm)
+        self.moved.update(self.best.moving)
+        frozen = frozen_fingerprints(self.network, stage.batch_norm)
         if resumed:
             set_python_random_state(resumed.python_random)
         else:
-            progress = progress.at_stage(number, digest_of(before))
-            if checkpoints and number:
-                checkpoints.save(replace(progress, best=best.record, arrays=collect_arrays(network, moved, best)))
-        began = time.perf_counter() - progress.stage_seconds
-        given = inputs(network, stage, number)
-        if resumed and resumed.step < given.steps and resumed.step % given.steps_at_once:
-            given = replace(given, steps_at_once=1)  # it was saved on a machine that does others at once
-        rates = block_rates([block.name for block in network.blocks], stage.optimizer.block_decay)
-        progress.trainable_parameters[stage.name] = count_parameters(network.classifier.trainable_variables)
-        print_stage(network, stage, rates, given, head)
-        log_event(LOG, "stage started", stage=stage.name, epochs=stage.epochs, steps=given.steps)
-        if given.features is not None:
-            epoch = len(progress.history) + 1
-            note(_fit_head(network, stage, given, given.features, head.fit, seed, epoch, best))
-        else:
-            compile_for_training(network, stage, given, label_smoothing, given.steps_at_once)
-            if resumed:
-                restore_optimizer(network, resumed, given.model)
-            now = partial(_progress_now, progress, began, network, moved, best, given.model)
-            with interrupt_at_batch_end(time_limit) as interrupted:
-                saving = CheckpointCallback(progress, now, checkpoints, interrupted)
-                done = _fit(network, stage, given, patience, progress, best, note, saving)
-            first_step = first_step or done
-        check_unchanged(before, frozen_fingerprints(network, stage.batch_norm), stage.name)
-        best.restore(network.classifier)
-        progress.seconds[stage.name] = time.perf_counter() - began
-        log_event(LOG, "stage ended", stage=stage.name, seconds=progress.seconds[stage.name])
-        if best.record is not None and best.record.stage != stage.name:
-            console.print(
-                f"  no epoch of {stage.name} beat epoch {best.record.epoch} ({best.record.stage}), "
-                "whose weights are kept; a lower learning rate may help"
+            self.state = self.state.at_stage(number, digest_of(frozen))
+            if self.checkpoints and number:
+                self._save_between_stages(self.checkpoints, self.state)
+        return frozen
+
+    def _prepare_input(self, number: int, stage: StageConfig, resumed: TrainingState | None) -> StageInput:
+        """Return the input of a stage, and print what the stage does."""
+        stage_input = self.inputs(self.network, stage, number)
+        if resumed and resumed.step < stage_input.steps and resumed.step % stage_input.steps_at_once:
+            # It was saved on a machine that groups the steps otherwise.
+            stage_input = replace(stage_input, steps_at_once=1)
+        rates = block_rates([block.name for block in self.network.blocks], stage.optimizer.block_decay)
+        trainable = self.network.classifier.trainable_variables
+        self.state.trainable_parameters[stage.name] = count_parameters(trainable)
+        print_stage(self.network, stage, rates, stage_input, self.settings.head)
+        log_event(LOG, "stage started", stage=stage.name, epochs=stage.epochs, steps=stage_input.steps)
+        return stage_input
+
+    def _fit(self, stage: StageConfig, stage_input: StageInput, resumed: TrainingState | None, started: float) -> None:
+        """Let Keras fit the remaining epochs of a stage, which started at `started` by the performance counter."""
+        label_smoothing = self.settings.label_smoothing
+        compile_for_training(self.network, stage, stage_input, label_smoothing, stage_input.steps_at_once)
+        if resumed:
+            restore_optimizer(self.network, resumed, stage_input.model)
+        with interrupt_at_batch_end(self.time_limit) as interruption:
+            saving = CheckpointCallback(
+                self.state, lambda: self._snapshot(started, stage_input.model), self.checkpoints, interruption
             )
-        after_stage(stage)
-    if best.record is None:
-        raise HeadstartError("Expected at least one stage with one epoch. Received: none")
-    if checkpoints and progress.stage < len(stages):
-        over = progress.at_stage(len(stages), progress.frozen)
-        checkpoints.save(replace(over, best=best.record, arrays=collect_arrays(network, moved, best)))
-    return TrainingResult(
-        best.record,
-        progress.history,
-        progress.trainable_parameters,
-        progress.seconds,
-        progress.waiting_for_input,
-        first_step,
-    )
+            first_step = fit_stage(stage, stage_input, self.state, self.settings.patience, self._end_epoch, saving)
+        self.first_step = self.first_step or first_step
 
+    def _fit_linear_head(self, stage: StageConfig, stage_input: StageInput, features: Features) -> None:
+        """Let scikit-learn fit the head, which counts as one epoch."""
+        epoch = len(self.state.history) + 1
+        record, fitted = fit_linear_stage(self.network.head, stage, stage_input, features, self.settings, epoch)
+        self._end_epoch(record)
+        print_linear_head(self.settings.head.fit, fitted)
 
-def _fit(
-    network: Network,
-    stage: StageConfig,
-    given: StageInput,
-    patience: int | None,
-    progress: TrainingState,
-    best: BestEpoch,
-    note: Callable[[EpochRecord], None],
-    saving: CheckpointCallback,
-) -> float | None:
-    """Let Keras fit what is left of a stage, and return when the first step was done, seconds since the epoch."""
-    waiting = DataWaitTimer(given.steps_at_once, given.steps)
+    def _end_epoch(self, record: EpochRecord) -> None:
+        """Keep the weights of an epoch if it is the best so far, record it, and print its line."""
+        is_best = self.best.offer(record, self.network.classifier)
+        self.state.history.append(record)
+        log_event(LOG, "epoch ended", **asdict(record))
+        self.callbacks.on_epoch_end(record)
+        print_epoch(record, is_best)
 
-    def training(first_batch: int) -> tf.data.Dataset:
-        return waiting.timed(given.training(first_batch), first_batch)
+    def _snapshot(self, started: float, model: keras.Model) -> TrainingState:
+        """Return the training state within a stage, to which `CheckpointCallback` adds the position."""
+        seconds = time.perf_counter() - started
+        arrays = collect_arrays(self.network, self.moved, self.best, model)
+        return replace(self.state, best=self.best.record, stage_seconds=seconds, arrays=arrays)
 
-    with progress_bar() as bar, original_reading_errors():
-        recorder = EpochRecorder(
-            stage.name,
-            stage.epochs,
-            len(progress.history) + 1 - progress.epoch,
-            network.classifier,
-            best,
-            note,
-            bar,
-            progress.step,
-            progress.epoch_seconds,
-        )
-        callbacks: list[keras.callbacks.Callback] = [waiting, recorder]
-        if stage.optimizer.ema:  # first, as the averaged weights are the ones to record
-            callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-        if stage.optimizer.schedule.name == "plateau":
-            schedule = stage.optimizer.schedule
-            callbacks.append(keras.callbacks.ReduceLROnPlateau("val_loss", schedule.factor, schedule.patience))
-        if patience is not None:
-            callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=patience))
-        saving.others = [callback for callback in callbacks if callback not in (waiting, recorder)]
-        fit_epochs(given, training, stage.epochs, progress, [*callbacks, saving])
-    if waiting.share is not None:
-        progress.waiting_for_input[stage.name] = waiting.share
-        print_data_wait(stage.name, waiting.share, waiting.seconds, given.sooner)
-    return recorder.first_step
-
-
-def _progress_now(
-    progress: TrainingState, began: float, network: Network, moved: set[int], best: BestEpoch, model: keras.Model
-) -> TrainingState:
-    """Return how far training is, for `CheckpointCallback` to add the position."""
-    seconds = time.perf_counter() - began
-    arrays = collect_arrays(network, moved, best, model)
-    return replace(progress, best=best.record, stage_seconds=seconds, arrays=arrays)
-
-
-def _fit_head(
-    network: Network,
-    stage: StageConfig,
-    given: StageInput,
-    features: Features,
-    kind: str,
-    seed: int,
-    epoch: int,
-    best: BestEpoch,
-) -> EpochRecord:
-    """Let scikit-learn fit the head, and return that as a single epoch."""
-    started = time.perf_counter()
-    with console.status(f"{stage.name}: scikit-learn fits the head, C by cross-validation"):
-        fitted = fit_linear_head(kind, features.activations, features.labels, features.class_weights, seed)
-    set_head(network.head, fitted)
-    model = given.model
-    model.compile(loss=loss_of(model, 0.0), weighted_metrics=[accuracy_of(model)], jit_compile=False)
-    training = dict(model.evaluate(given.training(0), steps=given.steps, verbose=0, return_dict=True))
-    validation = dict(model.evaluate(given.validation, verbose=0, return_dict=True))
-    record = EpochRecord(
-        epoch=epoch,
-        stage=stage.name,
-        train_loss=float(training["loss"]),
-        train_accuracy=float(training["accuracy"]),
-        validation_loss=float(validation["loss"]),
-        validation_accuracy=float(validation["accuracy"]),
-        learning_rate=0.0,
-        seconds=time.perf_counter() - started,
-    )
-    print_epoch(record, best.offer(record, network.classifier))
-    console.print(
-        f"  {kind}: C = {fitted.regularisation:g}, the best of cross-validation (accuracy {fitted.accuracy:.4f})"
-        + ("" if fitted.converged else "; the solver stopped before it had converged"),
-        soft_wrap=True,
-    )
-    return record
-
-
-@contextmanager
-def original_reading_errors() -> Iterator[None]:
-    """Raise an error of reading the data as headstart raised it: TensorFlow passes it on as text with a traceback."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        reason = re.search(r"^headstart\.[\w.]+Error: (.*)$", error.message, re.MULTILINE)
-        if reason is None:
-            raise
-        raise HeadstartError(reason[1]) from error
+    def _save_between_stages(self, checkpoints: Checkpoints, state: TrainingState) -> None:
+        arrays = collect_arrays(self.network, self.moved, self.best)
+        checkpoints.save(replace(state, best=self.best.record, arrays=arrays))

@@ -1,4 +1,4 @@
-"""How long training will take, from a few steps of each stage on a few of the images; nothing of it is kept."""
+"""Estimate how long training takes, from a few steps of each stage on a few of the images."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from headstart.model.network import Network
 from headstart.training.compiling import compile_for_training
 from headstart.training.inputs import ImageInputs, StageInput
 
-SHORT, LONG = 2, 32  # steps that are timed: of large batches, and of small ones that are done together
+SHORT, LONG = 2, 32  # steps that are timed: of large batches, and of small ones that run in groups
 
 
 @dataclass(frozen=True)
 class StageTiming:
-    """Seconds of a stage on this machine."""
+    """The times of a stage on this machine, in seconds."""
 
-    frozen: float  # to run an image through what is frozen, once; 0 where that was done in a stage before
-    step: float  # of a batch in training; 0 where scikit-learn fits the head
-    validation: float  # of an image
+    frozen: float  # to run an image through the frozen part once; 0 if an earlier stage did it
+    step: float  # per training batch; 0 if scikit-learn fits the head
+    validation: float  # per image
 
     def seconds(self, epochs: int, steps: int, images: dict[str, int]) -> float:
-        """Return how long the whole stage takes.
+        """Return how long the whole stage takes, in seconds.
 
         Args:
             epochs: of the stage.
             steps: batches in an epoch.
-            images: how many each split has.
+            images: number of images of each split.
         """
         frozen = self.frozen * (images["train"] + images["validation"])
         return frozen + epochs * (steps * self.step + images["validation"] * self.validation)
 
 
 class _Clock(keras.callbacks.Callback):
-    """Keeps how long each epoch took."""
+    """Records how long each epoch took."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,13 +60,13 @@ class _Clock(keras.callbacks.Callback):
 def time_stages(
     config: Config, network: Network, samples: tuple[ImageIndex, ImageIndex], image_size: int, directory: Path
 ) -> dict[str, StageTiming]:
-    """Return what each stage takes, by its name.
+    """Time each stage, and return the times by stage name.
 
     Args:
         config: of the run.
         network: as its configuration builds it; its weights are changed.
-        samples: two sets of images to train and to validate on, with their digests: the first one for what is only
-            done once, such as tracing, the second one to be timed.
+        samples: two sets of images with their digests, each with a training and a validation split: the first for
+            work that is done only once, such as tracing, the second to be timed.
         image_size: side in pixels.
         directory: for the cache of the samples.
     """
@@ -81,26 +81,33 @@ def time_stages(
         open_for_training(network, stage.train)
         first(network, stage, number)
         began, computed = time.perf_counter(), activations.computed
-        given = second(network, stage, number)
+        stage_input = second(network, stage, number)
         ran = activations.computed > computed
         frozen = (time.perf_counter() - began) / len(samples[1]) if ran else 0.0
-        found[stage.name] = _timed(network, stage, given, frozen, config.label_smoothing, samples[1])
+        found[stage.name] = _timed(network, stage, stage_input, frozen, config.label_smoothing, samples[1])
     return found
 
 
 def _timed(
-    network: Network, stage: StageConfig, given: StageInput, frozen: float, label_smoothing: float, sample: ImageIndex
+    network: Network,
+    stage: StageConfig,
+    stage_input: StageInput,
+    frozen: float,
+    label_smoothing: float,
+    sample: ImageIndex,
 ) -> StageTiming:
     """Time the second of two short epochs, and of two validations."""
-    if given.features is not None:
+    if stage_input.features is not None:
         return StageTiming(frozen, 0.0, 0.0)
-    steps = LONG if given.steps_at_once > 1 else SHORT
-    compile_for_training(network, stage, given, label_smoothing, given.steps_at_once)
+    steps = LONG if stage_input.steps_at_once > 1 else SHORT
+    compile_for_training(network, stage, stage_input, label_smoothing, stage_input.steps_at_once)
     clock = _Clock()
-    given.model.fit(given.training(0), epochs=2, steps_per_epoch=steps, callbacks=[clock], verbose=0, shuffle=False)
-    given.model.evaluate(given.validation, verbose=0)
+    stage_input.model.fit(
+        stage_input.training(0), epochs=2, steps_per_epoch=steps, callbacks=[clock], verbose=0, shuffle=False
+    )
+    stage_input.model.evaluate(stage_input.validation, verbose=0)
     began = time.perf_counter()
-    given.model.evaluate(given.validation, verbose=0)
+    stage_input.model.evaluate(stage_input.validation, verbose=0)
     validation = (time.perf_counter() - began) / len(sample.split("validation"))
     return StageTiming(frozen, clock.seconds[1] / steps, validation)
 

@@ -1,0 +1,62 @@
+"""A stage whose head scikit-learn fits: one epoch in the history."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from headstart.core.console import console
+from headstart.training.compiling import accuracy_of, loss_of
+from headstart.training.history import EpochRecord
+from headstart.training.linear_head import LinearClassifier, fit_linear_head, set_head
+
+if TYPE_CHECKING:
+    import keras
+
+    from headstart.config import StageConfig
+    from headstart.training.inputs import Features, StageInput
+    from headstart.training.settings import TrainingSettings
+
+
+def fit_linear_stage(
+    head: keras.Model,
+    stage: StageConfig,
+    stage_input: StageInput,
+    features: Features,
+    settings: TrainingSettings,
+    epoch: int,
+) -> tuple[EpochRecord, LinearClassifier]:
+    """Let scikit-learn fit the head, and evaluate it on the training and validation images.
+
+    Args:
+        head: the classifier's head; its output layer is set.
+        stage: the stage, for its name.
+        stage_input: its model is compiled and evaluated.
+        features: the training split as arrays.
+        settings: which linear classifier, and its seed.
+        epoch: number of the epoch, from 1 over all stages.
+
+    Returns:
+        The record of the epoch, and the linear classifier that is now in the head.
+    """
+    started = time.perf_counter()
+    with console.status(f"{stage.name}: scikit-learn fits the head and chooses C by cross-validation"):
+        fitted = fit_linear_head(
+            settings.head.fit, features.activations, features.labels, features.class_weights, settings.seed
+        )
+    set_head(head, fitted)
+    model = stage_input.model
+    model.compile(loss=loss_of(model, 0.0), weighted_metrics=[accuracy_of(model)], jit_compile=False)
+    training = dict(model.evaluate(stage_input.training(0), steps=stage_input.steps, verbose=0, return_dict=True))
+    validation = dict(model.evaluate(stage_input.validation, verbose=0, return_dict=True))
+    record = EpochRecord(
+        epoch=epoch,
+        stage=stage.name,
+        train_loss=float(training["loss"]),
+        train_accuracy=float(training["accuracy"]),
+        validation_loss=float(validation["loss"]),
+        validation_accuracy=float(validation["accuracy"]),
+        learning_rate=0.0,
+        seconds=time.perf_counter() - started,
+    )
+    return record, fitted

@@ -1,0 +1,39 @@
+"""What all stages of a run share: settings, and functions to call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headstart.config import HeadConfig, StageConfig
+from headstart.training.history import EpochRecord
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The settings that all stages share.
+
+    Args:
+        head: says whether scikit-learn fits the head in the stages that train nothing else.
+        seed: of scikit-learn's folds and solvers.
+        label_smoothing: share of the target that is spread over all classes, 0 to below 1.
+        patience: a stage ends after so many epochs without a lower validation loss; None runs all its epochs.
+    """
+
+    head: HeadConfig
+    seed: int = 0
+    label_smoothing: float = 0.0
+    patience: int | None = None
+
+
+@dataclass(frozen=True)
+class StageCallbacks:
+    """Functions to call while the stages train.
+
+    Args:
+        on_epoch_end: called with the record of each epoch.
+        on_stage_end: called with each stage, when the classifier has the best weights so far.
+    """
+
+    on_epoch_end: Callable[[EpochRecord], None] = lambda record: None
+    on_stage_end: Callable[[StageConfig], None] = lambda stage: None
