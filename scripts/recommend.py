@@ -15,8 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from rich.table import Table
 
-from headstart.config import CELLS, Config, compose, scenario_cells
-from headstart.config.schema import SCENARIO
+from headstart.config import CELLS, Config, about, compose, quoted, scenario_cells, without_group
 from headstart.core.console import console, print_titled
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json
@@ -81,13 +80,13 @@ def overrides_of(words: list[str]) -> list[str]:
     overrides = [word for word in words if word not in folders]
     if len(folders) > 1:
         raise HeadstartError(f"Expected one FOLDER. Received: {', '.join(folders)}")
-    if any(SCENARIO.match(word) for word in overrides):
+    if without_group(overrides, "scenario") != overrides:
         raise HeadstartError("Expected no scenario, which is what is measured here. Received: one")
-    named = any(word.startswith(("dataset=", "experiment=")) for word in overrides)
+    named = bool(about(overrides, ["dataset", "experiment"]))
     if folders:
         root = str(Path(folders[0]).expanduser().absolute())
-        quoted = root if all(letter.isalnum() or letter in "/._-" for letter in root) else f'"{root}"'
-        overrides = [*([] if named else ["dataset=folder"]), *overrides, f"dataset.root={quoted}"]
+        value = root if all(letter.isalnum() or letter in "/._-" for letter in root) else quoted(root)
+        overrides = [*([] if named else ["dataset=folder"]), *overrides, f"dataset.root={value}"]
     elif not named:
         raise HeadstartError("Expected FOLDER, or dataset=NAME. Received: neither")
     return overrides
@@ -104,7 +103,7 @@ def recommend(config: Config, overrides: list[str], backbones: str | None, outpu
     """
     entry = get_entry(config.backbone.name)
     check_measurable(config)
-    check_inference_backend(config.engine)
+    check_inference_backend(config.inference_backend)
     check_weights(entry, config.backbone.weights)
     image_size = choose_image_size(config, entry)
     check_image_size(entry, image_size)
@@ -155,7 +154,7 @@ def next_commands(overrides: list[str], cell: str, ranked: list[Ranked]) -> dict
         cell: the scenario that was found.
         ranked: the backbones, the best first.
     """
-    given = any(word.startswith("backbone=") for word in overrides)
+    given = bool(about(overrides, ["backbone"]))
     best = next((one.backbone for one in ranked if one.logme is not None), None)
     common = [*overrides, *([] if given or best is None else [f"backbone={best}"])]
     return {

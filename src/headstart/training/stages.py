@@ -125,7 +125,7 @@ def train_stages(
         given = inputs(network, stage, number)
         if resumed and resumed.step < given.steps and resumed.step % given.steps_at_once:
             given = replace(given, steps_at_once=1)  # it was saved on a machine that does others at once
-        rates = block_rates([block.name for block in network.blocks], stage.optimizer.block_decay)
+        rates = block_rates([block.name for block in network.blocks], stage.optimizer.layer_decay)
         progress.trainable_parameters[stage.name] = count_parameters(network.classifier.trainable_variables)
         print_stage(network, stage, rates, given, head)
         if given.features is not None:
