@@ -139,7 +139,7 @@ def write_layout(dataset: str, root: Path) -> Path:
                 for number in range(count):
                     write(root / folder / f"{label}_{number}.jpg", label, number + 10 * len(folder))
         return root
-    assert dataset == "pictures"
+    assert dataset == "unlabelled"
     for number in range(3):
         write(root / f"photo {number}.jpg", number, number)
     return root

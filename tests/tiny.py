@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from headstart.config import BackboneConfig, HeadConfig, OptimizerConfig, StageConfig
+from headstart.config.train_targets import parse_target
 from headstart.data.index import ImageIndex
 from headstart.model.network import Network, build_network
 from headstart.training.checkpoint import Checkpoints
@@ -45,7 +46,9 @@ def stage(
     **values: Any,
 ) -> StageConfig:
     """Return a stage; the last values are those of its optimizer."""
-    return StageConfig(name, train, epochs, OptimizerConfig(optimizer, learning_rate, **values), batch_norm)
+    return StageConfig(
+        name, parse_target(train), epochs, OptimizerConfig(optimizer, learning_rate, **values), batch_norm
+    )
 
 
 def train(

@@ -139,12 +139,13 @@ def prepare_training(config: Config, index: ImageIndex, part: str) -> Callable[[
         part: as a stage's `train`.
     """
     from headstart.config import StageConfig
+    from headstart.config.train_targets import parse_target
     from headstart.model.freeze import open_for_training
     from headstart.training.compiling import compile_for_training
     from headstart.training.inputs import StageInput
 
     network = build(config, len(index.class_names))
-    stage = StageConfig("bench", part, 1, config.optimizer)
+    stage = StageConfig("bench", parse_target(part), 1, config.optimizer)
     open_for_training(network, stage.train)
     model = network.training_model(stage.batch_norm)
     compile_for_training(network, stage, StageInput(model, lambda first_batch: None, None, 1), 0.0)

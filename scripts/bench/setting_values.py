@@ -9,6 +9,7 @@ from functools import partial
 from statistics import mean, median, stdev
 
 from bench_reports import Report, alternate
+from headstart.config import override_key, swept_values
 from headstart.core.errors import HeadstartError
 from timed_run import Finished, run_alone
 
@@ -19,9 +20,8 @@ def settings(options: argparse.Namespace) -> Report:
     Raises:
         HeadstartError: when `--vary` is not KEY=VALUE,VALUE.
     """
-    key, _, listed = options.vary.partition("=")
-    values = [value for value in listed.split(",") if value]
-    if not key or len(values) < 2:
+    key, values = override_key(options.vary), swept_values(options.vary)
+    if len(values) < 2:
         raise HeadstartError(f"Expected --vary to be KEY=VALUE,VALUE with two values or more. Received: {options.vary}")
     line = shlex.split(options.run)
     seeds = [int(seed) for seed in options.seeds.split(",")]

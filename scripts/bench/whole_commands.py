@@ -35,7 +35,7 @@ def frozen(options: argparse.Namespace) -> Report:
         *("dataset=folder", f"dataset.root={pictures}", "freeze=all", f"backbone={options.backbone}"),
         *(f"image_size={options.image_size}", *weights(options.weights)),
     ]
-    fast = [AUTO, f"epochs={options.epochs}", *([f"engine={options.engine}"] if options.engine else [])]
+    fast = [AUTO, f"epochs={options.epochs}", *([f"inference_backend={options.engine}"] if options.engine else [])]
     slow = [*common, OFF, f"epochs={options.uncached_epochs}"]
 
     def first_and_next() -> list[Finished]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
@@ -56,12 +55,13 @@ class OptunaSweeper(Sweeper):
         Args:
             arguments: of the command line; those with several values or an interval are searched.
         """
+        from headstart.config import parse_overrides
         from headstart.core.errors import HeadstartError
         from headstart.sweep.record import Sweep
 
         sweep = Sweep.load(Path(self.settings.hydra.sweep.dir))
         texts = [f"{key!s}={value}" for key, value in dict(self.params or {}).items()]
-        overrides = OverridesParser.create().parse_overrides([*texts, *arguments])
+        overrides = parse_overrides([*texts, *arguments])
         given = {override.key_or_group: override for override in overrides}.values()  # the later one of each key
         space = {item.get_key_element(): _distribution(item) for item in given if item.is_sweep_override()}
         fixed = [_text(item) for item in given if not item.is_sweep_override()]

@@ -42,7 +42,7 @@ def labels(directory: Path, *configurations: tuple[str, ...]) -> list[str]:
             ["freeze=all", "freeze=none freeze.stages.1.epochs=3", "freeze=none freeze.stages.1.epochs=10"],
         ),
         (
-            [("tracking.experiment=one", "engine=tensorflow")],
+            [("tracking.experiment=one", "inference_backend=tensorflow")],
             ["backbone=efficientnet_lite0 head=linear freeze=last_two_blocks"],
         ),
     ],

@@ -10,9 +10,10 @@ from conftest import jobs_of
 from omegaconf import OmegaConf
 
 from headstart.cli.help import comments
-from headstart.config import OptimizerConfig, compose, expect_as_typed, from_yaml, to_yaml
+from headstart.config import BackboneConfig, OptimizerConfig, compose, expect_as_typed, from_yaml, to_yaml
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import conf_directory
+from headstart.model.backbones.entries import BACKBONES
 
 OPTIONS = sorted(f"{file.parent.name}={file.stem}" for file in conf_directory().glob("*/*.yaml"))
 ROOT = Path(__file__).parents[2]
@@ -194,9 +195,21 @@ def test_a_misspelt_key_in_a_yaml_file_is_refused_with_the_file(tmp_path: Path) 
     assert "Traceback" not in answer.stdout + answer.stderr
 
 
+def test_backbones_of_the_registry_are_options(tmp_path: Path) -> None:
+    assert compose(["backbone=vgg16"]).backbone == BackboneConfig("vgg16", "imagenet")
+    assert compose(["backbone=efficientnet_lite1"]).backbone.weights == "packaged"
+    (tmp_path / "experiment").mkdir()
+    text = "# @package _global_\ndefaults:\n  - override /backbone: resnet50\nbackbone: {weights: none}\n"
+    (tmp_path / "experiment" / "mine.yaml").write_text(text)
+    assert compose(["experiment=mine"], [f"file://{tmp_path}"]).backbone == BackboneConfig("resnet50", "none")
+
+
 def test_help_shows_every_group_and_option_without_tensorflow() -> None:
     answer = run("--help")
     assert answer.returncode == 0
+    for name, entry in BACKBONES.items():
+        assert f"  {name} " in answer.stdout
+        assert entry.about.split(" (")[0] in answer.stdout
     for option in OPTIONS:
         group, _, name = option.partition("=")
         assert group in answer.stdout

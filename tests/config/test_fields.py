@@ -6,22 +6,22 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import write_pictures
 
 from headstart.config import Config, compose, to_yaml
-from headstart.config.fields import (
-    FIGURES,
-    Decides,
+from headstart.config.fields import FIGURES, Decides, group, plain
+from headstart.config.identity import config_hash
+from headstart.config.keys import (
     deciding_values,
-    group,
+    keys_of,
     keys_that_decide,
-    plain,
+    leaves_of,
     what_decides,
     with_given,
 )
-from headstart.config.identity import config_hash
 from headstart.core.errors import HeadstartError
 from headstart.results.runs import CHECKPOINT
 from headstart.run.reproduce import configuration_to_reproduce
@@ -40,6 +40,20 @@ def test_every_key_of_the_schema_says_what_it_decides() -> None:
     assert declared["cache.max_gb"] is Decides.NOTHING
     assert declared["cache.dtype"] is Decides.RESULT
     assert set(declared.values()) == set(Decides)
+
+
+def test_every_key_of_the_schema_says_what_it_means_and_every_number_its_unit() -> None:
+    for key in keys_of(Config):
+        if key.name == "scenario.cells":  # groups, which say it themselves
+            continue
+        meaning = key.field.metadata["meaning"]
+        assert 4 < len(meaning) < 150, key.name
+        assert not meaning.endswith("."), key.name
+        if key.kind in (int, float, int | None, float | None):
+            assert isinstance(key.field.metadata["unit"], str), key.name
+            assert "bounds" in key.field.metadata or "optimizer" in key.name, key.name
+        if key.kind in (str, str | None) and "choices" not in key.field.metadata:
+            assert key.field.metadata.keys() <= {"meaning", "decides", "make_absolute", "former_values", "of_command"}
 
 
 def test_a_key_that_does_not_say_it_is_refused() -> None:
@@ -61,7 +75,7 @@ def test_a_key_that_does_not_say_it_is_refused() -> None:
         "evaluate_after_each_stage=true",
         "checkpoint_seconds=10",
         "time_limit=1h",
-        "engine=tensorflow",
+        "inference_backend=tensorflow",
         "objective=accuracy_and_seconds",
         "tracking.experiment=other",
         "dataset.root=/elsewhere",
@@ -92,16 +106,19 @@ def test_the_digest_changes_with_what_decides_figures(override: str) -> None:
 def test_a_new_key_at_its_neutral_default_changes_no_digest() -> None:
     @dataclass
     class Before:
-        units: int = plain(8, Decides.RESULT)
+        units: int = plain(8, "", decides=Decides.RESULT)
 
     @dataclass
     class Later(Before):
-        new: bool = plain(False, Decides.RESULT)
+        new: bool = plain(False, "", decides=Decides.RESULT)
         words: list[str] = group(list, Decides.RESULT)
 
-    assert deciding_values(Before(9), FIGURES, defaults=False) == {"units": 9}
-    assert deciding_values(Later(9), FIGURES, defaults=False) == {"units": 9}
-    assert deciding_values(Later(9, True), FIGURES, defaults=False) == {"units": 9, "new": True}
+    def other_than_defaults(config: Any) -> dict[str, Any]:
+        return {leaf.key: leaf.value for leaf in leaves_of(config) if not leaf.is_default}
+
+    assert other_than_defaults(Before(9)) == {"units": 9}
+    assert other_than_defaults(Later(9)) == {"units": 9}
+    assert other_than_defaults(Later(9, True)) == {"units": 9, "new": True}
 
 
 # Digests leave defaults out: where one of these changes, two different runs have the same digest. Set another value in
@@ -112,7 +129,7 @@ DEFAULTS = {
     **{"backbone.weights": "imagenet", "head.fit": "gradient", "head.pooling": "average", "head.units": None},
     **{"head.batch_norm": False, "head.dropout": 0.0, "head.output": "softmax", "augmentation.fill": "nearest"},
     **{"augmentation.views": "live", "optimizer.momentum": 0.0, "optimizer.schedule.factor": 0.5},
-    **{"optimizer.schedule.name": "constant", "optimizer.schedule.patience": 2, "optimizer.block_decay": 1.0},
+    **{"optimizer.schedule.name": "constant", "optimizer.schedule.patience": 2, "optimizer.layer_decay": 1.0},
     **{"optimizer.accumulate": 1, "cache.dtype": "float32", "cv.folds": None, "seed": 0, "image_size": None},
     **{"batch_size": 32, "epochs": None, "steps_per_epoch": None, "class_weight": "none", "label_smoothing": 0.0},
     **{"patience": None, "precision": "auto", "deterministic": True, "find_lr": False},
@@ -233,6 +250,9 @@ def plan(capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
 
 def test_a_sweep_is_found_again_whatever_decides_no_figure(capsys: pytest.CaptureFixture[str]) -> None:
     first = plan(capsys, "seed=1")
-    assert plan(capsys, "seed=1", "cache=off", "checkpoint_seconds=5", "on_error=stop", "engine=tensorflow") == first
-    for more in ("cache.dtype=float16", "dataset.root=/elsewhere", "engine=auto,tensorflow"):
+    assert (
+        plan(capsys, "seed=1", "cache=off", "checkpoint_seconds=5", "on_error=stop", "inference_backend=tensorflow")
+        == first
+    )
+    for more in ("cache.dtype=float16", "dataset.root=/elsewhere", "inference_backend=auto,tensorflow"):
         assert plan(capsys, "seed=1", more) != first

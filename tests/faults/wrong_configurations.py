@@ -86,7 +86,7 @@ def missing_place(generator: np.random.Generator) -> list[str]:
                 [
                     ["dataset=folder", f"dataset.root={place}"],
                     ["dataset=csv", f"dataset.csv={place}"],
-                    ["dataset=pictures", f"dataset.root={place}"],
+                    ["dataset=unlabelled", f"dataset.root={place}"],
                     ["backbone=small_cnn", f"backbone.weights={place}"],
                 ]
             )
@@ -124,8 +124,8 @@ def contradicting(generator: np.random.Generator) -> list[str]:
     combinations = [
         ["head=logistic_regression", "head.output=sigmoid", "freeze=gradual"],
         ["head=imagenet"],
-        ["dataset=pictures", "dataset.root=."],
-        ["head=original", "backbone=small_cnn"],
+        ["dataset=unlabelled", "dataset.root=."],
+        ["head=include_top", "backbone=small_cnn"],
         ["backbone=vgg16", "backbone.weights=packaged"],
         ["backbone=efficientnet_lite0", "backbone.weights=imagenet"],
         ["dataset.split.validation=0.9", "dataset.split.test=0.9"],
@@ -145,7 +145,7 @@ def contradicting(generator: np.random.Generator) -> list[str]:
         ["freeze.stages=[{name: a, train: head, epochs: 0}]"],
         ["freeze.stages=nothing"],
         ["freeze.stages=[1,2]"],
-        ["engine=openvino_or_so"],
+        ["inference_backend=openvino_or_so"],
         ["scenario=auto", "head=imagenet"],
         ["dataset=tfds", "dataset.collection=null"],
         ["dataset=keras"],
@@ -171,7 +171,9 @@ def of_no_grammar(generator: np.random.Generator) -> list[str]:
 
 
 def oddly_written(generator: np.random.Generator) -> list[str]:
-    key = generator.choice(["seed", "dataset.source", "backbone.name", "engine", "backbone", "dataset", "freeze"])
+    key = generator.choice(
+        ["seed", "dataset.source", "backbone.name", "inference_backend", "backbone", "dataset", "freeze"]
+    )
     odd = generator.choice(ODD)
     return [str(generator.choice([f"{key}={odd}", f"{key}='{odd}'", f"{odd}={key}", f"{key}{odd}=1"]))]
 

@@ -14,7 +14,8 @@ from PIL import Image
 from tiny import SIZE, index_of, tiny_network
 
 from headstart.cache.store import Cache
-from headstart.config import AugmentationConfig, BackboneConfig, HeadConfig
+from headstart.config import AugmentationConfig, BackboneConfig, HeadConfig, HeadOnly
+from headstart.config.train_targets import parse_target
 from headstart.core.errors import HeadstartError
 from headstart.data.augmentation import Augmentation
 from headstart.data.files.checks import check_images
@@ -40,7 +41,7 @@ def indexed(root: Path, cache: Path) -> ImageIndex:
 
 def split_point(train: str = "head") -> Boundary:
     """Return the small network, built anew with the same weights, where it is cut."""
-    boundary = frozen_boundary(tiny_network(), train)
+    boundary = frozen_boundary(tiny_network(), parse_target(train))
     assert boundary is not None
     return boundary
 
@@ -133,7 +134,7 @@ def test_whatever_decides_the_numbers_makes_another_table(
     elif what == "size":
         size = SIZE * 2
         network = build_network(BackboneConfig("small_cnn", "none"), HeadConfig("head"), 3, size, seed=0)
-        found = frozen_boundary(network, "head")
+        found = frozen_boundary(network, HeadOnly())
         assert found is not None
         boundary = found
     elif what == "resize":

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from tiny import SIZE, pictures, tiny_network
 
-from headstart.config import BackboneConfig, HeadConfig
+from headstart.config import BackboneConfig, Fraction, From, HeadConfig, HeadOnly, LastBlock
+from headstart.config.train_targets import parse_target
 from headstart.features.boundary import frozen_boundary
 from headstart.model.freeze import layers_to_train, open_for_training
 from headstart.model.network import Network, build_network
@@ -48,7 +49,7 @@ def test_both_parts_compose_to_the_classifier(backbone: str, train: Any, head: s
     classes = 2 if head == "sigmoid" else 3
     network = tiny_network(backbone, classes, **HEADS[head])
     spread_statistics(network)
-    boundary = frozen_boundary(network, train)
+    boundary = frozen_boundary(network, parse_target(train))
     assert boundary is not None
     images, _ = pictures(4)
     whole = network.classifier(images, training=False)
@@ -59,8 +60,8 @@ def test_both_parts_compose_to_the_classifier(backbone: str, train: Any, head: s
 @pytest.mark.parametrize("train", ["head", "last_block", {"last_layers": 5}, {"fraction": 0.5}])
 def test_what_trains_lies_in_the_second_part_and_is_shared(train: Any) -> None:
     network = tiny_network("efficientnet_lite0", units=8)
-    open_for_training(network, train)
-    boundary = frozen_boundary(network, train)
+    open_for_training(network, parse_target(train))
+    boundary = frozen_boundary(network, parse_target(train))
     assert boundary is not None
     trainable = {id(variable) for variable in network.classifier.trainable_variables}
     assert {id(variable) for variable in boundary.suffix.trainable_variables} == trainable
@@ -71,8 +72,8 @@ def test_what_trains_lies_in_the_second_part_and_is_shared(train: Any) -> None:
 
 def test_the_cut_is_the_deepest_below_what_trains() -> None:
     network = tiny_network("small_cnn")
-    first = layers_to_train(network, "last_block")[0]
-    boundary = frozen_boundary(network, "last_block")
+    first = layers_to_train(network, LastBlock())[0]
+    boundary = frozen_boundary(network, LastBlock())
     assert boundary is not None
     names = [layer.name for layer in network.backbone.layers]
     assert names.index(boundary.split_point) == names.index(first.name) - 1
@@ -84,7 +85,7 @@ def test_the_cut_is_the_deepest_below_what_trains() -> None:
 )
 def test_the_head_begins_where_it_learns(head: str, split_point: str, shape: tuple[int, ...] | None) -> None:
     network = tiny_network("small_cnn", **HEADS[head])
-    boundary = frozen_boundary(network, "head")
+    boundary = frozen_boundary(network, HeadOnly())
     assert boundary is not None
     assert boundary.split_point == split_point
     flat = (int(np.prod(network.backbone.output.shape[1:])),)
@@ -94,7 +95,7 @@ def test_the_head_begins_where_it_learns(head: str, split_point: str, shape: tup
 def test_the_opened_backbone_stays_in_inference_mode() -> None:
     network = tiny_network("efficientnet_lite0")
     spread_statistics(network)
-    boundary = frozen_boundary(network, "last_block")
+    boundary = frozen_boundary(network, LastBlock())
     assert boundary is not None
     activations = boundary.prefix(pictures(4)[0])
     np.testing.assert_allclose(
@@ -107,13 +108,13 @@ def test_no_boundary_where_nothing_or_next_to_nothing_is_frozen(train: Any) -> N
     network = tiny_network("small_cnn")
     if isinstance(train, dict) and "last_blocks" in train:
         train = {"last_blocks": len(network.blocks)}
-    assert frozen_boundary(network, train) is None
+    assert frozen_boundary(network, parse_target(train)) is None
 
 
 def test_no_boundary_where_the_only_cut_is_at_the_very_beginning() -> None:
     network = tiny_network("efficientnet_lite0")
     second = [layer for layer in network.backbone.layers if layer.weights][2]
-    assert frozen_boundary(network, {"from": second.name}) is None
+    assert frozen_boundary(network, From(second.name)) is None
 
 
 @pytest.mark.slow
@@ -121,9 +122,9 @@ def test_nasnet_has_no_cut_but_at_its_ends() -> None:
     keras.utils.set_random_seed(0)
     backbone, head = BackboneConfig("nasnetmobile", "none"), HeadConfig("head")
     network = build_network(backbone, head, 3, SIZE, seed=0)
-    assert frozen_boundary(network, "last_block") is None
-    assert frozen_boundary(network, {"fraction": 0.3}) is None
-    boundary = frozen_boundary(network, "head")
+    assert frozen_boundary(network, LastBlock()) is None
+    assert frozen_boundary(network, Fraction(0.3)) is None
+    boundary = frozen_boundary(network, HeadOnly())
     assert boundary is not None
     images, _ = pictures(2)
     whole = network.classifier(images, training=False)

@@ -38,7 +38,9 @@ def test_every_cut_and_the_classifier_from_one_pass(images, tmp_path: Path, keep
     taps = build_multi_depth_outputs(PACKAGED, SIZE)
     found = depth_features(taps, images, activations, keep)
 
-    network = build_network(PACKAGED, HeadConfig("imagenet", pooling="original", output="imagenet"), 1000, SIZE, seed=0)
+    network = build_network(
+        PACKAGED, HeadConfig("imagenet", pooling="include_top", output="imagenet"), 1000, SIZE, seed=0
+    )
     pixels = np.stack([load_image(images.file(place), SIZE, "stretch") for place in range(len(images))])
     np.testing.assert_allclose(found.probabilities(), network.classifier(pixels).numpy(), atol=1e-5)
     outputs = split_point_outputs(network.backbone)

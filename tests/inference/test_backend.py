@@ -18,7 +18,7 @@ from conftest import TINY
 from tiny import SIZE, pictures, tiny_network
 
 from headstart.classifier.saved import load_classifier
-from headstart.config import BackboneConfig, HeadConfig, compose
+from headstart.config import BackboneConfig, HeadConfig, LastBlock, compose
 from headstart.core.environment import Clock
 from headstart.core.errors import HeadstartError
 from headstart.features.boundary import frozen_boundary
@@ -69,7 +69,7 @@ def test_a_missing_package_is_named_before_anything_else(finished_run: Path, tmp
         resolve_inference_backend("openvino")
     with pytest.raises(HeadstartError, match="pip install"):
         load_classifier(finished_run, engine="openvino")
-    config = compose(["engine=openvino", "dataset=folder", f"dataset.root={tmp_path}/missing"])
+    config = compose(["inference_backend=openvino", "dataset=folder", f"dataset.root={tmp_path}/missing"])
     with pytest.raises(HeadstartError, match="pip install"):
         set_up_run(config, tmp_path, Clock(time.time()), {})
 
@@ -77,8 +77,8 @@ def test_a_missing_package_is_named_before_anything_else(finished_run: Path, tmp
 def test_an_unknown_engine_is_refused() -> None:
     with pytest.raises(HeadstartError, match="auto, tensorflow, openvino"):
         resolve_inference_backend("torch")
-    with pytest.raises(HeadstartError, match="engine"):
-        compose(["engine=torch"])
+    with pytest.raises(HeadstartError, match="inference_backend"):
+        compose(["inference_backend=torch"])
 
 
 @pytest.mark.usefixtures("no_openvino")
@@ -112,7 +112,7 @@ def test_auto_is_openvino_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch)
 )
 def test_both_engines_agree(backbone: str, size: int, capfd: pytest.CaptureFixture[str]) -> None:
     network = network_of(backbone, size)
-    boundary = frozen_boundary(network, "last_block")
+    boundary = frozen_boundary(network, LastBlock())
     assert boundary is not None
     rows: np.ndarray = np.random.default_rng(0).integers(0, 256, (7, size, size, 3), dtype=np.uint8)
     rows[:3] //= 8  # dark ones
@@ -176,7 +176,7 @@ def test_a_run_says_which_engine_ran(
     prepared: str, ran: str, folder: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue(prepared)
-    overrides = [f"dataset.root={folder}", "freeze=scratch", "epochs=1", "engine=openvino"]
+    overrides = [f"dataset.root={folder}", "freeze=scratch", "epochs=1", "inference_backend=openvino"]
     environment = run(compose([*TINY, *overrides]), tmp_path)["environment"]
     assert environment["engine"] == ran
     assert "openvino" in environment["packages"]

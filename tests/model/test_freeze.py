@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 from tiny import tiny_network
 
-from headstart.config import BackboneConfig, HeadConfig
+from headstart.config import (
+    BackboneConfig,
+    Everything,
+    From,
+    HeadConfig,
+    HeadOnly,
+    LastBlock,
+    LastBlocks,
+    LastLayers,
+    TrainTarget,
+)
+from headstart.config.train_targets import parse_target, write_target
 from headstart.core.errors import HeadstartError
 from headstart.model.freeze import check_unchanged, frozen_fingerprints, layers_to_train, open_for_training
 from headstart.model.network import Network, build_network
@@ -53,7 +64,7 @@ def parameters(network: Network) -> int:
 )
 def test_the_grammar_on_vgg16(train: Any, expected: int) -> None:
     vgg16 = network("vgg16")
-    chosen = open_for_training(vgg16, train)
+    chosen = open_for_training(vgg16, parse_target(train))
     assert parameters(vgg16) == expected
     assert sum(layer.count_params() for layer in chosen) == expected
     assert set(map(id, vgg16.head.trainable_variables)) <= set(map(id, vgg16.classifier.trainable_variables))
@@ -62,9 +73,9 @@ def test_the_grammar_on_vgg16(train: Any, expected: int) -> None:
 
 def test_inceptionv3_from_mixed9() -> None:
     inception = build_network(BackboneConfig("inceptionv3", "none"), HeadConfig("head"), 3, 75, seed=0)
-    chosen = open_for_training(inception, {"from": "mixed9"})
+    chosen = open_for_training(inception, From("mixed9"))
     assert parameters(inception) == 11_114_880
-    assert chosen == layers_to_train(inception, {"last_blocks": 2})
+    assert chosen == layers_to_train(inception, LastBlocks(2))
 
 
 @pytest.mark.parametrize(
@@ -83,49 +94,53 @@ def test_inceptionv3_from_mixed9() -> None:
         {"all": True},
         {"last_block": 2},
         {"last_blocks": 0},
-        {"last_blocks": 4},
         {"last_blocks": -1},
         {"last_blocks": True},
         {"last_blocks": 1.0},
         {"last_blocks": "1"},
         {"last_layers": 0},
-        {"last_layers": 8},
         {"fraction": 0},
         {"fraction": -0.5},
         {"fraction": 1.5},
         {"fraction": True},
         {"fraction": float("nan")},
         {"fraction": "half"},
-        {"from": "block9"},
         {"from": None},
         {"from": ["block3"]},
         {"from": "block3", "last_blocks": 1},
     ],
 )
-def test_anything_else_is_refused_with_the_grammar_and_the_blocks(train: Any) -> None:
+def test_anything_else_is_refused_with_the_grammar(train: Any) -> None:
+    with pytest.raises(HeadstartError, match=r"Expected train to be one of head, all.*\{fraction: 0\.3\}") as error:
+        parse_target(train)
+    assert f"Received: {train}" in str(error.value)
+
+
+@pytest.mark.parametrize("train", [LastBlocks(4), LastLayers(8), From("block9")])
+def test_what_a_backbone_does_not_have_is_refused_with_its_blocks(train: TrainTarget) -> None:
     with pytest.raises(HeadstartError, match=r"Expected train to be one of head, all.*block1, block2, block3") as error:
         layers_to_train(network("small_cnn"), train)
-    assert f"Received: {train}." in str(error.value)
+    assert f"Received: {write_target(train)}." in str(error.value)
 
 
 def test_each_stage_starts_from_a_clean_slate() -> None:
     small = network("small_cnn")
-    open_for_training(small, "all")
+    open_for_training(small, Everything())
     assert len(small.backbone.trainable_variables) == 6
-    open_for_training(small, "last_block")
+    open_for_training(small, LastBlock())
     assert [variable.path for variable in small.backbone.trainable_variables] == [
         "block3_conv/kernel",
         "block3_conv/bias",
     ]
-    open_for_training(small, "head")
+    open_for_training(small, HeadOnly())
     assert not small.backbone.trainable_variables
-    open_for_training(small, {"last_blocks": 2})
+    open_for_training(small, LastBlocks(2))
     assert len(small.backbone.trainable_variables) == 4
 
 
 def test_a_frozen_variable_that_moves_is_found_out() -> None:
     small = network("small_cnn")
-    open_for_training(small, "last_block")
+    open_for_training(small, LastBlock())
     before = frozen_fingerprints(small, "frozen")
     assert len(before) == 4  # kernels and biases of two blocks
 
@@ -140,13 +155,13 @@ def test_a_frozen_variable_that_moves_is_found_out() -> None:
 
 def test_statistics_count_as_frozen_unless_batch_norm_trains() -> None:
     mobile = network("mobilenetv2")
-    open_for_training(mobile, "last_block")
+    open_for_training(mobile, LastBlock())
     statistics = {
         position: variable
         for position, variable in enumerate(mobile.classifier.weights)
         if variable.path.endswith(("moving_mean", "moving_variance"))
     }
-    opened = {id(weight) for layer in layers_to_train(mobile, "last_block") for weight in layer.weights}
+    opened = {id(weight) for layer in layers_to_train(mobile, LastBlock()) for weight in layer.weights}
 
     def held(batch_norm: str) -> set[int]:
         return {int(name.partition(":")[0]) for name in frozen_fingerprints(mobile, batch_norm)} & set(statistics)

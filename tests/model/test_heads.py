@@ -13,7 +13,7 @@ from headstart.model.heads import build_head, class_probabilities
 
 FEATURES = (2, 2, 8)
 OPTIONS = sorted(file.stem for file in conf_directory().glob("head/*.yaml"))
-NEW = [option for option in OPTIONS if compose([f"head={option}"]).head.pooling != "original"]
+NEW = [option for option in OPTIONS if compose([f"head={option}"]).head.pooling != "include_top"]
 
 
 def features(count: int = 4) -> np.ndarray:
@@ -44,7 +44,7 @@ def test_the_layers_are_those_that_were_asked_for() -> None:
 def test_a_new_output_on_layers_of_the_network_s_own(width: int, flattened: list[str]) -> None:
     own = [keras.layers.GlobalAveragePooling2D(keepdims=True, name="own")]
     own += [] if flattened else [keras.layers.Flatten(name="own_flat")]
-    config = HeadConfig("x", pooling="original", dropout=0.5)
+    config = HeadConfig("x", pooling="include_top", dropout=0.5)
     head = build_head(config, (width, width, 8), 3, seed=0, own_layers=own)
     names = ["features", *(layer.name for layer in own), *flattened, "dropout", "output"]
     assert [layer.name for layer in head.layers] == names

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny import SIZE, pictures, stage, tiny_network, train
 
-from headstart.config import BackboneConfig, HeadConfig, compose
+from headstart.config import BackboneConfig, HeadConfig, HeadOnly, compose
 from headstart.core.errors import HeadstartError
 from headstart.features.boundary import frozen_boundary
 from headstart.model.backbones.blocks import find_blocks
@@ -33,7 +33,7 @@ BELOW = {
     "mobilenetv3large": ["global_average_pooling2d", "conv_2", "activation"],
     **{f"convnext{size}": ["gap", "layernorm"] for size in ("tiny", "small", "base", "large", "xlarge")},
 }
-IMAGENET = HeadConfig("imagenet", pooling="original", output="imagenet")
+IMAGENET = HeadConfig("imagenet", pooling="include_top", output="imagenet")
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_the_parts_compute_the_numbers_of_the_whole(name: str) -> None:
 @pytest.mark.parametrize("name", ["mobilenetv2", "mobilenetv3small", "vgg16"])
 @pytest.mark.parametrize("output", ["softmax", "sigmoid"])
 def test_a_new_output_on_the_network_s_own_layers(name: str, output: str) -> None:
-    head = HeadConfig("x", pooling="original", output=output, dropout=0.5)
+    head = HeadConfig("x", pooling="include_top", output=output, dropout=0.5)
     network = build_network(BackboneConfig(name, "none"), head, 2, SIZE, seed=0)
     names = [layer.name for layer in network.head.layers]
     assert (names[0], names[-2], names[-1]) == ("features", "dropout", "output")
@@ -103,8 +103,8 @@ def test_a_new_output_on_the_network_s_own_layers(name: str, output: str) -> Non
 
 
 def test_such_a_head_trains_on_a_frozen_backbone_and_from_its_activations() -> None:
-    network, (images, targets) = tiny_network("vgg16", pooling="original", dropout=0.2), pictures(6)
-    boundary = frozen_boundary(network, "head")
+    network, (images, targets) = tiny_network("vgg16", pooling="include_top", dropout=0.2), pictures(6)
+    boundary = frozen_boundary(network, HeadOnly())
     assert boundary is not None
     assert boundary.split_point == "flatten"
     activations = boundary.prefix(images, training=False)
@@ -231,21 +231,21 @@ def test_missing_file_has_the_name_that_keras_uses(
     keras.backend.clear_session()
 
 
-PICTURES = ("dataset=pictures", "head=imagenet")
+PICTURES = ("dataset=unlabelled", "head=imagenet")
 
 
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (["dataset=pictures", "head=linear"], "Expected head=imagenet for pictures without labels"),
-        (["dataset=digits", "head=imagenet"], "Expected dataset=pictures for head.output=imagenet"),
-        (["dataset=pictures", "head=linear", "head.output=imagenet"], "choose head=imagenet"),
+        (["dataset=unlabelled", "head=linear"], "Expected head=imagenet for pictures without labels"),
+        (["dataset=digits", "head=imagenet"], "Expected dataset=unlabelled for head.output=imagenet"),
+        (["dataset=unlabelled", "head=linear", "head.output=imagenet"], "choose head=imagenet"),
         ([*PICTURES, "head.units=5"], "choose head=imagenet"),
         ([*PICTURES, "find_lr=true"], "Expected find_lr=false"),
         ([*PICTURES, "backbone=small_cnn"], "Received: small_cnn; choose another backbone"),
-        (["head=original", "backbone=small_cnn"], "Received: small_cnn; choose another backbone"),
+        (["head=include_top", "backbone=small_cnn"], "Received: small_cnn; choose another backbone"),
         ([*PICTURES, "backbone=vgg16", "image_size=96"], "Expected image_size=224 for .* of vgg16.*Received: 96"),
-        (["head=original", "backbone=vgg19", "image_size=256"], "Expected image_size=224 for .* of vgg19"),
+        (["head=include_top", "backbone=vgg19", "image_size=256"], "Expected image_size=224 for .* of vgg19"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_to_change(overrides: list[str], says: str) -> None:
@@ -262,7 +262,7 @@ def test_what_cannot_be_is_refused_with_what_to_change(overrides: list[str], say
         [*PICTURES],
         [*PICTURES, "backbone=vgg16"],
         [*PICTURES, "backbone=resnet50", "image_size=96"],
-        ["head=original", "backbone=vgg16", "backbone.weights=none", "image_size=64"],
+        ["head=include_top", "backbone=vgg16", "backbone.weights=none", "image_size=64"],
         ["head=linear", "backbone=small_cnn", "image_size=64"],
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny import SIZE, pictures, tiny_network, values_of
 
-from headstart.config import BackboneConfig, HeadConfig
+from headstart.config import BackboneConfig, Everything, HeadConfig, LastBlock
 from headstart.core.errors import HeadstartError
 from headstart.model.freeze import open_for_training
 from headstart.model.network import Network, build_network
@@ -41,7 +41,7 @@ def test_what_a_stage_fits_shares_its_variables_with_the_classifier(batch_norm: 
 
 def test_frozen_batch_norm_stays_in_inference_mode_while_training() -> None:
     network, (images, _) = lite(), pictures(4)
-    open_for_training(network, "all")
+    open_for_training(network, Everything())
     before = values_of(network.backbone)
     inference = network.classifier(images, training=False)
 
@@ -53,7 +53,7 @@ def test_frozen_batch_norm_stays_in_inference_mode_while_training() -> None:
 
 def test_batch_norm_that_trains_moves_the_statistics_of_open_layers_only() -> None:
     network, (images, _) = tiny_network("efficientnet_lite0"), pictures(4)
-    opened = {weight.path for layer in open_for_training(network, "last_block") for weight in layer.weights}
+    opened = {weight.path for layer in open_for_training(network, LastBlock()) for weight in layer.weights}
     before = values_of(network.backbone)
     network.training_model("train")(images, training=True)
     moved = {path for path, value in values_of(network.backbone).items() if not np.array_equal(value, before[path])}

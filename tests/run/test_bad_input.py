@@ -99,16 +99,16 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], Mistake]] = {
     ),
     "pictures for a head to learn from": (
         two_classes,
-        Mistake("dataset=pictures", "dataset.root={place}", says="Expected head=imagenet for pictures without labels"),
+        Mistake("dataset=unlabelled", "dataset.root={place}", says="Expected head=imagenet for pictures without"),
     ),
     "labels for a head that learns nothing": (
         two_classes,
-        Mistake("head=imagenet", "backbone=efficientnet_lite0", says="Expected dataset=pictures for head.output"),
+        Mistake("head=imagenet", "backbone=efficientnet_lite0", says="Expected dataset=unlabelled for head.output"),
     ),
-    "no layers of its own": (two_classes, Mistake("head=original", says="Received: small_cnn")),
+    "no layers of its own": (two_classes, Mistake("head=include_top", says="Received: small_cnn")),
     "own layers of another size": (
         two_classes,
-        Mistake("head=original", "backbone=vgg16", says="Expected image_size=224 for head.pooling=original of vgg16"),
+        Mistake("head=include_top", "backbone=vgg16", says="image_size=224 for head.pooling=include_top of vgg16"),
     ),
     "missing weights": (
         two_classes,

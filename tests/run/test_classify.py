@@ -137,9 +137,9 @@ def test_the_command_ends_well_and_shows_the_labels(album: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (["head.output=imagenet", "dataset=folder"], "Expected dataset=pictures for head.output=imagenet"),
-        (["dataset=pictures"], "Expected head=imagenet for pictures"),
-        (["dataset=pictures", "head=imagenet", "backbone=small_cnn"], "Received: small_cnn"),
+        (["head.output=imagenet", "dataset=folder"], "Expected dataset=unlabelled for head.output=imagenet"),
+        (["dataset=unlabelled"], "Expected head=imagenet for pictures"),
+        (["dataset=unlabelled", "head=imagenet", "backbone=small_cnn"], "Received: small_cnn"),
     ],
 )
 def test_a_mistake_is_said_before_any_work(overrides: list[str], says: str, album: Path, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_handwritten_digits_are_small_and_different_whatever_the_run_s_seed() ->
     [
         (["backbone=small_cnn"], "Received: backbone=small_cnn .*choose backbone=efficientnet_lite0"),
         (["backbone.weights=none"], "backbone.weights=none; choose"),
-        (["dataset=pictures", "head=imagenet"], "dataset=pictures head=imagenet, from which nothing is learned"),
+        (["dataset=unlabelled", "head=imagenet"], "dataset=unlabelled head=imagenet, from which nothing is learned"),
     ],
 )
 def test_what_cannot_be_measured_is_said_at_once(overrides: list[str], expected: str, tmp_path: Path) -> None:
@@ -130,7 +130,9 @@ def test_the_tracking_store_knows_the_scenario(measured_run: Path) -> None:
     assert f"- {results['scenario']['why'][0]}" in note
     written = from_yaml((measured_run / "config.yaml").read_text(encoding="utf-8"))
     assert written.freeze.name == "all"
-    assert tracked.tags["config_hash"] == config_hash(written) == config_hash(compose(written.scenario.overrides))
+    asked = compose([*SMALL, "dataset=folder", "scenario=auto", "optimizer=sgd"])
+    assert tracked.tags["config_hash"] == config_hash(written) == config_hash(asked)
+    assert not [key for key in tracked.params if key.startswith("scenario.cells")]
 
 
 def test_a_run_says_what_it_chose_and_what_was_given(

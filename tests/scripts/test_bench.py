@@ -72,7 +72,7 @@ def test_frozen_runs_the_same_command_cached_and_not(started: list[list[str]], t
     off, auto, again = started
     assert again == auto  # the next job
     assert set(off) - set(auto) == {"cache=off", "epochs=3"}
-    assert set(auto) - set(off) == {"cache=auto", "epochs=4", "engine=tensorflow"}
+    assert set(auto) - set(off) == {"cache=auto", "epochs=4", "inference_backend=tensorflow"}
     assert report["commands"] == [
         " ".join(["python run.py", *line]).replace(str(tmp_path / "bench" / "jpegs_8_500x400_0"), "JPEGS")
         for line in (off, auto)

@@ -41,7 +41,7 @@ def refuse(composed: Callable[[list[str]], Config], tmp_path: Path) -> Refuse:
         ("seed=abc", "seed: "),
         ("backbone.weights=imagenet", "Expected backbone.weights of small_cnn to be one of"),
         ("head=svm freeze=scratch", "Expected the first stage to train the head alone"),
-        ("head=imagenet", "Expected dataset=pictures for head.output=imagenet"),
+        ("head=imagenet", "Expected dataset=unlabelled for head.output=imagenet"),
         ("image_size=4", "Expected image_size"),
         ("time_limit=soon", "Expected time_limit to be a duration"),
         ("scenario=auto", "Expected a backbone with ImageNet weights"),

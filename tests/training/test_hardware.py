@@ -145,7 +145,7 @@ def from_files(devices, count, batch_size, stages):
     return {"recorded": result.best.validation_loss, "evaluated": float(np.mean(entropies))}
 
 
-values = {"learning_rate": 0.3, "ema": 0.5, "weight_decay": 0.1, "block_decay": 0.5}
+values = {"learning_rate": 0.3, "ema": 0.5, "weight_decay": 0.1, "layer_decay": 0.5}
 stages = [stage("head", "head", learning_rate=0.05), stage("last_block", "block", epochs=3, **values)]
 found = {
     precision: [from_memory(devices, precision, stages, np.linspace(0.5, 2, 20)) for devices in (["CPU:0"], TWO)]

@@ -11,7 +11,7 @@ import pytest
 from conftest import TINY, write_pictures
 
 from headstart.cache.store import Cache
-from headstart.config import Config, compose
+from headstart.config import Config, HeadOnly, compose
 from headstart.data import pipeline
 from headstart.data.augmentation import Augmentation
 from headstart.data.files.checks import check_images
@@ -162,7 +162,7 @@ VIEWS = ("freeze=all", "augmentation=flip", "augmentation.rotation=20", "augment
 def drawn(config: Config, cache: Path, epochs: int, stage: int = 0) -> tuple[np.ndarray, ImageInputs]:
     """Return the view that each epoch shows of each training image, int (epochs, images)."""
     network, index, inputs = prepare(config, cache)
-    boundary = frozen_boundary(network, "head")
+    boundary = frozen_boundary(network, HeadOnly())
     assert boundary is not None
     given = inputs(network, config.freeze.stages[0], stage)
     training = index.split("train")

@@ -128,10 +128,10 @@ def test_the_rate_of_a_variable_scales_its_step_and_its_decay(name: str) -> None
         return 0.25 if variable.name == "kernel" else 1.0
 
     whole = updates(config(name, 0.01, weight_decay=0.5), [[1.0, 1.0]])
-    scaled = updates(config(name, 0.01, weight_decay=0.5, block_decay=0.5), [[1.0, 1.0]], rate_of=rate_of)
+    scaled = updates(config(name, 0.01, weight_decay=0.5, layer_decay=0.5), [[1.0, 1.0]], rate_of=rate_of)
     assert scaled[1] == pytest.approx(whole[1])
     assert scaled[0] == pytest.approx(0.25 * whole[0], rel=0.01)  # the step starts from the decayed value
-    decayed = updates(config(name, 0.1, weight_decay=0.5, block_decay=0.5), [[0.0, 0.0]], rate_of=rate_of)
+    decayed = updates(config(name, 0.1, weight_decay=0.5, layer_decay=0.5), [[0.0, 0.0]], rate_of=rate_of)
     assert decayed == pytest.approx([-0.25 * 0.1 * 0.5, 0])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tiny import SIZE, index_of, pictures, stage, tiny_network, train, train_on, values_of
 
-from headstart.config import AugmentationConfig, ScheduleConfig, compose
+from headstart.config import AugmentationConfig, LastBlock, ScheduleConfig, compose
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import conf_directory
 from headstart.data.augmentation import Augmentation
@@ -86,7 +86,7 @@ def test_statistics_move_only_where_batch_norm_trains(batch_norm: str) -> None:
     before = values_of(network.backbone)
     train(network, [stage("last_block", batch_norm=batch_norm)], images, targets, batch_size=4)
     moved = {path for path, change in difference(values_of(network.backbone), before).items() if change.any()}
-    opened = {weight.path for layer in layers_to_train(network, "last_block") for weight in layer.weights}
+    opened = {weight.path for layer in layers_to_train(network, LastBlock()) for weight in layer.weights}
     statistics = {path for path in opened if "moving" in path}
     assert moved & statistics == (statistics if batch_norm == "train" else set())
     assert moved <= opened
@@ -144,10 +144,10 @@ def one_epoch(network: Network, start: list[np.ndarray], batch_size: int = 8, **
     return difference(values_of(network.classifier), before)
 
 
-def test_block_decay_scales_the_update_of_each_block() -> None:
+def test_layer_decay_scales_the_update_of_each_block() -> None:
     network = tiny_network()
     start = network.classifier.get_weights()
-    plain, decayed = one_epoch(network, start), one_epoch(network, start, block_decay=0.5)
+    plain, decayed = one_epoch(network, start), one_epoch(network, start, layer_decay=0.5)
     for path, factor in (("block1_conv", 0.125), ("block2_conv", 0.25), ("block3_conv", 0.5), ("output", 1)):
         kernel = f"{path}/kernel"
         assert plain[kernel].any()
@@ -194,8 +194,8 @@ def test_a_loss_that_is_not_finite_is_refused() -> None:
 def test_a_wrong_stage_is_refused_before_the_first_one_trains() -> None:
     network, (images, targets) = tiny_network(), pictures(6)
     before = values_of(network.classifier)
-    with pytest.raises(HeadstartError, match="Received: block9"):
-        train(network, [stage("all", "fine"), stage("block9", "wrong")], images, targets)
+    with pytest.raises(HeadstartError, match=r"Received: {.from.: .block9.}"):
+        train(network, [stage("all", "fine"), stage({"from": "block9"}, "wrong")], images, targets)
     for path, change in difference(values_of(network.classifier), before).items():
         assert not change.any(), path
 
@@ -286,7 +286,7 @@ def test_half_precision_trains_with_every_feature_of_the_optimizer(precision: st
     try:
         network, (images, targets) = tiny_network(), pictures(6)
         schedule = ScheduleConfig("plateau")
-        part = stage("all", epochs=3, schedule=schedule, ema=0.5, clip_norm=1.0, weight_decay=0.01, block_decay=0.5)
+        part = stage("all", epochs=3, schedule=schedule, ema=0.5, clip_norm=1.0, weight_decay=0.01, layer_decay=0.5)
         result = train(network, [part], images, targets)
     finally:
         keras.config.set_dtype_policy("float32")

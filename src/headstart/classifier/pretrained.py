@@ -36,7 +36,7 @@ def pretrained_classifier(name: str, weights: str | None = None, engine: str = "
     from headstart.model.network import build_network
 
     keras.utils.set_random_seed(0)  # of weights that are none
-    head = HeadConfig("imagenet", pooling="original", output="imagenet")
+    head = HeadConfig("imagenet", pooling="include_top", output="imagenet")
     classes = imagenet_classes()
     network = build_network(BackboneConfig(name, weights), head, len(classes), entry.image_size, seed=0)
     return Classifier(network.classifier, classes, entry.image_size, RESIZE, engine=engine)

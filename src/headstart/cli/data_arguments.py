@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart.config import Config
-from headstart.config.schema import SCENARIO
+from headstart.config import Config, about, quoted, without_group
 from headstart.core.errors import HeadstartError
 
 
@@ -19,13 +18,13 @@ def overrides_of(words: list[str]) -> list[str]:
     overrides = [word for word in words if word not in folders]
     if len(folders) > 1:
         raise HeadstartError(f"Expected one FOLDER. Received: {', '.join(folders)}")
-    if any(SCENARIO.match(word) for word in overrides):
+    if without_group(overrides, "scenario") != overrides:
         raise HeadstartError("Expected no scenario, which is what is measured here. Received: one")
-    named = any(word.startswith(("dataset=", "experiment=")) for word in overrides)
+    named = bool(about(overrides, ["dataset", "experiment"]))
     if folders:
         root = str(Path(folders[0]).expanduser().absolute())
-        quoted = root if all(letter.isalnum() or letter in "/._-" for letter in root) else f'"{root}"'
-        overrides = [*([] if named else ["dataset=folder"]), *overrides, f"dataset.root={quoted}"]
+        value = root if all(letter.isalnum() or letter in "/._-" for letter in root) else quoted(root)
+        overrides = [*([] if named else ["dataset=folder"]), *overrides, f"dataset.root={value}"]
     elif not named:
         raise HeadstartError("Expected FOLDER, or dataset=NAME. Received: neither")
     return overrides

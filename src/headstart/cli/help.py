@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import yaml
 from rich.markup import escape
 from rich.table import Table
 
+from headstart.config import Config
 from headstart.core.console import console
 from headstart.core.paths import conf_directory
+from headstart.model.backbones.entries import BACKBONES
 
 
 def comments(file: Path) -> list[str]:
     """Return the comment lines that a YAML file begins with: what the option is for, then a command to try."""
     lines = itertools.takewhile(lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines())
     return [line.removeprefix("#").strip() for line in lines if not line.startswith("# @")]  # @ is for Hydra
+
+
+def option_groups() -> dict[str, dict[str, str]]:
+    """Return the groups of the configuration with their options, and what each option is for."""
+    files = sorted(conf_directory().glob("*/*.yaml"))
+    groups: dict[str, dict[str, str]] = {group: {} for group in sorted({file.parent.name for file in files})}
+    groups["backbone"] = {name: entry.description for name, entry in BACKBONES.items()}
+    for file in files:
+        groups[file.parent.name][file.stem] = " ".join(comments(file)[:1])
+    return groups
+
+
+def shipped_values() -> dict[str, Any]:
+    """Return what `conf/config.yaml` says: the default option of each group and the values that are in no group."""
+    content = yaml.safe_load((conf_directory() / "config.yaml").read_text(encoding="utf-8"))
+    chosen = [entry for entry in content.pop("defaults") if isinstance(entry, dict)]
+    return content | {group: option for entry in chosen for group, option in entry.items()}
+
+
+def single_keys() -> list[dataclasses.Field]:
+    """Return the fields of the configuration that are in no group."""
+    return [item for item in dataclasses.fields(Config) if "meaning" in item.metadata]
+
+
+def as_yaml(value: Any) -> str:
+    """Return a value as it is written in YAML."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def print_rows(rows: Iterable[tuple[str, str]]) -> None:
@@ -31,19 +65,18 @@ def print_rows(rows: Iterable[tuple[str, str]]) -> None:
 
 def print_help() -> None:
     """Print how to call `headstart train`, the groups with their options, and the single values."""
-    conf = conf_directory()
     console.print("[bold]headstart train \\[GROUP=OPTION ...] \\[KEY=VALUE ...][/]   one run")
     console.print("[bold]headstart train -m GROUP=OPTION,OPTION ...[/]            every combination\n")
-    config_lines = (conf / "config.yaml").read_text().splitlines()
-    listed = [line[4:].partition("  #")[0] for line in config_lines if line.startswith("  - ") and ": " in line]
-    defaults = dict(line.split(": ") for line in listed)
-    for group in sorted({option.parent for option in conf.glob("*/*.yaml")}):
-        console.print(f"[bold]{group.name}[/]  (default: {defaults.get(group.name, 'null')})")
-        print_rows((option.stem, escape(" ".join(comments(option)[:1]))) for option in sorted(group.glob("*.yaml")))
+    values = shipped_values()
+    for group, options in option_groups().items():
+        console.print(f"[bold]{group}[/]  (default: {as_yaml(values.get(group))})")
+        print_rows((name, escape(meaning)) for name, meaning in sorted(options.items()))
     console.print("\n[bold]values[/]")
-    values = [line.partition(": ") for line in config_lines if not line.startswith((" ", "#", "-")) and ": " in line]
-    print_rows((f"{key}={rest.partition('  # ')[0]}", escape(rest.partition("  # ")[2])) for key, _, rest in values)
+    print_rows(
+        (f"{item.name}={as_yaml(values[item.name])}", escape(item.metadata["meaning"])) for item in single_keys()
+    )
     console.print("\nEvery key of an option can be set: optimizer.learning_rate=3e-4, freeze.stages.0.epochs=2.")
+    console.print("All keys, with what they take and decide: docs/configuration.md.")
     console.print(
         "The whole configuration without running it: headstart train --cfg job. Hydra's own flags: --hydra-help."
     )

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from headstart.cli.data_arguments import dataset_name, overrides_of
 from headstart.cli.parser import CommandParser
-from headstart.config import CELLS, Config, compose, scenario_cells
+from headstart.config import CELLS, Config, about, compose, scenario_cells
 from headstart.core.console import console, print_titled
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json
@@ -122,7 +122,7 @@ def check(config: Config, names: list[str]) -> int:
     """
     entry = get_entry(config.backbone.name)
     check_measurable(config)
-    check_inference_backend(config.engine)
+    check_inference_backend(config.inference_backend)
     check_weights(entry, config.backbone.weights)
     image_size = choose_image_size(config, entry)
     check_image_size(entry, image_size)
@@ -138,7 +138,7 @@ def next_commands(overrides: list[str], cell: str, ranked: list[Ranked]) -> dict
         cell: the scenario that was found.
         ranked: the backbones, the best first.
     """
-    given = any(word.startswith("backbone=") for word in overrides)
+    given = bool(about(overrides, ["backbone"]))
     best = next((one.backbone for one in ranked if one.logme is not None), None)
     common = [*overrides, *([] if given or best is None else [f"backbone={best}"])]
     return {

@@ -109,7 +109,7 @@ def train(started: float) -> int:
         return 0
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises, so that the text is ours
     config.register_schema()
-    sys.argv[1:] = config.expand_home(sys.argv[1:])
+    sys.argv[1:] = config.in_current_names(config.expand_home(sys.argv[1:]))
     STARTS.append(started)
     handle_signals()
     code, interrupted = 1, False
@@ -142,13 +142,12 @@ def train(started: float) -> int:
 
 def _goes_on(started: float) -> bool:
     """Go on with the run that `resume=RUN` names, in its own configuration and directory; without it do nothing."""
-    words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    named = [word.partition("=")[2] for word in words if word.startswith("resume=")]
-    if not named or named[-1] in ("auto", "null"):
+    named = config.given_value(sys.argv[1:], "resume")
+    if named is None or named in ("auto", "null"):
         return False
-    given = [word for word in sys.argv[1:] if not word.startswith("resume=")]
-    expect_only_execution_settings(named[-1], given)
-    directory, stored = find_unfinished(named[-1])
+    given = config.without(sys.argv[1:], ["resume"])
+    expect_only_execution_settings(named, given)
+    directory, stored = find_unfinished(named)
     stored = with_execution_settings(stored, given)
     from headstart.run.experiment import run
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from headstart.comparison.statistics import CONFIDENCE, PairedDifference, holm, mcnemar, paired_bootstrap
 from headstart.comparison.strategies import Strategy, flat_config, fold_of, seed_of
+from headstart.config import HeadOnly
 
 BEST, TIE, WORSE, BETTER = "best", "tie", "worse", "better"
 OTHER_IMAGES, NO_TEST = "other images", "no test images"
@@ -167,7 +168,8 @@ def from_scratch(strategy: Strategy) -> bool:
 
 def is_frozen_probe(strategy: Strategy) -> bool:
     """Tell whether a strategy trains the head alone, on pretrained weights."""
-    return not from_scratch(strategy) and all(stage.train == "head" for stage in strategy.config.freeze.stages)
+    stages = strategy.config.freeze.stages
+    return not from_scratch(strategy) and all(isinstance(stage.train, HeadOnly) for stage in stages)
 
 
 def _network(strategy: Strategy) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,9 +13,10 @@ import numpy as np
 
 from headstart.comparison.collect import Run
 from headstart.comparison.statistics import Interval, accuracy_interval
-from headstart.config import Config
-from headstart.config.fields import Decides, deciding_values
+from headstart.config import Config, to_dict
+from headstart.config.fields import Decides
 from headstart.config.identity import run_name
+from headstart.config.keys import deciding_values
 from headstart.tracking import flatten
 
 TOLD_APART = (Decides.RESULT, Decides.DATA)  # what differs between strategies
@@ -128,7 +128,7 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Strategy], list[tuple[str, Run
 
 def flat_config(config: Config) -> dict[str, Any]:
     """Return every value of a configuration by its dotted key."""
-    return flatten(dataclasses.asdict(config))
+    return flatten(to_dict(config))
 
 
 def seed_of(run: Run) -> int:

@@ -27,6 +27,8 @@ def check_values(node: Any, prefix: str = "") -> None:
     """
     for item in dataclasses.fields(node):
         key, value = f"{prefix}{item.name}", getattr(node, item.name)
+        if "write" in item.metadata:
+            continue  # checked where it is parsed
         for position, member in enumerate(value if isinstance(value, list) else [value]):
             if dataclasses.is_dataclass(member):
                 check_values(member, f"{key}[{position}]." if isinstance(value, list) else f"{key}.")
@@ -148,7 +150,7 @@ def refuse_interpolations(value: Any, key: str) -> None:
     if isinstance(value, dict):
         for name, inner in value.items():
             refuse_interpolations(inner, f"{key}.{name}".strip("."))
-    elif isinstance(value, list) and key != "scenario.overrides":  # which are kept as they were typed
+    elif isinstance(value, list):
         for inner in value:
             refuse_interpolations(inner, key)
     elif isinstance(value, str) and "${" in value:

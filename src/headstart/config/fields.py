@@ -1,17 +1,19 @@
-"""What each key of the configuration takes and what it decides, said once at its field in `headstart.config`.
+"""How a field of the schema says what its key means, what it takes and what it decides.
 
-Whatever asks which keys matter derives the answer from here: the digest of a run, the strategies of a comparison, what
-may differ when a run is reproduced or resumed, the name of a sweep, the estimates of a plan.
+Everything that has to know which keys matter derives it from these declarations, see `headstart.config.keys`: the
+digest of a run, the strategies of a comparison, what may differ when a run is reproduced or resumed, the name of a
+sweep, the estimates of a plan, the checks of values, `--help` and the reference of all keys.
 """
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import enum
-import typing
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from headstart.core.paths import absolute
 
 REQUIRED: Any = "???"  # OmegaConf's mark for a value that must be given
 
@@ -31,170 +33,148 @@ class Decides(enum.Enum):
 FIGURES = (Decides.RESULT, Decides.DATA, Decides.REPLICATE)  # equal values give the same figures on the same images
 
 
-def plain(default: Any, decides: Decides) -> Any:
+class Declared(TypedDict, total=False):
+    """What any field may say of its key beside what it means and takes."""
+
+    decides: Decides  # instead of what its group does
+    formerly: str  # the key's name in earlier versions
+    former_values: dict[str, str]  # names that values had in earlier versions, by the value
+    of_command: bool  # whether a run that is reproduced takes it from its own command, given or not
+
+
+class Bounds(Declared, total=False):
+    """What the field of a number may say; `above` and `below` are themselves excluded."""
+
+    minimum: float
+    maximum: float
+    above: float
+    below: float
+
+
+def absolute_path(value: str, base: Path) -> str:
+    """Return the absolute path for a path relative to a directory; `~` is the home directory."""
+    return str(absolute(value, base))
+
+
+BOUNDS = {"minimum": "at least", "maximum": "at most", "above": "above", "below": "below"}
+
+
+def plain(default: Any, meaning: str, **declared: Unpack[Declared]) -> Any:
     """Return a field that takes any value of its type.
 
     Args:
         default: of the field.
-        decides: instead of what its group does.
+        meaning: of the key, in one line.
+        declared: see `Declared`.
     """
-    return dataclasses.field(default=default, metadata={"decides": decides})
+    return dataclasses.field(default=default, metadata={"meaning": meaning, **declared})
 
 
-def choice(default: str | None, *others: str, decides: Decides | None = None) -> Any:
+def choice(default: str | None, *others: str, meaning: str, **declared: Unpack[Declared]) -> Any:
     """Return a field that takes one of the given words.
 
     Args:
         default: one of the words.
         others: the other words.
-        decides: instead of what its group does.
+        meaning: of the key, in one line.
+        declared: see `Declared`.
     """
-    return dataclasses.field(default=default, metadata={"choices": (default, *others), **_declared(decides)})
+    return dataclasses.field(default=default, metadata={"meaning": meaning, "choices": (default, *others), **declared})
 
 
-def number(
-    default: Any,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    decides: Decides | None = None,
-) -> Any:
-    """Return a field that takes a number within bounds; `above` and `below` are themselves excluded.
+def number(default: Any, meaning: str, unit: str, **declared: Unpack[Bounds]) -> Any:
+    """Return a field that takes a number within bounds.
 
     Args:
         default: of the field.
-        minimum: the smallest valid number.
-        maximum: the largest valid number.
-        above: all valid numbers are larger.
-        below: all valid numbers are smaller.
-        decides: instead of what its group does.
+        meaning: of the key, in one line.
+        unit: of the number; `""` for one that counts or measures nothing, such as a seed.
+        declared: bounds and what else there is to say, see `Bounds`.
     """
-    bounds = {"at least": minimum, "at most": maximum, "above": above, "below": below}
-    given = {word: bound for word, bound in bounds.items() if bound is not None}
-    return dataclasses.field(default=default, metadata={"bounds": given, **_declared(decides)})
+    bounds = {BOUNDS[name]: bound for name, bound in declared.items() if name in BOUNDS}
+    more = {name: value for name, value in declared.items() if name not in BOUNDS}
+    return dataclasses.field(default=default, metadata={"meaning": meaning, "unit": unit, "bounds": bounds, **more})
+
+
+def path(
+    meaning: str,
+    decides: Decides | None = None,
+    default: Any = None,
+    make_absolute: Callable[[str, Path], str] = absolute_path,
+) -> Any:
+    """Return a field that takes a path, which is made absolute before the working directory can change.
+
+    Args:
+        meaning: of the key, in one line.
+        decides: instead of what its group does.
+        default: of the field.
+        make_absolute: returns the absolute path for a value and the directory that it is relative to; a value that is
+            no path is returned as it is.
+    """
+    declared = {} if decides is None else {"decides": decides}
+    metadata = {"meaning": meaning, "make_absolute": make_absolute, **declared}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def names(meaning: str) -> Any:
+    """Return a field that takes a list of names, null by default.
+
+    The type of such a field is Any: OmegaConf would turn into text what YAML has made of `no` and `001`.
+
+    Args:
+        meaning: of the key, in one line.
+    """
+    return dataclasses.field(default=None, metadata={"meaning": meaning, "names": True})
+
+
+def name_or(*words: Any, meaning: str) -> Any:
+    """Return a field that takes one name, null by default.
+
+    Args:
+        words: what it takes too.
+        meaning: of the key, in one line.
+    """
+    return dataclasses.field(default=None, metadata={"meaning": meaning, "name_or": words})
+
+
+def count_or(word: str, meaning: str, unit: str) -> Any:
+    """Return a field that takes a word, which is the default, or a whole number of at least 1.
+
+    Args:
+        word: the word.
+        meaning: of the key, in one line.
+        unit: of the number.
+    """
+    return dataclasses.field(default=word, metadata={"meaning": meaning, "count_or": word, "unit": unit})
+
+
+def range_or(*words: str, meaning: str, unit: str) -> Any:
+    """Return a field that takes one of some words, the first by default, or two numbers.
+
+    Args:
+        words: the words.
+        meaning: of the key, in one line.
+        unit: of the numbers.
+    """
+    return dataclasses.field(default=words[0], metadata={"meaning": meaning, "range_or": words, "unit": unit})
+
+
+def parsed(meaning: str, takes: str, write: Callable[[Any], Any]) -> Any:
+    """Return a required field whose value is an object in a resolved configuration, and plain in YAML.
+
+    Args:
+        meaning: of the key, in one line.
+        takes: what may be written in YAML, for the reference.
+        write: returns what is written for an object.
+    """
+    return dataclasses.field(default=REQUIRED, metadata={"meaning": meaning, "takes": takes, "write": write})
 
 
 def group(schema: Any, decides: Decides) -> Any:
-    """Return a field that holds a group of keys, or a list.
+    """Return a field that holds a group of keys, or a collection of groups; the docstring of the group is its meaning.
 
     Args:
-        schema: dataclass of the group; `list` for an empty list.
+        schema: dataclass of the group; `list` or `dict` for an empty collection.
         decides: what the keys of the group decide that do not say something else.
     """
     return dataclasses.field(default_factory=schema, metadata={"decides": decides})
-
-
-def keys_that_decide(schema: Any, prefix: str = "", inherited: Decides | None = None) -> dict[str, Decides]:
-    """Return every key of a schema with what it decides, those in a list with `*` for the position.
-
-    Args:
-        schema: dataclass.
-        prefix: of its keys.
-        inherited: what the keys decide that say nothing.
-
-    Raises:
-        TypeError: for a key that neither says what it decides nor inherits it.
-    """
-    hints, found = typing.get_type_hints(schema), {}
-    for item in dataclasses.fields(schema):
-        key, kind = f"{prefix}{item.name}", hints[item.name]
-        decides = _decides(item, key, inherited)
-        member = _member(kind)
-        if dataclasses.is_dataclass(kind):
-            found.update(keys_that_decide(kind, f"{key}.", decides))
-        elif member is not None:
-            found.update(keys_that_decide(member, f"{key}.*.", decides))
-        else:
-            found[key] = decides
-    return found
-
-
-def what_decides(schema: Any, key: str) -> Decides | None:
-    """Return what a key or a group of keys decides; None where the schema has no such key.
-
-    Args:
-        schema: dataclass of the whole configuration.
-        key: as on the command line, such as `cache`, `cache.max_gb` or `freeze.stages.0.epochs`.
-    """
-    decides: Decides | None = None
-    kind: Any = schema
-    for name in key.split("."):
-        if name.isdigit():
-            continue
-        known = {item.name: item for item in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
-        if name not in known:
-            return None
-        decides = _decides(known[name], key, decides)
-        kind = typing.get_type_hints(kind)[name]
-        kind = _member(kind) or kind
-    return decides
-
-
-def deciding_values(config: Any, wanted: Collection[Decides], defaults: bool = True) -> dict[str, Any]:
-    """Return the values of a configuration that decide something, by their dotted keys.
-
-    Args:
-        config: a resolved configuration.
-        wanted: what they decide.
-        defaults: False leaves out the values that are the defaults of the schema.
-    """
-    return {
-        key: found
-        for key, found, item, decides in _leaves(config, "", None)
-        if decides in wanted and (defaults or found != _default(item))
-    }
-
-
-def with_given(stored: Any, asked: Any, keys: Collection[str], allowed: Collection[Decides]) -> Any:
-    """Return a stored configuration with some values of another one.
-
-    Args:
-        stored: a resolved configuration.
-        asked: the other one.
-        keys: which values, or groups of them.
-        allowed: of these only the values that decide one of these; the others stay as they are.
-    """
-    changed = copy.deepcopy(stored)
-    for key, found, item, decides in _leaves(asked, "", None):
-        if decides in allowed and any(key == given or key.startswith(f"{given}.") for given in keys):
-            node = changed
-            for name in key.split(".")[:-1]:
-                node = getattr(node, name)
-            setattr(node, item.name, found)
-    return changed
-
-
-def _leaves(node: Any, prefix: str, inherited: Decides | None) -> Iterator[tuple[str, Any, dataclasses.Field, Decides]]:
-    """Yield key, value, field and declaration of everything that is no group."""
-    for item in dataclasses.fields(node):
-        key, found = f"{prefix}{item.name}", getattr(node, item.name)
-        decides = _decides(item, key, inherited)
-        if dataclasses.is_dataclass(found):
-            yield from _leaves(found, f"{key}.", decides)
-        elif isinstance(found, list) and found and all(dataclasses.is_dataclass(member) for member in found):
-            for position, member in enumerate(found):
-                yield from _leaves(member, f"{key}.{position}.", decides)
-        else:
-            yield key, found, item, decides
-
-
-def _decides(item: dataclasses.Field, key: str, inherited: Decides | None) -> Decides:
-    decides = item.metadata.get("decides", inherited)
-    if decides is None:
-        raise TypeError(f"Expected the field of {key} to say what it decides, see Decides. Received: nothing")
-    return decides
-
-
-def _declared(decides: Decides | None) -> dict[str, Decides]:
-    return {} if decides is None else {"decides": decides}
-
-
-def _default(item: dataclasses.Field) -> Any:
-    return item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
-
-
-def _member(kind: Any) -> Any:
-    """Return the dataclass that a list holds; None for anything else."""
-    members = typing.get_args(kind) if typing.get_origin(kind) is list else ()
-    return members[0] if members and dataclasses.is_dataclass(members[0]) else None

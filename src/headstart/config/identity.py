@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 
 from headstart.config import Config, ScenarioConfig, scenario_cells
-from headstart.config.fields import FIGURES, deciding_values
+from headstart.config.fields import FIGURES
+from headstart.config.keys import leaves_of
 
 
 def run_name(config: Config) -> str:
@@ -37,5 +38,7 @@ def config_hash(config: Config) -> str:
             for name, cell in scenario_cells(config).items()
         ]
         return hashlib.sha256(repr(["auto", *cells]).encode()).hexdigest()[:16]
-    values = deciding_values(config, FIGURES, defaults=False)
+    # By the names of earlier versions: a key or value that is renamed changes no digest.
+    deciding = [leaf for leaf in leaves_of(config) if leaf.decides in FIGURES and not leaf.is_default]
+    values = {leaf.former_key: leaf.former_value for leaf in deciding}
     return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]

@@ -39,10 +39,10 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
 
     Raises:
         HeadstartError: when a value is out of range, when there are no images, fewer than two classes, or a class
-            with too few images to train on and to validate on; of the source `pictures`, which has no classes, only
+            with too few images to train on and to validate on; of the source `unlabelled`, which has no classes, only
             when there are no images.
     """
-    expect_one_of("dataset.source", config.source, [*SOURCES, "pictures"])
+    expect_one_of("dataset.source", config.source, [*SOURCES, "unlabelled"])
     if config.splits != AUTO and config.source not in ("folder", "flat"):
         raise HeadstartError(
             f"Expected dataset.splits, which names folders, with dataset.source folder or flat. "
@@ -53,7 +53,7 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
         raise HeadstartError(
             f"Expected dataset.columns only with dataset.source=csv. Received: dataset.source={config.source}"
         )
-    if config.source == "pictures":
+    if config.source == "unlabelled":
         if config.classes is not None:
             raise HeadstartError(
                 f"Expected no dataset.classes for pictures without labels. Received: {', '.join(config.classes)}"

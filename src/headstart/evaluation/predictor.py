@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headstart.cache.segments import NotCachedError
 from headstart.classifier.saved import Classifier
+from headstart.config import TrainTarget
 from headstart.core.console import console, track
 from headstart.data.batch_order import evaluation_batches
 from headstart.data.index import ImageIndex
@@ -69,7 +70,7 @@ class Predictor:
 def make_predictor(
     classifier: Classifier,
     entry: BackboneEntry,
-    train: Any,
+    train: TrainTarget,
     batch_size: int,
     activations: ActivationCache,
     cached: bool,

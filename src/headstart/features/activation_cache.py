@@ -241,7 +241,7 @@ def open_activation_cache(config: Config, image_size: int) -> ActivationCache:
     """
     cache = Cache(cache_directory() / "tables", config.cache.max_gb * 1e9)
     pixels = Pixels(image_size, config.dataset.resize, cache if config.cache.images else None)
-    return ActivationCache(cache, pixels, config.cache.dtype, config.engine, config.backbone.name)
+    return ActivationCache(cache, pixels, config.cache.dtype, config.inference_backend, config.backbone.name)
 
 
 def storage_type(boundary: Boundary, dtype: str) -> np.dtype:

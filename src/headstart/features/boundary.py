@@ -8,8 +8,9 @@ depend on chance: of a pooled feature map only the averages need to be kept.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from headstart.config import TrainTarget
 from headstart.model.freeze import layers_to_train
 from headstart.model.network import Network, inference_mode
 from headstart.model.preprocessing import preprocess
@@ -30,12 +31,12 @@ class Boundary:
     suffix: keras.Model  # activations to probabilities; what it holds of the backbone is in inference mode
 
 
-def frozen_boundary(network: Network, train: Any) -> Boundary | None:
+def frozen_boundary(network: Network, train: TrainTarget) -> Boundary | None:
     """Return the two parts of a classifier for a stage, None where no cut is deep enough to be of use.
 
     Args:
         network: the classifier.
-        train: what the stage's `train` says.
+        train: the stage's `train`.
 
     Raises:
         HeadstartError: when it says something that is not valid for this backbone.

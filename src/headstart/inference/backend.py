@@ -33,11 +33,11 @@ def check_inference_backend(engine: str) -> None:
     Raises:
         HeadstartError: when it is none of these, or OpenVINO is not installed.
     """
-    expect_one_of("engine", engine, ENGINES)
+    expect_one_of("inference_backend", engine, ENGINES)
     if engine == "openvino" and not _installed():
         raise HeadstartError(
-            "Expected the package openvino for engine=openvino. Received: none in this environment; "
-            "pip install 'headstart[openvino]', or engine=auto, which does without it"
+            "Expected the package openvino for inference_backend=openvino. Received: none in this environment; "
+            "pip install 'headstart[openvino]', or inference_backend=auto, which does without it"
         )
 
 

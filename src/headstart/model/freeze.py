@@ -3,68 +3,69 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from headstart.config import Everything, Fraction, From, HeadOnly, LastBlock, LastBlocks, LastLayers, TrainTarget
 from headstart.core.errors import HeadstartError
 from headstart.model.network import Network
-from headstart.model.targets import parse_target
+from headstart.model.targets import check_target
 
 if TYPE_CHECKING:
     import keras
 
 
-def layers_to_train(network: Network, train: Any) -> list[keras.layers.Layer]:
+def layers_to_train(network: Network, train: TrainTarget) -> list[keras.layers.Layer]:
     """Return the layers of the backbone that a stage trains, in the backbone's order; the head always trains.
 
     Args:
         network: the classifier.
-        train: what the stage's `train` says, see `headstart.model.targets`.
+        train: the stage's `train`.
 
     Raises:
-        HeadstartError: when it says something else, or names a block or layer that the backbone does not have.
+        HeadstartError: when it names or counts blocks or layers that the backbone does not have.
     """
     layers = network.backbone.layers
     names, blocks = [layer.name for layer in layers], [block.name for block in network.blocks]
-    target = parse_target(train, network.entry, layers=names)
+    check_target(train, network.entry, layers=names)
     weighted = [layer for layer in layers if layer.weights]
-    match target.kind:
-        case "head":
+    match train:
+        case HeadOnly():
             return []
-        case "all":
+        case Everything():
             return weighted
-        case "last_block":
+        case LastBlock():
             return _from_block(network, -1)
-        case "last_blocks":
-            return _from_block(network, -target.value)
-        case "last_layers":
-            first = len(layers) - target.value
-        case "fraction":
-            return weighted[len(weighted) - max(1, round(target.value * len(weighted))) :]
-        case _:
-            if target.value in blocks:
-                return _from_block(network, blocks.index(target.value))
-            first = names.index(target.value)
+        case LastBlocks(count):
+            return _from_block(network, -count)
+        case Fraction(share):
+            return weighted[len(weighted) - max(1, round(share * len(weighted))) :]
+        case LastLayers(count):
+            first = len(layers) - count
+        case From(name):
+            if name in blocks:
+                return _from_block(network, blocks.index(name))
+            first = names.index(name)
     return [layer for layer in layers[first:] if layer.weights]
 
 
-def trains_everything(network: Network, train: Any) -> bool:
+def trains_everything(network: Network, train: TrainTarget) -> bool:
     """Return whether a stage trains every layer of the backbone that has weights.
 
     Args:
         network: the classifier.
-        train: what the stage's `train` says.
+        train: the stage's `train`.
     """
     return len(layers_to_train(network, train)) == sum(bool(layer.weights) for layer in network.backbone.layers)
 
 
-def open_for_training(network: Network, train: Any) -> list[keras.layers.Layer]:
+def open_for_training(network: Network, train: TrainTarget) -> list[keras.layers.Layer]:
     """Set what trains, and return the layers of the backbone that do.
 
     The caller compiles afterwards: Keras reads `trainable` when a training step is traced.
 
     Args:
         network: the classifier.
-        train: what the stage's `train` says.
+        train: the stage's `train`.
 
     Raises:
         HeadstartError: as `layers_to_train`.

@@ -27,7 +27,7 @@ def build_head(
         features: height, width and channels of what the backbone gives.
         classes: number of classes, at least 2.
         seed: of the initial weights and of the dropout.
-        own_layers: for `pooling: original` the network's own layers, from the bottom up; for `output: imagenet` with
+        own_layers: for `pooling: include_top` the network's own layers, from the bottom up; for `output: imagenet` with
             its own output, else without.
 
     Returns:
@@ -51,7 +51,7 @@ def build_head(
         return keras.layers.Dense(units, activation, kernel_initializer=initializer, name=name, dtype=dtype)
 
     inputs = keras.Input(features, name="features")
-    if config.pooling == "original":
+    if config.pooling == "include_top":
         x = inputs
         for layer in own_layers:
             x = layer(x)

@@ -76,7 +76,7 @@ def build_network(
     entry = get_entry(backbone.name)
     weights = backbone.weights if with_weights else "none"
     own_layers: list[keras.layers.Layer] = []
-    if head.pooling == "original":
+    if head.pooling == "include_top":
         network, own_layers = build_with_top(entry, weights, image_size)
         if head.output != "imagenet":
             own_layers = layers_below_output(own_layers)

@@ -6,10 +6,11 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import OmegaConf
 from rich.markup import escape
 from rich.table import Table
 
-from headstart.config import Config
+from headstart.config import Config, from_yaml, parameters, without
 from headstart.core.console import console, print_titled
 from headstart.core.errors import visible
 from headstart.core.sqlite_address import address_of
@@ -34,9 +35,10 @@ LONGEST_CLASS_TABLE = 20  # rows; more would push everything else off the screen
 
 
 def print_configuration(file: Path) -> None:
-    """Print the resolved configuration and where it was written."""
+    """Print the resolved configuration and where it was written; what `scenario=auto` may choose is in the file."""
     console.print(f"[bold]Configuration[/]  {escape(str(file))}", soft_wrap=True)
-    console.print(file.read_text(encoding="utf-8"), end="", markup=False, soft_wrap=True)
+    shown = parameters(from_yaml(file.read_text(encoding="utf-8")))
+    console.print(OmegaConf.to_yaml(OmegaConf.create(shown)), end="", markup=False, soft_wrap=True)
 
 
 def print_data(index: ImageIndex, warnings: list[str]) -> None:
@@ -214,7 +216,7 @@ def print_suggestion(results: dict[str, Any]) -> None:
 def _command_with_rate(results: dict[str, Any]) -> str:
     """Return the command of a sweep as one that trains its stage, and no other, at the suggested rate."""
     key = "freeze.stages.0.optimizer.learning_rate"
-    words = [word for word in shlex.split(results["command"]) if word.partition("=")[0] not in ("find_lr", key)]
+    words = without(shlex.split(results["command"]), ["find_lr", key])
     return shlex.join([*words, f"{key}={results['suggested_learning_rate']:g}"])
 
 

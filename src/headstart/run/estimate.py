@@ -9,7 +9,8 @@ from statistics import median
 from typing import Any
 
 from headstart.config import Config, from_yaml
-from headstart.config.fields import Decides, deciding_values
+from headstart.config.fields import Decides
+from headstart.config.keys import deciding_values
 from headstart.core.errors import HeadstartError
 from headstart.results.runs import finished_runs
 

@@ -349,7 +349,7 @@ def _train(
             setup.image_size,
             config.dataset.resize,
             setup.output,
-            config.engine,
+            config.inference_backend,
         )
         predictor = _predictor(setup, classifier, stage, activations)
         evaluations = report_stage(predictor, index, name, setup.output)

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from headstart.config import Config
 from headstart.config.identity import run_name
+from headstart.config.train_targets import write_target
 from headstart.core.console import console, duration, print_titled
 from headstart.core.errors import HeadstartError
 from headstart.core.full_disk import nearest_existing
@@ -78,7 +79,8 @@ def _print_stages(config: Config, index: ImageIndex) -> None:
         table.add_column(column, justify="right" if column in ("epochs", "steps") else "left", overflow="fold")
     for stage in config.freeze.stages:
         rate = f"{stage.optimizer.learning_rate:g}"
-        trains = stage.train if isinstance(stage.train, str) else OmegaConf.to_yaml(stage.train).strip()
+        written = write_target(stage.train)
+        trains = written if isinstance(written, str) else OmegaConf.to_yaml(written).strip()
         cells = (stage.name, trains, str(stage.epochs), f"{_steps(config, index):,}", stage.optimizer.name)
         table.add_row(*map(escape, cells), rate)
     print_titled(f"Stages: freeze={config.freeze.name}, steps in each epoch", table)

@@ -29,7 +29,7 @@ def check_configuration(config: Config) -> int:
     for possible in scenario_cells(config).values() if measured else [config]:
         check_targets(possible)
         check_linear_head(possible)
-    check_inference_backend(config.engine)
+    check_inference_backend(config.inference_backend)
     if config.time_limit is not None:
         parse_duration(config.time_limit)
     entry = get_entry(config.backbone.name)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from headstart.config import Config, from_yaml
-from headstart.config.fields import Decides, what_decides, with_given
+from headstart.config import Config, from_yaml, given_value, override_key, without
+from headstart.config.fields import Decides
+from headstart.config.keys import keys_of, what_decides, with_given
 from headstart.core.console import console, print_titled
 from headstart.core.environment import differences
 from headstart.core.errors import HeadstartError, visible
@@ -52,14 +53,14 @@ def configuration_to_reproduce(
     Raises:
         HeadstartError: when there is no such run, it is not finished, or the command asks for something else as well.
     """
-    name = next(text.partition("=")[2].strip("'\"") for text in overrides if text.startswith("reproduce="))
-    given = [_key(text) for text in overrides if _key(text) != "reproduce"]
-    others = [text for text in overrides if _key(text) in given and what_decides(Config, _key(text)) not in MAY_DIFFER]
+    name, beside = str(given_value(overrides, "reproduce")), without(overrides, ["reproduce"])
+    given = [override_key(text) for text in beside]
+    others = [text for text, key in zip(beside, given, strict=True) if what_decides(Config, key) not in MAY_DIFFER]
     if others:
         raise HeadstartError(
             f"Expected reproduce={name} alone or with where data and runs are (dataset.root, dataset.csv, tracking) "
-            "and how the work is done (cache, engine, checkpoint_seconds, time_limit), as a run that is reproduced "
-            f"keeps its configuration. Received: {' '.join(others)}"
+            "and how the work is done (cache, inference_backend, checkpoint_seconds, time_limit), as a run that is "
+            f"reproduced keeps its configuration. Received: {' '.join(others)}"
         )
     with tempfile.TemporaryDirectory() as temporary:
         place = absolute(name, launched_in)
@@ -73,7 +74,7 @@ def configuration_to_reproduce(
         with new_directory(output / ORIGINAL) as original:
             for file, name_here in KEPT.items():
                 shutil.copyfile(found / file, original / name_here)
-    given += ["checkpoint_seconds", "time_limit", "device"]  # as this command has them, said or not
+    given += [key.name for key in keys_of(Config) if key.field.metadata.get("of_command")]
     config = with_given(stored, asked, given, MAY_DIFFER)
     config = dataclasses.replace(config, resume=None, reproduce=results.get("run_id") or name)
     return config, results.get("overrides", [])
@@ -230,8 +231,3 @@ def _figures(results: dict[str, Any]) -> dict[str, float]:
 
 def _name(results: dict[str, Any]) -> str:
     return f"run {str(results.get('run_id') or 'without an id')[:8]}"
-
-
-def _key(override: str) -> str:
-    """Return the key of an override, without what says that it is added or removed."""
-    return override.partition("=")[0].lstrip("+~").partition("@")[0]

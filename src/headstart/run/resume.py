@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart.config import Config, compose, from_yaml
-from headstart.config.fields import Decides, what_decides, with_given
+from headstart.config import Config, compose, from_yaml, override_key
+from headstart.config.fields import Decides
 from headstart.config.identity import config_hash
+from headstart.config.keys import what_decides, with_given
 from headstart.core.console import console
 from headstart.core.environment import differences
 from headstart.core.errors import HeadstartError
@@ -136,11 +137,11 @@ def expect_only_execution_settings(name: str, given: list[str]) -> None:
     Raises:
         HeadstartError: naming what is too much.
     """
-    others = [word for word in given if what_decides(Config, word.partition("=")[0]) is not Decides.NOTHING]
+    others = [word for word in given if what_decides(Config, override_key(word)) is not Decides.NOTHING]
     if others:
         raise HeadstartError(
             f"Expected resume={name} alone or with how the work is done (time_limit, checkpoint_seconds, cache, "
-            f"engine), as the run keeps its configuration. Received: {' '.join(others)}"
+            f"inference_backend), as the run keeps its configuration. Received: {' '.join(others)}"
         )
 
 
@@ -154,7 +155,7 @@ def with_execution_settings(stored: Config, given: list[str]) -> Config:
     Raises:
         HeadstartError: for a wrong value.
     """
-    keys = [word.partition("=")[0] for word in given]
+    keys = [override_key(word) for word in given]
     return with_given(stored, compose(given), keys, (Decides.NOTHING,)) if given else stored
 
 

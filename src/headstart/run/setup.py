@@ -68,7 +68,7 @@ class RunSetup:
             np.stack(reference),
             images.value_range,
         )
-        classifier = load_classifier(directory, config.engine)
+        classifier = load_classifier(directory, config.inference_backend)
         self.environment["engine"] = classifier.forward.engine  # where it was not the one that was chosen
         return classifier
 
@@ -143,7 +143,8 @@ def set_up_run(config: Config, output: Path, clock: Clock, results: dict[str, An
         "image_size": image_size,
         **({"value_range": list(index.value_range)} if index.value_range else {}),
     }
-    results["environment"] = describe_environment(devices, precision, resolve_inference_backend(config.engine))
+    inference_backend = resolve_inference_backend(config.inference_backend)
+    results["environment"] = describe_environment(devices, precision, inference_backend)
     print_derived(results, config, network)
     log_event(LOG, "model built", backbone=config.backbone.name, parameters=network.classifier.count_params())
     return RunSetup(

@@ -17,7 +17,7 @@ def check_measurable(config: Config) -> None:
         HeadstartError: naming the key that has to change.
     """
     entry, weights = get_entry(config.backbone.name), config.backbone.weights
-    if config.dataset.source == "pictures" or config.head.output == "imagenet":
+    if config.dataset.source == "unlabelled" or config.head.output == "imagenet":
         raise HeadstartError(
             "Expected images with labels to measure which scenario they are in. Received: "
             f"dataset={config.dataset.name} head={config.head.name}, from which nothing is learned; leave scenario out"

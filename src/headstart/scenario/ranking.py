@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.config import BackboneConfig, Config, HeadConfig
+from headstart.config import BackboneConfig, Config, HeadConfig, HeadOnly
 from headstart.core.errors import HeadstartError
 from headstart.data.index import ImageIndex
 from headstart.features.activation_cache import open_activation_cache
@@ -64,7 +64,7 @@ def _rank(config: Config, images: ImageIndex) -> Ranked:
         network = build_network(backbone, HeadConfig("linear"), classes, size, seed=0)
     except HeadstartError as error:
         return Ranked(backbone.name, backbone.weights, size, None, why_none=str(error))
-    boundary = frozen_boundary(network, "head")
+    boundary = frozen_boundary(network, HeadOnly())
     if boundary is None:
         raise ValueError(f"Expected {backbone.name} to have a cut below its head")
     activations = open_activation_cache(config, size)

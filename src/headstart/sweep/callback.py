@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
@@ -22,7 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config as configuration
 from headstart.config.checks import explain
-from headstart.config.fields import Decides, what_decides
+from headstart.config.fields import Decides
+from headstart.config.keys import what_decides
 from headstart.core.console import console
 from headstart.core.environment import command_line
 from headstart.core.errors import HeadstartError
@@ -88,7 +87,8 @@ def prepare_sweep(config: DictConfig) -> None:
     directory = _directory(config, overrides, swept)
     with read_write(hydra), open_dict(hydra):
         hydra.sweep.dir = str(directory)
-        hydra.overrides.hydra.append(f"hydra.sweep.dir={_quoted(directory)}")  # which the jobs are composed with
+        quoted = configuration.quoted(directory)
+        hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted}")  # which the jobs are composed with
         if not launchers.is_given(hydra, "hydra.output_subdir"):
             hydra.overrides.hydra.append("hydra.output_subdir=null")  # else Hydra writes into directories of done jobs
     launchers.adjust(hydra)
@@ -163,15 +163,6 @@ def show_plan(config: DictConfig) -> None:
     print_plan(directory.name, directory, plan_jobs(directory, jobs), launchers.jobs_at_once(hydra.launcher))
 
 
-def _quoted(value: object) -> str:
-    """Return any value as an override takes it: in quotes, with those in it and the backslashes before them escaped.
-
-    Source: https://hydra.cc/docs/advanced/override_grammar/basic/#quoted-values
-    """
-    text = re.sub(r"(\\*)'", r"\1\1\\'", str(value))
-    return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"
-
-
 def _composer(hydra: DictConfig) -> Callable[[list[str]], configuration.Config]:
     """Return what makes the configuration of a job of its overrides, as Hydra will compose it."""
     from hydra import compose
@@ -207,7 +198,7 @@ def _with_parent_run(sweep: Sweep) -> Sweep:
 def _one_job_a_fold(config: DictConfig) -> None:
     """Let the sweep run over the folds of a cross-validation, where there is one and no fold is chosen."""
     hydra = config.hydra
-    chosen = any(text.partition("=")[0] == "cv.fold" for text in configuration.as_typed(hydra.overrides.task))
+    chosen = configuration.given_value(configuration.as_typed(hydra.overrides.task), "cv.fold") is not None
     if config.cv.folds is not None and config.cv.fold is None and not chosen:
         if not hydra.sweeper._target_.endswith("BasicSweeper"):
             raise HeadstartError(
@@ -221,7 +212,7 @@ def _one_job_a_fold(config: DictConfig) -> None:
 def _overrides(hydra: DictConfig) -> list[Override]:
     """Return what the sweep's own parameters and the command line say, the later one of each key."""
     texts = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
-    parsed = OverridesParser.create().parse_overrides([*texts, *configuration.as_typed(hydra.overrides.task)])
+    parsed = configuration.parse_overrides([*texts, *configuration.as_typed(hydra.overrides.task)])
     return list({override.key_or_group: override for override in parsed}.values())
 
 
@@ -252,7 +243,15 @@ def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[st
     named = any(override.key_or_group == "sweep.name" for override in overrides)
     if named and config.sweep.name:
         return parent / file_name(config.sweep.name)
-    deciding = sorted(item.input_line or "" for item in overrides if not _is_left_out(item))
-    digest = hashlib.sha256("\n".join([hydra.sweeper._target_, *deciding]).encode()).hexdigest()[:6]
+    deciding = [item.input_line or "" for item in overrides if not _is_left_out(item)]
+    former = configuration.in_former_names(deciding), configuration.in_former_keys(swept)
+    earlier = parent / _directory_name(config, *former)  # where an earlier version has made it
+    return earlier if earlier.is_dir() else parent / _directory_name(config, deciding, swept)
+
+
+def _directory_name(config: DictConfig, deciding: Sequence[str], swept: Sequence[str]) -> str:
+    """Return the name of a sweep's directory, by what decides the figures of its jobs."""
+    lines = [config.hydra.sweeper._target_, *sorted(deciding)]
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:6]
     words = config.sweep.name or "_".join(key.rpartition(".")[2] for key in swept) or "sweep"
-    return parent / f"{file_name(words)[:60]}-{digest}"
+    return f"{file_name(words)[:60]}-{digest}"

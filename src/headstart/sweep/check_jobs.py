@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from headstart.config import Config
+from headstart.config import Config, about, override_value
 from headstart.core.console import console, track
 from headstart.core.errors import HeadstartError, visible
 from headstart.core.paths import cache_directory
@@ -16,8 +15,7 @@ from headstart.data.load import load_index
 from headstart.run.preflight import check_configuration
 from headstart.sweep.results import finished_in_place
 
-SEED = re.compile(r"seed=(\d+)")
-LISTED = ("folder", "csv", "flat", "pictures")  # sources whose images are listed in a moment; others may be downloaded
+LISTED = ("folder", "csv", "flat", "unlabelled")  # sources that are listed in a moment; others may be downloaded
 MANY = 30  # jobs that take more than a few seconds to compose
 
 Compose = Callable[[list[str]], Config]
@@ -95,7 +93,8 @@ def _configurations(
     if len(jobs) > MANY and not console.is_terminal:
         console.print(f"Checking the configurations of {len(jobs)} jobs")
     for label, overrides in track(jobs, len(jobs), "checking the configurations"):
-        others = tuple(text for text in overrides if not SEED.fullmatch(text))
+        seeds = [text for text in about(overrides, ["seed"]) if override_value(text).isdigit()]
+        others = tuple(text for text in overrides if text not in seeds)
         if others not in known:
             try:
                 known[others] = compose(overrides)
@@ -105,8 +104,7 @@ def _configurations(
         if isinstance(config, HeadstartError):
             invalid.setdefault(str(config), []).append(label)
             continue
-        seeds = [int(found[1]) for text in overrides if (found := SEED.fullmatch(text))]
-        yield label, dataclasses.replace(config, seed=seeds[-1]) if seeds else config
+        yield label, dataclasses.replace(config, seed=int(override_value(seeds[-1]))) if seeds else config
 
 
 def _unreadable(config: Config, known: dict[str, str | None]) -> str | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, open_dict, read_write
 
+from headstart.config import as_typed, given_value
+
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB, SUBMITIT, SLURM, RAY = "JoblibLauncher", "LocalLauncher", "SlurmLauncher", "RayLauncher"
 ELSEWHERE = (SLURM, RAY)  # whose jobs may run on machines that see other disks
@@ -23,7 +25,7 @@ def name_of(launcher: DictConfig) -> str:
 
 def is_given(hydra: DictConfig, key: str) -> bool:
     """Return whether the command line says something on a key of Hydra's own."""
-    return any(text.lstrip("+").startswith(f"{key}=") for text in hydra.overrides.hydra)
+    return given_value(as_typed(hydra.overrides.hydra), key) is not None
 
 
 def adjust(hydra: DictConfig) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import shlex
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from headstart.config.serialise import parameters
 from headstart.core.console import console
 from headstart.core.full_disk import is_full
 from headstart.tracking.background import BackgroundSender
@@ -59,7 +59,7 @@ class Tracker:
         """
         if any(entry["kind"] == "parameters" for entry in self.journal.entries()):
             return
-        flat = {key: str(value)[:LONGEST_PARAMETER] for key, value in flatten(dataclasses.asdict(config)).items()}
+        flat = {key: str(value)[:LONGEST_PARAMETER] for key, value in flatten(parameters(config)).items()}
         self.journal.append("parameters", values=flat)
 
     def log_metrics(self, metrics: dict[str, float], epoch: int | None = None) -> None:

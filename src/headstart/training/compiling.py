@@ -25,7 +25,7 @@ def compile_for_training(
         label_smoothing: share of the target that is spread over all classes.
         steps_at_once: steps without a return to Python, between two calls of the callbacks.
     """
-    rates = block_rates([block.name for block in network.blocks], stage.optimizer.block_decay)
+    rates = block_rates([block.name for block in network.blocks], stage.optimizer.layer_decay)
     optimizer = build_optimizer(stage.optimizer, stage_input.steps, stage.epochs, _rate_of(network, rates))
     model = stage_input.model
     # Without XLA, which is far slower than plain graphs on a CPU (depthwise convolutions).

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.config import Config, HeadConfig, StageConfig
+from headstart.config import Config, HeadConfig, HeadOnly, StageConfig
+from headstart.config.train_targets import write_target
 from headstart.core.errors import HeadstartError
 from headstart.data.augmentation import Augmentation
 
@@ -38,7 +39,7 @@ class LinearClassifier:
 
 def fits_linear_head(head: HeadConfig, stage: StageConfig) -> bool:
     """Tell whether scikit-learn fits the head in a stage: one that trains nothing else."""
-    return head.fit != "gradient" and stage.train == "head"
+    return head.fit != "gradient" and isinstance(stage.train, HeadOnly)
 
 
 def check_linear_head(config: Config) -> None:
@@ -53,15 +54,16 @@ def check_linear_head(config: Config) -> None:
     head = config.head
     if head.fit == "gradient":
         return
-    if head.units or head.batch_norm or head.pooling == "original":
+    if head.units or head.batch_norm or head.pooling == "include_top":
         raise HeadstartError(
             f"Expected head.fit={head.fit} on pooled features alone: head.units=null, head.batch_norm=false and "
             f"head.pooling=average or flatten. Received: {head.units}, {head.batch_norm} and {head.pooling}"
         )
-    if config.freeze.stages[0].train != "head":
+    first = config.freeze.stages[0]
+    if not isinstance(first.train, HeadOnly):
         raise HeadstartError(
             f"Expected the first stage to train the head alone, where scikit-learn fits head={head.name}. "
-            f"Received: freeze={config.freeze.name}, which starts with {config.freeze.stages[0].train}; freeze=all fits"
+            f"Received: freeze={config.freeze.name}, which starts with {write_target(first.train)}; freeze=all fits"
         )
     if config.find_lr:
         raise HeadstartError(

@@ -60,7 +60,7 @@ def build_optimizer(
     if config.name in ("sgd", "rmsprop"):
         arguments["momentum"] = config.momentum
     optimizer_class = classes[config.name]
-    if config.block_decay < 1 and rate_of is not None:
+    if config.layer_decay < 1 and rate_of is not None:
         optimizer_class = _with_rates(optimizer_class, rate_of)
     optimizer = optimizer_class(**arguments)
     if config.weight_decay:

@@ -188,7 +188,7 @@ class _StageLoop:
         if resumed and resumed.step < stage_input.steps and resumed.step % stage_input.steps_at_once:
             # It was saved on a machine that groups the steps otherwise.
             stage_input = replace(stage_input, steps_at_once=1)
-        rates = block_rates([block.name for block in self.network.blocks], stage.optimizer.block_decay)
+        rates = block_rates([block.name for block in self.network.blocks], stage.optimizer.layer_decay)
         trainable = self.network.classifier.trainable_variables
         self.state.trainable_parameters[stage.name] = count_parameters(trainable)
         print_stage(self.network, stage, rates, stage_input, self.settings.head)

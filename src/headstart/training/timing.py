@@ -73,7 +73,7 @@ def time_stages(
     config = replace(config, class_weight="none", steps_per_epoch=LONG)
     cache = Cache(directory, config.cache.max_gb * 1e9)
     pixels = Pixels(image_size, config.dataset.resize, cache if config.cache.images else None)
-    activations = ActivationCache(cache, pixels, config.cache.dtype, config.engine, config.backbone.name)
+    activations = ActivationCache(cache, pixels, config.cache.dtype, config.inference_backend, config.backbone.name)
     first, second = (ImageInputs(config, sample, activations) for sample in samples)
     found = {}
     for number, stage in enumerate(config.freeze.stages):

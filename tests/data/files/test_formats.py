@@ -54,7 +54,7 @@ def test_no_kind_claims_what_another_one_has() -> None:
     assert set(extensions) & set(IMAGE_EXTENSIONS) <= {".heic", ".heif", ".hif", ".avif"}
 
 
-@pytest.mark.parametrize("source", ["folder", "flat", "pictures"])
+@pytest.mark.parametrize("source", ["folder", "flat", "unlabelled"])
 def test_every_source_notes_what_it_does_not_read(source: str, tmp_path: Path) -> None:
     if source == "folder":
         root = write_pictures(tmp_path / "root", {"cat": 5, "dog": 5})
@@ -77,6 +77,6 @@ def test_where_there_is_nothing_but_other_files_it_is_said_what_they_are(tmp_pat
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "photo.cr2").write_bytes(b"content")
-    for source in ("folder", "pictures"):
+    for source in ("folder", "unlabelled"):
         with pytest.raises(HeadstartError, match=r"camera raw: 2\); camera raw: develop them"):
             load_index(DatasetConfig(name=source, source=source, root=str(tmp_path)), tmp_path)

@@ -35,7 +35,7 @@ def test_links_to_files_and_directories_outside_are_named(root: Path, secret: Pa
     (root / "owl").symlink_to("../secret/plans")
     (root / "dog" / "nowhere.png").symlink_to("/nowhere/at/all.png")
     (root / "dog" / "notes.txt").symlink_to("/etc/hostname")
-    for source, values in (("folder", {}), ("flat", {"label_names": ["a", "b"]}), ("pictures", {})):
+    for source, values in (("folder", {}), ("flat", {"label_names": ["a", "b"]}), ("unlabelled", {})):
         with pytest.raises(HeadstartError) as caught:
             load(root, source, **values)
         message = str(caught.value)
@@ -74,7 +74,7 @@ def test_circles_of_links_end(root: Path) -> None:
     (root / "dog" / "there").symlink_to("back")
     (root / "dog" / "back").symlink_to("there")
     assert len(load(root)) >= 12
-    assert len(load(root, "pictures")) >= 12
+    assert len(load(root, "unlabelled")) >= 12
 
 
 @pytest.mark.parametrize(

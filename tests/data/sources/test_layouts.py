@@ -619,7 +619,7 @@ def test_layout_of_numbered_files(case: Case, tmp_path: Path, picture: bytes) ->
 def test_pictures_are_found_without_litter(tmp_path: Path, picture: bytes) -> None:
     litter = {"@eaDir/a": 2, "$RECYCLE.BIN": 1, "._0.png": 0, "deep/lost+found": 1, ".thumbnails": 3}
     root = write(tmp_path / "root", {"": 2, "deep/er": 1, **litter}, picture)
-    index = load_index(DatasetConfig(name="pictures", source="pictures", root=str(root)), tmp_path / "cache")
+    index = load_index(DatasetConfig(name="unlabelled", source="unlabelled", root=str(root)), tmp_path / "cache")
     assert index.paths == ("0.png", "1.png", "deep/er/0.png")
     [note] = index.notes
     assert re.search(r"left out \(5; .*@eaDir: 1 folder.*\._\*: 1 file\)", note)
@@ -631,7 +631,7 @@ def test_links_among_litter_do_not_matter(tmp_path: Path, picture: bytes) -> Non
     assert len(load_index(DatasetConfig(name="folder", source="folder", root=str(root)), tmp_path / "cache")) == 10
 
 
-@pytest.mark.parametrize("source", ["csv", "digits", "pictures"])
+@pytest.mark.parametrize("source", ["csv", "digits", "unlabelled"])
 def test_splits_are_refused_where_there_are_no_folders(source: str, tmp_path: Path) -> None:
     config = DatasetConfig(name=source, source=source, root=str(tmp_path), splits="none")
     with pytest.raises(HeadstartError, match=f"source folder or flat. Received: none with {source}"):

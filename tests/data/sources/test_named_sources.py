@@ -93,7 +93,7 @@ def test_flat_directory_without_images_is_refused(tmp_path):
 
 def test_pictures_need_no_classes(tmp_path):
     root = write_pictures(tmp_path / "pictures", {"holiday": 2, "holiday/deeper": 1, ".thumbnails": 1})
-    index = load("pictures", tmp_path, root=str(root))
+    index = load("unlabelled", tmp_path, root=str(root))
     assert index.paths == ("holiday/000.png", "holiday/001.png", "holiday/deeper/000.png")
     assert (index.class_names, index.labels.tolist()) == (("unlabelled",), [0, 0, 0])
     assert totals(index) == {"train": 0, "validation": 0, "test": 3}
@@ -105,9 +105,9 @@ def test_pictures_need_no_classes(tmp_path):
 def test_pictures_that_are_missing_or_filtered_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(HeadstartError, match=r"Expected pictures .*empty\. Received: none"):
-        load("pictures", tmp_path, root=str(tmp_path / "empty"))
+        load("unlabelled", tmp_path, root=str(tmp_path / "empty"))
     with pytest.raises(HeadstartError, match=r"no dataset\.classes for pictures.*Received: cat"):
-        load("pictures", tmp_path, root=str(tmp_path / "empty"), classes=["cat"])
+        load("unlabelled", tmp_path, root=str(tmp_path / "empty"), classes=["cat"])
 
 
 # Some of the classes

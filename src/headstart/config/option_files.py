@@ -1,0 +1,85 @@
+"""Hydra's sources of options, with which people's own files are read in the names of earlier versions too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra._internal.core_plugins import file_config_source, importlib_resources_config_source
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig, OmegaConf
+
+from headstart.config.former_names import Names, note, options_field, rename
+from headstart.config.overrides import rename_word
+from headstart.config.schema import Config
+
+
+def read_former_names() -> None:
+    """Let Hydra read files of people's own that have former names."""
+    Plugins.instance()  # else it would register its own sources later
+    sources = SourcesRegistry.instance().types
+    sources.update({source.scheme(): source for source in (FileConfigSource, ImportlibResourcesConfigSource)})
+
+
+class FileConfigSource(file_config_source.FileConfigSource):
+    """A directory of options, in which former names are read."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Return a file with current names."""
+        return _in_current_names(super().load_config(config_path), config_path)
+
+
+class ImportlibResourcesConfigSource(importlib_resources_config_source.ImportlibResourcesConfigSource):
+    """A package with options, in which former names are read."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Return a file with current names."""
+        return _in_current_names(super().load_config(config_path), config_path)
+
+
+def _in_current_names(loaded: ConfigResult, config_path: str) -> ConfigResult:
+    """Return what a source has loaded with current names in its values, its defaults and what it sweeps over."""
+    if not isinstance(loaded.config, DictConfig):
+        return loaded
+    group = config_path.rpartition("/")[0]
+    if group == "hydra" or group.startswith("hydra/"):
+        return loaded
+    content: dict[Any, Any] = OmegaConf.to_container(loaded.config, resolve=False)  # type: ignore[assignment]
+    names, defaults = Names(), content.pop("defaults", None)
+    package = loaded.header.get("package")
+    path = [] if package == "_global_" else (package or group.replace("/", ".")).split(".")
+    whole: Any = content
+    for name in reversed([name for name in path if name]):
+        whole = {name: whole}
+    whole = rename(whole, Config, names)
+    for name in [name for name in path if name]:
+        whole = whole[name]
+    whole = _rename_swept(whole, names)
+    if isinstance(defaults, list):
+        whole = {"defaults": [_rename_default(entry, group, names) for entry in defaults], **whole}
+    if names.renamed:
+        note(names)
+        loaded.config = OmegaConf.create(whole)
+    return loaded
+
+
+def _rename_default(entry: Any, group: str, names: Names) -> Any:
+    """Return an entry of a defaults list with the current name of its option."""
+    if not isinstance(entry, dict) or len(entry) != 1:
+        return entry
+    key, option = next(iter(entry.items()))
+    place = str(key).split()[-1].partition("@")[0]
+    chosen = place[1:] if place.startswith("/") else f"{group}/{place}".strip("/")
+    return {key: rename(option, None, names, chosen, options_field(chosen))}
+
+
+def _rename_swept(content: Any, names: Names) -> Any:
+    """Return a file's values with current names in the parameters of its sweeper."""
+    swept = content
+    for name in ("hydra", "sweeper", "params"):
+        swept = swept.get(name) if isinstance(swept, dict) else None
+    if isinstance(swept, dict):
+        words = [rename_word(f"{key}={value}", names).partition("=") for key, value in swept.items()]
+        content["hydra"]["sweeper"]["params"] = {key: value for key, _, value in words}
+    return content

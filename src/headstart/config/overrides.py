@@ -1,0 +1,275 @@
+"""The words of the command line, `KEY=VALUE`: the only place that takes them apart, by Hydra's own grammar."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import re
+import typing
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from headstart.config.former_names import Names, fields_by_any_name, note, options_field, rename
+from headstart.config.keys import field_of, member_of
+from headstart.config.schema import Config
+from headstart.core.errors import HeadstartError
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Override
+
+Words = Sequence[str]
+
+
+def parse_overrides(words: Iterable[str]) -> list[Override]:
+    """Return the parsed overrides.
+
+    Args:
+        words: as on the command line, or `key=value` of a sweeper's parameters.
+
+    Raises:
+        HydraException: for one that is no override.
+    """
+    return _parser().parse_overrides(list(words))
+
+
+def override_key(word: str) -> str:
+    """Return the key or group of an override, without what says that it is added, removed or put elsewhere.
+
+    Args:
+        word: as on the command line; of one that Hydra cannot parse, what stands before the equals sign is returned.
+    """
+    parsed = _parse(word)
+    return parsed.key_or_group if parsed else word.partition("=")[0].lstrip("+~")
+
+
+def override_value(word: str) -> str:
+    """Return the value of an override as text: without its quotes, else as it was typed.
+
+    Args:
+        word: as on the command line.
+    """
+    parsed = _parse(word)
+    if parsed and not parsed.is_sweep_override() and isinstance(parsed.value(), str):
+        return str(parsed.value())
+    return word.partition("=")[2].strip("'\"")
+
+
+def swept_values(word: str) -> list[str]:
+    """Return the values of an override that sweeps over some, as text; none where it does not.
+
+    Args:
+        word: as on the command line.
+    """
+    parsed = _parse(word)
+    return list(parsed.sweep_string_iterator()) if parsed and parsed.is_discrete_sweep() else []
+
+
+def given_value(words: Words, key: str) -> str | None:
+    """Return the last value that is given for a key, as text; None where there is none.
+
+    Args:
+        words: as on the command line.
+        key: of the configuration.
+    """
+    values = [override_value(word) for word in words if "=" in word and override_key(word) == key]
+    return values[-1] if values else None
+
+
+def about(words: Words, keys: Collection[str]) -> list[str]:
+    """Return the overrides of some keys.
+
+    Args:
+        words: as on the command line.
+        keys: of the configuration.
+    """
+    return [word for word in words if override_key(word) in keys]
+
+
+def without(words: Words, keys: Collection[str]) -> list[str]:
+    """Return the overrides of all but some keys.
+
+    Args:
+        words: as on the command line.
+        keys: of the configuration.
+    """
+    return [word for word in words if override_key(word) not in keys]
+
+
+def without_group(words: Words, group: str) -> list[str]:
+    """Return the overrides that neither choose an option of a group nor set one of its values.
+
+    Args:
+        words: as on the command line.
+        group: of the configuration.
+    """
+    return [word for word in words if override_key(word).partition(".")[0] != group]
+
+
+def quoted(value: object) -> str:
+    """Return any value as an override takes it: in quotes, with those in it and the backslashes before them escaped.
+
+    Source: https://hydra.cc/docs/advanced/override_grammar/basic/#quoted-values
+
+    Args:
+        value: its text is put in quotes.
+    """
+    text = re.sub(r"(\\*)'", r"\1\1\\'", str(value))
+    return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"
+
+
+def as_typed(overrides: Any) -> list[str]:
+    """Return the overrides that Hydra keeps, their `${...}` not resolved: they stand for values of another place.
+
+    Args:
+        overrides: `hydra.overrides.task` or `hydra.overrides.hydra`.
+    """
+    return OmegaConf.to_container(overrides, resolve=False)  # type: ignore[return-value]
+
+
+def expand_home(words: Words) -> list[str]:
+    """Put the home directory for `~` in `key=~/photos`, which neither the shell nor Hydra does.
+
+    Args:
+        words: as on the command line.
+    """
+    return [
+        re.sub(r"^([\w.]+=)(~[\w-]*)", lambda found: found[1] + os.path.expanduser(found[2]), word) for word in words
+    ]
+
+
+def expect_as_typed(words: Words) -> None:
+    """Raise for a text that Hydra reads as a number, and so would spell in another way: 1.10 as 1.1.
+
+    Args:
+        words: as on the command line, of one run or of a sweep.
+
+    Raises:
+        HeadstartError: naming the key, with how to put the text in quotes.
+    """
+    for word in words:
+        key, _, values = word.lstrip("+").partition("=")
+        for typed in values.split(",") if _takes_text(key) else []:
+            parsed = _parse(f"key={typed}")  # None for half of something in quotes or brackets
+            read = parsed.value() if parsed else None
+            if isinstance(read, bool | int | float) and str(read) != typed:
+                raise HeadstartError(
+                    f"Expected {key} to be text. Received: {typed}, which Hydra reads as {read}; write it in two pairs "
+                    f"of quotes, '{key}=\"{typed}\"'"
+                )
+
+
+def in_current_names(words: Words) -> list[str]:
+    """Return overrides with the current names of keys, values and options that are given by former ones, with a note.
+
+    Args:
+        words: as on the command line.
+    """
+    names = Names()
+    renamed = [rename_word(word, names) for word in words]
+    note(names)
+    return renamed
+
+
+def in_former_names(words: Words) -> list[str]:
+    """Return overrides as earlier versions took them, for what is identified by them.
+
+    Args:
+        words: as on the command line.
+    """
+    return [rename_word(word, Names(back=True)) for word in words]
+
+
+def in_former_keys(keys: Sequence[str]) -> list[str]:
+    """Return keys as earlier versions called them.
+
+    Args:
+        keys: of the configuration.
+    """
+    return [_rename_key(key, Names(back=True))[0] for key in keys]
+
+
+def rename_word(word: str, names: Names) -> str:
+    """Return an override with other names.
+
+    Args:
+        word: as on the command line; what Hydra cannot parse stays as it is.
+        names: which names; gets those that were replaced.
+    """
+    parsed = _parse(word)
+    if parsed is None:
+        return word
+    given = Names(names.back)
+    key, kind, item = _rename_key(parsed.key_or_group, given)
+    group = dataclasses.is_dataclass(kind) and "." not in key
+    for value in _values(parsed):
+        rename(value, kind, given, key, options_field(key) if group and isinstance(value, str) else item)
+    if not given.renamed:
+        return word
+    names.renamed.update(given.renamed)
+    head, equals, text = word.partition("=")
+    for former, current in given.renamed.items():
+        if former != parsed.key_or_group:
+            text = _replace_name(text, re.split(r"[.=]", former)[-1], re.split(r"[.=]", current)[-1])
+    return f"{head.replace(parsed.key_or_group, key, 1)}{equals}{text}"
+
+
+def _rename_key(key: str, names: Names) -> tuple[str, Any, dataclasses.Field | None]:
+    """Return a key with other names, its type and its field; the type of what the schema does not have is None."""
+    kind: Any = Config
+    item: dataclasses.Field | None = None
+    parts = []
+    for part in key.split("."):
+        if part.isdigit() or kind is None:
+            parts.append(part)
+            kind = member_of(kind) or kind
+            continue
+        item = fields_by_any_name(kind).get(part)
+        parts.append(names.of_key(item) if item else part)
+        kind = typing.get_type_hints(kind)[item.name] if item else None
+    renamed = ".".join(parts)
+    if renamed != key:
+        names.renamed[key] = renamed
+    return renamed, kind, item
+
+
+def _values(parsed: Override) -> list[Any]:
+    """Return the values of an override, all of them where it sweeps over some."""
+    from hydra.core.override_parser.types import ChoiceSweep
+
+    value = parsed.value()
+    if isinstance(value, ChoiceSweep):
+        return [getattr(member, "text", member) for member in value.list]
+    return [value]
+
+
+def _replace_name(text: str, former: str, current: str) -> str:
+    """Return the value of an override with another name where this one stands as a word of its own."""
+    return re.sub(rf"(?<![\w./-]){re.escape(former)}(?![\w./-])", current, text)
+
+
+def _takes_text(key: str) -> bool:
+    """Return whether a key of the configuration takes any text."""
+    item = field_of(Config, key)
+    return item is not None and item.type in ("str", "str | None")
+
+
+@functools.lru_cache(10_000)  # a sweep looks at the same words of many jobs
+def _parse(word: str) -> Override | None:
+    """Return a parsed override; None for what is none."""
+    from hydra.errors import HydraException
+
+    try:
+        return _parser().parse_override(word)
+    except HydraException:
+        return None
+
+
+@functools.cache
+def _parser() -> OverridesParser:
+    from hydra.core.override_parser.overrides_parser import OverridesParser  # takes a while
+
+    return OverridesParser.create()
