@@ -29,8 +29,8 @@ from rich.table import Table
 from headstart.classifier.pretrained import pretrained_classifier
 from headstart.classifier.saved import Classifier, load_classifier
 from headstart.core.console import console, track
-from headstart.core.errors import HeadstartError, visible
-from headstart.core.files import LONGEST_FILE_NAME, cut_to_bytes, write_text
+from headstart.core.errors import HeadstartError, printable
+from headstart.core.files import MAX_FILE_NAME_BYTES, truncate_to_bytes, write_text
 from headstart.core.program import exit_with
 from headstart.data.files.formats import IMAGE_EXTENSIONS, describe_others, endings
 from headstart.data.files.high_bit_depth import ValueRange
@@ -170,7 +170,7 @@ def find_images(given: list[Path], follow_links: bool = False, litter: IgnoredFi
 
 def say(note: str) -> None:
     """Print a note beside the answer."""
-    complain(f"  Note: {visible(note)}")
+    complain(f"  Note: {printable(note)}")
 
 
 def answer(file: Path, result: np.ndarray | HeadstartError, class_names: tuple[str, ...], top: int) -> dict[str, Any]:
@@ -230,8 +230,8 @@ def print_table(rows: list[dict[str, Any]], console: Console) -> None:
         table.add_column(column, overflow="fold", justify="right" if column == "confidence" else "left")
     for row in rows:
         if "error" not in row:
-            path, label = escape(visible(row["path"])), escape(visible(row["label"]))
-            others = ", ".join(f"{visible(other['label'])} {other['confidence']:.1%}" for other in row["top"][1:])
+            path, label = escape(printable(row["path"])), escape(printable(row["label"]))
+            others = ", ".join(f"{printable(other['label'])} {other['confidence']:.1%}" for other in row["top"][1:])
             table.add_row(path, label, f"{row['confidence']:.1%}", escape(others))
     if table.rows:
         console.print(table)
@@ -296,7 +296,7 @@ def written(picture: Callable[[], Image.Image], file: Path) -> bool:
     try:
         save_picture(picture(), file)
     except (OSError, HeadstartError) as error:  # a full disk, a picture that is gone by now
-        complain(f"Warning: not drawn: {visible(str(file))} ({getattr(error, 'strerror', None) or error})")
+        complain(f"Warning: not drawn: {printable(str(file))} ({getattr(error, 'strerror', None) or error})")
         return False
     return True
 
@@ -313,7 +313,7 @@ def files_to_draw(rows: list[dict[str, Any]], directory: Path) -> Iterator[Path]
             continue
         stem = Path(row["path"]).stem
         endings = itertools.chain([".png"], (f"_{number}.png" for number in itertools.count(2)))
-        names = (f"{cut_to_bytes(stem, LONGEST_FILE_NAME - len(ending))}{ending}" for ending in endings)
+        names = (f"{truncate_to_bytes(stem, MAX_FILE_NAME_BYTES - len(ending))}{ending}" for ending in endings)
         name = next(name for name in names if name.casefold() not in used)
         used.add(name.casefold())
         yield directory / name

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter  # noqa: E402
 
 from headstart.core.console import console  # noqa: E402
 from headstart.core.errors import HeadstartError  # noqa: E402
-from headstart.core.files import new_directory  # noqa: E402
+from headstart.core.files import atomic_directory  # noqa: E402
 from headstart.core.paths import outputs_directory  # noqa: E402
 from headstart.results.runs import find_run, finished_runs  # noqa: E402
 
@@ -64,7 +64,7 @@ def draw_pictures(directory: Path, each: int, seed: int) -> None:
         seed: of everything that is drawn.
     """
     generator = np.random.default_rng(seed)
-    with new_directory(directory) as partial:
+    with atomic_directory(directory) as partial:
         for name, corners in SHAPES.items():
             (partial / name).mkdir()
             for number in range(each):

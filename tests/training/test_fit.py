@@ -99,7 +99,7 @@ def test_interrupted_every_few_batches_it_ends_the_same(
 
 def stopped_at_once(tmp_path: Path) -> tuple[Checkpoints, TrainingState]:
     checkpoints = Checkpoints(tmp_path / "checkpoint.npz", None)
-    with pytest.raises(signals.TimeIsUp):
+    with pytest.raises(signals.TimeLimitReached):
         run({"time_limit": time.time() - 1}, checkpoints)
     saved = checkpoints.load()
     assert saved is not None

@@ -18,8 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 from headstart import config
 from headstart.config import checks as config_checks
 from headstart.core.console import allow_any_file_name, console
-from headstart.core.errors import HeadstartError, visible
-from headstart.core.full_disk import explain, is_full
+from headstart.core.errors import HeadstartError, printable
+from headstart.core.full_disk import disk_full_error, is_disk_full
 from headstart.core.program import prepare_program
 from headstart.core.signals import exit_code, handle_signals
 from headstart.results.runs import objective
@@ -121,8 +121,8 @@ def call(main: Callable[[], Any], started: float) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         _say(config_checks.explain(error))
     except Exception as error:
-        if is_full(error):
-            _say(str(explain(error, "run the same command again")))
+        if is_disk_full(error):
+            _say(str(disk_full_error(error, "run the same command again")))
         elif isinstance(error, OSError) and error.filename is not None:
             _say(f"{error.strerror}: {error.filename}")  # a directory that cannot be written
         else:
@@ -174,4 +174,4 @@ def _expect_known_flags() -> None:
 
 
 def _say(error: str) -> None:
-    console.print(f"Error: {visible(error)}", markup=False, soft_wrap=True)
+    console.print(f"Error: {printable(error)}", markup=False, soft_wrap=True)

@@ -26,7 +26,7 @@ from headstart.config.checks import check_values, explain, refuse_interpolations
 from headstart.config.fields import REQUIRED, Decides, choice, group, number, plain
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import absolute, conf_directory
-from headstart.core.sqlite_address import absolute_address
+from headstart.core.sqlite_uri import absolute_uri
 
 SCENARIO = re.compile(r"[+~]*scenario\b")  # an override of the group or one of its values
 # Metadata of fields that take a list of names, or a name. Their type is Any: OmegaConf would turn into text what YAML
@@ -491,7 +491,7 @@ def with_absolute_paths(composed: DictConfig, base: Path) -> DictConfig:
             continue
         if value is None or (key == "backbone.weights" and not absolute(value, base).is_file()):
             continue  # of weights, else a name
-        path = absolute_address(value, base) if key == "tracking.uri" else str(absolute(value, base))
+        path = absolute_uri(value, base) if key == "tracking.uri" else str(absolute(value, base))
         OmegaConf.update(composed, key, path)
     return composed
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from headstart.config import Config
 from headstart.core.console import console, print_titled
-from headstart.core.errors import visible
+from headstart.core.errors import printable
 from headstart.core.paths import conf_directory
 from headstart.run.reproduce import sentence
 
@@ -64,7 +64,7 @@ def _class_table(index: ImageIndex) -> Table:
     shown = min(len(index.class_names), LONGEST_CLASS_TABLE)
     for position in range(shown):
         table.add_row(
-            escape(visible(index.class_names[position])), *(f"{count[position]:,}" for count in counts.values())
+            escape(printable(index.class_names[position])), *(f"{count[position]:,}" for count in counts.values())
         )
     if shown < len(index.class_names):
         rest = [f"{count[shown:].sum():,}" for count in counts.values()]
@@ -153,7 +153,7 @@ def _print_splits(results: dict[str, Any]) -> None:
     last, split = list(results["splits"].items())[-1]
     for true, predicted, images in split["most_confused"][:3]:
         console.print(
-            f"  {last}: {images} of {visible(true)} taken for {visible(predicted)}", markup=False, soft_wrap=True
+            f"  {last}: {images} of {printable(true)} taken for {printable(predicted)}", markup=False, soft_wrap=True
         )
     if len(results.get("stages", {})) > 1:
         _print_gain(results["stages"])

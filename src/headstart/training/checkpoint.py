@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from headstart.core.errors import HeadstartError
-from headstart.core.files import new_file
+from headstart.core.files import atomic_file
 from headstart.model.backbones.weights import UNREADABLE
 from headstart.training.history import EpochRecord
 
@@ -101,7 +101,7 @@ class Checkpoints:
         plain["history"] = [dataclasses.asdict(record) for record in progress.history]
         plain["best"] = dataclasses.asdict(progress.best) if progress.best else None
         text = np.frombuffer(json.dumps(plain).encode(), np.uint8)
-        with new_file(self.file) as file:
+        with atomic_file(self.file) as file:
             np.savez(file, allow_pickle=False, plain=text, **progress.arrays)
         self._saved = time.monotonic()
         self._cost = self._saved - started
