@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from headstart.core import keras_settings
+from headstart.core import program as program_module
 from headstart.core.errors import HeadstartError
 from headstart.core.keras_settings import VARIABLES, import_keras, prepare_keras_import
 from headstart.core.program import prepare_program
@@ -120,7 +120,7 @@ def test_matplotlib_imports_whatever_backend_the_environment_names(backend: str)
 
 def test_programs_draw_without_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "tkagg")
-    monkeypatch.setattr(keras_settings, "fix_directories", lambda: None)
+    monkeypatch.setattr(program_module, "fix_directories", lambda: None)
     prepare_program()
     assert os.environ["MPLBACKEND"] == "agg"
 

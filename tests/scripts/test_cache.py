@@ -123,8 +123,8 @@ def test_verify_names_what_is_damaged_and_repair_removes_it(
     before = everything(directory)
     assert script.main(["verify"]) == 1
     printed = words(capsys)
-    assert f"{flipped} has another checksum" in printed
-    assert f"{cut} has another size" in printed
+    assert f"{flipped} has the wrong checksum" in printed
+    assert f"{cut} has the wrong size" in printed
     assert "3 tables read, 2 files damaged; --repair removes them" in printed
     assert everything(directory) == before
     assert script.main(["verify", "--repair"]) == 0
