@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.core.console import track
-from headstart.core.files import new_directory
+from headstart.core.files import atomic_directory
 
 # Means of the classes, which are told apart by colour: enough for a frozen network to learn.
 COLOURS = {"amber": (190, 140, 60), "green": (80, 150, 80), "blue": (70, 110, 180), "violet": (150, 90, 170)}
@@ -38,7 +38,7 @@ def write_jpegs(directory: Path, count: int, width: int = WIDTH, height: int = H
     texture = draw_texture(generator)
     names = list(COLOURS)
     directory.mkdir(parents=True, exist_ok=True)
-    with new_directory(place) as partial:
+    with atomic_directory(place) as partial:
         for name in names:
             (partial / name).mkdir()
         for number in track(range(count), count, "drawing JPEGs"):

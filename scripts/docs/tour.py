@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
-from headstart.core.files import new_directory
+from headstart.core.files import atomic_directory
 from headstart.core.paths import outputs_directory
 from headstart.core.program import exit_with
 from headstart.results.runs import find_run, finished_runs
@@ -64,7 +64,7 @@ def draw_pictures(directory: Path, each: int, seed: int) -> None:
         seed: of everything that is drawn.
     """
     generator = np.random.default_rng(seed)
-    with new_directory(directory) as partial:
+    with atomic_directory(directory) as partial:
         for name, corners in SHAPES.items():
             (partial / name).mkdir()
             for number in range(each):

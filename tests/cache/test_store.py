@@ -1,4 +1,4 @@
-"""The cache stays within its bound: the least recently used goes first, and nobody loses what he reads."""
+"""The cache stays within its limit: it evicts the least recently used segments, and readers keep theirs."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from worker import SHAPE, computing, keys_of, table_in, values_of
 from headstart.cache import store as store_module
 from headstart.cache import table as table_module
 from headstart.cache.segments import segment_files
-from headstart.cache.store import SPARE, Cache
+from headstart.cache.store import SPARE_SHARE, Cache
 
 ROW = 4 * SHAPE[0]  # bytes
 
 
 def fill(directory: Path, what: str, count: int = 10, max_bytes: float = 1e9, first: int = 0) -> table_module.Rows:
-    """Fill a table as a process of its own, and return its rows."""
+    """Fill a table as another process would, and return its rows."""
     keys = keys_of(count, first)
     return table_in(directory, max_bytes, what).rows(keys, computing(keys))
 
 
 def age(directory: Path, seconds: float = 60) -> None:
-    """Let everything have been used longer ago."""
+    """Make all segments look less recently used."""
     for file in directory.rglob("*.rows"):
         os.utime(file, (file.stat().st_mtime - seconds,) * 2)
 
 
 def present(directory: Path, what: str, count: int = 10) -> int:
-    """Return how many rows of a table are there."""
+    """Return how many rows a table has."""
     keys = keys_of(count)
     return count - len(table_in(directory, what=what).missing(keys))
 
@@ -41,7 +41,7 @@ def bytes_in(directory: Path) -> int:
     return sum(file.stat().st_size for file in directory.rglob("*.rows"))
 
 
-def test_the_least_recently_used_goes_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_least_recently_used_is_evicted_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for what in ("a", "b"):
         fill(tmp_path, what)
         age(tmp_path)
@@ -49,20 +49,20 @@ def test_the_least_recently_used_goes_first(tmp_path: Path, capsys: pytest.Captu
     age(tmp_path)
     fill(tmp_path, "c", max_bytes=25 * ROW)
     assert [present(tmp_path, what) for what in "abc"] == [10, 0, 10]
-    assert "removed 200 bytes, the least recently used" in capsys.readouterr().out
+    assert "evicted 200 bytes of the least recently used data to make room" in capsys.readouterr().out
     assert bytes_in(tmp_path) == 20 * ROW
 
 
-def test_what_is_asked_for_does_not_make_room_for_the_rest(tmp_path: Path) -> None:
+def test_requested_rows_are_not_evicted_for_the_missing_ones(tmp_path: Path) -> None:
     for what in "ab":
         fill(tmp_path, what)
         age(tmp_path)
-    fill(tmp_path, "a", count=15, max_bytes=22 * ROW)  # ten are there, and were used longer ago than those of b
+    fill(tmp_path, "a", count=15, max_bytes=22 * ROW)  # ten exist, less recently used than those of b
     assert [present(tmp_path, what) for what in "ab"] == [10, 0]
     assert present(tmp_path, "a", 15) == 15
 
 
-def test_who_reads_what_is_removed_keeps_it(tmp_path: Path) -> None:
+def test_readers_keep_evicted_rows(tmp_path: Path) -> None:
     rows = fill(tmp_path, "a")
     age(tmp_path)
     fill(tmp_path, "b", max_bytes=10 * ROW)
@@ -71,10 +71,8 @@ def test_who_reads_what_is_removed_keeps_it(tmp_path: Path) -> None:
     np.testing.assert_array_equal(rows.read(np.arange(10)), values_of(keys_of(10)))
 
 
-def test_rows_that_are_removed_as_soon_as_they_are_written_are_an_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another process that needs room removes them before they were read once."""
+def test_rows_evicted_right_after_writing_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process evicts them before they have been read."""
     plain, keys = table_module.write_segment, keys_of(10)
 
     def removed_at_once(*arguments: object) -> object:
@@ -88,9 +86,7 @@ def test_rows_that_are_removed_as_soon_as_they_are_written_are_an_answer(
     np.testing.assert_array_equal(rows.read(np.arange(10)), values_of(keys))
 
 
-def test_what_was_removed_since_it_was_listed_is_computed_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_segment_removed_after_listing_is_recomputed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, "a")
     plain, keys = table_module.read_keys, keys_of(10)
 
@@ -105,15 +101,15 @@ def test_what_was_removed_since_it_was_listed_is_computed_again(
     assert (table.computed, table.reused) == (10, 0)
 
 
-def test_nothing_is_removed_where_there_is_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_evicted_while_there_is_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for what in "abc":
         fill(tmp_path, what, max_bytes=30 * ROW)
     assert [present(tmp_path, what) for what in "abc"] == [10, 10, 10]
     assert capsys.readouterr().out == ""
 
 
-def test_segments_go_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_module, "LEAST_ROWS", 2)
+def test_segments_are_evicted_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_module, "MIN_SEGMENT_ROWS", 2)
     fill(tmp_path, "a")
     age(tmp_path)
     fill(tmp_path, "b", count=3, max_bytes=10 * ROW)
@@ -121,23 +117,23 @@ def test_segments_go_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def full_disk(monkeypatch: pytest.MonkeyPatch, directory: Path, free: float) -> None:
-    usage = shutil.disk_usage(directory)._replace(free=int(free / (1 - SPARE)) + 1)
+    usage = shutil.disk_usage(directory)._replace(free=int(free / (1 - SPARE_SHARE)) + 1)
     monkeypatch.setattr(store_module.shutil, "disk_usage", lambda _: usage)
 
 
-def test_what_does_not_fit_is_objected_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_beyond_the_limit_or_the_disk_is_not_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = Cache(tmp_path, 100 * ROW)
-    assert cache.objection(100 * ROW, "rows") is None
-    assert cache.objection(101 * ROW, "rows") == "2.0 kB of rows are more than cache.max_gb allows"
+    assert cache.reason_not_to_cache(100 * ROW, "rows") is None
+    assert cache.reason_not_to_cache(101 * ROW, "rows") == "2.0 kB of rows are more than cache.max_gb allows"
     full_disk(monkeypatch, tmp_path, 20 * ROW)
-    assert cache.objection(20 * ROW, "rows") is None
-    assert cache.objection(21 * ROW, "rows") == f"420 bytes of rows do not fit on the disk of {tmp_path}"
-    fill(tmp_path, "a")  # what can be removed counts as free
-    assert cache.objection(30 * ROW, "rows") is None
-    assert cache.objection(31 * ROW, "rows") is not None
+    assert cache.reason_not_to_cache(20 * ROW, "rows") is None
+    assert cache.reason_not_to_cache(21 * ROW, "rows") == f"420 bytes of rows do not fit on the disk of {tmp_path}"
+    fill(tmp_path, "a")  # evictable data counts as free space
+    assert cache.reason_not_to_cache(30 * ROW, "rows") is None
+    assert cache.reason_not_to_cache(31 * ROW, "rows") is not None
 
 
-def test_on_a_full_disk_only_what_is_needed_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_evicts_only_as_much_as_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for what in "abc":
         fill(tmp_path, what)
         age(tmp_path)
@@ -146,16 +142,16 @@ def test_on_a_full_disk_only_what_is_needed_is_removed(tmp_path: Path, monkeypat
     assert [present(tmp_path, what) for what in "abc"] == [0, 10, 10]
 
 
-def test_tables_say_what_they_are(tmp_path: Path) -> None:
+def test_tables_describe_themselves(tmp_path: Path) -> None:
     fill(tmp_path, "a")
     fill(tmp_path, "b")
     cache = Cache(tmp_path, 1e9)
-    opened = [cache.open_table(directory) for directory in cache.tables()]
+    opened = [cache.open_csv(directory) for directory in cache.tables()]
     assert sorted(table.description["what"] for table in opened) == ["a", "b"]
     assert all(table.missing(keys_of(11)) == keys_of(1, first=10) for table in opened)
 
 
-def test_pruning_keeps_what_was_used_last(tmp_path: Path) -> None:
+def test_pruning_keeps_the_most_recently_used(tmp_path: Path) -> None:
     for what in "abc":
         fill(tmp_path, what)
         age(tmp_path, 100)
@@ -172,7 +168,7 @@ def test_pruning_keeps_what_was_used_last(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_table_that_somebody_holds_stays(tmp_path: Path) -> None:
+def test_pruning_keeps_a_locked_table(tmp_path: Path) -> None:
     fill(tmp_path, "a")
     [directory] = Cache(tmp_path, 1e9).tables()
     with FileLock(directory / "lock"):

@@ -1,4 +1,4 @@
-"""A row for each content, computed once by whoever needs it, and never one that is not what was computed."""
+"""Each row is computed once, whichever process needs it first, and damaged rows are recomputed."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from headstart.core.errors import HeadstartError
 
 WORKER = Path(__file__).with_name("worker.py")
 ROW = 4 * SHAPE[0]  # bytes
-SEGMENT = 4  # rows, where segments are made small
+SEGMENT = 4  # rows of a small segment
 
 
 @pytest.fixture
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_module, "LEAST_ROWS", SEGMENT)
+    monkeypatch.setattr(table_module, "MIN_SEGMENT_ROWS", SEGMENT)
 
 
 def never(positions: np.ndarray) -> Iterator[np.ndarray]:
@@ -52,7 +52,7 @@ def filled(directory: Path, count: int = 10) -> list[str]:
 
 
 def start(directory: Path, count: int, pause: float, processes: int = 1) -> list[subprocess.Popen]:
-    """Return processes that fill a table, all of which begin now."""
+    """Start processes that fill a table at the same time."""
     command = [sys.executable, WORKER, directory, directory / "log", count, pause, SEGMENT]
     words = [str(word) for word in command]
     started = [
@@ -69,7 +69,7 @@ def start(directory: Path, count: int, pause: float, processes: int = 1) -> list
 
 
 def finish(process: subprocess.Popen) -> str:
-    """Wait until a process has ended well, and return what it printed."""
+    """Wait until a process has succeeded, and return its output."""
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0, printed
     return printed
@@ -121,7 +121,7 @@ def open_files(directory: Path) -> int:
     return sum(file.startswith(str(directory)) and not file.endswith(".lock") for file in files)
 
 
-def test_rows_come_in_the_order_that_was_asked_for(tmp_path: Path, small_segments: None) -> None:
+def test_rows_have_the_order_of_the_keys(tmp_path: Path, small_segments: None) -> None:
     keys = filled(tmp_path)
     shuffled = [keys[position] for position in (7, 0, 9, 3, 3, 7)]
     rows = table_in(tmp_path).rows(shuffled, never)
@@ -133,7 +133,7 @@ def test_rows_come_in_the_order_that_was_asked_for(tmp_path: Path, small_segment
     np.testing.assert_array_equal(batches[0], values_of([keys[9]] * 2))
 
 
-def test_the_same_content_is_computed_once_however_often_it_is_asked_for(tmp_path: Path) -> None:
+def test_repeated_keys_are_computed_once(tmp_path: Path) -> None:
     a, b, c = keys_of(3)
     table, keys = table_in(tmp_path), [a, b, a, c, b, a]
     rows = table.rows(keys, computing(keys, tmp_path / "log"))
@@ -142,7 +142,7 @@ def test_the_same_content_is_computed_once_however_often_it_is_asked_for(tmp_pat
     assert (table.computed, table.reused, table.bytes_written) == (3, 0, 3 * ROW)
 
 
-def test_only_what_is_missing_is_computed(tmp_path: Path, small_segments: None) -> None:
+def test_only_missing_rows_are_computed(tmp_path: Path, small_segments: None) -> None:
     filled(tmp_path, 6)
     table, keys = table_in(tmp_path), keys_of(10, first=2)[::-1]
     assert table.missing(keys) == keys[:6]
@@ -163,7 +163,7 @@ def test_fractions_and_splits_share_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
-def test_numbers_of_any_type(dtype: str, tmp_path: Path) -> None:
+def test_rows_of_any_type(dtype: str, tmp_path: Path) -> None:
     keys = keys_of(7)
     for compute in (computing(keys), never):
         table = table_in(tmp_path, dtype=dtype)
@@ -174,7 +174,7 @@ def test_numbers_of_any_type(dtype: str, tmp_path: Path) -> None:
     assert file.stat().st_size == 7 * SHAPE[0] * np.dtype(dtype).itemsize
 
 
-def test_no_keys_are_no_rows(tmp_path: Path) -> None:
+def test_no_keys_give_no_rows(tmp_path: Path) -> None:
     rows = table_in(tmp_path).rows([], never)
     assert len(rows) == 0
     assert everything(rows).shape == (0, *SHAPE)
@@ -197,7 +197,7 @@ def test_two_processes_compute_each_row_once(tmp_path: Path) -> None:
     assert assert_valid(tmp_path) == set(keys_of(60))
 
 
-def test_the_lock_of_a_process_that_was_killed_blocks_nobody(tmp_path: Path, small_segments: None) -> None:
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, small_segments: None) -> None:
     [process] = start(tmp_path, 60, 0.05)
     wait_for(lambda: len(logged(tmp_path)) >= 3 * SEGMENT)
     kill(process)
@@ -215,7 +215,7 @@ def test_the_lock_of_a_process_that_was_killed_blocks_nobody(tmp_path: Path, sma
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_kills_at_any_moment_lose_no_more_than_a_segment(kills: int, tmp_path: Path, small_segments: None) -> None:
+def test_a_kill_at_any_moment_loses_at_most_one_segment(kills: int, tmp_path: Path, small_segments: None) -> None:
     chance, finished, count = random.Random(kills), set[str](), 40 * kills
     for _ in range(kills):
         before = logged(tmp_path)
@@ -235,7 +235,7 @@ def test_kills_at_any_moment_lose_no_more_than_a_segment(kills: int, tmp_path: P
     assert max(logged(tmp_path).values()) <= kills + 1
 
 
-def places(file: Path) -> list[int]:
+def locations(file: Path) -> list[int]:
     """Return bytes of a file to change: the first, the last, and some between."""
     size = file.stat().st_size
     return sorted({0, 1, size // 3, size // 2, size - 2, size - 1, *random.Random(0).sample(range(size), 12)})
@@ -243,12 +243,12 @@ def places(file: Path) -> list[int]:
 
 @pytest.mark.parametrize("bits", [0x01, 0x20, 0xFF])
 @pytest.mark.parametrize("suffix", [".rows", ".json"])
-def test_any_changed_byte_is_found_and_computed_again(
+def test_any_changed_byte_is_detected_and_recomputed(
     suffix: str, bits: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keys = filled(tmp_path / "whole")
     [whole] = (file.with_suffix(suffix) for file in (tmp_path / "whole").glob("*/*.rows"))
-    for place in places(whole):
+    for place in locations(whole):
         shutil.rmtree(tmp_path / "copy", ignore_errors=True)
         shutil.copytree(tmp_path / "whole", tmp_path / "copy")
         file = tmp_path / "copy" / whole.relative_to(tmp_path / "whole")
@@ -260,7 +260,7 @@ def test_any_changed_byte_is_found_and_computed_again(
 
 @pytest.mark.parametrize("suffix", [".rows", ".json"])
 @pytest.mark.parametrize("damage", ["truncated", "empty", "longer", "of another segment", "nonsense", "infinite"])
-def test_a_damaged_file_is_found_and_computed_again(
+def test_a_damaged_file_is_detected_and_recomputed(
     suffix: str, damage: str, tmp_path: Path, small_segments: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keys = filled(tmp_path, 2 * SEGMENT)
@@ -279,20 +279,20 @@ def test_a_damaged_file_is_found_and_computed_again(
 
 
 def assert_mended(directory: Path, keys: list[str], capsys: pytest.CaptureFixture[str], lost: int = 10) -> None:
-    """Check that a damaged segment is said in one line and computed again."""
+    """Check that a damaged segment is reported in one line and recomputed."""
     capsys.readouterr()
     table = table_in(directory)
     np.testing.assert_array_equal(everything(table.rows(keys, computing(keys))), values_of(keys))
     assert table.computed == lost
     [line] = capsys.readouterr().out.splitlines()
     assert line.startswith("  cache: ")
-    assert line.endswith("it is computed again")
+    assert line.endswith("its rows are recomputed")
     assert assert_valid(directory) == set(keys)
     again = table_in(directory)
     np.testing.assert_array_equal(everything(again.rows(keys, never)), values_of(keys))
 
 
-def test_a_segment_without_its_rows_is_computed_again(tmp_path: Path) -> None:
+def test_a_segment_without_its_rows_is_recomputed(tmp_path: Path) -> None:
     keys = filled(tmp_path)
     [file] = tmp_path.glob("*/*.rows")
     file.unlink()
@@ -301,7 +301,7 @@ def test_a_segment_without_its_rows_is_computed_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_computation_that_fails_leaves_whole_segments_and_no_lock(
+def test_a_failed_computation_leaves_complete_segments_and_no_lock(
     error: type[BaseException], tmp_path: Path, small_segments: None
 ) -> None:
     keys = keys_of(20)
@@ -321,14 +321,14 @@ def test_a_computation_that_fails_leaves_whole_segments_and_no_lock(
 
 
 @pytest.mark.parametrize("wrong", [-1, 1])
-def test_too_few_rows_or_too_many_are_no_answer(wrong: int, tmp_path: Path) -> None:
+def test_too_few_or_too_many_rows_raise(wrong: int, tmp_path: Path) -> None:
     keys = keys_of(5)
     with pytest.raises(ValueError, match="Expected 5 computed rows"):
         table_in(tmp_path).rows(keys, lambda _: iter([values_of(keys_of(5 + wrong))]))
     assert table_in(tmp_path).missing(keys) == keys
 
 
-def test_a_disk_that_is_full_after_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = keys_of(5)
 
     def full(file: Path, data: memoryview) -> None:
@@ -337,14 +337,14 @@ def test_a_disk_that_is_full_after_all_is_said(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(HeadstartError, match=r"Expected 100 bytes to be written to .*No space left on device"):
+    with pytest.raises(HeadstartError, match=r"cannot store 100 bytes more \(No space left on device\)"):
         table_in(tmp_path).rows(keys, computing(keys))
     monkeypatch.undo()
     assert assert_valid(tmp_path) == set()
     np.testing.assert_array_equal(everything(table_in(tmp_path).rows(keys, computing(keys))), values_of(keys))
 
 
-def test_a_table_that_is_removed_while_somebody_waits_for_it_is_made_anew(tmp_path: Path) -> None:
+def test_a_table_removed_while_a_process_waits_is_created_again(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     table.directory.mkdir()
     with FileLock(table.directory / "lock"):
@@ -358,30 +358,30 @@ def test_a_table_that_is_removed_while_somebody_waits_for_it_is_made_anew(tmp_pa
 
 
 def test_segments_and_open_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_module, "LEAST_ROWS", 1)
+    monkeypatch.setattr(table_module, "MIN_SEGMENT_ROWS", 1)
     keys = keys_of(1000)
     rows = table_in(tmp_path).rows(keys, computing(keys, batch=7))
     np.testing.assert_array_equal(everything(rows), values_of(keys))
     assert len(rows.segments) == 125  # of 8 rows
     assert open_files(tmp_path) == 125
     more = [table_in(tmp_path, what=what).rows(keys, computing(keys, batch=7)) for what in "abc"]
-    for one in more:
-        np.testing.assert_array_equal(everything(one), values_of(keys))
-    assert open_files(tmp_path) == pinned.MOST_OPEN < 500 == sum(len(one.segments) for one in [rows, *more])
-    del rows, more, one
+    for other in more:
+        np.testing.assert_array_equal(everything(other), values_of(keys))
+    assert open_files(tmp_path) == pinned.MAX_OPEN_FILES < 500 == sum(len(each.segments) for each in [rows, *more])
+    del rows, more, other
     assert open_files(tmp_path) == 0
-    assert not (tmp_path / pinned.READING).exists()
+    assert not (tmp_path / pinned.PIN_FOLDER).exists()
 
 
-def test_segments_of_others_are_not_read(tmp_path: Path, small_segments: None) -> None:
+def test_segments_without_requested_rows_are_not_read(tmp_path: Path, small_segments: None) -> None:
     keys = filled(tmp_path, 5 * SEGMENT)
     table = table_in(tmp_path)
     rows = table.rows(keys[:SEGMENT], never)
     assert open_files(tmp_path) == len(rows.segments) == 1
 
 
-def test_rows_are_read_from_disk_as_they_are_needed(tmp_path: Path) -> None:
-    """Neither mapped nor held: what many processes read at once must not add up in memory."""
+def test_rows_are_read_from_disk_on_demand(tmp_path: Path) -> None:
+    """Rows are neither mapped nor kept in memory, which would add up over many processes."""
     keys, shape = keys_of(600), (64, 64, 3)
     table = Cache(tmp_path, 1e9).table({"what": "large"}, shape, np.dtype("float32"))
     rows = table.rows(keys, lambda positions: (np.full((1, *shape), position) for position in positions))

@@ -1,6 +1,6 @@
-"""A table of plain numbers, and a process of its own that fills it: `python worker.py DIRECTORY LOG COUNT PAUSE SIZE`.
+"""A table of plain numbers, and a program that fills it: `python worker.py DIRECTORY LOG COUNT PAUSE SIZE`.
 
-The log gets a line for each row that is computed, so that what was computed twice can be counted.
+The log gets a line for each computed row, so that a test can count rows that were computed twice.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ def keys_of(count: int, first: int = 0) -> list[str]:
 
 
 def values_of(keys: list[str], dtype: str = "float32") -> np.ndarray:
-    """Return what is computed for each key: numbers that tell one row from all others."""
+    """Return the row of each key: numbers that are unique to the key."""
     bytes_of = [[int(key[place : place + 2], 16) for place in range(0, 10, 2)] for key in keys]
     return np.array(bytes_of, dtype).reshape(-1, *SHAPE)
 
 
 def table_in(directory: Path, max_bytes: float = 1e9, what: str = "test", dtype: str = "float32") -> Table:
-    """Return a table as another process has it."""
+    """Return a table as another process would open it."""
     return Cache(directory, max_bytes).table({"what": what}, SHAPE, np.dtype(dtype))
 
 
 def computing(keys: list[str], log: Path | None = None, pause: float = 0, batch: int = 4) -> Compute:
-    """Return the computation of the rows of some keys.
+    """Return a function that computes the rows of some keys.
 
     Args:
-        keys: those the table is asked for.
+        keys: the keys that are requested from the table.
         log: gets the keys.
         pause: seconds before each batch.
         batch: rows in one.
@@ -60,7 +60,7 @@ def computing(keys: list[str], log: Path | None = None, pause: float = 0, batch:
 
 if __name__ == "__main__":
     place, log_file, rows, seconds, size = sys.argv[1:]
-    table_module.LEAST_ROWS = int(size)
+    table_module.MIN_SEGMENT_ROWS = int(size)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()

@@ -61,7 +61,7 @@ def files_of(directory: Path, what: str) -> list[Path]:
     """Return the rows of a table by what it is."""
     cache = Cache(directory / "tables", 1e9)
     for table in cache.tables():
-        if what in json.dumps(cache.open_table(table).description):
+        if what in json.dumps(cache.open_csv(table).description):
             return sorted(table.glob("*.rows"))
     return []
 
@@ -110,8 +110,8 @@ def test_verify_names_what_is_damaged_and_repair_removes_it(
     before = everything(directory)
     assert script.main(["verify"]) == 1
     printed = words(capsys)
-    assert f"{flipped} has another checksum" in printed
-    assert f"{cut} has another size" in printed
+    assert f"{flipped} has the wrong checksum" in printed
+    assert f"{cut} has the wrong size" in printed
     assert "3 tables read, 2 files damaged; --repair removes them" in printed
     assert everything(directory) == before
     assert script.main(["verify", "--repair"]) == 0

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Files and directories are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from headstart.core.files import cut_to_bytes, file_name, new_directory, new_file, open_table, write_json, write_text
+from headstart.core.files import (
+    atomic_directory,
+    atomic_file,
+    file_name,
+    open_csv,
+    truncate_to_bytes,
+    write_json,
+    write_text,
+)
 
 
-def test_content_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
+def test_writing_replaces_the_content_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     file = tmp_path / "note.txt"
     write_text(file, "one")
     write_text(file, "zwei ä 猫\n")
@@ -19,7 +27,7 @@ def test_content_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["note.txt"]
 
 
-def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     write_text(tmp_path / "written", "")
     assert (tmp_path / "written").stat().st_mode == (tmp_path / "plain").stat().st_mode
@@ -40,13 +48,13 @@ def test_a_failure_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_json_without_nan(tmp_path: Path, value: float) -> None:
+def test_json_refuses_nan(tmp_path: Path, value: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "results.json", {"loss": value})
     assert not os.listdir(tmp_path)
 
 
-def test_json_carries_names_in_any_script_and_encoding(tmp_path: Path) -> None:
+def test_json_round_trips_names_in_any_script_and_encoding(tmp_path: Path) -> None:
     content = {"Käfer": "猫", "latin-1 file": "k\udce4fer.png"}
     write_json(tmp_path / "labels.json", content)
     text = (tmp_path / "labels.json").read_text(encoding="utf-8")
@@ -54,20 +62,20 @@ def test_json_carries_names_in_any_script_and_encoding(tmp_path: Path) -> None:
     assert json.loads(text) == content
 
 
-def test_a_directory_is_replaced_whole(tmp_path: Path) -> None:
+def test_a_directory_is_replaced_as_a_whole(tmp_path: Path) -> None:
     for content in ("old", "new"):
-        with new_directory(tmp_path / "classifier") as partial:
+        with atomic_directory(tmp_path / "classifier") as partial:
             (partial / content).touch()
     assert os.listdir(tmp_path) == ["classifier"]
     assert os.listdir(tmp_path / "classifier") == ["new"]
 
 
 def test_a_failure_keeps_the_old_directory(tmp_path: Path) -> None:
-    with new_directory(tmp_path / "classifier") as partial:
+    with atomic_directory(tmp_path / "classifier") as partial:
         (partial / "old").touch()
 
     def fail_in_the_middle() -> None:
-        with new_directory(tmp_path / "classifier") as partial:
+        with atomic_directory(tmp_path / "classifier") as partial:
             (partial / "half").touch()
             raise OSError("No space left on device")
 
@@ -77,53 +85,53 @@ def test_a_failure_keeps_the_old_directory(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "classifier") == ["old"]
 
 
-def test_names_of_any_kind_as_file_names(tmp_path: Path) -> None:
+def test_any_name_becomes_a_unique_safe_file_name(tmp_path: Path) -> None:
     for plain in ("last_block", "stage-2.1", "Käfer", "猫"):
         assert file_name(plain) == plain
     odd = ["../up", "a/b", "a b", "a\\b", "a:b", "x" * 500, "x" * 501, "con*?<>|"]
     names = [file_name(name) for name in odd]
-    assert len(set(names)) == len(odd)  # told apart by their digests
+    assert len(set(names)) == len(odd)  # unique by their digests
     for name in names:
         (tmp_path / f"history_{name}.png").touch()
     assert sorted(os.listdir(tmp_path)) == sorted(f"history_{name}.png" for name in names)
 
 
-def test_a_table_takes_the_place_of_another_when_it_is_complete(tmp_path: Path) -> None:
+def test_a_csv_file_replaces_the_old_one_only_when_complete(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     file.write_text("before", encoding="utf-8")
 
     def interrupted() -> None:
-        with open_table(file) as table:
+        with open_csv(file) as table:
             table.write("half")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert [one.name for one in tmp_path.iterdir()] == ["table.csv"]
+    assert os.listdir(tmp_path) == ["table.csv"]
     assert file.read_text(encoding="utf-8") == "before"
-    with open_table(file) as table:
+    with open_csv(file) as table:
         table.write("after")
     assert file.read_text(encoding="utf-8") == "after"
 
 
 @pytest.mark.parametrize("name", ["a" * 251 + ".png", "猫" * 83 + ".png", "é" * 125 + ".json"])
-def test_names_as_long_as_a_file_system_takes(name: str, tmp_path: Path) -> None:
+def test_names_of_the_maximum_length_are_written(name: str, tmp_path: Path) -> None:
     write_text(tmp_path / name, "content")
-    with new_directory(tmp_path / f"d{name}"[:-1]) as directory:
+    with atomic_directory(tmp_path / f"d{name}"[:-1]) as directory:
         (directory / "file").touch()
     assert sorted(os.listdir(tmp_path)) == sorted([name, f"d{name}"[:-1]])
 
 
 def test_temporary_names_of_long_names_differ(tmp_path: Path) -> None:
     first, second = (tmp_path / ("a" * 250 + ending) for ending in "bc")
-    with new_file(first) as one, new_file(second) as two:
+    with atomic_file(first) as one, atomic_file(second) as two:
         one.write(b"one")
         two.write(b"two")
     assert (first.read_bytes(), second.read_bytes()) == (b"one", b"two")
 
 
 @pytest.mark.parametrize("name", ["猫" * 90, "a" * 300, "🦊" * 80, "a/b", "\udce4"])
-def test_names_from_a_configuration_leave_room_around_them(name: str) -> None:
+def test_file_names_leave_room_for_a_prefix_and_a_suffix(name: str) -> None:
     part = file_name(name)
     assert len(os.fsencode(part)) <= 169
     assert part != file_name(f"{name}b")
@@ -133,5 +141,5 @@ def test_names_from_a_configuration_leave_room_around_them(name: str) -> None:
     ("name", "limit", "expected"),
     [("abc", 3, "abc"), ("abc", 2, "ab"), ("猫猫", 5, "猫"), ("a\udce4\udce4", 2, "a\udce4")],
 )
-def test_names_are_cut_between_letters(name: str, limit: int, expected: str) -> None:
-    assert cut_to_bytes(name, limit) == expected
+def test_names_are_truncated_between_characters(name: str, limit: int, expected: str) -> None:
+    assert truncate_to_bytes(name, limit) == expected

@@ -1,4 +1,4 @@
-"""Why TensorFlow cannot use a GPU that is there, read from what it prints. The texts are from logs of its users."""
+"""Why TensorFlow cannot use a GPU, read from its log. The logs are those that its users posted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headstart.core import gpu, tensorflow_import
-from headstart.core.gpu import has_gpu, hidden, reason_in
+from headstart.core.gpu import has_gpu, hiding_setting, reason_in_log
 
 LIBRARY = "2022-07-10 15:08:09.276131: W tensorflow/stream_executor/platform/default/dso_loader.cc:64] Could not load "
 LIBRARY += "dynamic library '{0}'; dlerror: {0}: cannot open shared object file: No such file or directory; "
@@ -69,17 +69,17 @@ OLD_GPU = (
         (OLD_GPU, "its compute capability is 3.0, and TensorFlow needs 3.5"),
     ],
 )
-def test_the_reason_in_a_log(log: str, reason: str) -> None:
-    assert (reason_in(log) or "").startswith(reason)
+def test_the_reason_is_found_in_a_log(log: str, reason: str) -> None:
+    assert (reason_in_log(log) or "").startswith(reason)
 
 
 @pytest.mark.parametrize("log", ["", "oneDNN custom operations are on.", "This TensorFlow binary is optimized"])
-def test_other_lines_are_no_reason(log: str) -> None:
-    assert reason_in(log) is None
+def test_other_log_lines_give_no_reason(log: str) -> None:
+    assert reason_in_log(log) is None
 
 
 @pytest.mark.parametrize(
-    ("files", "there"),
+    ("files", "expected"),
     [
         ({}, False),
         ({"proc/driver/nvidia/version": "NVRM"}, False),
@@ -88,37 +88,40 @@ def test_other_lines_are_no_reason(log: str) -> None:
         ({"dev/nvidiactl": ""}, False),
         ({"usr/lib/wsl/lib/libcuda.so.1": ""}, True),
         ({"sys/bus/pci/devices/1/vendor": "0x10de\n", "sys/bus/pci/devices/1/class": "0x030000\n"}, True),
-        ({"sys/bus/pci/devices/1/vendor": "0x10de\n", "sys/bus/pci/devices/1/class": "0x040300\n"}, False),  # its sound
+        (
+            {"sys/bus/pci/devices/1/vendor": "0x10de\n", "sys/bus/pci/devices/1/class": "0x040300\n"},
+            False,
+        ),  # its audio device
         ({"sys/bus/pci/devices/1/vendor": "0x8086\n", "sys/bus/pci/devices/1/class": "0x030000\n"}, False),
     ],
 )
-def test_whether_a_gpu_is_there(files: dict[str, str], there: bool, tmp_path: Path) -> None:
+def test_a_gpu_is_detected_by_device_files(files: dict[str, str], expected: bool, tmp_path: Path) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert has_gpu(tmp_path) is there
+    assert has_gpu(tmp_path) is expected
 
 
 @pytest.mark.parametrize(("given", "hides"), [(None, False), ("0", False), ("0,1", False), ("-1", True), ("", True)])
-def test_gpus_that_somebody_hides(given: str | None, hides: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hidden_gpus_are_recognised(given: str | None, hides: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if given is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    assert (hidden() is not None) is hides
+    assert (hiding_setting() is not None) is hides
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_gpu_that_cannot_be_used_is_said_in_one_line(
-    there: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+@pytest.mark.parametrize("has_gpu", [True, False])
+def test_an_unusable_gpu_is_reported_in_one_line(
+    has_gpu: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(gpu, "has_gpu", lambda: there)
+    monkeypatch.setattr(gpu, "has_gpu", lambda: has_gpu)
     monkeypatch.setattr(gpu, "_full_log", lambda: MISMATCH)
-    monkeypatch.setattr(tensorflow_import._Looked, "yet", False)
+    monkeypatch.setattr(tensorflow_import._GpuSearch, "done", False)
     gpu.why_unused.cache_clear()
     tensorflow_import.import_tensorflow()
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     expected = "TensorFlow cannot use the GPU of this machine: the driver's kernel module is version 384.130.0"
-    assert said.startswith(expected) if there else said == ""
-    assert said.count("\n") == there
+    assert printed.startswith(expected) if has_gpu else printed == ""
+    assert printed.count("\n") == has_gpu
     tensorflow_import.import_tensorflow()
     assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""Who works in a directory: on this machine by the process, on another one by its heartbeat."""
+"""Which process owns a directory: known by its process id on this machine, by its heartbeat on another one."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ HERE = Process.current()
 ELSEWHERE = dataclasses.replace(HERE, host="node7", machine="node7 another boot", number=4121)
 
 
-def write(file: Path, process: Process, silent_for: float = 0.0) -> None:
+def write(file: Path, process: Process, seconds_silent: float = 0.0) -> None:
     """Write the lock file of a process that touched it so many seconds ago."""
     file.write_text(json.dumps({"token": "before", **dataclasses.asdict(process)}), encoding="utf-8")
-    os.utime(file, (time.time() - silent_for,) * 2)
+    os.utime(file, (time.time() - seconds_silent,) * 2)
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def ended_process() -> int:
     return child.pid
 
 
-def test_a_directory_has_one_owner_until_it_is_released(file: Path) -> None:
+def test_a_directory_has_one_owner_until_release(file: Path) -> None:
     lock = Lock(file, "run")
-    told = rf"This run is in progress \(process {os.getpid()} on {HERE.host}\)\. Wait for it, or stop it\."
-    with pytest.raises(InUseError, match=told):
+    message = rf"This run is in progress \(process {os.getpid()} on {HERE.host}\)\. Wait for it, or stop it\."
+    with pytest.raises(InUseError, match=message):
         Lock(file, "run")
     lock.release()
     assert list(file.parent.iterdir()) == []
@@ -48,19 +48,19 @@ def test_a_directory_has_one_owner_until_it_is_released(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("process", "silent_for", "alive"),
+    ("process", "seconds_silent", "alive"),
     [
         pytest.param(HERE, 0, True, id="this process"),
         pytest.param(HERE, 3600, True, id="this process, suspended for an hour"),
-        pytest.param(dataclasses.replace(HERE, started="1"), 0, False, id="the number of another process by now"),
+        pytest.param(dataclasses.replace(HERE, started="1"), 0, False, id="a reused process id"),
         pytest.param(dataclasses.replace(HERE, number=ended_process()), 0, False, id="a process that ended"),
         pytest.param(ELSEWHERE, 0, True, id="on another machine"),
         pytest.param(ELSEWHERE, 3 * HEARTBEAT, True, id="on another machine, three beats missed"),
         pytest.param(ELSEWHERE, (MISSED_BEATS + 1) * HEARTBEAT, False, id="on another machine, silent"),
     ],
 )
-def test_an_owner_is_alive_or_dead(process: Process, silent_for: float, alive: bool, file: Path) -> None:
-    write(file, process, silent_for)
+def test_an_owner_is_alive_or_dead(process: Process, seconds_silent: float, alive: bool, file: Path) -> None:
+    write(file, process, seconds_silent)
     assert (live_owner(file) is not None) == alive
     if alive:
         with pytest.raises(InUseError, match=rf"process {process.number} on {process.host}"):
@@ -76,7 +76,7 @@ def test_the_clock_of_this_machine_does_not_matter(file: Path, monkeypatch: pyte
     assert live_owner(file) is not None
 
 
-def test_the_owner_touches_its_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_owner_touches_its_lock_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_lock, "HEARTBEAT", 0.01)
     lock = Lock(file, "run")
     os.utime(file, (1, 1))
@@ -90,15 +90,15 @@ def test_the_owner_touches_its_file(file: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", "{}", '{"token": 1}', "\udcff", '{"token": "a", "host": "b", "more": 1}']
 )
-def test_a_file_that_names_nobody_keeps_nobody_out(content: str, file: Path) -> None:
+def test_an_invalid_lock_file_locks_nothing(content: str, file: Path) -> None:
     file.write_bytes(content.encode(errors="surrogateescape"))
     assert read_owner(file) is None
     Lock(file, "run").release()
 
 
-def test_nobody_removes_the_lock_of_another_owner(file: Path) -> None:
+def test_release_keeps_the_lock_of_another_owner(file: Path) -> None:
     lock = Lock(file, "run")
-    write(file, ELSEWHERE)  # which took this process for dead
+    write(file, ELSEWHERE)  # another machine assumed that this process was dead
     lock.release()
     assert file.exists()
 
@@ -115,7 +115,7 @@ def contend(file: Path, start: Any, results: Any) -> None:
         lock.release()
 
 
-def test_one_of_many_takes_over_from_the_dead(file: Path) -> None:
+def test_only_one_of_many_processes_takes_over_a_stale_lock(file: Path) -> None:
     write(file, dataclasses.replace(HERE, number=ended_process()))
     context: Any = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["headstart.core.process_lock"])

@@ -1,4 +1,4 @@
-"""Which signals end a process, with which exit code, and that a closed terminal is no error of its own."""
+"""Signals end a process with the right exit code, and a closed terminal raises no further error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ try:
     {body}
 except KeyboardInterrupt as interruption:
     sys.exit(exit_code(interruption))
-print("went on")
+print("continued")
 """
 SEND = "os.kill(os.getpid(), signal.{0}); time.sleep(1)"
 IN_A_BATCH = """
@@ -37,14 +37,14 @@ def command(body: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGHUP", 129), ("SIGTERM", 143), ("SIGINT", 130)])
-def test_the_exit_code_says_which_signal_it_was(name: str, code: int) -> None:
+def test_the_exit_code_names_the_signal(name: str, code: int) -> None:
     assert subprocess.run(command(SEND.format(name)), check=False).returncode == code
 
 
-def test_what_nohup_starts_goes_on() -> None:
+def test_a_process_under_nohup_survives_a_hangup() -> None:
     words = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command(SEND.format("SIGHUP"))]
     answer = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert answer.stdout == "went on\n"
+    assert answer.stdout == "continued\n"
 
 
 def test_a_batch_is_finished_however_many_signals_a_closing_terminal_sends() -> None:
@@ -52,7 +52,7 @@ def test_a_batch_is_finished_however_many_signals_a_closing_terminal_sends() -> 
     assert (answer.returncode, answer.stdout) == (129, "batch\n")
 
 
-def test_a_terminal_that_is_closed_takes_no_output_and_gives_no_error() -> None:
+def test_output_to_a_closed_terminal_is_discarded() -> None:
     body = "print('ready', flush=True); time.sleep(30)"
     program = PROGRAM.format(body=body).replace("sys.exit(exit_code", "print('saved', flush=True); sys.exit(exit_code")
     master, slave = os.openpty()

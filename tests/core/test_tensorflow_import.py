@@ -1,4 +1,4 @@
-"""Importing TensorFlow: what it leaves is out of the garbage collector's way, once; only its noise is held back."""
+"""Importing TensorFlow: its objects leave garbage collection once, and only its noise is held back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.core.tensorflow_import import filter_native_output
+from headstart.core.tensorflow_import import filter_native_stderr
 
 SCRIPT = """
 import gc
@@ -25,16 +25,16 @@ print(frozen, gc.get_freeze_count())
 """
 
 
-def test_what_stays_is_set_aside_once() -> None:
+def test_imported_objects_are_frozen_once() -> None:
     answer = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     first, second = map(int, answer.stdout.split())
     assert first > 100_000
-    assert second <= first  # a second call must not keep what a job of a sweep leaves behind
+    assert second <= first  # a second call must not freeze the garbage of a sweep's job
     assert answer.stderr == ""
 
 
-def test_noise_is_held_back_and_the_rest_is_shown(capfd: pytest.CaptureFixture) -> None:
-    with filter_native_output() as held:
+def test_only_noise_is_held_back(capfd: pytest.CaptureFixture) -> None:
+    with filter_native_stderr() as held:
         os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called\nsomething that matters\n")
         os.write(2, b"E0000 cuda_platform.cc:52] failed call to cuInit: UNKNOWN ERROR (303)\nwithout its end")
         subprocess.run([sys.executable, "-c", "import sys; sys.stderr.write('of a child\\n')"], check=True)
@@ -54,7 +54,7 @@ os.abort()
 """
 
 
-def test_what_native_code_prints_before_it_aborts_is_shown(tmp_path: Path) -> None:
+def test_messages_before_an_abort_are_shown(tmp_path: Path) -> None:
     (tmp_path / "keras.py").write_text(KERAS_THAT_ABORTS)
     command = [
         sys.executable,
@@ -63,7 +63,7 @@ def test_what_native_code_prints_before_it_aborts_is_shown(tmp_path: Path) -> No
     ]
     paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, stderr=subprocess.PIPE, text=True)
-    _, said = process.communicate(timeout=60)
+    _, printed = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGABRT
-    assert "compiled to use AVX instructions" in said
-    assert "failed call to cuInit: CUDA_ERROR_UNKNOWN" in said  # now it is no noise
+    assert "compiled to use AVX instructions" in printed
+    assert "failed call to cuInit: CUDA_ERROR_UNKNOWN" in printed  # after an abort even noise may explain it

@@ -73,7 +73,7 @@ def images(index: ImageIndex, size: int = SIZE, resize: str = "stretch") -> np.n
 def tables(directory: Path) -> int:
     """Return how many computations of activations are kept."""
     cache = Cache(directory / "tables", 1e9)
-    return sum(cache.open_table(table).description["what"] == "activations" for table in cache.tables())
+    return sum(cache.open_csv(table).description["what"] == "activations" for table in cache.tables())
 
 
 def test_they_are_those_of_the_frozen_part_in_the_order_of_the_index(root: Path, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_runs_that_are_killed_while_they_compute_leave_a_cache_to_build_on(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # More images than a segment, so that a kill finds some written and some not.
-    rows = table_module.LEAST_ROWS
+    rows = table_module.MIN_SEGMENT_ROWS
     count = 2 * rows + rows // 2
     folder = write_pictures(tmp_path / "pictures", {"red": count // 2, "green": count - count // 2}, size=8)
     chance = random.Random(0)
@@ -172,4 +172,4 @@ def wait_for_the_next_segment(cache: Path, before: int, process: subprocess.Pope
 def assert_sound(directory: Path) -> None:
     cache = Cache(directory / "tables", 1e9)
     for table in cache.tables():
-        assert list(cache.open_table(table).damaged()) == []
+        assert list(cache.open_csv(table).damaged()) == []

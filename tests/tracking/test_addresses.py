@@ -8,7 +8,7 @@ import pytest
 
 from headstart.config import TrackingConfig
 from headstart.core.errors import HeadstartError
-from headstart.core.sqlite_address import absolute_address, address_of, database_of
+from headstart.core.sqlite_uri import absolute_uri, sqlite_file, sqlite_uri
 from headstart.tracking import expect_address, store_uri
 
 
@@ -66,7 +66,7 @@ def test_any_path_has_an_address(name: str, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path / name))
     (tmp_path / name).mkdir()
     address = store_uri(TrackingConfig("local"))
-    assert database_of(address) == tmp_path / name / "mlflow.db"
+    assert sqlite_file(address) == tmp_path / name / "mlflow.db"
     with sqlite3.connect(tmp_path / name / "mlflow.db") as connection:
         connection.execute("CREATE TABLE there (id INTEGER)")
     connection.close()
@@ -78,8 +78,8 @@ def test_any_path_has_an_address(name: str, tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("address", ["http://host:5000", "sqlite:///:memory:", "sqlite://", "postgresql://host/db"])
 def test_what_is_no_file(address: str) -> None:
-    assert database_of(address) is None
-    assert absolute_address(address, Path("/base")) == address
+    assert sqlite_file(address) is None
+    assert absolute_uri(address, Path("/base")) == address
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,10 @@ def test_what_is_no_file(address: str) -> None:
     ],
 )
 def test_a_relative_path_is_relative_to_where_the_command_was_given(address: str, expected: str) -> None:
-    assert absolute_address(address, Path("/base")) == expected
+    assert absolute_uri(address, Path("/base")) == expected
 
 
 def test_a_relative_path_below_a_directory_that_has_to_be_escaped() -> None:
     base = Path("/a%20b?c")
-    assert database_of(absolute_address("sqlite:///store.db", base)) == base / "store.db"
-    assert absolute_address(address_of(base / "store.db"), Path("/other")) == address_of(base / "store.db")
+    assert sqlite_file(absolute_uri("sqlite:///store.db", base)) == base / "store.db"
+    assert absolute_uri(sqlite_uri(base / "store.db"), Path("/other")) == sqlite_uri(base / "store.db")

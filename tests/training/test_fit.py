@@ -82,7 +82,7 @@ def test_interrupted_every_few_batches_it_ends_the_same(
     result, resumed = None, None
     for times in range(50):
         asked = Interruptions(after=2 + times % 4)  # in an epoch, in its validation, at its end
-        monkeypatch.setattr(signals, "_interrupted_by", lambda limit, asked=asked: asked())
+        monkeypatch.setattr(signals, "_pending_interruption", lambda limit, asked=asked: asked())
         try:
             result, resumed = run(variant, checkpoints)
             break
@@ -99,7 +99,7 @@ def test_interrupted_every_few_batches_it_ends_the_same(
 
 def stopped_at_once(tmp_path: Path) -> tuple[Checkpoints, TrainingState]:
     checkpoints = Checkpoints(tmp_path / "checkpoint.npz", None)
-    with pytest.raises(signals.TimeIsUp):
+    with pytest.raises(signals.TimeLimitReached):
         run({"time_limit": time.time() - 1}, checkpoints)
     saved = checkpoints.load()
     assert saved is not None

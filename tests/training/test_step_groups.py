@@ -86,7 +86,9 @@ def test_what_is_interrupted_between_groups_ends_the_same(
     asked = iter(range(1000))
     at = {5, 9}
     checkpoints = Checkpoints(tmp_path / "checkpoint.npz", None)
-    monkeypatch.setattr(signals, "_interrupted_by", lambda limit: KeyboardInterrupt() if next(asked) in at else None)
+    monkeypatch.setattr(
+        signals, "_pending_interruption", lambda limit: KeyboardInterrupt() if next(asked) in at else None
+    )
     with pytest.raises(KeyboardInterrupt):
         run(13, saved_with, checkpoints)
     saved = checkpoints.load()

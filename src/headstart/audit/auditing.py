@@ -18,7 +18,7 @@ from headstart.audit.report import write_page, write_table
 from headstart.audit.shortcuts import ALL, SERIOUS, Shortcut, find_shortcuts
 from headstart.cache.store import Cache
 from headstart.config import Config
-from headstart.core.errors import visible
+from headstart.core.errors import printable
 from headstart.core.paths import cache_directory
 from headstart.data.index import ImageIndex
 from headstart.data.similarity.measurements import measure_images
@@ -75,7 +75,7 @@ class Audit:
             sentences.append(f"{_images(counts['mislabelled'], 'looks', 'look')} mislabelled: see {page}")
         if counts["blank"]:
             sentences.append(f"{_images(counts['blank'], 'is', 'are')} blank: see {page}")
-        return [visible(sentence) for sentence in sentences]
+        return [printable(sentence) for sentence in sentences]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the audit as plain values for JSON."""

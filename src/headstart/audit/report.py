@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from headstart.audit.findings import KINDS, Finding
-from headstart.core.files import open_table, write_text
+from headstart.core.files import open_csv, write_text
 from headstart.core.html_page import render_page
 from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
@@ -32,7 +32,7 @@ def write_table(findings: Sequence[Finding], index: ImageIndex, file: Path) -> N
         index: the images.
         file: where to.
     """
-    with open_table(file) as opened:
+    with open_csv(file) as opened:
         writer = csv.writer(opened)
         writer.writerow(COLUMNS)
         for one in findings:

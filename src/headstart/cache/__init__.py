@@ -1,1 +1,1 @@
-"""What can be computed again, kept on disk by content: decoded images and the activations of frozen layers."""
+"""The cache on disk: decoded images and activations of frozen layers, found by image content, safe to delete."""

@@ -1,7 +1,7 @@
-"""A segment: some rows of a table in one file, complete and as they were written, or not there at all.
+"""Segments: files with some rows of a table, protected by a checksum.
 
 UUID.rows  the rows, one after the other
-UUID.json  the key of each row and a checksum of keys and rows; written last, so that it is what makes a segment
+UUID.json  the index: the key of each row, and a checksum of keys and rows. It is written last and completes the segment
 """
 
 from __future__ import annotations
@@ -22,126 +22,126 @@ from headstart.cache.pinned import PinnedFile
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_text
 
-CHUNK = 1 << 20  # bytes that are read at once
+CHUNK = 1 << 20  # bytes per read
 
 
 class DamagedError(Exception):
-    """A segment is not what was written."""
+    """A file of the cache does not hold what was written to it."""
 
 
 class NotCachedError(HeadstartError):
-    """Rows cannot be written; they can be computed without being kept."""
+    """Rows cannot be written to the cache; the run can compute them without it."""
 
 
 @dataclass
 class Segment:
-    """A segment that is held; it can be read after another process has removed its files."""
+    """A pinned segment, which stays readable after another process has removed its files."""
 
     file: Path  # UUID.rows
     keys: tuple[str, ...]
     row_bytes: int
-    held: PinnedFile = field(repr=False)
+    pinned: PinnedFile = field(repr=False)
 
     def read_into(self, row: int, target: np.ndarray) -> None:
-        """Read one row.
+        """Read one row into an array.
 
         Args:
-            row: its number.
-            target: C-contiguous, of the row's type and shape.
+            row: number of the row.
+            target: C-contiguous array of the row's type and shape.
         """
-        view, offset = _bytes(target), row * self.row_bytes
-        if self.held.read(view, offset) != self.row_bytes:
+        view, offset = _raw_bytes(target), row * self.row_bytes
+        if self.pinned.read(view, offset) != self.row_bytes:
             raise DamagedError(f"{self.file} ends within row {row}")
 
     def close(self) -> None:
-        """Let the segment go."""
-        self.held.release()
+        """Unpin the segment."""
+        self.pinned.release()
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not is_finalizing():  # where an error holds it to the end; what it holds goes with the process
-            self.held.release()
+        if not is_finalizing():  # at the end of the process the links are removed anyway
+            self.pinned.release()
 
 
 def read_keys(file: Path) -> tuple[str, ...]:
-    """Return the keys of a segment's rows, which nobody has checked.
+    """Return the keys of a segment's rows without verifying the checksum.
 
     Args:
         file: UUID.rows.
 
     Raises:
-        DamagedError: when they cannot be read.
-        FileNotFoundError: when another process has removed them.
+        DamagedError: when the index cannot be read.
+        FileNotFoundError: when another process has removed the segment.
     """
     return _read_index(file)[0]
 
 
-def open_segment(file: Path, row_bytes: int, check: bool = True) -> Segment:
-    """Return a segment whose every byte is what was written.
+def open_segment(file: Path, row_bytes: int, verify: bool = True) -> Segment:
+    """Pin a segment, verify it and return it.
 
     Args:
         file: UUID.rows.
-        row_bytes: of one row.
-        check: whether to read them all; not again what this process has checked or written.
+        row_bytes: bytes of one row.
+        verify: whether to read the whole file and compare its checksum.
 
     Raises:
-        DamagedError: when it is not.
+        DamagedError: when the segment does not hold what was written.
         FileNotFoundError: when another process has removed it.
     """
     keys, checksum = _read_index(file)
-    segment = Segment(file, keys, row_bytes, _hold(file))
-    if segment.held.size != len(keys) * row_bytes:
-        raise DamagedError(f"{file} has another size")
-    if check and _checksum(keys, _chunks(segment.held)) != checksum:
-        raise DamagedError(f"{file} has another checksum")
+    segment = Segment(file, keys, row_bytes, _pin(file))
+    if segment.pinned.size != len(keys) * row_bytes:
+        raise DamagedError(f"{file} has the wrong size")
+    if verify and _checksum(keys, _read_chunks(segment.pinned)) != checksum:
+        raise DamagedError(f"{file} has the wrong checksum")
     return segment
 
 
 def write_segment(directory: Path, keys: Sequence[str], rows: np.ndarray) -> Segment:
-    """Write rows as a new segment and return it, held: nobody can take it away before it is read.
+    """Write rows as a new segment, and return it pinned, so that no process can evict it before it is read.
 
     Args:
-        directory: of the table; its lock is held.
-        keys: of the rows.
+        directory: of the table, whose lock the caller holds.
+        keys: one for each row.
         rows: (n, ...), C-contiguous.
 
     Raises:
-        NotCachedError: when they cannot be written: others may have filled the disk.
+        NotCachedError: when the rows cannot be written, for example because the disk is full.
     """
     file = directory / f"{uuid4().hex}.rows"
-    data = _bytes(rows)
-    held: PinnedFile | None = None
+    data = _raw_bytes(rows)
+    pinned: PinnedFile | None = None
     try:
-        # Not flushed to disk, which takes longer than writing: what a power cut spoils has another checksum.
+        # Not flushed to disk, which takes longer than writing; the checksum reveals what a power cut damages.
         file.write_bytes(data)
-        held = _hold(file)
+        pinned = _pin(file)
         index = {"checksum": _checksum(keys, [data]), "keys": list(keys)}
         write_text(file.with_suffix(".json"), json.dumps(index))
     except BaseException as error:
         remove_segment(file)
-        if held is not None:
-            held.release()
+        if pinned is not None:
+            pinned.release()
         if not isinstance(error, OSError):
             raise
         raise NotCachedError(
-            f"Expected {decimal(data.nbytes)} to be written to {directory}. Received: {error.strerror}; "
-            "cache=off keeps nothing"
+            f"The cache in {directory} cannot store {decimal(data.nbytes)} more ({error.strerror}); "
+            "cache=off runs without a cache"
         ) from error
-    return Segment(file, tuple(keys), data.nbytes // len(keys), held)
+    return Segment(file, tuple(keys), data.nbytes // len(keys), pinned)
 
 
 def remove_segment(file: Path) -> None:
-    """Remove a segment, its index first: without it the rows are none."""
+    """Remove a segment: first the index, without which the rows do not count."""
     file.with_suffix(".json").unlink(missing_ok=True)
     file.unlink(missing_ok=True)
 
 
 def segment_files(directory: Path) -> list[Path]:
-    """Return the file of rows of each complete segment of a table."""
+    """Return the UUID.rows of each complete segment of a table."""
     return sorted(index.with_suffix(".rows") for index in directory.glob("[!.]*.json") if index.name != "table.json")
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what a process that was killed left of a segment; the table's lock is held, so nobody writes one now."""
+    """Remove incomplete segments of killed processes; the caller holds the table's lock, so none is being written."""
     for file in [*directory.glob("*.rows"), *segment_files(directory)]:
         if not (file.exists() and file.with_suffix(".json").exists()):
             remove_segment(file)
@@ -150,20 +150,20 @@ def remove_leftovers(directory: Path) -> None:
 
 
 def segment_sizes(directory: Path) -> Iterator[tuple[int, int, Path]]:
-    """Yield when each segment of a table was used last (ns), its bytes and its file of rows."""
+    """Yield the time of last use (ns), the size (bytes) and the UUID.rows of each segment of a table."""
     for file in segment_files(directory):
-        with contextlib.suppress(FileNotFoundError):  # removed by another process since it was listed
+        with contextlib.suppress(FileNotFoundError):  # another process has removed it since it was listed
             status = file.stat()
             yield status.st_mtime_ns, status.st_size, file
 
 
-def _bytes(numbers: np.ndarray) -> memoryview:
-    """Return the memory of a C-contiguous array."""
+def _raw_bytes(numbers: np.ndarray) -> memoryview:
+    """Return the memory of a C-contiguous array as bytes."""
     return numbers.reshape(-1).view(np.uint8).data
 
 
 def _read_index(file: Path) -> tuple[tuple[str, ...], int]:
-    """Return keys and checksum."""
+    """Return the keys and the checksum in a segment's index."""
     try:
         index = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
         return tuple(index["keys"]), index["checksum"]
@@ -172,21 +172,21 @@ def _read_index(file: Path) -> tuple[tuple[str, ...], int]:
 
 
 def _checksum(keys: Sequence[str], chunks: Iterable[bytes | memoryview]) -> int:
-    """Return a number that another key or another byte would change."""
+    """Return the CRC-32 of keys and rows."""
     checksum = zlib.crc32(json.dumps(list(keys)).encode())
     for chunk in chunks:
         checksum = zlib.crc32(chunk, checksum)
     return checksum
 
 
-def _hold(file: Path) -> PinnedFile:
-    """Hold the rows of a segment of a table, whose directory is one of the cache's."""
+def _pin(file: Path) -> PinnedFile:
+    """Pin the UUID.rows of a segment."""
     return PinnedFile(file, file.parent.parent)
 
 
-def _chunks(held: PinnedFile) -> Iterator[memoryview]:
-    """Yield the bytes of a file."""
+def _read_chunks(pinned: PinnedFile) -> Iterator[memoryview]:
+    """Yield the bytes of a file in chunks."""
     buffer, offset = memoryview(bytearray(CHUNK)), 0
-    while count := held.read(buffer, offset):
+    while count := pinned.read(buffer, offset):
         yield buffer[:count]
         offset += count

@@ -1,4 +1,4 @@
-"""The cache as a whole: its tables, its bound on the disk, what goes first when there is no room."""
+"""The cache directory: its tables, its size limit, and the eviction of the least recently used segments."""
 
 from __future__ import annotations
 
@@ -13,75 +13,75 @@ import numpy as np
 from filelock import FileLock, Timeout
 from rich.filesize import decimal
 
-from headstart.cache.pinned import remove_abandoned
+from headstart.cache.pinned import remove_abandoned_pins
 from headstart.cache.segments import DamagedError, remove_leftovers, remove_segment, segment_files, segment_sizes
 from headstart.cache.table import Table, digest
 from headstart.core.console import console
 from headstart.core.full_disk import nearest_existing
 
-SPARE = 0.1  # share of the free disk that is left to everything else
+SPARE_SHARE = 0.1  # share of the free disk space that the cache leaves to other programs
 
 
 @dataclass
 class Cache:
-    """The tables below one directory, within a bound on the disk."""
+    """The tables below one directory, within a size limit."""
 
     directory: Path
     max_bytes: float
     reserved: int = 0  # bytes of the disk that the run itself will write
-    _checked: set[Path] = field(default_factory=set, repr=False)  # segments, see Table
+    _verified: set[Path] = field(default_factory=set, repr=False)  # segments, see Table
 
-    def reserve(self, room: dict[int, int]) -> None:
-        """Leave room on the disk to what else the run writes.
+    def reserve(self, bytes_by_device: dict[int, int]) -> None:
+        """Leave disk space for the other files of the run.
 
         Args:
-            room: bytes for each device.
+            bytes_by_device: bytes that the run will write to each device.
         """
-        self.reserved = room.get(nearest_existing(self.directory).stat().st_dev, 0)
+        self.reserved = bytes_by_device.get(nearest_existing(self.directory).stat().st_dev, 0)
 
     def table(self, description: dict[str, Any], shape: tuple[int, ...], dtype: np.dtype) -> Table:
-        """Return the table of a computation, empty where nothing was computed yet.
+        """Return the table of a computation, which is empty before its first use.
 
         Args:
-            description: everything that decides the numbers, as JSON.
+            description: everything that decides the values, as JSON.
             shape: of one row.
-            dtype: of the numbers.
+            dtype: of the values.
         """
-        whole = {**description, "shape": list(shape), "dtype": str(dtype)}
-        directory = self.directory / digest(whole)[:32]
-        return Table(directory, description, shape, np.dtype(dtype), self.make_room, self._checked)
+        key = {**description, "shape": list(shape), "dtype": str(dtype)}
+        directory = self.directory / digest(key)[:32]
+        return Table(directory, description, shape, np.dtype(dtype), self.make_room, self._verified)
 
-    def objection(self, needed: int, what: str) -> str | None:
-        """Return why this many bytes more cannot be kept, or None when they can.
+    def reason_not_to_cache(self, needed: int, content: str) -> str | None:
+        """Return why the cache cannot store so many bytes more, or None if it can.
 
         Args:
             needed: bytes.
-            what: they are, for the sentence.
+            content: name of the data, for the message.
         """
         if needed > self.max_bytes:
-            return f"{decimal(needed)} of {what} are more than cache.max_gb allows"
+            return f"{decimal(needed)} of {content} are more than cache.max_gb allows"
         self.directory.mkdir(parents=True, exist_ok=True)
         free = self._free()
         present = sum(size for _, size, _ in self._segments())
         if needed > free + present:
-            return f"{decimal(needed)} of {what} do not fit on the disk of {self.directory}"
+            return f"{decimal(needed)} of {content} do not fit on the disk of {self.directory}"
         return None
 
     def make_room(self, needed: int) -> None:
-        """Remove the least recently used segments until so many bytes fit; a process that reads one keeps it."""
-        remove_abandoned(self.directory)
-        # Measured once: what somebody still reads is given back later.
+        """Evict the least recently used segments until so many bytes fit; processes that read them can continue."""
+        remove_abandoned_pins(self.directory)
+        # Measured once, because the space of segments that a process still reads is freed later.
         free = self._free()
         present = sum(size for _, size, _ in self._segments())
         removed = self._remove_oldest(max(present + needed - self.max_bytes, needed - free))
         if removed:
-            console.print(f"  cache: removed {decimal(removed)}, the least recently used, to make room")
+            console.print(f"  cache: evicted {decimal(removed)} of the least recently used data to make room")
 
     def prune(self, unused_since: float = 0) -> int:
-        """Remove what is beyond the bound, and what was not used since then; return the bytes.
+        """Evict segments beyond the size limit or unused for some time, and return their bytes.
 
         Args:
-            unused_since: seconds since the epoch.
+            unused_since: evict what was last used before this time, in seconds since the epoch.
         """
         present = sum(size for _, size, _ in self._segments())
         old = sum(size for used, size, _ in self._segments() if used < unused_since * 1e9)
@@ -93,16 +93,16 @@ class Cache:
         """Return the directories of all tables."""
         return sorted(head.parent for head in self.directory.glob("*/table.json"))
 
-    def open_table(self, directory: Path) -> Table:
-        """Return a table by its directory.
+    def open_csv(self, directory: Path) -> Table:
+        """Return the table in a directory.
 
         Raises:
-            DamagedError: when table.json is not what was written.
+            DamagedError: when table.json is not the one that was written there.
             FileNotFoundError: when another process has removed it.
         """
         try:
-            head = json.loads((directory / "table.json").read_text(encoding="utf-8"))
-            table = self.table(head["description"], tuple(head["shape"]), np.dtype(head["dtype"]))
+            header = json.loads((directory / "table.json").read_text(encoding="utf-8"))
+            table = self.table(header["description"], tuple(header["shape"]), np.dtype(header["dtype"]))
         except (ValueError, KeyError, TypeError) as error:
             raise DamagedError(f"{directory / 'table.json'} cannot be read") from error
         if table.directory != directory:
@@ -110,8 +110,8 @@ class Cache:
         return table
 
     def remove_empty_tables(self) -> None:
-        """Remove the tables without a segment that no process holds, and what killed processes held."""
-        remove_abandoned(self.directory)
+        """Remove unlocked tables without segments, and the leftovers of killed processes."""
+        remove_abandoned_pins(self.directory)
         for lock in self.directory.glob("*/lock"):
             try:
                 with FileLock(lock).acquire(blocking=False):
@@ -120,18 +120,15 @@ class Cache:
                         (lock.parent / "table.json").unlink(missing_ok=True)
                         lock.unlink()
                         lock.parent.rmdir()
-            except (Timeout, OSError):  # somebody computes, or begins to
+            except (Timeout, OSError):  # another process is filling the table
                 continue
 
     def _free(self) -> float:
-        """Return how many bytes of the disk the cache may take beside its own."""
-        return shutil.disk_usage(self.directory).free * (1 - SPARE) - self.reserved
+        """Return by how many bytes the cache may grow without evicting anything."""
+        return shutil.disk_usage(self.directory).free * (1 - SPARE_SHARE) - self.reserved
 
     def _remove_oldest(self, size: float) -> int:
-        """Remove the least recently used segments until so many bytes are gone, and return how many are.
-
-        A process that reads one of them keeps it.
-        """
+        """Evict the least recently used segments until so many bytes are freed, and return the bytes freed."""
         removed = 0
         for _, bytes_of_segment, file in sorted(self._segments()):
             if removed >= size:

@@ -1,8 +1,8 @@
-"""A table on disk: a row of numbers for each content, computed once, whoever needs it.
+"""Tables of the cache: the result of one computation for each image, computed once and found by image content.
 
-A table holds what one computation gives (the pixels of one size, the activations of one frozen part); its name is a
-digest of everything that decides the computation. Each row is found by the content it was computed from. So whatever
-needs the same numbers finds them (another epoch, stage, job, split, fraction, fold), and nothing else does.
+A table holds the rows of one computation, such as the pixels at one image size or the activations of one frozen part.
+Its directory is named by a digest of everything that decides the computation, and the key of a row is a digest of the
+image. So another epoch, stage, job, split, fraction or fold that needs the same values finds them.
 """
 
 from __future__ import annotations
@@ -37,60 +37,60 @@ from headstart.core.files import write_text
 from headstart.core.log import log_event
 
 LOG = logging.getLogger(__name__)
-LEAST_ROWS = 512  # of a segment: what is lost when the computing process is killed
-MOST_SEGMENTS = 128  # of what is computed at once
+MIN_SEGMENT_ROWS = 512  # killing a process loses at most one segment
+MAX_SEGMENTS = 128  # that one call writes
 
-# From positions among the keys that are missing to their rows, batch after batch in that order.
+# Computes the rows at some positions, in batches and in that order.
 Compute = Callable[[np.ndarray], Iterator[np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a table in the order they were asked for, read from disk as they are needed."""
+    """Rows of a table in the order of the requested keys, read from disk on demand."""
 
     segments: list[Segment]
-    places: np.ndarray  # int (n, 2): segment and row
+    locations: np.ndarray  # int (n, 2): segment and row
     shape: tuple[int, ...]  # of one row
     dtype: np.dtype
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.locations)
 
     def read(self, positions: np.ndarray) -> np.ndarray:
-        """Return some rows, (m, ...).
+        """Return the rows at some positions, (m, ...).
 
         Args:
             positions: int (m,).
         """
         rows = np.empty((len(positions), *self.shape), self.dtype)
         for row, position in zip(rows, positions, strict=True):
-            segment, number = self.places[position]
+            segment, number = self.locations[position]
             self.segments[segment].read_into(int(number), row)
         return rows
 
     def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield some rows for each array of positions, while the next ones are being read."""
+        """Yield the rows for each array of positions, reading one batch ahead."""
         with ThreadPoolExecutor(1) as thread:
-            ahead: Future[np.ndarray] | None = None
+            next_batch: Future[np.ndarray] | None = None
             for positions in order:
-                ready, ahead = ahead, thread.submit(self.read, positions)
-                if ready is not None:
-                    yield ready.result()
-            if ahead is not None:
-                yield ahead.result()
+                batch, next_batch = next_batch, thread.submit(self.read, positions)
+                if batch is not None:
+                    yield batch.result()
+            if next_batch is not None:
+                yield next_batch.result()
 
 
 @dataclass
 class Table:
-    """One computation's rows.
+    """The cached rows of one computation.
 
     Args:
-        directory: its own.
-        description: everything that decides the numbers, as JSON.
+        directory: of this table.
+        description: everything that decides the values, as JSON.
         shape: of one row.
-        dtype: of the numbers.
-        make_room: called with the bytes that are about to be written.
-        checked: segments that this process has read as a whole; shared by all tables of a cache.
+        dtype: of the values.
+        make_room: called with the number of bytes before they are written.
+        verified: segments whose checksum this process has verified; shared by all tables of a cache.
     """
 
     directory: Path
@@ -98,32 +98,32 @@ class Table:
     shape: tuple[int, ...]
     dtype: np.dtype
     make_room: Callable[[int], None]
-    checked: set[Path] = field(default_factory=set, repr=False)
-    computed: int = 0  # rows, by this process
-    reused: int = 0
-    bytes_estimated: int = 0  # before rows were computed
+    verified: set[Path] = field(default_factory=set, repr=False)
+    computed: int = 0  # rows that this process computed
+    reused: int = 0  # rows that this process found in the cache
+    bytes_estimated: int = 0  # before the rows were computed
     bytes_written: int = 0
-    _open: dict[Path, Segment] = field(default_factory=dict, repr=False)  # those with rows that were asked for
+    _open_segments: dict[Path, Segment] = field(default_factory=dict, repr=False)  # with requested rows
 
     @property
     def row_bytes(self) -> int:
-        """What a row takes on disk."""
+        """Bytes of one row."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
     def missing(self, keys: Sequence[str]) -> list[str]:
-        """Return the keys without a row, each once, in their order."""
+        """Return the keys that have no row yet, each once, in their order."""
         found = self._find(keys)
         return [key for key in dict.fromkeys(keys) if key not in found]
 
     def rows(self, keys: Sequence[str], compute: Compute) -> Rows:
-        """Return a row for each key; what is missing is computed here, or by the process that is at it already.
+        """Return a row for each key; compute the missing ones, unless another process is computing them already.
 
         Args:
-            keys: of the content, any number of times each.
-            compute: called at most once, with the positions among `keys` of what is missing.
+            keys: digests of the content; may repeat.
+            compute: called at most once, with the positions in `keys` of the missing rows.
 
         Raises:
-            NotCachedError: when the disk is full; what was written in vain is removed.
+            NotCachedError: when the rows cannot be written; those that this call has written are removed.
         """
         wanted = list(dict.fromkeys(keys))
         found = self._find(wanted)
@@ -131,122 +131,122 @@ class Table:
         if absent:
             with self._locked():
                 remove_leftovers(self.directory)
-                found = self._find(wanted)  # another process may have computed them while this one waited
+                found = self._find(wanted)  # another process may have computed them in the meantime
                 absent = [key for key in wanted if key not in found]
-                _touch(found)  # what is about to be read does not make room for the rest
+                _mark_used(found)  # so that making room does not evict the rows that are read next
                 if absent:
-                    self._add(absent, keys, compute)
+                    self._compute_and_write(absent, keys, compute)
             found = self._find(wanted)
         self.computed += len(absent)
         self.reused += len(wanted) - len(absent)
         what = self.description.get("what")
         log_event(LOG, "cache used", what=what, computed=len(absent), reused=len(wanted) - len(absent))
-        _touch(found)
+        _mark_used(found)
         files = sorted({file for file, _ in found.values()})
         number = {file: position for position, file in enumerate(files)}
-        places = np.array([(number[found[key][0]], found[key][1]) for key in keys], np.int64).reshape(-1, 2)
-        return Rows([self._open[file] for file in files], places, self.shape, self.dtype)
+        locations = np.array([(number[found[key][0]], found[key][1]) for key in keys], np.int64).reshape(-1, 2)
+        return Rows([self._open_segments[file] for file in files], locations, self.shape, self.dtype)
 
     def damaged(self) -> Iterator[tuple[Path, str]]:
-        """Read every segment, and yield the file of each that is not what was written, with what is wrong."""
+        """Verify all segments, and yield the file of each damaged one with the problem."""
         for file in segment_files(self.directory):
             try:
                 open_segment(file, self.row_bytes).close()
             except FileNotFoundError:
-                if file.with_suffix(".json").exists():  # else another process has removed it since it was listed
+                if file.with_suffix(".json").exists():  # else another process has removed the whole segment
                     yield file, f"{file} is missing"
             except DamagedError as error:
                 yield file, str(error)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the table's lock; the system takes it from a process that dies."""
+        """Hold the table's lock, which the operating system releases when a process dies."""
         lock = FileLock(self.directory / "lock")
-        said = False
+        waiting = False
         while not lock.is_locked:
             self.directory.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # somebody removed the empty table in between
+            with contextlib.suppress(FileNotFoundError):  # another process removed the empty table in between
                 try:
-                    lock.acquire(blocking=said)
+                    lock.acquire(blocking=waiting)
                 except Timeout:
-                    console.print("  another process computes the same already: waiting for it", soft_wrap=True)
-                    said = True
+                    console.print("  waiting for another process that computes the same data", soft_wrap=True)
+                    waiting = True
         try:
             yield
         finally:
             lock.release()
 
-    def _add(self, absent: list[str], keys: Sequence[str], compute: Compute) -> None:
-        """Compute rows and write them, a segment at a time."""
+    def _compute_and_write(self, absent: list[str], keys: Sequence[str], compute: Compute) -> None:
+        """Compute rows and write them in segments."""
         needed = len(absent) * self.row_bytes
         self.bytes_estimated += needed
         self.make_room(needed)
         try:
-            write_text(self.directory / "table.json", json.dumps(self._head(), indent=2, sort_keys=True) + "\n")
+            write_text(self.directory / "table.json", json.dumps(self._header(), indent=2, sort_keys=True) + "\n")
         except OSError as error:
-            raise NotCachedError(f"Expected table.json to be written to {self.directory}. Received: {error}") from error
+            raise NotCachedError(f"The cache cannot write table.json to {self.directory} ({error})") from error
         first = {key: position for position, key in reversed(list(enumerate(keys)))}
-        size = max(LEAST_ROWS, -(-len(absent) // MOST_SEGMENTS))
-        waiting: list[np.ndarray] = []
+        size = max(MIN_SEGMENT_ROWS, -(-len(absent) // MAX_SEGMENTS))
+        pending: list[np.ndarray] = []
         new: list[Path] = []
         written = 0
         for batch in compute(np.array([first[key] for key in absent], np.int64)):
-            waiting.append(np.asarray(batch, self.dtype))
-            while (ready := sum(map(len, waiting))) >= size or (ready and written + ready == len(absent)):
-                rows = np.ascontiguousarray(np.concatenate(waiting))
+            pending.append(np.asarray(batch, self.dtype))
+            while (ready := sum(map(len, pending))) >= size or (ready and written + ready == len(absent)):
+                rows = np.ascontiguousarray(np.concatenate(pending))
                 try:
                     segment = write_segment(self.directory, absent[written : written + len(rows[:size])], rows[:size])
-                except NotCachedError:  # the run goes on without these rows, and has a use for their place
+                except NotCachedError:  # the run continues without these rows, and needs their disk space
                     for file in new:
                         remove_segment(file)
-                        self._open.pop(file).close()
+                        self._open_segments.pop(file).close()
                     raise
                 new.append(segment.file)
-                self._open[segment.file] = segment
-                self.checked.add(segment.file)
+                self._open_segments[segment.file] = segment
+                self.verified.add(segment.file)
                 self.bytes_written += rows[:size].nbytes
                 written += len(rows[:size])
-                waiting = [rows[size:]]
+                pending = [rows[size:]]
         if written != len(absent):
             raise ValueError(f"Expected {len(absent)} computed rows. Received: {written}")
 
     def _find(self, keys: Iterable[str]) -> dict[str, tuple[Path, int]]:
-        """Return segment and row of each of the keys that is on disk; damaged segments are removed, and said.
+        """Return the segment and row of each key that is on disk; report and remove damaged segments.
 
-        Only segments that hold one of the keys are opened and checked: others' data may lie in the same table.
+        Opens and verifies only segments with one of the keys: other data sets may have rows in the same table.
         """
         wanted = set(keys)
         for file in segment_files(self.directory):
-            if file in self._open:
+            if file in self._open_segments:
                 continue
             try:
                 if not wanted.isdisjoint(read_keys(file)):
-                    self._open[file] = open_segment(file, self.row_bytes, check=file not in self.checked)
-                    self.checked.add(file)
+                    self._open_segments[file] = open_segment(file, self.row_bytes, verify=file not in self.verified)
+                    self.verified.add(file)
             except FileNotFoundError:
-                continue  # removed by another process since it was listed
+                continue  # another process has removed it since it was listed
             except DamagedError as error:
-                console.print(f"  cache: {error}: it is computed again", markup=False, soft_wrap=True)
-                LOG.warning("cache: %s: it is computed again", error)
+                console.print(f"  cache: {error}; its rows are recomputed", markup=False, soft_wrap=True)
+                LOG.warning("cache: %s; its rows are recomputed", error)
                 remove_segment(file)
         return {
             key: (file, row)
-            for file, segment in self._open.items()
+            for file, segment in self._open_segments.items()
             for row, key in enumerate(segment.keys)
             if key in wanted
         }
 
-    def _head(self) -> dict[str, Any]:
+    def _header(self) -> dict[str, Any]:
         return {"description": self.description, "shape": list(self.shape), "dtype": str(self.dtype)}
 
 
 def digest(description: dict[str, Any]) -> str:
-    """Return the name of the table of a computation."""
+    """Return the SHA-256 that names the table of a computation."""
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 
-def _touch(found: dict[str, tuple[Path, int]]) -> None:
-    """Note that segments are used: the least recently used one is the first to go."""
+def _mark_used(found: dict[str, tuple[Path, int]]) -> None:
+    """Set the time of last use of segments; the least recently used one is evicted first."""
     for file in {file for file, _ in found.values()}:
-        with contextlib.suppress(FileNotFoundError):  # removed by another process; it is held and can still be read
+        with contextlib.suppress(FileNotFoundError):  # another process has removed it; pinned, it stays readable
             os.utime(file)

@@ -27,7 +27,7 @@ import numpy as np
 
 from headstart.classifier.saved import TOLERANCE, Classifier
 from headstart.core.errors import HeadstartError, expect_one_of
-from headstart.core.files import new_directory, write_json
+from headstart.core.files import atomic_directory, write_json
 from headstart.inference.openvino import import_openvino
 from headstart.model.heads import class_probabilities
 
@@ -101,7 +101,7 @@ def export_classifier(classifier: Classifier, name: str, directory: Path) -> Exp
     with np.load(classifier.directory / "reference.npz", allow_pickle=False) as reference:
         images, expected = reference["images"].astype(np.float32), reference["probabilities"]
     try:
-        with new_directory(directory) as partial:
+        with atomic_directory(directory) as partial:
             with quiet(), naming_failures(name):
                 form.write(classifier.model, partial / form.file, labels)
                 run = form.read(partial / form.file)

@@ -22,7 +22,7 @@ import numpy as np
 
 from headstart.config import Config, to_yaml
 from headstart.core.errors import HeadstartError, expect_one_of
-from headstart.core.files import new_directory, write_json, write_text
+from headstart.core.files import atomic_directory, write_json, write_text
 from headstart.core.tensorflow_import import import_tensorflow
 from headstart.data.files.high_bit_depth import ValueRange
 from headstart.data.files.images import RESIZE_MODES, load_image
@@ -136,7 +136,7 @@ def save_classifier(
         **({"value_range": list(value_range)} if value_range else {}),
     }
     expected = _directly(model, images)
-    with new_directory(directory) as partial:
+    with atomic_directory(directory) as partial:
         # A model of the same layers that was never compiled: the optimizer has no place in an artifact.
         keras.Model(model.input, model.output, name="classifier").save(partial / "model.keras")
         write_json(partial / "labels.json", labels)

@@ -16,7 +16,7 @@ from headstart.classifier.saved import Classifier, load_classifier
 from headstart.cli.parser import RUN_HELP, CommandParser
 from headstart.cli.predict_output import FORMATS, answer, show
 from headstart.core.console import print_to_stderr, track
-from headstart.core.errors import HeadstartError, visible
+from headstart.core.errors import HeadstartError, printable
 from headstart.data.files.formats import IMAGE_EXTENSIONS, describe_others, endings
 from headstart.data.files.ignored import IgnoredFiles
 from headstart.data.files.links import expect_links_inside
@@ -144,7 +144,7 @@ def find_images(given: list[Path], follow_links: bool = False, litter: IgnoredFi
 
 def say(note: str) -> None:
     """Print a note beside the answer."""
-    print_to_stderr(f"  Note: {visible(note)}")
+    print_to_stderr(f"  Note: {printable(note)}")
 
 
 def make_directory(directory: Path | None) -> None:

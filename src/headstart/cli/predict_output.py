@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from headstart.core.console import console
-from headstart.core.errors import HeadstartError, visible
+from headstart.core.errors import HeadstartError, printable
 from headstart.core.files import write_text
 from headstart.model.heads import best_labels
 
@@ -80,8 +80,8 @@ def print_table(rows: list[dict[str, Any]], console: Console) -> None:
         table.add_column(column, overflow="fold", justify="right" if column == "confidence" else "left")
     for row in rows:
         if "error" not in row:
-            path, label = escape(visible(row["path"])), escape(visible(row["label"]))
-            others = ", ".join(f"{visible(other['label'])} {other['confidence']:.1%}" for other in row["top"][1:])
+            path, label = escape(printable(row["path"])), escape(printable(row["label"]))
+            others = ", ".join(f"{printable(other['label'])} {other['confidence']:.1%}" for other in row["top"][1:])
             table.add_row(path, label, f"{row['confidence']:.1%}", escape(others))
     if table.rows:
         console.print(table)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from headstart.classifier.saved import Classifier
 from headstart.core.console import print_to_stderr, track
-from headstart.core.errors import HeadstartError, visible
+from headstart.core.errors import HeadstartError, printable
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots.labelled import SIDE, draw, explain, unique_files
 from headstart.evaluation.writing import save_picture
@@ -58,6 +58,6 @@ def written(picture: Callable[[], Image.Image], file: Path) -> bool:
     try:
         save_picture(picture(), file)
     except (OSError, HeadstartError) as error:  # a full disk, a picture that is gone by now
-        print_to_stderr(f"Warning: not drawn: {visible(str(file))} ({getattr(error, 'strerror', None) or error})")
+        print_to_stderr(f"Warning: not drawn: {printable(str(file))} ({getattr(error, 'strerror', None) or error})")
         return False
     return True

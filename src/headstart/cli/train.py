@@ -20,8 +20,8 @@ from headstart import config
 from headstart.cli.parser import nearest
 from headstart.config import checks as config_checks
 from headstart.core.console import allow_any_file_name, console
-from headstart.core.errors import HeadstartError, visible
-from headstart.core.full_disk import explain, is_full
+from headstart.core.errors import HeadstartError, printable
+from headstart.core.full_disk import disk_full_error, is_disk_full
 from headstart.core.paths import conf_directory
 from headstart.core.program import prepare_program
 from headstart.core.signals import exit_code, handle_signals
@@ -124,8 +124,8 @@ def train(started: float) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         _say(config_checks.explain(error))
     except Exception as error:
-        if is_full(error):
-            _say(str(explain(error, "run the same command again")))
+        if is_disk_full(error):
+            _say(str(disk_full_error(error, "run the same command again")))
         elif isinstance(error, OSError) and error.filename is not None:
             _say(f"{error.strerror}: {error.filename}")  # a directory that cannot be written
         else:
@@ -182,4 +182,4 @@ def _expect_known_flags() -> None:
 
 
 def _say(error: str) -> None:
-    console.print(f"Error: {visible(error)}", markup=False, soft_wrap=True)
+    console.print(f"Error: {printable(error)}", markup=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from headstart.cli.servers import answers, choose_port, serving
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import outputs_directory
-from headstart.core.sqlite_address import address_of
+from headstart.core.sqlite_uri import sqlite_uri
 from headstart.tracking import expect_address, newest_experiment
 
 PORT = 5000
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Start MLflow's web page, open it, wait until Ctrl-C, and return the exit code."""
     options = build_parser().parse_args(arguments)
     try:
-        uri = options.tracking_uri or address_of(outputs_directory() / "mlflow.db")
+        uri = options.tracking_uri or sqlite_uri(outputs_directory() / "mlflow.db")
         expect_address(uri, "--tracking-uri")
         experiment = newest_experiment(uri)
         if uri.startswith("http"):  # a server, which has a page of its own

@@ -16,7 +16,7 @@ from rich.table import Table
 from headstart.comparison.significance import BEST, Significance
 from headstart.comparison.statistics import Interval
 from headstart.comparison.strategies import Strategy
-from headstart.core.files import open_table
+from headstart.core.files import open_csv
 
 ROOMY = 130  # columns of a terminal from which on nothing has to stand on two lines
 ROOMY_COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
@@ -142,7 +142,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 def write_csv(rows: Sequence[Row], file: Path) -> None:
     """Write every figure as a number, a row for each strategy."""
-    with open_table(file) as table:
+    with open_csv(file) as table:
         writer = csv.writer(table)
         writer.writerow(
             [

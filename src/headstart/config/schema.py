@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from headstart.config.fields import REQUIRED, Decides, choice, group, number, path, plain
 from headstart.config.schema_data import AugmentationConfig, CrossValidationConfig, DatasetConfig
 from headstart.config.schema_learning import BackboneConfig, FreezeConfig, HeadConfig, OptimizerConfig
-from headstart.core.sqlite_address import absolute_address
+from headstart.core.sqlite_uri import absolute_uri
 
 CELLS = ("small_similar", "large_similar", "small_different", "large_different")  # of the square of scenarios
 
@@ -23,7 +23,7 @@ class TrackingConfig:
 
     name: str = plain(REQUIRED, "name of the option")
     uri: str | None = path(
-        "address of the tracking store; null: a SQLite file among the outputs", make_absolute=absolute_address
+        "address of the tracking store; null: a SQLite file among the outputs", make_absolute=absolute_uri
     )
     experiment: str = plain("headstart", "MLflow experiment that the runs are in")
 

@@ -1,1 +1,1 @@
-"""What everything else stands on: errors, console, paths, atomic files, signals, the environment."""
+"""Basics that every other package uses: errors, console, paths, atomic files, signals, the environment."""

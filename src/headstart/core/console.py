@@ -1,4 +1,4 @@
-"""What a person sees while headstart works: one console, one style of progress bar."""
+"""The shared rich console, with headstart's style of progress bars and tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ console = Console(highlight=False)
 
 
 def progress_bar() -> Progress:
-    """Return the progress bar used everywhere: what is done, how far, how long still."""
+    """Return headstart's progress bar: the task, the progress, the time elapsed and the time left."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
@@ -28,17 +28,17 @@ def progress_bar() -> Progress:
         console=console,
         transient=True,
         expand=True,
-        disable=not console.is_terminal,  # a bar in a log file is noise; the lines printed beside it stay
+        disable=not console.is_terminal,  # a bar in a log file is noise; printed lines are not
     )
 
 
 def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]:
-    """Yield the items while a bar shows how many are done and the time left.
+    """Yield the items while a progress bar counts them.
 
     Args:
-        items: anything to go through.
-        total: how many items there are.
-        description: what is being computed and why, a few words.
+        items: the items.
+        total: number of items.
+        description: a few words on the computation and its purpose.
     """
     with progress_bar() as progress:
         task = progress.add_task(description, total=total)
@@ -47,27 +47,27 @@ def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]
             progress.advance(task)
 
 
-def duration(seconds: float) -> str:
-    """Return seconds in the unit in which a person would say them."""
+def format_duration(seconds: float) -> str:
+    """Return seconds as text in a convenient unit: `12 s`, `5 min`, `2.0 h`."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def print_titled(title: str, table: Table) -> None:
-    """Print a table below its title; rich would wrap a title at the width of the table."""
+    """Print a table below its title, which rich itself would wrap at the width of the table."""
     console.print(f"\n[bold]{escape(title)}[/]")
     console.print(table)
 
 
 def print_to_stderr(text: str) -> None:
-    """Print a line beside the answer of a program, which another program may read."""
-    sys.stdout.flush()  # what was printed before it stays before it
+    """Print a line to stderr, because another program may read stdout."""
+    sys.stdout.flush()  # keep the order of what both streams show on a terminal
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def allow_any_file_name() -> None:
-    """Let the names of files be printed that are in another encoding than the terminal's."""
+    """Print characters that the terminal's encoding lacks as escapes, such as those of a file name."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

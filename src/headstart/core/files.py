@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Atomic writing of files and directories: readers see the old version or the new one, never half of it."""
 
 from __future__ import annotations
 
@@ -13,42 +13,43 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from headstart.core.full_disk import naming_full_disk
+from headstart.core.full_disk import full_disk_errors_name
 
-LONGEST_FILE_NAME = 255  # bytes, on every usual file system
-LONGEST_NAME = 80  # letters of a name within a file name
-LONGEST_NAME_BYTES = 160  # which leaves room for what stands before and behind it
+MAX_FILE_NAME_BYTES = 255  # on all common file systems
+MAX_NAME_LENGTH = 80  # characters of a name within a file name
+MAX_NAME_BYTES = 160  # of a name within a file name; leaves room for a prefix and a suffix
 
 
 def file_name(name: str) -> str:
-    """Return a name from a configuration as part of a file name, with a digest where it cannot stand as it is.
+    """Return a name from a configuration as a safe part of a file name.
 
     Args:
-        name: any text; letters, digits, `_`, `-` and `.` stay.
+        name: any text. Characters other than letters, digits, `_`, `-` and `.` are replaced, long names are cut, and
+            changed names end with a digest that keeps them unique.
     """
-    safe = cut_to_bytes(re.sub(r"[^\w.-]+", "_", name)[:LONGEST_NAME], LONGEST_NAME_BYTES)
+    safe = truncate_to_bytes(re.sub(r"[^\w.-]+", "_", name)[:MAX_NAME_LENGTH], MAX_NAME_BYTES)
     return safe if safe == name else f"{safe}_{_digest(name)}"
 
 
-def cut_to_bytes(name: str, limit: int) -> str:
-    """Return the longest beginning of a name that takes at most so many bytes in the file system.
+def truncate_to_bytes(name: str, limit: int) -> str:
+    """Cut a file name, between characters, to a number of bytes.
 
     Args:
-        name: of a file; may hold bytes that are no text, as `os.listdir` returns them.
-        limit: bytes, as file systems count; a letter takes up to four.
+        name: of a file; may contain undecodable bytes as `os.listdir` returns them.
+        limit: bytes in the file system's encoding, where a character takes up to four.
     """
     while len(os.fsencode(name)) > limit:
         name = name[:-1]
     return name
 
 
-def _temporary(path: Path, what: str) -> Path:
-    """Return a hidden place beside another one, of this process alone, whose name the file system takes."""
-    ending = f".{os.getpid()}.{what}"
-    room = LONGEST_FILE_NAME - len(f".{ending}")
+def _temporary_path(path: Path, suffix: str) -> Path:
+    """Return a hidden path beside another one, unique to this process and within the limit of file names."""
+    ending = f".{os.getpid()}.{suffix}"
+    limit = MAX_FILE_NAME_BYTES - len(f".{ending}")
     name = path.name
-    if len(os.fsencode(name)) > room:
-        name = f"{cut_to_bytes(name, room - 9)}-{_digest(name)}"
+    if len(os.fsencode(name)) > limit:
+        name = f"{truncate_to_bytes(name, limit - 9)}-{_digest(name)}"
     return path.with_name(f".{name}{ending}")
 
 
@@ -57,47 +58,47 @@ def _digest(name: str) -> str:
 
 
 @contextlib.contextmanager
-def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a file to write to that takes the place of another one at the end, or vanishes when something fails.
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a binary file that replaces `path` when the context ends, and is removed when it fails.
 
-    It has a temporary name until it is complete and on disk; a power cut leaves the old file or the new one.
+    The file has a temporary name until it is complete and on disk; a power cut leaves the old file or the new one.
 
     Args:
-        path: the place; its directory must exist.
+        path: the final path; its directory must exist.
     """
-    temporary = _temporary(path, "partial")
+    temporary = _temporary_path(path, "partial")
     try:
-        with naming_full_disk(path):
+        with full_disk_errors_name(path):
             with temporary.open("wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-            _to_disk(path.parent)
+            _fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, see `new_file`.
+    """Write a text file atomically, see `atomic_file`.
 
     Args:
-        path: where to; its directory must exist.
-        text: the content, written as UTF-8. What UTF-8 cannot hold, as in a file name of another encoding, is written
-            as an escape that JSON reads back.
+        path: the file; its directory must exist.
+        text: the content, written as UTF-8. Characters that UTF-8 cannot encode, such as undecodable bytes of a file
+            name, are written as escapes that JSON reads back.
     """
-    with new_file(path) as file:
+    with atomic_file(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
 
 
 @contextlib.contextmanager
-def open_table(path: Path) -> Iterator[TextIO]:
-    """Yield a CSV file to be written, which is there when it is complete; see `new_file`.
+def open_csv(path: Path) -> Iterator[TextIO]:
+    """Yield a CSV file to write to, which appears when it is complete; see `atomic_file`.
 
     Args:
-        path: where to; file names of another encoding go through as they are.
+        path: the file. Undecodable bytes in file names are written unchanged.
     """
-    with new_file(path) as file:
+    with atomic_file(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
         try:
             yield text
@@ -106,49 +107,49 @@ def open_table(path: Path) -> Iterator[TextIO]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file atomically, indented; NaN is refused, because JSON has none."""
+    """Write an indented JSON file atomically; NaN, which JSON lacks, raises a ValueError."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 @contextlib.contextmanager
-def new_directory(directory: Path) -> Iterator[Path]:
-    """Yield an empty directory that takes the place of another one at the end, or vanishes when something fails.
+def atomic_directory(directory: Path) -> Iterator[Path]:
+    """Yield an empty directory that replaces `directory` when the context ends, and is removed when it fails.
 
     Args:
-        directory: the place; what is there stays until the new one is complete.
+        directory: the final path; an existing directory stays until the new one is complete.
     """
-    partial, replaced = (_temporary(directory, what) for what in ("partial", "old"))
+    partial, replaced = (_temporary_path(directory, suffix) for suffix in ("partial", "old"))
     partial.mkdir(parents=True)
     try:
-        with naming_full_disk(directory):
+        with full_disk_errors_name(directory):
             yield partial
-            for place in [*partial.rglob("*"), partial]:
-                _to_disk(place)
+            for path in [*partial.rglob("*"), partial]:
+                _fsync(path)
             if directory.exists():
                 directory.rename(replaced)
             partial.rename(directory)
-            _to_disk(directory.parent)
+            _fsync(directory.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def remove_partial(directory: Path) -> None:
-    """Remove what a process that was killed had begun to write in a directory, where nobody else writes now.
+def remove_partial_files(directory: Path) -> None:
+    """Remove the temporary files that killed processes left in a directory; no process may be writing there.
 
     Args:
-        directory: looked at without its subdirectories.
+        directory: the directory; its subdirectories are not searched.
     """
-    for left in directory.glob(".*"):
-        if left.suffix in (".partial", ".old") and left.is_dir():
-            shutil.rmtree(left)
-        elif left.suffix == ".partial":
-            left.unlink()
+    for leftover in directory.glob(".*"):
+        if leftover.suffix in (".partial", ".old") and leftover.is_dir():
+            shutil.rmtree(leftover)
+        elif leftover.suffix == ".partial":
+            leftover.unlink()
 
 
-def _to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a directory, are on disk."""
-    if path.is_dir() and os.name == "nt":  # Windows opens no directories
+def _fsync(path: Path) -> None:
+    """Flush a file, or the entries of a directory, to disk."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot open directories
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:

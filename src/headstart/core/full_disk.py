@@ -1,4 +1,4 @@
-"""A disk that fills up though there was room before: known by whatever is raised, and said in one sentence."""
+"""Errors of a full disk, recognised whichever library raises them and reported in one message."""
 
 from __future__ import annotations
 
@@ -13,85 +13,90 @@ from pathlib import Path
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import cache_directory, outputs_directory
 
-NUMBERS = (errno.ENOSPC, errno.EDQUOT)
-# What HDF5, SQLite, TensorFlow and others say where they hand no number on.
-WORDS = (*(os.strerror(number) for number in NUMBERS), f"errno = {errno.ENOSPC},", "database or disk is full")
+ERROR_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
+# Texts by which HDF5, SQLite, TensorFlow and others report a full disk without an error number.
+ERROR_TEXTS = (
+    *(os.strerror(number) for number in ERROR_NUMBERS),
+    f"errno = {errno.ENOSPC},",
+    "database or disk is full",
+)
 
 
 class DiskFullError(HeadstartError):
-    """The disk is full, which says how to go on when there is room."""
+    """The disk is full; the message says how to continue once there is space."""
 
 
-def is_full(error: BaseException) -> bool:
-    """Return whether a full disk is what an error comes from: a closing file raises others after the first one.
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether a full disk caused an error, directly or through its chain of causes.
 
-    Args:
-        error: anything, with its causes.
+    A file that fails while it is closed raises further errors after the first one.
     """
     return any(
-        getattr(one, "errno", None) in NUMBERS or any(words in str(one) for words in WORDS) for one in _chain(error)
+        getattr(link, "errno", None) in ERROR_NUMBERS or any(text in str(link) for text in ERROR_TEXTS)
+        for link in _error_chain(error)
     )
 
 
 @contextlib.contextmanager
-def naming_full_disk(path: Path) -> Iterator[None]:
-    """Raise what comes from a full disk as an OSError that names what was being written.
+def full_disk_errors_name(path: Path) -> Iterator[None]:
+    """Convert errors of a full disk within this context to an OSError with the path.
 
     Args:
-        path: a file or a directory.
+        path: the file or directory that is written.
     """
     try:
         yield
     except Exception as error:
-        if not is_full(error) or _file(error) is not None:
+        if not is_disk_full(error) or _file_written(error) is not None:
             raise
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
-def explain(error: BaseException, go_on: str) -> DiskFullError:
-    """Return the sentence about a full disk: which one it is and how to go on.
+def disk_full_error(error: BaseException, next_step: str) -> DiskFullError:
+    """Return the message about a full disk: which disk it is and how to continue.
 
     Args:
-        error: one that `is_full`.
-        go_on: what to do when there is room.
+        error: an error for which `is_disk_full` is true.
+        next_step: what to do once there is space.
     """
-    file = _file(error)
-    while_writing = f" while {Path(file).name} was written" if file else ""
+    file = _file_written(error)
+    directory = _fullest_directory() if file is None else nearest_existing(Path(file).parent)
+    while_writing = f" while writing {Path(file).name}" if file else ""
     return DiskFullError(
-        f"Expected free space on the disk of {_fullest() if file is None else nearest_existing(Path(file).parent)}. "
-        f"Received: {os.strerror(errno.ENOSPC)}{while_writing}; every file that was complete still is. "
-        f"Free some, then {go_on}"
+        f"The disk of {directory} is full ({os.strerror(errno.ENOSPC)}{while_writing}). Completed files are intact. "
+        f"Free some space, then {next_step}"
     )
 
 
 def nearest_existing(path: Path) -> Path:
-    """Return a directory, or the closest one above that is there.
+    """Return a directory or, if it does not exist, its closest existing parent.
 
     Args:
         path: absolute.
     """
-    return next(place for place in (path, *path.parents) if place.is_dir())
+    return next(directory for directory in (path, *path.parents) if directory.is_dir())
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it was raised from or after, each once."""
+def _error_chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and its direct and indirect causes and contexts, each once."""
     seen: list[BaseException] = []
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        one = waiting.pop()
-        if one is not None and one not in seen:
-            seen.append(one)
-            yield one
-            waiting += [one.__context__, one.__cause__]
+    pending: list[BaseException | None] = [error]
+    while pending:
+        link = pending.pop()
+        if link is not None and link not in seen:
+            seen.append(link)
+            yield link
+            pending += [link.__context__, link.__cause__]
 
 
-def _file(error: BaseException) -> str | None:
-    """Return the file that was being written, where that is known."""
-    named = (one.filename for one in _chain(error) if isinstance(one, OSError) and one.errno in NUMBERS)
-    return next((os.fsdecode(name) for name in named if isinstance(name, str | bytes)), None)
+def _file_written(error: BaseException) -> str | None:
+    """Return the file that was being written, or None if the error does not name it."""
+    names = (link.filename for link in _error_chain(error) if isinstance(link, OSError) and link.errno in ERROR_NUMBERS)
+    return next((os.fsdecode(name) for name in names if isinstance(name, str | bytes)), None)
 
 
-def _fullest() -> Path:
-    """Return the directory that headstart and its libraries write to with the least free space."""
-    places = (outputs_directory(), cache_directory(), Path(tempfile.gettempdir()))
-    return min((nearest_existing(place) for place in places), key=lambda place: shutil.disk_usage(place).free)
+def _fullest_directory() -> Path:
+    """Return which of the directories that headstart and its libraries write to has the least free space."""
+    directories = (outputs_directory(), cache_directory(), Path(tempfile.gettempdir()))
+    existing = (nearest_existing(directory) for directory in directories)
+    return min(existing, key=lambda directory: shutil.disk_usage(directory).free)

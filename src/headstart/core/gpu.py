@@ -1,4 +1,4 @@
-"""A GPU that the machine has and TensorFlow cannot use: whether there is one, and why not."""
+"""Detects a GPU that TensorFlow cannot use, and finds out why."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-NVIDIA = "0x10de"  # vendor's number on the PCI bus
-DISPLAY = "0x03"  # how the numbers of the classes of graphics devices begin
-SECONDS_TO_ASK = 120  # until a process that imports TensorFlow to look at its log is given up
-QUESTION = "import tensorflow; print(tensorflow.config.list_physical_devices('GPU'))"
-CUDA_LIBRARIES = "pip install 'headstart[cuda]' brings CUDA's libraries"
-# What TensorFlow's log says, and what that means; the first one that fits. Sources: xla/stream_executor/cuda (cuda_
-# platform.cc, cuda_diagnostics.cc, cudart_stub.cc), tsl dso_loader.cc, gpu_device.cc, and the logs in its issues.
+NVIDIA_VENDOR_ID = "0x10de"  # on the PCI bus
+DISPLAY_CLASS_PREFIX = "0x03"  # PCI classes of graphics devices
+PROBE_TIMEOUT = 120  # seconds for a subprocess that imports TensorFlow to read its log
+PROBE = "import tensorflow; print(tensorflow.config.list_physical_devices('GPU'))"
+CUDA_LIBRARIES = "pip install 'headstart[cuda]' installs CUDA's libraries"
+# Patterns in TensorFlow's log with their meaning; the first match counts. Sources: xla/stream_executor/cuda (cuda_
+# platform.cc, cuda_diagnostics.cc, cudart_stub.cc), tsl dso_loader.cc, gpu_device.cc, and logs in TensorFlow's issues.
 REASONS = (
     (
         r"kernel version (?P<kernel>[\d.]+\d) does not match DSO version (?P<library>[\d.]+\d)",
@@ -47,66 +47,65 @@ REASONS = (
 
 
 def has_gpu(root: Path = Path("/")) -> bool:
-    """Return whether this machine has an NVIDIA GPU, with or without a driver that works.
+    """Return whether this machine has an NVIDIA GPU, with or without a working driver.
 
     Args:
         root: of the file system.
     """
-    places = ("proc/driver/nvidia/gpus/*", "dev/nvidia[0-9]*", "usr/lib/wsl/lib/libcuda.so*")
-    return any(found for place in places for found in root.glob(place)) or any(
-        _read(device / "vendor") == NVIDIA and _read(device / "class").startswith(DISPLAY)
+    patterns = ("proc/driver/nvidia/gpus/*", "dev/nvidia[0-9]*", "usr/lib/wsl/lib/libcuda.so*")
+    return any(path for pattern in patterns for path in root.glob(pattern)) or any(
+        _read(device / "vendor") == NVIDIA_VENDOR_ID and _read(device / "class").startswith(DISPLAY_CLASS_PREFIX)
         for device in root.glob("sys/bus/pci/devices/*")
     )
 
 
-def reason_in(log: str) -> str | None:
-    """Return why TensorFlow uses no GPU, in words; None where its log does not say.
+def reason_in_log(log: str) -> str | None:
+    """Return why TensorFlow uses no GPU, in words; None if the log does not tell.
 
     Args:
-        log: what it printed while it looked for GPUs.
+        log: TensorFlow's output while it searched for GPUs.
     """
     for pattern, meaning in REASONS:
-        found = re.search(pattern, log)
-        if found:
+        match = re.search(pattern, log)
+        if match:
             libraries = re.findall(r"Could not (?:load dynamic|dlopen) library '([^']+)'", log)
-            return meaning.format(libraries=", ".join(dict.fromkeys(libraries)), **found.groupdict())
+            return meaning.format(libraries=", ".join(dict.fromkeys(libraries)), **match.groupdict())
     return None
 
 
-def hidden() -> str | None:
-    """Return the setting with which somebody hides the GPUs from this process, None where nobody does."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return None if given is None or given.strip() not in ("", "-1") else f"CUDA_VISIBLE_DEVICES={given} hides it"
+def hiding_setting() -> str | None:
+    """Return a text about the environment variable that hides all GPUs from this process, None if none does."""
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return None if devices is None or devices.strip() not in ("", "-1") else f"CUDA_VISIBLE_DEVICES={devices} hides it"
 
 
 @functools.cache
 def why_unused(log: str) -> str:
-    """Return why TensorFlow uses no GPU of this machine, which has one.
+    """Return why TensorFlow does not use the GPU of this machine.
 
     Args:
-        log: what it printed while it looked for GPUs in this process; where that does not say why, it is asked again
-            in another one, with all its messages, which takes seconds.
+        log: TensorFlow's output while it searched for GPUs in this process. If it does not tell why, a subprocess
+            imports TensorFlow again with full logging, which takes seconds.
     """
     import tensorflow as tf
 
     if not tf.test.is_built_with_cuda():
         return "this TensorFlow is built without CUDA; " + CUDA_LIBRARIES
-    return (
-        reason_in(log) or reason_in(_full_log()) or f'TF_CPP_MIN_LOG_LEVEL=0 python -c "{QUESTION}" shows what it says'
-    )
+    reason = reason_in_log(log) or reason_in_log(_full_log())
+    return reason or f'TF_CPP_MIN_LOG_LEVEL=0 python -c "{PROBE}" shows the log of TensorFlow'
 
 
 def _full_log() -> str:
-    """Return what TensorFlow says about GPUs when it may say everything."""
-    loud = {"TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "dso_loader=1"}  # which names the libraries
-    command = [sys.executable, "-c", QUESTION]
+    """Return everything that TensorFlow logs while it searches for GPUs in a subprocess."""
+    full_logging = {"TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "dso_loader=1"}  # the latter names the libraries
+    command = [sys.executable, "-c", PROBE]
     try:
-        asked = subprocess.run(
-            command, env={**os.environ, **loud}, capture_output=True, timeout=SECONDS_TO_ASK, check=False
+        probe = subprocess.run(
+            command, env={**os.environ, **full_logging}, capture_output=True, timeout=PROBE_TIMEOUT, check=False
         )
     except subprocess.TimeoutExpired:
         return ""
-    return asked.stderr.decode(errors="replace")
+    return probe.stderr.decode(errors="replace")
 
 
 def _read(file: Path) -> str:

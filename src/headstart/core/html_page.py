@@ -1,19 +1,19 @@
-"""Self-contained pages from templates, in which everything that was read from files is escaped."""
+"""Renders HTML pages from templates and escapes everything that is inserted."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from headstart.core.errors import visible
+from headstart.core.errors import printable
 
 
 def render_page(template: Path, **content: Any) -> str:
-    """Return a page as HTML.
+    """Return the page as HTML.
 
     Args:
-        template: a Jinja file; what it names is escaped, and its filter `visible` shows control characters.
-        content: what the template names.
+        template: a Jinja file. Inserted values are escaped; the filter `printable` escapes control characters too.
+        content: the variables of the template, all of which must be given.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -24,5 +24,5 @@ def render_page(template: Path, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["visible"] = visible
+    environment.filters["printable"] = printable
     return environment.get_template(template.name).render(**content)

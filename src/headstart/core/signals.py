@@ -1,4 +1,4 @@
-"""What ends a run before its time: SIGTERM, a closed terminal, Ctrl-C, a time limit; training first saves."""
+"""Interruptions of a run: SIGTERM, a closed terminal, Ctrl-C or a time limit, delayed until training has saved."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Terminated(KeyboardInterrupt):
-    """Raised where the process is when SIGTERM or SIGHUP arrives: from `kill`, a scheduler, a terminal that closes."""
+    """Raised on SIGTERM or SIGHUP: from `kill`, a scheduler or a terminal that closes."""
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
-        """Keep which signal it was."""
+        """Store the number of the signal."""
         super().__init__()
         self.number = number
 
 
-class TimeIsUp(Terminated):
-    """Raised where training has reached its `time_limit`."""
+class TimeLimitReached(Terminated):
+    """Raised when training has reached its `time_limit`."""
 
 
 class _Deferred:
-    """Whether interruptions wait for the end of a batch, and the one that waits."""
+    """Whether interruptions are deferred to the end of a batch, and the deferred one."""
 
     active = False
-    waiting: KeyboardInterrupt | None = None
+    interruption: KeyboardInterrupt | None = None
 
 
 class _Terminals:
-    """Which of the standard streams led to a terminal when signals were first heeded."""
+    """The standard streams that were connected to a terminal when `handle_signals` was called."""
 
     descriptors: tuple[int, ...] = ()
 
 
 def exit_code(interruption: KeyboardInterrupt) -> int:
-    """Return what a shell expects of a process that ended so: 128 and the signal's number."""
+    """Return the exit code by shell convention: 128 plus the signal's number."""
     return 128 + (interruption.number if isinstance(interruption, Terminated) else signal.SIGINT)
 
 
 def ignores_hangup() -> bool:
-    """Return whether this process was started to outlive its terminal, as `nohup` does."""
+    """Return whether this process ignores SIGHUP, as `nohup` arranges, and so outlives its terminal."""
     return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def handle_signals() -> None:
-    """Raise `Terminated` in the main thread for SIGTERM and SIGHUP, KeyboardInterrupt for Ctrl-C, at a good moment.
+    """Raise `Terminated` in the main thread for SIGTERM and SIGHUP, KeyboardInterrupt for Ctrl-C.
 
-    What is ignored stays so, but for SIGTERM: SIGHUP as `nohup` sets it, Ctrl-C as a shell starts what is in its
-    background.
+    `interrupt_at_batch_end` defers both. Signals that the process ignores stay ignored, except SIGTERM: `nohup` ignores
+    SIGHUP, and a shell ignores Ctrl-C for background jobs.
     """
     _Terminals.descriptors = tuple(descriptor for descriptor in range(3) if _is_terminal(descriptor))
     signal.signal(signal.SIGTERM, _on_signal)
@@ -67,32 +67,33 @@ def handle_signals() -> None:
 
 @contextlib.contextmanager
 def interrupt_at_batch_end(limit: float | None = None) -> Iterator[Callable[[], KeyboardInterrupt | None]]:
-    """Let an interruption wait within this context; a second one does not.
+    """Defer the first interruption within this context; a second one is raised at once.
 
     Args:
-        limit: when time is up, seconds since the epoch; None is never.
+        limit: end of the time limit, seconds since the epoch; None for no limit.
 
     Yields:
-        Called at the end of each batch: returns what is to be raised there once everything is saved, None to go on.
+        A function to call at the end of each batch. It returns the exception to raise once everything is saved, or
+        None to continue.
     """
-    _Deferred.active, _Deferred.waiting = True, None
+    _Deferred.active, _Deferred.interruption = True, None
 
     try:
-        yield lambda: _interrupted_by(limit)
+        yield lambda: _pending_interruption(limit)
     finally:
         _Deferred.active = False
-    if _Deferred.waiting is not None:  # arrived after the last batch
-        raise _Deferred.waiting
+    if _Deferred.interruption is not None:  # arrived after the last batch
+        raise _Deferred.interruption
 
 
 def parse_duration(text: str) -> float:
     """Return seconds from a duration such as `90s`, `30m`, `1h30m` or `2d`.
 
     Args:
-        text: numbers with units from the longest to the shortest.
+        text: numbers with units, the longest unit first.
 
     Raises:
-        HeadstartError: for anything else.
+        HeadstartError: when the text is not such a duration.
     """
     parts = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
     seconds = (
@@ -103,35 +104,35 @@ def parse_duration(text: str) -> float:
     return float(seconds)
 
 
-def _interrupted_by(limit: float | None) -> KeyboardInterrupt | None:
-    if _Deferred.waiting is None and limit is not None and time.time() >= limit:
-        return TimeIsUp()
-    return _Deferred.waiting
+def _pending_interruption(limit: float | None) -> KeyboardInterrupt | None:
+    if _Deferred.interruption is None and limit is not None and time.time() >= limit:
+        return TimeLimitReached()
+    return _Deferred.interruption
 
 
 def _on_signal(number: int, _: FrameType | None) -> None:
     interruption = Terminated(number) if number in ENDING else KeyboardInterrupt()
     if number in ENDING:
         for ending in ENDING:
-            signal.signal(ending, _on_another)  # once is enough: what is closed now must not be disturbed
-        _leave_closed_terminals()
-    if _Deferred.active and _Deferred.waiting is None:
-        _Deferred.waiting = interruption
+            signal.signal(ending, _ignore_signal)  # a second signal must not interrupt the shutdown
+        _discard_output_to_closed_terminals()
+    if _Deferred.active and _Deferred.interruption is None:
+        _Deferred.interruption = interruption
         return
     raise interruption
 
 
-def _on_another(number: int, _: FrameType | None) -> None:
-    """Do nothing. SIG_IGN would make Python complain about a signal that came a moment before."""
+def _ignore_signal(number: int, _: FrameType | None) -> None:
+    """Do nothing. With SIG_IGN, Python would complain about a signal that arrived a moment before."""
 
 
-def _leave_closed_terminals() -> None:
-    """Let what is printed go nowhere where the terminal is gone; else each line would be an error."""
+def _discard_output_to_closed_terminals() -> None:
+    """Redirect streams of a closed terminal to the null device; else every printed line would raise."""
     for descriptor in _Terminals.descriptors:
         if not _is_terminal(descriptor):
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            os.dup2(nowhere, descriptor)
-            os.close(nowhere)
+            null_device = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null_device, descriptor)
+            os.close(null_device)
 
 
 def _is_terminal(descriptor: int) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from headstart.core.errors import HeadstartError
-from headstart.core.files import new_file
+from headstart.core.files import atomic_file
 from headstart.data.index import shortened
 from headstart.data.sources.listing import Listing
 
@@ -86,6 +86,6 @@ def record_exclusion(table: str, directory: Path) -> dict[str, str]:
     """
     directory.mkdir(exist_ok=True)
     data = exclusion_file(table).read_bytes()
-    with new_file(directory / "excluded.csv") as file:
+    with atomic_file(directory / "excluded.csv") as file:
         file.write(data)
     return {"file": table, "copy": f"{directory.name}/excluded.csv", "digest": hashlib.sha256(data).hexdigest()}

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from headstart.core.errors import HeadstartError
-from headstart.core.files import open_table
+from headstart.core.files import open_csv
 from headstart.data.files.high_bit_depth import ValueRange
 from headstart.data.files.limits import LIMITS, Limits
 
@@ -93,7 +93,7 @@ class ImageIndex:
     def write_csv(self, path: Path) -> None:
         """Write path,label,split,digest, a row for each image, which the csv source reads back."""
         digests = self.digests or ("",) * len(self)
-        with open_table(path) as file:
+        with open_csv(path) as file:
             writer = csv.writer(file)
             writer.writerow(("path", "label", "split", "digest"))
             writer.writerows(zip(self.paths, self._labels_by_name(), self.splits.tolist(), digests, strict=True))

@@ -137,7 +137,7 @@ class Pixels:
             self._table = self.cache.table(what, files.shape, files.dtype)
         table = self._table
         needed = len(table.missing(index.pixel_keys)) * table.row_bytes
-        if objection := self.cache.objection(needed, "decoded images"):
+        if objection := self.cache.reason_not_to_cache(needed, "decoded images"):
             return self._without(files, objection)
 
         def decode(positions: np.ndarray) -> Iterator[np.ndarray]:

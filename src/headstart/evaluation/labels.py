@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.core.console import track
-from headstart.core.files import open_table
+from headstart.core.files import open_csv
 from headstart.data.batch_order import evaluation_batches
 from headstart.data.index import ImageIndex
 from headstart.data.pixel_cache import Files
@@ -52,7 +52,7 @@ def report_labels(
     confidence = 0.0
     first: list[dict[str, Any]] = []
     shown: list[np.ndarray] = []
-    with open_table(directory / "predictions.csv") as file:
+    with open_csv(directory / "predictions.csv") as file:
         writer = csv.writer(file)
         numbers = ["", *(f"_{number}" for number in range(2, TOP + 1))]
         writer.writerow(

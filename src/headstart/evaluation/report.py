@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.core.console import console
-from headstart.core.files import file_name, open_table, write_text
+from headstart.core.files import file_name, open_csv, write_text
 from headstart.core.log import log_event
 from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
@@ -48,7 +48,7 @@ def report_splits(predictor: Predictor, index: ImageIndex, directory: Path) -> d
     (directory / "figures").mkdir(exist_ok=True)
     evaluations = {}
     grad_cam = GradCam(classifier.model)
-    with open_table(directory / "predictions.csv") as file:
+    with open_csv(directory / "predictions.csv") as file:
         writer = csv.writer(file)
         scores = [f"probability_{name}" for name in index.class_names]
         writer.writerow(["path", "split", "label", "predicted", "correct", "confidence", *scores])
@@ -158,7 +158,7 @@ def mistake_figures(
 def _write_report(evaluation: Evaluation, file: Path) -> None:
     """Write a split's classification report as text, and as a table that a program can read."""
     write_text(file.with_name(f"{file.name}.txt"), evaluation.report())
-    with open_table(file.with_name(f"{file.name}.csv")) as table:
+    with open_csv(file.with_name(f"{file.name}.csv")) as table:
         writer = csv.DictWriter(table, ["name", "precision", "recall", "f1", "support"])
         writer.writeheader()
         writer.writerows(dataclasses.asdict(result) for result in evaluation.per_class)

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headstart.core.files import file_name, open_table
+from headstart.core.files import file_name, open_csv
 from headstart.evaluation.plots import history_figure, learning_rate_figure
 from headstart.evaluation.writing import letters_without_a_font, save_figure
 
@@ -28,7 +28,7 @@ def report_training(history: list[EpochRecord], best_epoch: int, title: str, dir
         directory: of the run.
     """
     rows = [dataclasses.asdict(record) for record in history]
-    with open_table(directory / "history.csv") as file:
+    with open_csv(directory / "history.csv") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
@@ -54,7 +54,7 @@ def report_learning_rate(sweep: RateSweep, configured: float, title: str, direct
         title: of the figure.
         directory: of the run.
     """
-    with open_table(directory / "learning_rate.csv") as file:
+    with open_csv(directory / "learning_rate.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["learning_rate", "loss", "smoothed_loss"])
         for row in zip(sweep.rates, sweep.losses, sweep.smoothed, strict=True):

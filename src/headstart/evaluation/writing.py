@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headstart.core.files import new_file
+from headstart.core.files import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ def save_figure(figure: Figure, file: Path) -> None:
         figure: of Matplotlib.
         file: where to.
     """
-    with new_file(file) as opened:
+    with atomic_file(file) as opened:
         figure.savefig(opened, format="png")
 
 
@@ -41,5 +41,5 @@ def save_picture(picture: Image.Image, file: Path) -> None:
         picture: of Pillow.
         file: where to.
     """
-    with new_file(file) as opened:
+    with atomic_file(file) as opened:
         picture.save(opened, format="PNG")

@@ -129,7 +129,7 @@ class ActivationCache:
             seen = views if number == 0 else None
             table = self._table(boundary, seen)
             needed += len(table.missing(_keys(part, seen))) * table.row_bytes
-        return self.cache.objection(needed, "activations")
+        return self.cache.reason_not_to_cache(needed, "activations")
 
     def rows(self, boundary: Boundary, index: ImageIndex, name: str, views: Views | None = None) -> Rows:
         """Return the activations of every image in the index's order; of an image's views one after the other.

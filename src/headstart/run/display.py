@@ -12,8 +12,8 @@ from rich.table import Table
 
 from headstart.config import Config, from_yaml, parameters, without
 from headstart.core.console import console, print_titled
-from headstart.core.errors import visible
-from headstart.core.sqlite_address import address_of
+from headstart.core.errors import printable
+from headstart.core.sqlite_uri import sqlite_uri
 from headstart.run.reproduce import sentence
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _class_table(index: ImageIndex) -> Table:
     shown = min(len(index.class_names), LONGEST_CLASS_TABLE)
     for position in range(shown):
         table.add_row(
-            escape(visible(index.class_names[position])), *(f"{count[position]:,}" for count in counts.values())
+            escape(printable(index.class_names[position])), *(f"{count[position]:,}" for count in counts.values())
         )
     if shown < len(index.class_names):
         rest = [f"{count[shown:].sum():,}" for count in counts.values()]
@@ -155,7 +155,7 @@ def _print_splits(results: dict[str, Any]) -> None:
     last, split = list(results["splits"].items())[-1]
     for true, predicted, images in split["most_confused"][:3]:
         console.print(
-            f"  {last}: {images} of {visible(true)} taken for {visible(predicted)}", markup=False, soft_wrap=True
+            f"  {last}: {images} of {printable(true)} taken for {printable(predicted)}", markup=False, soft_wrap=True
         )
     if len(results.get("stages", {})) > 1:
         _print_gain(results["stages"])
@@ -227,7 +227,7 @@ def _where_to_look(results: dict[str, Any]) -> str:
         return f"headstart sync {shlex.quote(results['output'])}"
     if uri.startswith("http"):
         return f"{uri.rstrip('/')}/#/experiments/{results['experiment_id']}/runs/{results['run_id']}"
-    if uri == address_of(Path("outputs", "mlflow.db").absolute()):
+    if uri == sqlite_uri(Path("outputs", "mlflow.db").absolute()):
         return "headstart ui"
     return f"headstart ui --tracking-uri {shlex.quote(uri)}"
 

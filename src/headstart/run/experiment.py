@@ -14,7 +14,7 @@ from headstart.config.identity import config_hash, run_name
 from headstart.core.environment import Clock, command_line
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json, write_text
-from headstart.core.full_disk import explain, is_full
+from headstart.core.full_disk import disk_full_error, is_disk_full
 from headstart.core.log import run_log
 from headstart.core.signals import parse_duration
 from headstart.results.runs import CHECKPOINT, RUNNING, read_results
@@ -72,9 +72,9 @@ def run(
         try:
             return _run_and_report(config, output, started, tags, overrides, resume)
         except Exception as error:
-            if not is_full(error):
+            if not is_disk_full(error):
                 raise
-            raise explain(error, _to_go_on(output)) from error
+            raise disk_full_error(error, _to_go_on(output)) from error
 
 
 def _run_and_report(
@@ -111,7 +111,7 @@ def _run_and_report(
         print_resume_command(output)
         raise
     except Exception as error:
-        said = explain(error, _to_go_on(output)) if is_full(error) else error
+        said = disk_full_error(error, _to_go_on(output)) if is_disk_full(error) else error
         results["error"] = str(said) if isinstance(said, HeadstartError) else f"{type(error).__name__}: {error}"
         write_text(output / "error.txt", "".join(traceback.format_exception(error)))
         raise

@@ -16,7 +16,7 @@ from rich.table import Table
 from headstart.config import Config
 from headstart.config.identity import run_name
 from headstart.config.train_targets import write_target
-from headstart.core.console import console, duration, print_titled
+from headstart.core.console import console, format_duration, print_titled
 from headstart.core.errors import HeadstartError
 from headstart.core.full_disk import nearest_existing
 from headstart.core.paths import cache_directory
@@ -143,6 +143,8 @@ def _print_costs(config: Config, costs: Costs, output: Path) -> None:
         text = f"There is no estimate: {costs.source}. On the disk of {place} {free}."
     else:
         written = "" if costs.bytes is None else f", and writes about {decimal(int(costs.bytes))} beside the cache"
-        text = f"It takes about {duration(costs.seconds)}{written} ({costs.source}). On the disk of {place} {free}."
+        text = (
+            f"It takes about {format_duration(costs.seconds)}{written} ({costs.source}). On the disk of {place} {free}."
+        )
     console.print(f"\n{text}", markup=False, soft_wrap=True)
     console.print("Nothing was run. The same command without plan=true trains.", soft_wrap=True, markup=False)

@@ -19,8 +19,8 @@ from headstart.config.fields import Decides
 from headstart.config.keys import keys_of, what_decides, with_given
 from headstart.core.console import console, print_titled
 from headstart.core.environment import differences
-from headstart.core.errors import HeadstartError, visible
-from headstart.core.files import new_directory
+from headstart.core.errors import HeadstartError, printable
+from headstart.core.files import atomic_directory
 from headstart.core.paths import absolute
 from headstart.results.runs import find_run, read_results
 
@@ -71,7 +71,7 @@ def configuration_to_reproduce(
             why = f"without {', '.join(absent)}" if absent else f"which is {results.get('status', 'no run')}"
             raise HeadstartError(f"Expected a finished run that evaluated a classifier. Received: {found}, {why}")
         stored = from_yaml((found / "config.yaml").read_text(encoding="utf-8"))
-        with new_directory(output / ORIGINAL) as original:
+        with atomic_directory(output / ORIGINAL) as original:
             for file, name_here in KEPT.items():
                 shutil.copyfile(found / file, original / name_here)
     given += [key.name for key in keys_of(Config) if key.field.metadata.get("of_command")]
@@ -218,7 +218,7 @@ def _expect_same_images(original: Path, results: dict[str, Any], index: ImageInd
 def _some(paths: list[str]) -> str:
     from headstart.data.index import shortened
 
-    return visible(shortened(paths, 2))
+    return printable(shortened(paths, 2))
 
 
 def _figures(results: dict[str, Any]) -> dict[str, float]:

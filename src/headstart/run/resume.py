@@ -17,7 +17,7 @@ from headstart.config.keys import what_decides, with_given
 from headstart.core.console import console
 from headstart.core.environment import differences
 from headstart.core.errors import HeadstartError
-from headstart.core.files import remove_partial
+from headstart.core.files import remove_partial_files
 from headstart.core.paths import cache_directory, outputs_directory
 from headstart.core.process_lock import Lock
 from headstart.data.files.checks import check_images
@@ -48,7 +48,7 @@ def exclusive_run_directory(output: Path, resume: bool) -> Iterator[None]:
                 f"Expected a directory without a finished run, which nothing replaces. Received: {output}; choose "
                 "another one, or remove it"
             )
-        remove_partial(output)
+        remove_partial_files(output)
         if not resume and (output / CHECKPOINT).exists():
             raise HeadstartError(
                 f"Expected a directory without a run that could be gone on with. Received: {output}; "

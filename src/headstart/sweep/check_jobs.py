@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headstart.config import Config, about, override_value
 from headstart.core.console import console, track
-from headstart.core.errors import HeadstartError, visible
+from headstart.core.errors import HeadstartError, printable
 from headstart.core.paths import cache_directory
 from headstart.data.index import shortened
 from headstart.data.load import load_index
@@ -38,7 +38,7 @@ class InvalidJobs(HeadstartError):
     def print(self) -> None:
         """Print the reasons, each with its jobs."""
         for reason, labels in self.reasons.items():
-            console.print(f"  {visible(shortened(labels))}: {visible(reason)}", markup=False, soft_wrap=True)
+            console.print(f"  {printable(shortened(labels))}: {printable(reason)}", markup=False, soft_wrap=True)
 
 
 def check_jobs(directory: Path, jobs: Sequence[tuple[str, list[str]]], compose: Compose, reads_images: bool) -> Reasons:

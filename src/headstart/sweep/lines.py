@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from headstart.core.console import console, duration
+from headstart.core.console import console, format_duration
 from headstart.sweep.record import ENDED, Sweep
 
 PAUSE = 0.3  # seconds between two looks at the journal
@@ -76,5 +76,5 @@ def job_line(sweep: Sweep, entries: list[dict[str, Any]]) -> str:
         text += f": {last['error']}"
     if sweep.jobs and ran and len(ended) < sweep.jobs:
         began = min((entry["time"] for entry in entries if entry["event"] == "started"), default=last["time"])
-        text += f"; about {duration((sweep.jobs - len(ended)) * (last['time'] - began) / ran)} left"
+        text += f"; about {format_duration((sweep.jobs - len(ended)) * (last['time'] - began) / ran)} left"
     return text

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from headstart.config import Config
 from headstart.config.identity import config_hash
-from headstart.core.console import console, duration, print_titled
+from headstart.core.console import console, format_duration, print_titled
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import cache_directory
 from headstart.data.load import load_index
@@ -96,7 +96,7 @@ def print_plan(name: str, directory: Path, jobs: list[PlannedJob], at_once: int)
     table.add_column("takes", justify="right", no_wrap=True)
     table.add_column("known from", overflow="fold")
     for number, job in enumerate(jobs):
-        takes = "" if job.state == "done" else "?" if job.seconds is None else duration(job.seconds)
+        takes = "" if job.state == "done" else "?" if job.seconds is None else format_duration(job.seconds)
         table.add_row(str(number), job.label, job.state, takes, job.source)
     print_titled(f"Plan of {name}", table)
     left = [job for job in jobs if job.state != "done"]
@@ -108,7 +108,8 @@ def print_plan(name: str, directory: Path, jobs: list[PlannedJob], at_once: int)
         side_by_side = f", {at_once} at once" if at_once > 1 else ""
         which = "The others" if len(known) == len(left) else f"{len(known)} of the others"
         text += (
-            f" {which} take about {duration(seconds)}{side_by_side}, and write {decimal(int(size))} beside the cache."
+            f" {which} take about {format_duration(seconds)}{side_by_side}, and write {decimal(int(size))} beside "
+            "the cache."
         )
     if len(known) < len(left):
         text += f" For {len(left) - len(known)} there is no estimate before a run like them has finished."

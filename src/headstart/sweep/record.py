@@ -74,7 +74,7 @@ class Sweep:
 
     def is_abandoned(self) -> bool:
         """Return whether the process that launched the sweep was on this machine and is gone."""
-        return self.launcher is not None and self.launcher.is_gone()
+        return self.launcher is not None and self.launcher.has_ended()
 
     def label(self, overrides: list[str]) -> str:
         """Return what tells a job from the others, in the words of the command line.

@@ -74,11 +74,11 @@ def finished_in_place(sweep: Path, config: Config) -> list[Path]:
     """
     here = images_directory(config.dataset)
 
-    def is_here(directory: Path) -> bool:
+    def is_on_this_machine(directory: Path) -> bool:
         root = (read_results(directory) or {}).get("dataset", {}).get("root")
         return None in (here, root) or root == str(here)
 
-    return [directory for directory in finished_before(sweep, config_hash(config)) if is_here(directory)]
+    return [directory for directory in finished_before(sweep, config_hash(config)) if is_on_this_machine(directory)]
 
 
 def finished_before(sweep: Path, digest: str) -> list[Path]:

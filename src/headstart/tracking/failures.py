@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from headstart.core.full_disk import is_full
+from headstart.core.full_disk import is_disk_full
 from headstart.tracking.store import StoreUnavailable, first_line, is_not_made
 
 SERVER_ERRORS = (None, "INTERNAL_ERROR", "IO_ERROR")
@@ -81,7 +81,7 @@ def _is_outage(error: Exception) -> bool:
         getattr(error, "error_code", None) in OUTAGES
         or _http_status(error) in (408, 429, 502, 503, 504)
         or isinstance(error, TimeoutError | ConnectionError)
-        or is_full(error)
+        or is_disk_full(error)
     )
 
 

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_json
-from headstart.core.full_disk import naming_full_disk
+from headstart.core.full_disk import full_disk_errors_name
 from headstart.results.runs import read_results
 
 DIRECTORY = "tracking"  # in the directory of a run or a sweep
@@ -94,7 +94,7 @@ class Journal:
         left = line.encode("utf-8", "replace")  # a store takes no name of a file in another encoding
         before = self._size()
         try:
-            with naming_full_disk(self.file):
+            with full_disk_errors_name(self.file):
                 while left:
                     left = left[os.write(self._descriptor, left) :]
         except OSError:
@@ -145,7 +145,7 @@ class Journal:
             end: where it ends.
             reason: why not.
         """
-        with naming_full_disk(self.refused_file), self.refused_file.open("a", encoding="utf-8") as file:
+        with full_disk_errors_name(self.refused_file), self.refused_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"reason": reason, **entry}, ensure_ascii=False) + "\n")
         self.progress["refused"].append(f"{entry['kind']}: {reason}")
         self.mark(1, end)
@@ -162,7 +162,7 @@ class Journal:
         """
         partial = self._progress_file.with_suffix(".partial")
         try:
-            with naming_full_disk(self._progress_file):
+            with full_disk_errors_name(self._progress_file):
                 partial.write_text(json.dumps(self.progress), encoding="utf-8")
                 partial.replace(self._progress_file)
         finally:

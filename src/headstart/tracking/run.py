@@ -11,7 +11,7 @@ from typing import Any
 
 from headstart.config.serialise import parameters
 from headstart.core.console import console
-from headstart.core.full_disk import is_full
+from headstart.core.full_disk import is_disk_full
 from headstart.tracking.background import BackgroundSender
 from headstart.tracking.journal import (
     SECONDS_FOR_OTHERS,
@@ -240,7 +240,7 @@ def _where_there_is_room() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if not is_full(error):
+        if not is_disk_full(error):
             raise
 
 

@@ -18,7 +18,7 @@ from filelock import FileLock
 from headstart.config import TrackingConfig
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import absolute, outputs_directory
-from headstart.core.sqlite_address import SQLITE, absolute_address, address_of, database_of
+from headstart.core.sqlite_uri import SQLITE, absolute_uri, sqlite_file, sqlite_uri
 
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")  # MLflow's
 SECONDS_TO_ANSWER = "20"  # a server that hangs; MLflow's own patience is two minutes
@@ -47,13 +47,13 @@ def store_uri(config: TrackingConfig) -> str:
     """
     if config.uri:
         expect_address(config.uri)
-        return absolute_address(config.uri, Path.cwd())
+        return absolute_uri(config.uri, Path.cwd())
     if config.name == "server":
         raise HeadstartError(
             "Expected tracking.uri to be the address of an MLflow server, for example "
             "tracking.uri=http://localhost:5000 or the environment variable MLFLOW_TRACKING_URI. Received: null"
         )
-    return address_of(outputs_directory() / "mlflow.db")
+    return sqlite_uri(outputs_directory() / "mlflow.db")
 
 
 def expect_address(uri: str, key: str = "tracking.uri") -> None:
@@ -78,7 +78,7 @@ def expect_address(uri: str, key: str = "tracking.uri") -> None:
     elif re.fullmatch(r"[\w-]+(\.[\w-]+)*(:\d+)?(/.*)?", uri) and Path(uri).suffix not in (".db", ".sqlite"):
         hint = f"; did you mean http://{uri}?"
     else:
-        hint = f"; did you mean {address_of(absolute(uri))}?"
+        hint = f"; did you mean {sqlite_uri(absolute(uri))}?"
     raise HeadstartError(
         f"Expected {key} to begin with http://, https://, sqlite:///, postgresql:// or another scheme of MLflow. "
         f"Received: {uri}{hint}"
@@ -139,7 +139,7 @@ def open_store(uri: str, experiment: str) -> Iterator[str]:
     try:
         mlflow.set_tracking_uri(uri)
         with http_timeouts(retries=1), _alone(uri):
-            database = database_of(uri)
+            database = sqlite_file(uri)
             if database is not None and not database.exists():
                 _create_store(database)
             yield _experiment_id(uri, experiment)
@@ -186,7 +186,7 @@ def has_lost(uri: str, run_id: str) -> bool:
 
 def is_not_made(uri: str) -> bool:
     """Return whether a store is a SQLite file that is not there yet, which MLflow would make when it is asked."""
-    database = database_of(uri)
+    database = sqlite_file(uri)
     return database is not None and not database.exists()
 
 
@@ -200,7 +200,7 @@ def artifacts_directory(uri: str) -> Path | None:
 
 
 def _artifacts_of_database(uri: str) -> Path:
-    database = database_of(uri)
+    database = sqlite_file(uri)
     return (outputs_directory() if database is None else database.parent) / "mlartifacts"
 
 
@@ -221,7 +221,7 @@ def _create_store(database: Path) -> None:
     partial = database.with_name(f".{database.name}-{uuid4().hex}.partial")
     event.listen(Engine, "connect", do_not_wait)
     try:
-        mlflow.MlflowClient(address_of(partial)).search_experiments(max_results=1)
+        mlflow.MlflowClient(sqlite_uri(partial)).search_experiments(max_results=1)
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(database)
@@ -260,7 +260,7 @@ def http_timeouts(retries: int) -> Iterator[None]:
 
 def _alone(uri: str) -> contextlib.AbstractContextManager[Any]:
     """Return a lock beside a SQLite store, whose migrations break when several processes create it at once."""
-    database = database_of(uri)
+    database = sqlite_file(uri)
     if database is None:
         return contextlib.nullcontext()  # a server guards itself
     database.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from headstart.core.errors import HeadstartError
-from headstart.core.files import new_file
+from headstart.core.files import atomic_file
 from headstart.core.log import log_event
 from headstart.model.backbones.weights import UNREADABLE
 from headstart.training.history import EpochRecord
@@ -103,7 +103,7 @@ class Checkpoints:
         plain["history"] = [dataclasses.asdict(record) for record in state.history]
         plain["best"] = dataclasses.asdict(state.best) if state.best else None
         text = np.frombuffer(json.dumps(plain).encode(), np.uint8)
-        with new_file(self.file) as file:
+        with atomic_file(self.file) as file:
             np.savez(file, allow_pickle=False, plain=text, **state.arrays)
         self._saved = time.monotonic()
         self._cost = self._saved - started

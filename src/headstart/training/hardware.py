@@ -39,7 +39,7 @@ def expect_gpu() -> None:
 
     if tf.config.list_physical_devices("GPU"):
         return
-    reason = gpu.hidden() or (gpu.why_unused("") if gpu.has_gpu() else "there is none in this machine")
+    reason = gpu.hiding_setting() or (gpu.why_unused("") if gpu.has_gpu() else "there is none in this machine")
     raise HeadstartError(f"Expected a GPU for device=gpu. Received: none that TensorFlow can use: {reason}")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.core.console import track
-from headstart.core.errors import HeadstartError, expect_one_of, visible
+from headstart.core.errors import HeadstartError, expect_one_of, printable
 from headstart.data.files.check_cache import FileCheck, FileCheckCache
 from headstart.data.files.images import NoMemoryError, UnreadableImageError, examine
 from headstart.data.files.limits import Limits, file_bytes
@@ -66,7 +66,7 @@ class DataReport:
         if self.absent_from_test:
             names = shortened(self.absent_from_test)
             sentences.append(f"Classes without a test image are not tested ({len(self.absent_from_test)}): {names}")
-        return [visible(sentence) for sentence in sentences]
+        return [printable(sentence) for sentence in sentences]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON, the sentences included."""

@@ -97,7 +97,7 @@ def measure_images(index: ImageIndex, cache: Cache | None) -> Measurements:
         yield from track(_measured(index, iter(parts)), len(parts), "measuring images once")
 
     rows: Rows | InMemory | None = None
-    if cache is not None and cache.objection(len(index) * ROW_BYTES, "measurements") is None:
+    if cache is not None and cache.reason_not_to_cache(len(index) * ROW_BYTES, "measurements") is None:
         what = {"what": "measurements", "version": VERSION, "figures": list(FIGURES), "reader": READER}
         table = cache.table(what, (ROW_BYTES,), np.dtype(np.uint8))
         try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from uuid import uuid4
 
-from headstart.core.files import cut_to_bytes
+from headstart.core.files import truncate_to_bytes
 from headstart.data.sources.csv_table import list_csv
 from headstart.data.sources.listing import ImageRow, Listing
 
@@ -29,7 +29,7 @@ def write_once(directory: Path, write: Callable[[Path], None]) -> Path:
     """
     if directory.is_dir():
         return directory
-    temporary = directory.with_name(f".{cut_to_bytes(directory.name, 200)}-{uuid4().hex}")
+    temporary = directory.with_name(f".{truncate_to_bytes(directory.name, 200)}-{uuid4().hex}")
     try:
         temporary.mkdir(parents=True)
         write(temporary)

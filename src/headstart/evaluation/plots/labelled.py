@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from headstart.core.files import LONGEST_FILE_NAME, cut_to_bytes
+from headstart.core.files import MAX_FILE_NAME_BYTES, truncate_to_bytes
 from headstart.data.files.high_bit_depth import ValueRange
 from headstart.data.files.images import load_image
 from headstart.evaluation.plots import overlay
@@ -61,7 +61,7 @@ def unique_files(sources: Iterable[Path], directory: Path) -> Iterator[Path]:
     used: set[str] = set()
     for source in sources:
         endings = itertools.chain([".png"], (f"_{number}.png" for number in itertools.count(2)))
-        names = (f"{cut_to_bytes(source.stem, LONGEST_FILE_NAME - len(ending))}{ending}" for ending in endings)
+        names = (f"{truncate_to_bytes(source.stem, MAX_FILE_NAME_BYTES - len(ending))}{ending}" for ending in endings)
         name = next(name for name in names if name.casefold() not in used)
         used.add(name.casefold())
         yield directory / name

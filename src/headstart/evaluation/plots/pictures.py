@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.core.errors import visible
+from headstart.core.errors import printable
 from headstart.evaluation.plots import style
 from headstart.evaluation.plots.heat import overlay
 
@@ -96,7 +96,7 @@ def explained_figure(
     rows, row_titles = [], []
     for image, maps, (true, predicted, confidence, of_true) in zip(images, heat_maps, captions, strict=True):
         rows.append([image, *(overlay(image, heat) for heat in maps)])
-        lines = [f"predicted, at {confidence:.1%}:", visible(predicted), f"true, at {of_true:.1%}:", visible(true)]
+        lines = [f"predicted, at {confidence:.1%}:", printable(predicted), f"true, at {of_true:.1%}:", printable(true)]
         silent = ["" if heat.any() else "(nothing spoke for it)" for heat in maps]
         row_titles.append("\n".join([*lines[:2], silent[0], *lines[2:], silent[1]]))
     columns = ("picture", "spoke for the predicted class", "spoke for the true class")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from headstart.core.errors import visible
+from headstart.core.errors import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +67,7 @@ def text_width(text: str, size: float) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    width, _, _ = text_to_path.get_text_width_height_descent(visible(text), FontProperties(size=size), ismath=False)
+    width, _, _ = text_to_path.get_text_width_height_descent(printable(text), FontProperties(size=size), ismath=False)
     # Drawing rounds each letter to whole pixels, which makes small text some percent wider.
     return 1.05 * width / POINTS_PER_INCH
 
@@ -82,7 +82,7 @@ def shorten(text: str, size: float, width: float) -> str:
         size: of the font, in points.
         width: of the place, in inches.
     """
-    short = text = visible(text)
+    short = text = printable(text)
     kept = _first_guess(text, size, width)
     while kept > 2 and text_width(short, size) > width:
         kept -= 1
@@ -98,7 +98,7 @@ def wrap(text: str, size: float, width: float) -> list[str]:
         size: of the font, in points.
         width: of the place, in inches.
     """
-    text = visible(text)
+    text = printable(text)
     lines = [text]
     characters = _first_guess(text, size, width)
     while characters > 1 and any(text_width(line, size) > width for line in lines):

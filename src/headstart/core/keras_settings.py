@@ -1,4 +1,4 @@
-"""Settings of a machine that are not headstart's: what it needs of Keras and matplotlib it sets itself, and says so."""
+"""Overrides the machine's Keras and matplotlib settings that would change results, and reports what it ignores."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from headstart.core.console import print_to_stderr
 from headstart.core.errors import HeadstartError
 
 BACKEND = "tensorflow"
-# Environment variables that would change what Keras computes, with what they may say.
+# Environment variables that would change what Keras computes, with their harmless values.
 VARIABLES = {
     "KERAS_BACKEND": ("", BACKEND),
     "TF_USE_LEGACY_KERAS": ("", "0", "false"),
     "KERAS_MAX_EPOCHS": ("",),
     "KERAS_MAX_STEPS_PER_EPOCH": ("",),
 }
-# What Keras itself would take, by its names in keras.config.
+# Keras's own defaults, by their names in keras.config.
 DEFAULTS = {
     "floatx": "float32",
     "image_data_format": "channels_last",
@@ -29,8 +29,8 @@ DEFAULTS = {
 }
 
 
-def before_keras() -> None:
-    """Let Keras be imported as headstart needs it; does nothing where it is imported already."""
+def prepare_keras_import() -> None:
+    """Set the environment so that Keras imports with the TensorFlow backend; do nothing if it is imported already."""
     if "keras" in sys.modules:
         return
     for name, allowed in VARIABLES.items():
@@ -46,44 +46,46 @@ def before_keras() -> None:
 
 
 def import_keras() -> None:
-    """Import Keras on TensorFlow, with its own defaults whatever the machine's `keras.json` says.
+    """Import Keras with the TensorFlow backend and its own defaults, whatever the machine's `keras.json` says.
 
     Raises:
-        HeadstartError: when Keras cannot be imported with that file, or was imported with another backend before.
+        HeadstartError: when that file keeps Keras from being imported, or Keras already runs on another backend.
     """
-    before_keras()
+    prepare_keras_import()
     try:
         import keras
     except (ValueError, AttributeError, TypeError) as error:
         if not _settings_file().exists():
             raise
         raise HeadstartError(
-            f"Expected settings that Keras can read. Received: {_settings_file()} ({str(error).strip()}); "
-            "correct or remove it"
+            f"Keras cannot read its settings in {_settings_file()} ({str(error).strip()}). Correct or remove that file"
         ) from error
     if keras.config.backend() != BACKEND:
         raise HeadstartError(
-            f"Expected Keras on {BACKEND}. Received: {keras.config.backend()}, with which this process has imported "
-            f"Keras before; restart it (in a notebook the kernel) with KERAS_BACKEND={BACKEND}"
+            f"This process has already imported Keras with the {keras.config.backend()} backend, and headstart needs "
+            f"{BACKEND}. Restart it (in a notebook the kernel) with KERAS_BACKEND={BACKEND}"
         )
     stored, ignored = _stored_settings(), []
-    for name, wanted in DEFAULTS.items():
-        found = getattr(keras.config, name)()
-        if found != wanted:
-            getattr(keras.config, f"set_{name}")(wanted)
-            ignored.append(f"{name}={found}{f' in {_settings_file()}' if stored.get(name) == found else ''}")
+    for name, default in DEFAULTS.items():
+        value = getattr(keras.config, name)()
+        if value != default:
+            getattr(keras.config, f"set_{name}")(default)
+            ignored.append(f"{name}={value}{f' in {_settings_file()}' if stored.get(name) == value else ''}")
     if ignored:
-        print_to_stderr(f"headstart trains with Keras' own defaults; {', '.join(ignored)} is ignored")
+        print_to_stderr(f"headstart trains with Keras's own defaults; {', '.join(ignored)} is ignored")
 
 
 def _import_matplotlib() -> None:
-    """Import matplotlib, as Keras does, also where MPLBACKEND names what is not installed, as that of a notebook."""
+    """Import matplotlib, as Keras does, even if MPLBACKEND names a backend that is not installed.
+
+    A notebook sets that variable to a backend of its own, also for the programs that it starts.
+    """
     backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
     import matplotlib
 
     if backend is not None:
         with contextlib.suppress(ValueError):
-            matplotlib.rcParams["backend"] = backend  # which it takes from the environment
+            matplotlib.rcParams["backend"] = backend  # as matplotlib would have done with the variable
             os.environ["MPLBACKEND"] = backend
 
 
@@ -94,7 +96,7 @@ def _settings_file() -> Path:
 
 
 def _stored_settings() -> dict[str, object]:
-    """Return what the file says; nothing where it cannot be read, as Keras takes it."""
+    """Return the settings in the file; empty if it cannot be read, which Keras treats alike."""
     try:
         stored = json.loads(_settings_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Whatever a machine says of Keras and matplotlib, headstart works as everywhere, and says what it ignores."""
+"""headstart works the same whatever a machine's Keras and matplotlib settings are, and reports what it ignores."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import pytest
 
-from headstart.core import machine_settings
+from headstart.core import program as program_module
 from headstart.core.errors import HeadstartError
-from headstart.core.machine_settings import VARIABLES, before_keras, import_keras
+from headstart.core.keras_settings import VARIABLES, import_keras, prepare_keras_import
 from headstart.core.program import prepare_program
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +23,9 @@ HOSTILE = {"backend": "torch", "image_data_format": "channels_first", "floatx": 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory for `keras.json`, in a process without a setting of Keras and in which it is not imported."""
+    """Return a directory for `keras.json`, in a process without Keras settings that has not imported Keras."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setitem(os.environ, "KERAS_BACKEND", "")  # so that what is set is undone
+    monkeypatch.setitem(os.environ, "KERAS_BACKEND", "")  # so that the test's value is undone
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delitem(sys.modules, "keras")
@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("variables", "says"),
+    ("variables", "notice"),
     [
         ({}, ""),
         ({"KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": "0"}, ""),
@@ -44,38 +44,40 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ({"KERAS_MAX_STEPS_PER_EPOCH": "many"}, "KERAS_MAX_STEPS_PER_EPOCH=many is ignored"),
     ],
 )
-def test_variables_of_keras(
-    variables: dict[str, str], says: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+def test_harmful_environment_variables_are_ignored(
+    variables: dict[str, str], notice: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    before_keras()
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err == (f"headstart trains with Keras on TensorFlow; {says}\n" if says else "")
+    prepare_keras_import()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == (f"headstart trains with Keras on TensorFlow; {notice}\n" if notice else "")
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
     assert not [name for name in variables if name.startswith("KERAS_MAX")] or "KERAS_MAX_EPOCHS" not in os.environ
-    before_keras()
+    prepare_keras_import()
     assert capsys.readouterr().err == ""  # once is enough
 
 
 @pytest.mark.parametrize(
-    ("stored", "says"),
+    ("stored", "notice"),
     [
         ('{"backend": "tensorflow"}', ""),
-        ("not JSON", ""),  # which Keras does without, too
+        ("not JSON", ""),  # which Keras ignores, too
         ("[1]", ""),
         ('{"backend": "jax"}', "backend=jax in"),
     ],
 )
-def test_the_file_of_keras(stored: str, says: str, home: Path, capsys: pytest.CaptureFixture) -> None:
+def test_another_backend_in_the_settings_file_is_ignored(
+    stored: str, notice: str, home: Path, capsys: pytest.CaptureFixture
+) -> None:
     (home / "keras.json").write_text(stored)
-    before_keras()
-    said = capsys.readouterr().err
-    assert (says in said and str(home / "keras.json") in said) if says else said == ""
+    prepare_keras_import()
+    printed = capsys.readouterr().err
+    assert (notice in printed and str(home / "keras.json") in printed) if notice else printed == ""
 
 
-def test_defaults_that_were_changed_are_put_back(
+def test_changed_defaults_are_restored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
@@ -86,7 +88,7 @@ def test_defaults_that_were_changed_are_put_back(
     import_keras()
     file = tmp_path / "keras.json"
     assert capsys.readouterr().err == (
-        f"headstart trains with Keras' own defaults; floatx=float64 in {file}, image_data_format=channels_first in "
+        f"headstart trains with Keras's own defaults; floatx=float64 in {file}, image_data_format=channels_first in "
         f"{file}, max_epochs=1 is ignored\n"
     )
     found = keras.config.floatx(), keras.config.image_data_format(), keras.config.max_epochs()
@@ -95,29 +97,30 @@ def test_defaults_that_were_changed_are_put_back(
     assert capsys.readouterr().err == ""
 
 
-def test_keras_with_another_backend_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keras_with_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
-    with pytest.raises(HeadstartError, match=r"Received: jax, with which .* restart it \(in a notebook the kernel\)"):
+    with pytest.raises(HeadstartError, match=r"imported Keras with the jax .* Restart it \(in a notebook the kernel\)"):
         import_keras()
 
 
-def test_a_file_that_keras_refuses_is_named(tmp_path: Path) -> None:
+def test_an_invalid_settings_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "keras.json").write_text('{"floatx": "bfloat16"}')
-    program = "from headstart.core.machine_settings import import_keras\nimport_keras()"
-    said = start(["-c", program], KERAS_HOME=str(tmp_path)).stderr
-    assert f"Expected settings that Keras can read. Received: {tmp_path / 'keras.json'} (Invalid `floatx`" in said
+    program = "from headstart.core.keras_settings import import_keras\nimport_keras()"
+    printed = start(["-c", program], KERAS_HOME=str(tmp_path)).stderr
+    assert f"Keras cannot read its settings in {tmp_path / 'keras.json'} (Invalid `floatx`" in printed
 
 
 @pytest.mark.parametrize("backend", ["module://not_installed.backend", "nonsense"])
-def test_matplotlib_can_be_imported_whatever_its_variable_says(backend: str) -> None:
-    program = "from headstart.core.machine_settings import before_keras\nbefore_keras()\nimport matplotlib.pyplot"
+def test_matplotlib_imports_whatever_backend_the_environment_names(backend: str) -> None:
+    program = "from headstart.core.keras_settings import prepare_keras_import\nprepare_keras_import()\n"
+    program += "import matplotlib.pyplot"
     answer = start(["-c", program], MPLBACKEND=backend)
     assert answer.returncode == 0, answer.stderr
 
 
 def test_programs_draw_without_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "tkagg")
-    monkeypatch.setattr(machine_settings, "fix_directories", lambda: None)
+    monkeypatch.setattr(program_module, "fix_directories", lambda: None)
     prepare_program()
     assert os.environ["MPLBACKEND"] == "agg"
 
@@ -163,6 +166,6 @@ def test_every_entry_point_with_every_hostile_setting_at_once(finished_run: Path
     sweep = start(["run.py", "-m", *tiny, "epochs=2", "seed=0,1"], **hostile)
     assert sweep.returncode == 0, sweep.stdout + sweep.stderr
     found = [json.loads(file.read_text()) for file in (tmp_path / "outputs").glob("sweeps/*/*/results.json")]
-    assert [one["status"] for one in found] == ["FINISHED"] * 2
+    assert [results["status"] for results in found] == ["FINISHED"] * 2
     histories = [file.read_text().splitlines() for file in (tmp_path / "outputs").glob("sweeps/*/*/history.csv")]
     assert [len(lines) for lines in histories] == [3, 3]  # KERAS_MAX_EPOCHS would have ended them after one
