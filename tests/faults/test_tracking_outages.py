@@ -188,7 +188,7 @@ def test_a_server_that_stays_away(server: Server, folder: Path, tmp_path: Path) 
     said = finish(process)
     [output] = (outputs / "runs").iterdir()
     assert said.count("does not answer") >= 1
-    assert f"python scripts/sync.py {output}" in said
+    assert f"headstart sync {output}" in said
     waiting = json.loads((output / "results.json").read_text())["tracking"]["waiting"]
     assert waiting > 10
     answer = sync(outputs)

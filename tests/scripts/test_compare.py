@@ -11,7 +11,7 @@ import pytest
 
 import compare as script
 from headstart.comparison.select import select_runs
-from headstart.tracking import fetch_run, logged_runs
+from headstart.tracking import fetch_run, list_run_ids
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_an_experiment_here_and_what_the_store_alone_has(
         shutil.rmtree(place / "sweeps" / "today" / directory)
     output = place / "out"
     assert script.main(["--experiment", "headstart", "--tracking-uri", uri, "--output", str(output)]) == 0
-    listed = logged_runs(uri, "headstart")  # of other tests too
+    listed = list_run_ids(uri, "headstart")  # of other tests too
     assert results_of(finished_run)["run_id"] in listed
     assert "finished runs of" in capsys.readouterr().out
     assert (output / "comparison.html").is_file()
@@ -69,7 +69,7 @@ def test_an_experiment_here_and_what_the_store_alone_has(
 
 def test_a_run_is_fetched_with_all_that_a_comparison_reads(finished_run: Path, tmp_path: Path) -> None:
     results = results_of(finished_run)
-    assert results["run_id"] in logged_runs(results["tracking_uri"], "headstart")
+    assert results["run_id"] in list_run_ids(results["tracking_uri"], "headstart")
     fetched = fetch_run(results["tracking_uri"], results["run_id"], tmp_path)
     assert results_of(fetched) == results
     for name in ("predictions.csv", "splits.csv", "history.csv", "config.yaml"):

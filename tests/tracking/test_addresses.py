@@ -26,7 +26,7 @@ from headstart.tracking import expect_address, store_uri
         "databricks://profile",
     ],
 )
-def test_addresses_that_mlflow_takes(uri: str) -> None:
+def test_addresses_that_mlflow_accepts(uri: str) -> None:
     expect_address(uri)
 
 
@@ -43,10 +43,10 @@ def test_addresses_that_mlflow_takes(uri: str) -> None:
         ("/srv/mlflow.db", "did you mean sqlite:////srv/mlflow.db?"),
         ("./mlflow.db", "mlflow.db?"),
         ("mlflow.db", "mlflow.db?"),
-        ("mlruns", "a database is one file: sqlite:///mlflow.db"),
-        ("/srv/mlruns", "a database is one file: sqlite:///mlflow.db"),
-        ("file:///srv/store", "a database is one file: sqlite:///mlflow.db"),
-        ("/tmp", "a database is one file: sqlite:///mlflow.db"),
+        ("mlruns", "use a database file instead: sqlite:///mlflow.db"),
+        ("/srv/mlruns", "use a database file instead: sqlite:///mlflow.db"),
+        ("file:///srv/store", "use a database file instead: sqlite:///mlflow.db"),
+        ("/tmp", "use a database file instead: sqlite:///mlflow.db"),
     ],
 )
 def test_an_address_without_its_scheme_is_refused(uri: str, hint: str) -> None:
@@ -77,7 +77,7 @@ def test_any_path_has_an_address(name: str, tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("address", ["http://host:5000", "sqlite:///:memory:", "sqlite://", "postgresql://host/db"])
-def test_what_is_no_file(address: str) -> None:
+def test_addresses_without_a_database_file(address: str) -> None:
     assert database_of(address) is None
     assert absolute_address(address, Path("/base")) == address
 

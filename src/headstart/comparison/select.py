@@ -10,7 +10,7 @@ from headstart.comparison.collect import Run, is_run, read_run, runs_below
 from headstart.config import TrackingConfig
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import outputs_directory
-from headstart.tracking import fetch_run, logged_runs, store_uri
+from headstart.tracking import fetch_run, list_run_ids, store_uri
 
 SHORTEST_ID = 4  # characters of the beginning of a run's id
 
@@ -75,7 +75,7 @@ def select_experiment(name: str, uri: str | None, fetched: Path) -> list[Run]:
     here = [run for run in local_runs() if run.config and run.config.tracking.experiment == name]
     known = {run.results.get("run_id") for run in here}
     address = uri or store_uri(TrackingConfig("local"))
-    logged = [run_id for run_id in logged_runs(address, name) if run_id not in known]
+    logged = [run_id for run_id in list_run_ids(address, name) if run_id not in known]
     runs = here + [read_run(fetch_run(address, run_id, fetched)) for run_id in logged]
     if not runs:
         raise HeadstartError(f"Expected an experiment with runs, here or in {address}. Received: {name}")

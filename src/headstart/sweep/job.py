@@ -234,7 +234,7 @@ def record_failure(sweep: Sweep, output: Path, label: str, tags: dict[str, str],
         mark_dead(output, "FAILED", reason)
         return 0
     tags = {**tags, "output": str(output)}
-    run = begin_run(sweep.tracking_uri, sweep.tracking_experiment, label, tags, output, may_wait=True)
+    run = begin_run(sweep.tracking_uri, sweep.tracking_experiment, label, tags, output, allow_offline=True)
     details = output / "error.txt"
     run.explain(reason, details.read_text(encoding="utf-8") if details.exists() else reason)
     run.log_files(file for file in (output / "config.yaml", output / "console.log") if file.exists())

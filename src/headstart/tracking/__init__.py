@@ -1,13 +1,16 @@
-"""MLflow; the only package that talks to the tracking store."""
+"""MLflow tracking: the only package that talks to the tracking store.
+
+`classifier/serving.py` imports MLflow too, because MLflow itself runs that file to serve a model.
+"""
 
 from headstart.tracking.journal import (
     JournalInUseError,
     count_pending,
     record_tracking,
     report_refused_entries,
-    what_is_tracked,
+    tracking_summary,
 )
-from headstart.tracking.reading import fetch_run, logged_runs
+from headstart.tracking.reading import fetch_run, list_run_ids
 from headstart.tracking.resend import pending_journals, send_pending
 from headstart.tracking.run import Tracker, begin_run, continue_run, flatten, log_results, tracked_run
 from headstart.tracking.store import (
@@ -32,13 +35,13 @@ __all__ = [
     "fetch_run",
     "flatten",
     "import_mlflow",
+    "list_run_ids",
     "log_results",
-    "logged_runs",
     "pending_journals",
     "record_tracking",
     "report_refused_entries",
     "send_pending",
     "store_uri",
     "tracked_run",
-    "what_is_tracked",
+    "tracking_summary",
 ]
