@@ -23,7 +23,7 @@ from headstart.comparison.strategies import Strategy, group_runs
 from headstart.comparison.table import Row, make_rows, markdown_table, percent, plain, print_table, write_csv
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_text
-from headstart.evaluation.writing import letters_without_a_font, save_figure
+from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,7 +93,7 @@ class Comparison:
         console.print(f"\n  {self.page}", markup=False, soft_wrap=True)
 
 
-@letters_without_a_font()
+@ignore_missing_glyphs()
 def compare(runs: Sequence[Run], directory: Path, title: str = "Comparison") -> Comparison:
     """Compare runs, and write the page, the figures, a CSV and a Markdown table.
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from headstart.config import CELLS, Config
 from headstart.core.console import console, print_titled
 from headstart.evaluation.plots import depth_figure
-from headstart.evaluation.writing import letters_without_a_font, save_figure
+from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
 from headstart.scenario.square import FEW_BELOW, Placement, SplitPointProbe
 
 BAR = 10  # characters of an accuracy of 100 %
@@ -73,7 +73,7 @@ def print_curve(placement: Placement) -> None:
     print_titled(title, table)
 
 
-@letters_without_a_font()
+@ignore_missing_glyphs()
 def write_figure(placement: Placement, what: str, file: Path) -> None:
     """Draw the curve of the probes.
 

@@ -107,7 +107,7 @@ def print_plan(name: str, directory: Path, jobs: list[PlannedJob], at_once: int)
         size = sum(job.bytes or 0.0 for job in known)
         parallel = f", {at_once} at once" if at_once > 1 else ""
         which = "The others" if len(known) == len(left) else f"{len(known)} of the others"
-        text += f" {which} take about {duration(seconds)}{parallel}, and write {decimal(int(size))} in addition to the cache."
+        text += f" {which} take about {duration(seconds)}{parallel}, and write {decimal(int(size))} besides the cache."
     if len(known) < len(left):
         text += f" {len(left) - len(known)} cannot be estimated until a similar run has finished."
     console.print(text, soft_wrap=True, markup=False)
