@@ -59,7 +59,7 @@ class Predictor:
                 boundary = None
         if given is None:
             given = self.activations.pixels.of(index, name)
-        suffix = forward(boundary.suffix, self.classifier.engine) if boundary else None
+        suffix = forward(boundary.suffix, self.classifier.inference_backend) if boundary else None
         rows = []
         for values in track(given.batches(iter(order)), len(order), f"evaluating the classifier: {name}"):
             rows.append(class_probabilities(suffix(values)) if suffix else self.classifier.probabilities(values))
