@@ -1,7 +1,7 @@
-"""`hydra/sweeper=optuna`: the values of each job are proposed by Optuna; here, because Hydra looks for plugins here.
+"""`hydra/sweeper=optuna`: Optuna proposes the values of each job. Hydra finds plugins only in this package.
 
-Hydra's own plugin (hydra-optuna-sweeper 1.3) is for Optuna 2, which cannot keep a study in a database with the
-SQLAlchemy that MLflow brings, and lets the first failed job end the study.
+Hydra's own plugin (hydra-optuna-sweeper 1.3) needs Optuna 2, which cannot store a study in a database with the
+SQLAlchemy version that MLflow requires, and ends the study when the first job fails.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DIRECTIONS = {"accuracy": ["maximize"], "accuracy_and_seconds": ["maximize", "mi
 
 
 class OptunaSweeper(Sweeper):
-    """Launches trials of an Optuna study, several together, until there are enough of them."""
+    """Launches trials of an Optuna study in batches until it has `n_trials`."""
 
     def __init__(
         self,
@@ -38,22 +38,22 @@ class OptunaSweeper(Sweeper):
         study_name: str | None,
         params: DictConfig | None,
     ) -> None:
-        """Keep what `conf/hydra/sweeper/optuna.yaml` explains."""
+        """Keep the settings that `conf/hydra/sweeper/optuna.yaml` documents."""
         self.n_trials, self.n_jobs, self.seed = n_trials, n_jobs, seed
         self.storage, self.study_name, self.params = storage, study_name, params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Make the launcher that the configuration names."""
+        """Create the configured launcher."""
         self.settings = config
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Launch trials until the study has enough, and say which ones were the best.
+        """Launch trials until the study has enough, and print the best ones.
 
         Args:
-            arguments: of the command line; those with several values or an interval are searched.
+            arguments: overrides from the command line; those with several values or an interval form the search space.
         """
         from headstart.config import parse_overrides
         from headstart.core.errors import HeadstartError
@@ -71,16 +71,16 @@ class OptunaSweeper(Sweeper):
                 "'optimizer.learning_rate=tag(log,interval(1e-4,1e-1))'. Received: one value for every key"
             )
         study = self._study(self.study_name or sweep.name)
-        together = self.n_jobs or sweep.at_once
-        while (left := self.n_trials - _told(study)) > 0:
-            trials = [study.ask(space) for _ in range(min(left, together))]
+        batch = self.n_jobs or sweep.at_once
+        while (left := self.n_trials - _count_finished(study)) > 0:
+            trials = [study.ask(space) for _ in range(min(left, batch))]
             jobs = [[*fixed, *(f"{key}={trial.params[key]}" for key in space)] for trial in trials]
             for trial, returned in zip(trials, self.launcher.launch(jobs, trials[0].number), strict=True):
-                _tell(study, trial, returned)
-        _print_best(study, sweep)
+                _record_result(study, trial, returned)
+        _report_best(study, sweep)
 
     def _study(self, name: str) -> Study:
-        """Return the study, the one of before where there is a database that has it."""
+        """Return the study, loading it from the database if it exists there."""
         import optuna
         from optuna.trial import TrialState
 
@@ -88,7 +88,7 @@ class OptunaSweeper(Sweeper):
         study = optuna.create_study(
             study_name=name, storage=self.storage, directions=DIRECTIONS[self.settings.objective], load_if_exists=True
         )
-        # One that goes on must not propose what it began with again.
+        # A study that is continued must not propose its first values again.
         seed = None if self.seed is None else self.seed + len(study.trials)
         study.sampler = optuna.samplers.TPESampler(seed=seed)
         for trial in study.get_trials(states=(TrialState.RUNNING,)):  # of a process that was killed
@@ -97,7 +97,7 @@ class OptunaSweeper(Sweeper):
 
 
 def _distribution(override: Override) -> BaseDistribution:
-    """Return what Optuna draws a key's values from."""
+    """Return the Optuna distribution of a key's values."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     value: Any = override.value()
@@ -113,19 +113,19 @@ def _distribution(override: Override) -> BaseDistribution:
 
 
 def _text(override: Override) -> str:
-    """Return a key with one value as on the command line."""
+    """Return an override with one value as written on the command line."""
     if override.is_delete():
         return override.input_line or ""
     return f"{override.get_key_element()}={override.get_value_element_as_str()}"
 
 
-def _told(study: Study) -> int:
-    """Return how many trials are over."""
+def _count_finished(study: Study) -> int:
+    """Return the number of completed and failed trials."""
     return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
 
 
-def _tell(study: Study, trial: Trial, returned: JobReturn) -> None:
-    """Tell the study how a trial ended; a failed one does not end the study."""
+def _record_result(study: Study, trial: Trial, returned: JobReturn) -> None:
+    """Record a trial's result, or its failure, in the study."""
     from optuna.trial import TrialState
 
     from headstart.sweep.job import JobFailed
@@ -138,15 +138,15 @@ def _tell(study: Study, trial: Trial, returned: JobReturn) -> None:
         study.tell(trial, value)
 
 
-def _print_best(study: Study, sweep: Any) -> None:
-    """Print and write the best trial, or those that no other one beats in both figures."""
+def _report_best(study: Study, sweep: Any) -> None:
+    """Print and write the best trial, or the Pareto front for two objectives."""
     from optuna.trial import TrialState
 
     from headstart.core.console import console
     from headstart.core.files import write_json
-    from headstart.sweep.end import catch_up
+    from headstart.sweep.end import report_ended_jobs
 
-    catch_up()
+    report_ended_jobs()
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
     if TrialState.COMPLETE not in states:
         return

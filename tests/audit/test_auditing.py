@@ -63,14 +63,15 @@ def rows_of(written: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_what_was_planted_is_found(found: Audit) -> None:
+def test_planted_problems_are_found(found: Audit) -> None:
     counts = found.counts()
     assert (counts["near_duplicate"], counts["conflict"], counts["blank"]) == (3, 2, 1)
     assert "mislabelled" not in counts  # which nobody looked for
     assert found.copies == {"validation": 0, "test": 3}
-    assert "3 of 15 test images are copies or near-copies of training images: see page.html" in found.warnings(
-        "page.html"
-    )
+    assert (
+        "3 of 15 test images are duplicates or near-duplicates of training images, so test scores are inflated by "
+        "leakage: see page.html"
+    ) in found.warnings("page.html")
     assert "1 image is blank: see page.html" in found.warnings("page.html")
     assert found.to_dict()["copies_of_training_images"] == {"validation": 0, "test": 3}
 
@@ -80,7 +81,7 @@ def test_the_table_lists_the_training_copies(written: Path) -> None:
     assert set(near) == {"train/cat/000.png", "train/dog/001.png", "train/dog/003.png"}
     row = near["train/dog/001.png"]
     assert (row["partner"], row["split"], row["label"]) == ("test/dog/mirrored.png", "train", "dog")
-    assert row["detail"].startswith("mirrored, else a copy of test/dog/mirrored.png")
+    assert row["detail"].startswith("mirrored, otherwise a copy of test/dog/mirrored.png")
     assert float(row["score"]) > 0.8
 
 
@@ -97,14 +98,14 @@ def test_the_page_needs_no_network_and_escapes_names(written: Path) -> None:
     assert "default-src 'none'" in page
 
 
-def test_the_page_shows_a_few_and_says_how_many_more_there_are(written: Path) -> None:
+def test_the_page_shows_a_few_and_counts_the_rest(written: Path) -> None:
     page = (written / "audit.html").read_text(encoding="utf-8")
     assert "Near-duplicates (3)" in page
     assert "and 1 more in audit.csv" in page
     assert page.count("<img") == 2 * 2 + 2 + 1  # two near-duplicates, the pair in conflict, and what is blank
 
 
-def test_what_it_lists_is_left_out_of_the_next_run(found: Audit, config: Config, root: Path, written: Path) -> None:
+def test_the_next_run_excludes_what_the_table_lists(found: Audit, config: Config, root: Path, written: Path) -> None:
     listed = {row["path"] for row in rows_of(written)}
     again = compose(["dataset=folder", f"dataset.root={root}", f"dataset.exclude={written / 'audit.csv'}"])
     index = load_index(again.dataset, written)
@@ -120,7 +121,7 @@ def test_an_audit_that_finds_nothing_says_so(config: Config, tmp_path: Path) -> 
     nothing = audit_images(config, index, "quick", 32)
     assert sum(nothing.counts().values()) == 0
     nothing.write(tmp_path / "audit", "sound", 5)
-    assert "No image stands out." in (tmp_path / "audit" / "audit.html").read_text(encoding="utf-8")
+    assert "No problems found." in (tmp_path / "audit" / "audit.html").read_text(encoding="utf-8")
     assert (tmp_path / "audit" / "audit.csv").read_text(encoding="utf-8").count("\n") == 1
 
 

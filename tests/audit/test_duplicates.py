@@ -30,7 +30,7 @@ def found(rows: list[tuple[str, str, str]], pairs: list[Pair]) -> set[tuple[str,
     return {(one.kind, one.position, one.partner) for one in findings}
 
 
-def test_the_training_copy_goes_and_the_test_image_stays() -> None:
+def test_the_training_copy_is_excluded_and_the_test_image_kept() -> None:
     rows = [("train", "cat", "a"), ("test", "cat", "a"), ("validation", "cat", "a"), ("train", "cat", "b")]
     assert found(rows, []) == {("duplicate", 0, 1), ("duplicate", 2, 1)}
     rows = [("train", "cat", "a"), ("test", "cat", "b"), ("train", "cat", "c"), ("validation", "cat", "d")]
@@ -38,7 +38,7 @@ def test_the_training_copy_goes_and_the_test_image_stays() -> None:
     assert found(rows, pairs) == {("near_duplicate", 0, 1), ("near_duplicate", 2, 3)}
 
 
-def test_within_a_split_the_first_one_stays() -> None:
+def test_within_a_split_the_first_one_is_kept() -> None:
     rows = [("train", "cat", "a"), ("train", "cat", "b"), ("train", "cat", "c"), ("train", "cat", "a")]
     assert found(rows, [Pair(0, 1, 0.9, "copy"), Pair(1, 2, 0.9, "copy")]) == {
         ("duplicate", 3, 0),
@@ -47,7 +47,7 @@ def test_within_a_split_the_first_one_stays() -> None:
     }
 
 
-def test_where_labels_differ_nobody_knows_which_one_is_right() -> None:
+def test_all_images_with_conflicting_labels_are_listed() -> None:
     rows = [("train", "cat", "a"), ("test", "dog", "a"), ("train", "cat", "b"), ("train", "dog", "c")]
     assert found(rows, [Pair(2, 3, 0.9, "copy")]) == {
         ("conflict", 0, 1),
@@ -62,11 +62,11 @@ def test_images_across_splits_come_first_with_what_they_copy() -> None:
     pairs = [Pair(0, 1, 0.99, "copy"), Pair(2, 3, 0.85, "cropped")]
     index = index_of(rows)
     first, second = duplicate_findings(index, [], pairs)
-    assert (first.position, first.detail) == (2, "cropped, else a copy of 3 (test, cat)")
+    assert (first.position, first.detail) == (2, "cropped, otherwise a copy of 3 (test, cat)")
     assert (second.position, second.detail) == (1, "copy of 0 (train, cat)")
 
 
-def test_images_that_were_trained_on_are_counted_through_chains_too() -> None:
+def test_leaks_are_counted_through_chains_of_copies() -> None:
     rows = [("train", "cat", "a"), ("test", "cat", "b"), ("test", "cat", "b"), ("validation", "cat", "c")]
     index = index_of(rows)
     identical = identical_images(index)

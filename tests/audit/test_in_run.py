@@ -32,7 +32,10 @@ def audited(root: Path, output: Path, *overrides: str) -> tuple[Config, dict, li
 
 def test_the_data_report_has_a_section_and_a_sentence(root: Path, tmp_path: Path) -> None:
     _, described, warnings = audited(root, tmp_path)
-    sentence = "1 of 13 test images are copies or near-copies of training images: see data_report/audit.html"
+    sentence = (
+        "1 of 13 test images are duplicates or near-duplicates of training images, so test scores are inflated by "
+        "leakage: see data_report/audit.html"
+    )
     assert sentence in warnings
     assert described["warnings"] == warnings
     assert described["audit"]["level"] == "quick"
@@ -41,14 +44,14 @@ def test_the_data_report_has_a_section_and_a_sentence(root: Path, tmp_path: Path
     assert (tmp_path / "data_report" / "audit.csv").exists()
 
 
-def test_off_looks_at_nothing(root: Path, tmp_path: Path) -> None:
+def test_off_checks_nothing(root: Path, tmp_path: Path) -> None:
     _, described, warnings = audited(root, tmp_path, "audit=off")
     assert "audit" not in described
     assert warnings == []
     assert not (tmp_path / "data_report").exists()
 
 
-def test_what_was_left_out_is_recorded_and_said(root: Path, tmp_path: Path) -> None:
+def test_excluded_images_are_recorded_and_reported(root: Path, tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     audited(root, tmp_path / "first")
     table = tmp_path / "first" / "data_report" / "audit.csv"

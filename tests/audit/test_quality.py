@@ -50,14 +50,14 @@ def test_planted_faults_are_found_and_nothing_else(faulty: tuple[ImageIndex, Mea
     }  # which are soft, too, when enlarged
 
 
-def test_details_say_what_was_measured(faulty: tuple[ImageIndex, Measurements]) -> None:
+def test_details_hold_the_measurements(faulty: tuple[ImageIndex, Measurements]) -> None:
     index, measured = faulty
     details = {(one.kind, index.paths[one.position]): one.detail for one in quality_findings(measured)}
     assert details["odd_size", "dog/wide.png"] == "300 x 100 pixels, usual is 128 x 128"
     assert details["blank", "cat/blank.png"] == "contrast 0.0"
 
 
-def test_figures_are_those_of_the_files(faulty: tuple[ImageIndex, Measurements]) -> None:
+def test_measurements_match_the_files(faulty: tuple[ImageIndex, Measurements]) -> None:
     index, measured = faulty
     position = index.paths.index("dog/wide.png")
     assert (measured["width"][position], measured["height"][position]) == (300, 100)
@@ -94,5 +94,5 @@ def test_where_the_cache_has_no_room_they_are_kept_in_memory(
     np.testing.assert_array_equal(measure_images(index, Cache(tmp_path / "tables", 100)).figures, measured.figures)
 
 
-def test_a_few_images_say_nothing_of_what_is_usual() -> None:
+def test_a_few_images_are_too_few_to_know_what_is_usual() -> None:
     assert quality_findings(Measurements(None, np.zeros((5, len(FIGURES)), np.float32))) == []  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ def test_a_border_colour_gives_two_classes_away() -> None:
     assert "file format" not in {one.by for one in found}  # the same for all
 
 
-def test_so_do_the_size_the_file_and_its_format() -> None:
+def test_size_file_and_format_give_classes_away() -> None:
     assert best(find_shortcuts(measured(200, width=100 + 50.0 * LABELS, height=100.0), LABELS), "image size") == 1
     assert best(find_shortcuts(measured(200, bytes=1000 + 900.0 * LABELS), LABELS), "file size") == 1
     assert best(find_shortcuts(measured(200, format=1.0 * LABELS), LABELS), "file format") == 1
@@ -46,7 +46,7 @@ def test_nothing_is_found_in_noise_however_unequal_the_classes() -> None:
     assert ALL in {one.by for one in found}
 
 
-def test_of_many_classes_the_pairs_are_named() -> None:
+def test_pairs_of_many_classes_are_named() -> None:
     labels = np.arange(300) % 3
     found = find_shortcuts(measured(300, bytes=np.where(labels == 2, 5000, 1000)), labels)
     assert found[0].classes == (0, 1, 2)
@@ -54,6 +54,6 @@ def test_of_many_classes_the_pairs_are_named() -> None:
     assert pairs == {(0, 2), (1, 2)}
 
 
-def test_of_small_classes_nothing_is_said() -> None:
+def test_small_classes_are_not_checked() -> None:
     labels = np.array([0] * 100 + [1] * 9)
     assert find_shortcuts(measured(109, bytes=1000 + 900.0 * labels), labels) == []

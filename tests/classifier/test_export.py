@@ -87,7 +87,7 @@ def test_openvino_has_the_labels_inside(name: str, run_directory: Path) -> None:
     assert json.loads(model.get_rt_info(["headstart", "class_names"]).astype(str)) == ["blue", "green", "red"]
 
 
-def test_another_export_takes_the_place_of_an_earlier_one(classifier: Classifier, tmp_path: Path) -> None:
+def test_an_export_replaces_an_earlier_one(classifier: Classifier, tmp_path: Path) -> None:
     place = tmp_path / "export"
     place.mkdir()  # an empty one will do
     export_classifier(classifier, "litert", place)
@@ -96,13 +96,13 @@ def test_another_export_takes_the_place_of_an_earlier_one(classifier: Classifier
 
 
 @pytest.mark.parametrize("more", ["nothing of ours", "an export and a note"])
-def test_what_somebody_else_keeps_is_not_lost(more: str, classifier: Classifier, tmp_path: Path) -> None:
+def test_other_files_are_not_deleted(more: str, classifier: Classifier, tmp_path: Path) -> None:
     place = tmp_path / "photos"
     if more == "an export and a note":
         export_classifier(classifier, "litert", place)
     place.mkdir(exist_ok=True)
     (place / "note.txt").write_text("mine")
-    with pytest.raises(HeadstartError, match="which holds something else"):
+    with pytest.raises(HeadstartError, match="which holds other files"):
         export_classifier(classifier, "litert", place)
     assert (place / "note.txt").read_text() == "mine"
     assert [file.name for file in tmp_path.iterdir()] == ["photos"]
@@ -121,7 +121,7 @@ def test_a_wrong_export_is_refused_and_leaves_nothing(
     assert command.main([str(run_directory), "--format", "savedmodel", "--into", str(tmp_path / "export")]) == 1
     said = capsys.readouterr().out
     assert "within 0.0001" in said
-    assert "apart; nothing was written" in said
+    assert "; nothing was written" in said
     assert not list(tmp_path.iterdir())
 
 
@@ -139,7 +139,7 @@ def test_a_converter_that_fails_is_named(
 
 
 @pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.packages])
-def test_a_missing_package_names_the_extra(
+def test_a_missing_package_error_names_the_extra(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)

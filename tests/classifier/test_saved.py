@@ -152,7 +152,7 @@ def test_changed_weights_are_found(classifier_directory: Path) -> None:
     model = keras.saving.load_model(classifier_directory / "model.keras")
     model.set_weights([weight * 1.05 for weight in model.get_weights()])
     model.save(classifier_directory / "model.keras")
-    with pytest.raises(HeadstartError, match=r"reference pictures .* apart"):
+    with pytest.raises(HeadstartError, match=r"reference images .* differences of up to"):
         load_classifier(classifier_directory)
 
 
@@ -160,10 +160,10 @@ def test_a_changed_reference_is_found(classifier_directory: Path) -> None:
     with np.load(classifier_directory / "reference.npz") as reference:
         images, probabilities = reference["images"], reference["probabilities"]
     np.savez(classifier_directory / "reference.npz", images=images, probabilities=probabilities[:, ::-1])
-    with pytest.raises(HeadstartError, match="reference pictures"):
+    with pytest.raises(HeadstartError, match="reference images"):
         load_classifier(classifier_directory)
     np.savez(classifier_directory / "reference.npz", images=255 - images, probabilities=probabilities)
-    with pytest.raises(HeadstartError, match="reference pictures"):
+    with pytest.raises(HeadstartError, match="reference images"):
         load_classifier(classifier_directory)
 
 
@@ -210,7 +210,7 @@ def test_flipped_bytes_never_end_in_a_traceback(classifier_directory: Path, name
         {"class_names": 3, "image_size": 32, "resize": "stretch"},
     ],
 )
-def test_labels_that_do_not_fit_are_refused(classifier_directory: Path, labels: object) -> None:
+def test_labels_that_do_not_match_are_refused(classifier_directory: Path, labels: object) -> None:
     (classifier_directory / "labels.json").write_text(json.dumps(labels))
     with pytest.raises(HeadstartError, match=str(classifier_directory)):
         load_classifier(classifier_directory)
@@ -227,7 +227,7 @@ def test_a_reference_is_never_unpickled(classifier_directory: Path, tmp_path: Pa
     assert not (tmp_path / "unpickled").exists()
 
 
-def test_code_in_a_model_is_refused(classifier_directory: Path) -> None:
+def test_a_model_with_code_is_refused(classifier_directory: Path) -> None:
     import keras
 
     inputs = keras.Input((32, 32, 3))

@@ -101,23 +101,23 @@ BAD = {
     "a decompression bomb": ({"inputs": {"image": [text_of(bomb())]}}, "limit"),
     "the second is none": (
         {"dataframe_records": [{"image": BLACK}, {"image": text_of(b"no picture")}]},
-        "(picture 1, counted from 0)",
+        "(image 1, counted from 0)",
     ),
-    "another size": ({"inputs": [np.zeros((8, 8, 3)).tolist()]}, "Received: the shape (8, 8, 3)"),
-    "grey": ({"inputs": [np.zeros((SIZE, SIZE)).tolist()]}, f"Received: the shape ({SIZE}, {SIZE})"),
-    "one picture, not a list of them": ({"inputs": BLACK}, f"Received: the shape ({SIZE}, 3)"),
+    "another size": ({"inputs": [np.zeros((8, 8, 3)).tolist()]}, "Received: shape (8, 8, 3)"),
+    "grey": ({"inputs": [np.zeros((SIZE, SIZE)).tolist()]}, f"Received: shape ({SIZE}, {SIZE})"),
+    "one picture, not a list of them": ({"inputs": BLACK}, f"Received: shape ({SIZE}, 3)"),
     "too bright": ({"inputs": [pixels(256)]}, "values from 0 to 256"),
     "below black": ({"inputs": [pixels(-0.5)]}, "values from -0.5 to 0"),
     "no number": ({"inputs": [pixels(float("nan"))]}, "NaN"),
     "no end": ({"inputs": [pixels(float("inf"))]}, "values from 0 to inf"),
-    "a number beyond floats": ({"inputs": [pixels(10**400)]}, "no number among them"),
-    "a text among numbers": ({"inputs": [pixels("1")]}, "no number among them"),
-    "a hole": ({"inputs": [pixels(None)]}, "no number among them"),
-    "truths": ({"inputs": [np.zeros((SIZE, SIZE, 3), bool).tolist()]}, "no number among them"),
-    "ragged": ({"inputs": [[[[1, 2, 3], [1, 2]]]]}, "lists of several lengths"),
-    "an empty list": ({"inputs": []}, "one picture or more"),
-    "an empty column": ({"inputs": {"image": []}}, "one picture or more"),
-    "no rows": ({"dataframe_split": {"columns": ["image"], "data": []}}, "one picture or more"),
+    "a number beyond floats": ({"inputs": [pixels(10**400)]}, "values that are not numbers"),
+    "a text among numbers": ({"inputs": [pixels("1")]}, "values that are not numbers"),
+    "a hole": ({"inputs": [pixels(None)]}, "values that are not numbers"),
+    "truths": ({"inputs": [np.zeros((SIZE, SIZE, 3), bool).tolist()]}, "values that are not numbers"),
+    "ragged": ({"inputs": [[[[1, 2, 3], [1, 2]]]]}, "lists of different lengths"),
+    "an empty list": ({"inputs": []}, "at least one image"),
+    "an empty column": ({"inputs": {"image": []}}, "at least one image"),
+    "no rows": ({"dataframe_split": {"columns": ["image"], "data": []}}, "at least one image"),
     "null": ({"inputs": {"image": None}}, "Received: NoneType"),
     "a number": ({"inputs": {"image": 5}}, "Received: int 5"),
     "a row without": ({"dataframe_records": [{"image": BLACK}, {}]}, "Received: float nan"),
@@ -167,7 +167,7 @@ def as_split(files: list[Path], classifier: Classifier) -> object:
 
 
 @pytest.mark.parametrize("form", [as_tensor, as_text, as_list_of_text, as_instances, as_records, as_split])
-def test_every_form_gives_the_answers_of_the_classifier(
+def test_every_input_format_gives_the_classifier_s_answers(
     form: Callable[[list[Path], Classifier], object], ask: Ask, classifier: Classifier, files: list[Path]
 ) -> None:
     status, answer = ask(form(files, classifier))
@@ -179,7 +179,7 @@ def test_every_form_gives_the_answers_of_the_classifier(
         expect_answer(row, wanted, classifier.class_names)
 
 
-def test_more_pictures_than_go_through_the_network_at_once(ask: Ask, classifier: Classifier, files: list[Path]) -> None:
+def test_more_images_than_a_batch_holds(ask: Ask, classifier: Classifier, files: list[Path]) -> None:
     from headstart.classifier.serving import BATCH_SIZE
 
     many = (files * BATCH_SIZE)[: BATCH_SIZE + 1]

@@ -46,7 +46,7 @@ def test_wrong_labels_and_copies_are_found_written_and_left_out(
     assert wrong >= {"10", "11", "30", "31"}
     assert len(wrong) <= 6
     assert {Path(row["path"]).stem for row in rows if row["finding"] == "near_duplicate"} <= {"04", "copy"}
-    assert "Perhaps mislabelled" in printed
+    assert "Possibly mislabelled" in printed
     assert "s labels" in printed
     found = json.loads((tmp_path / "new" / "audit.json").read_text(encoding="utf-8"))
     assert found["findings"]["mislabelled"] == len(wrong)

@@ -11,7 +11,7 @@ import pytest
 
 from headstart.cli import compare as script
 from headstart.comparison.select import select_runs
-from headstart.tracking import fetch_run, logged_runs
+from headstart.tracking import fetch_run, list_run_ids
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_runs_by_id_and_by_directory(place: Path, finished_run: Path, tmp_path: 
     assert sweep is None
 
 
-def test_an_experiment_here_and_what_the_store_alone_has(
+def test_an_experiment_on_this_machine_and_in_the_store(
     place: Path, finished_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = results_of(finished_run)["tracking_uri"]
@@ -61,15 +61,15 @@ def test_an_experiment_here_and_what_the_store_alone_has(
         shutil.rmtree(place / "sweeps" / "today" / directory)
     output = place / "out"
     assert script.main(["--experiment", "headstart", "--tracking-uri", uri, "--output", str(output)]) == 0
-    listed = logged_runs(uri, "headstart")  # of other tests too
+    listed = list_run_ids(uri, "headstart")  # of other tests too
     assert results_of(finished_run)["run_id"] in listed
     assert "finished runs of" in capsys.readouterr().out
     assert (output / "comparison.html").is_file()
 
 
-def test_a_run_is_fetched_with_all_that_a_comparison_reads(finished_run: Path, tmp_path: Path) -> None:
+def test_a_fetched_run_has_every_file_that_a_comparison_reads(finished_run: Path, tmp_path: Path) -> None:
     results = results_of(finished_run)
-    assert results["run_id"] in logged_runs(results["tracking_uri"], "headstart")
+    assert results["run_id"] in list_run_ids(results["tracking_uri"], "headstart")
     fetched = fetch_run(results["tracking_uri"], results["run_id"], tmp_path)
     assert results_of(fetched) == results
     for name in ("predictions.csv", "splits.csv", "history.csv", "config.yaml"):
@@ -93,4 +93,4 @@ def test_what_is_not_there(place: Path, arguments: list[str], says: str, capsys:
 def test_no_sweep_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path))
     assert script.main([]) == 1
-    assert "Expected a sweep under" in capsys.readouterr().out
+    assert "There is no sweep in" in capsys.readouterr().out

@@ -58,7 +58,7 @@ def printed(comparison: Comparison, width: int) -> str:
     return text.getvalue()
 
 
-def test_what_is_written(small: Comparison) -> None:
+def test_all_files_are_written(small: Comparison) -> None:
     names = {file.name for file in small.page.parent.iterdir()}
     figures = {"accuracy.png", "cost.png", "curves.png", "confusion.png", "only_the_best_is_right.png"}
     assert {"comparison.html", "comparison.csv", "comparison.md", *figures} <= names
@@ -69,7 +69,7 @@ def test_what_is_written(small: Comparison) -> None:
                 assert image.width >= 200
 
 
-def test_the_page_is_whole_and_everything_in_it_is_escaped(small: Comparison) -> None:
+def test_the_page_is_self_contained_and_escaped(small: Comparison) -> None:
     page = small.page.read_text(encoding="utf-8")
     assert "alert(3)&lt;/script&gt;" in page
     assert "&lt;img src=x onerror=alert(2)&gt;" in page
@@ -133,7 +133,7 @@ def test_sixty_strategies(large: Comparison) -> None:
     assert max(map(len, printed(large, 80).replace(str(large.page), "").splitlines())) <= 80
 
 
-def test_many_classes_fall_back_to_the_recalls_that_differ_most(tmp_path: Path) -> None:
+def test_many_classes_show_the_recalls_that_differ_most(tmp_path: Path) -> None:
     classes = tuple(f"class {number}" for number in range(120))
     runs = [
         write_run(tmp_path / str(i), configured(f"freeze={name}"), accuracy, images=240, classes=classes)
@@ -157,10 +157,10 @@ def test_nothing_finished(tmp_path: Path) -> None:
 
 def test_one_run_alone(tmp_path: Path) -> None:
     comparison = compare([write_run(tmp_path / "0", configured())], tmp_path / "comparison")
-    assert [row.significance.word for row in comparison.rows] == ["best"]
+    assert [row.significance.outcome for row in comparison.rows] == ["best"]
 
 
-def test_the_front_holds_what_nothing_beats_in_both() -> None:
+def test_the_pareto_front_holds_points_that_no_other_beats_in_both() -> None:
     assert pareto_front([(10, 0.5), (20, 0.9), (15, 0.4), (20, 0.8), (30, 0.9), (5, 0.3)]) == [5, 0, 1]
 
 

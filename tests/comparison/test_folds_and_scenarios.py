@@ -13,7 +13,7 @@ from written import configured, write_run
 
 from headstart.comparison import Run, compare, read_run
 from headstart.comparison.figures import scenario_figure
-from headstart.comparison.significance import ranked, significances
+from headstart.comparison.significance import compare_with_best, rank_strategies
 from headstart.comparison.strategies import group_runs
 from headstart.comparison.table import make_rows
 from headstart.config import CrossValidationConfig, ScenarioConfig
@@ -67,13 +67,13 @@ def test_folds_are_one_strategy_and_their_predictions_are_pooled(tmp_path: Path)
     assert interval.mean == pytest.approx(70 / 80)
     assert interval.method == "t, 4 folds"
     # One seed: each image was predicted once by each strategy; 10 against 1 images that only one gets right.
-    found = significances(strategies)[1]
+    found = compare_with_best(strategies)[1]
     assert (found.method, found.p_value) == ("McNemar", pytest.approx(24 / 2048))
 
 
 def test_several_seeds_of_all_folds_are_bootstrapped(tmp_path: Path) -> None:
     strategies, _, _ = group_runs(folds(tmp_path, seeds=2))
-    rows = make_rows(strategies, significances(strategies))
+    rows = make_rows(strategies, compare_with_best(strategies))
     assert [row.runs for row in rows] == ["2 x 4", "2 x 4"]
     assert rows[1].significance.method == "bootstrap"
     assert rows[1].significance.difference == pytest.approx(9 / 80)
@@ -81,12 +81,12 @@ def test_several_seeds_of_all_folds_are_bootstrapped(tmp_path: Path) -> None:
 
 def test_folds_that_one_strategy_lacks_are_left_out_of_the_test(tmp_path: Path) -> None:
     runs = [run for run in folds(tmp_path, seeds=1) if run.directory.name != "none03"]
-    found = significances(group_runs(runs)[0])[1]
+    found = compare_with_best(group_runs(runs)[0])[1]
     # Of the images of the folds 0 to 2: eight of the ten that the first one misses, none that the second one misses.
     assert (found.method, found.p_value) == ("McNemar", pytest.approx(2 / 2**8))
 
 
-def test_a_scenario_stands_for_the_schedule_that_it_sets(tmp_path: Path) -> None:
+def test_a_scenario_replaces_its_schedule_in_the_name(tmp_path: Path) -> None:
     runs = [
         extended(write_run(tmp_path / name, configured(f"freeze={freeze}"), accuracy), scenario=ScenarioConfig(name))
         for name, freeze, accuracy in (
@@ -95,14 +95,14 @@ def test_a_scenario_stands_for_the_schedule_that_it_sets(tmp_path: Path) -> None
             ("large_different", "none", 0.85),
         )
     ]
-    strategies = ranked(group_runs(runs)[0])
+    strategies = rank_strategies(group_runs(runs)[0])
     assert strategies[0].label == "scenario=small_different"
-    rows = make_rows(strategies, significances(strategies))
+    rows = make_rows(strategies, compare_with_best(strategies))
     figure = scenario_figure(strategies, rows)
     assert figure is not None
     texts = {text.get_text() for axes in figure.axes for text in axes.texts}
     assert {"scenario=small_similar", "scenario=small_different", "scenario=large_different", "no run"} <= texts
     assert compare(runs, tmp_path / "comparison").page.with_name("scenarios.png").is_file()
     plain = [write_run(tmp_path / str(i), configured(f"freeze={name}")) for i, name in enumerate(("all", "none"))]
-    strategies = ranked(group_runs(plain)[0])
-    assert scenario_figure(strategies, make_rows(strategies, significances(strategies))) is None
+    strategies = rank_strategies(group_runs(plain)[0])
+    assert scenario_figure(strategies, make_rows(strategies, compare_with_best(strategies))) is None

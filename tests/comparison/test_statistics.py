@@ -27,7 +27,7 @@ def test_mcnemar_is_exact(only_first: int, only_second: int, p_value: float) -> 
     assert mcnemar(*paired(only_first, only_second)) == pytest.approx(p_value)
 
 
-def test_mcnemar_agrees_with_the_binomial_test_and_ignores_what_both_get_right() -> None:
+def test_mcnemar_agrees_with_the_binomial_test_and_ignores_agreement() -> None:
     for only_first, only_second in [(59, 6), (101, 121), (40, 20)]:
         expected = binomtest(only_second, only_first + only_second).pvalue
         assert mcnemar(*paired(only_first, only_second, both=0)) == pytest.approx(expected)
@@ -54,7 +54,7 @@ def test_one_run_gives_wilsons_interval() -> None:
     assert wilson_interval(81, 263) == (pytest.approx(0.2553, abs=5e-5), pytest.approx(0.3662, abs=5e-5))
 
 
-def test_equal_runs_are_one_look_at_the_images() -> None:
+def test_identical_runs_count_as_one_sample() -> None:
     interval = accuracy_interval([0.81, 0.81, 0.81], correct=243, images=300)
     assert (interval.low, interval.high) == wilson_interval(81, 100)
     assert interval.method == "Wilson, 3 seeds alike"
@@ -124,7 +124,7 @@ def test_the_bootstrap_finds_a_large_difference_and_gives_the_same_numbers_again
     assert found[1].p_value == 1
 
 
-def test_strategies_that_never_differ_are_told_apart_for_certain() -> None:
+def test_a_constant_difference_is_certain() -> None:
     right = np.ones((2, 20), bool)
     same, opposite = paired_bootstrap(right, [right, ~right])
     assert (same.difference, same.p_value) == (0, 1)

@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 from written import composed, configured, write_failed, write_run
 
-from headstart.comparison.collect import Run, read_run, runs_below
-from headstart.comparison.significance import NO_TEST, OTHER_IMAGES, negative_transfer, ranked, significances
+from headstart.comparison.collect import Run, read_run, read_runs
+from headstart.comparison.significance import (
+    NO_TEST,
+    OTHER_IMAGES,
+    compare_with_best,
+    find_negative_transfer,
+    rank_strategies,
+)
 from headstart.comparison.strategies import group_runs
 from headstart.core.errors import HeadstartError
 
@@ -53,7 +59,7 @@ def test_a_strategy_is_named_by_what_differs(
     assert labels(tmp_path, *configurations) == expected
 
 
-def test_seeds_and_what_decides_no_figure_make_no_strategy(tmp_path: Path) -> None:
+def test_seeds_and_keys_that_decide_no_result_make_no_strategy(tmp_path: Path) -> None:
     runs = [
         write_run(tmp_path / "0", configured(seed=0), **FEW),
         write_run(tmp_path / "1", configured("tracking.experiment=other", "cache=off", seed=1), **FEW),
@@ -72,7 +78,7 @@ def test_two_options_with_the_same_values_are_one_strategy(tmp_path: Path) -> No
     assert len(labels(tmp_path, ("head.name=linear",), ("head.name=mine", "freeze.stages.0.name=first"))) == 1
 
 
-def test_a_run_that_looked_for_a_learning_rate_names_no_strategy(tmp_path: Path) -> None:
+def test_a_learning_rate_finder_run_is_no_strategy(tmp_path: Path) -> None:
     runs = [
         write_run(tmp_path / "0", configured(), **FEW),
         write_failed(tmp_path / "1", configured(find_lr=True), "ValueError: first"),
@@ -80,7 +86,7 @@ def test_a_run_that_looked_for_a_learning_rate_names_no_strategy(tmp_path: Path)
     (strategy,), unfinished, (note,) = group_runs(runs)
     assert "find_lr" not in strategy.label
     assert not unfinished
-    assert note == "1 is left out: it looked for a learning rate, and has no accuracy"
+    assert note == "1 is left out: it ran the learning-rate finder and has no accuracy"
 
 
 def test_a_run_that_was_repeated_counts_once(tmp_path: Path) -> None:
@@ -90,7 +96,7 @@ def test_a_run_that_was_repeated_counts_once(tmp_path: Path) -> None:
     assert "1 earlier run(s) of the same seed are left out" in note
 
 
-def test_a_failed_run_is_named_unless_its_seed_was_made_up_for(tmp_path: Path) -> None:
+def test_a_failed_run_is_named_unless_its_seed_finished_later(tmp_path: Path) -> None:
     runs = [
         write_failed(tmp_path / "0", configured(seed=0), "ValueError: first"),
         write_run(tmp_path / "1", configured(seed=0), **FEW),
@@ -115,7 +121,7 @@ def test_directories_of_runs_that_ended_badly(tmp_path: Path) -> None:
     write_run(tmp_path / "10", configured(), **FEW)
     (tmp_path / "10" / "config.yaml").write_text("nonsense: 1\n")
     (tmp_path / "empty").mkdir()
-    runs = runs_below(tmp_path)
+    runs = read_runs(tmp_path)
     assert [run.directory.name for run in runs] == ["0", "1", "2", "10"]
     assert [run.status for run in runs] == ["FINISHED", "UNFINISHED", "UNFINISHED", "FINISHED"]
     for run, says in zip(runs, ("predictions.csv is missing", "killed", "Unterminated", "nonsense"), strict=True):
@@ -129,8 +135,10 @@ def test_directories_of_runs_that_ended_badly(tmp_path: Path) -> None:
 
 
 def compared(runs: list[Run]) -> dict[str, str]:
-    strategies = ranked(group_runs(runs)[0])
-    return {s.label: significance.word for s, significance in zip(strategies, significances(strategies), strict=True)}
+    strategies = rank_strategies(group_runs(runs)[0])
+    return {
+        s.label: significance.outcome for s, significance in zip(strategies, compare_with_best(strategies), strict=True)
+    }
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -161,7 +169,7 @@ def test_the_same_configuration_on_other_images_is_another_strategy(tmp_path: Pa
     assert all(" images=" in strategy.label for strategy in strategies)
 
 
-def test_without_test_images_there_is_no_verdict(tmp_path: Path) -> None:
+def test_without_test_images_there_is_no_test(tmp_path: Path) -> None:
     runs = []
     for i, name in enumerate(("all", "none")):
         directory = write_run(tmp_path / str(i), configured(f"freeze={name}"), **FEW).directory
@@ -174,8 +182,8 @@ def test_without_test_images_there_is_no_verdict(tmp_path: Path) -> None:
 
 
 def flags(runs: list[Run]) -> list[tuple[str, str, str]]:
-    found = negative_transfer(ranked(group_runs(runs)[0]))
-    return [(flag.strategy.label, flag.what, flag.floor.label) for flag in found]
+    found = find_negative_transfer(rank_strategies(group_runs(runs)[0]))
+    return [(flag.strategy.label, flag.floor_name, flag.floor.label) for flag in found]
 
 
 def test_negative_transfer_is_flagged_where_the_test_supports_it(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_linear_head_on_averages_gives_the_class_activation_map() -> None:
     np.testing.assert_allclose(heat, scaled(by_hand), atol=1e-5)
 
 
-def test_one_sigmoid_speaks_for_the_second_class_and_against_the_first() -> None:
+def test_one_sigmoid_supports_the_second_class_and_opposes_the_first() -> None:
     model = small_classifier(classes=2, output="sigmoid")
     images = noise(4, SIDE)
     kernel = model.get_layer("head").get_layer("output").get_weights()[0]
@@ -103,7 +103,7 @@ def test_a_classifier_that_is_sure_of_itself_is_explained_too(output: str) -> No
     np.testing.assert_allclose(GradCam(model).heat_maps(images, classes), before, atol=1e-5)
 
 
-def test_where_nothing_speaks_for_a_class_the_map_is_empty() -> None:
+def test_the_map_is_empty_if_no_region_supports_the_class() -> None:
     model = small_classifier(classes=2)
     layer = model.get_layer("head").get_layer("output")
     layer.set_weights([np.stack([np.ones(5), -np.ones(5)], axis=1), np.zeros(2)])  # features are never negative

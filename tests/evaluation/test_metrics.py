@@ -192,12 +192,12 @@ def test_half_precision_probabilities_are_accepted() -> None:
         (np.array([0]), np.array([0.5]), "shape"),
     ],
 )
-def test_what_cannot_be_evaluated_is_refused(labels: np.ndarray, probabilities: np.ndarray, message: str) -> None:
+def test_invalid_predictions_are_refused(labels: np.ndarray, probabilities: np.ndarray, message: str) -> None:
     for measure in (lambda *data: evaluate(*data, ["a", "b"]), worst_mistakes, calibration_bins):
         with pytest.raises(HeadstartError, match=message):
             measure(labels, probabilities)
 
 
-def test_evaluate_refuses_names_that_do_not_fit() -> None:
+def test_evaluate_refuses_names_that_do_not_match() -> None:
     with pytest.raises(HeadstartError, match="1 names, 2 columns"):
         evaluate(np.array([0]), np.array([[0.5, 0.5]]), ["a"])

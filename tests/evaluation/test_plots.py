@@ -147,7 +147,7 @@ def test_history_figure_marks_where_stages_begin_and_which_epoch_was_best() -> N
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in stars] == [(4, pytest.approx(0.8))]
 
 
-def test_history_figure_tells_lines_apart_without_colour() -> None:
+def test_history_figure_distinguishes_lines_without_colour() -> None:
     figure = history_figure(history([("head", 40)]), "Training", best_epoch=4)
     styles = [line.get_linestyle() for line in figure.axes[0].lines[:2]]
     assert len(set(styles)) == 2
@@ -191,7 +191,7 @@ def test_mistakes_figure_is_readable(count: int) -> None:
     assert len(figure.axes) == count
 
 
-def test_mistakes_figure_says_what_was_taken_for_what() -> None:
+def test_mistakes_figure_shows_true_and_predicted_class() -> None:
     figure = mistakes_figure([image(8, 8)], [("cat", "dog", 0.98)], "Worst mistakes")
     assert [text.get_text() for text in figure.texts][1:] == ["confidence: 98.0%", "predicted: dog", "true: cat"]
 
@@ -229,14 +229,14 @@ def test_explained_figure_is_readable(count: int, long: bool) -> None:
     assert len(figure.axes) == (3 * count + 1 if count else 0)
 
 
-def test_explained_figure_says_what_was_taken_for_what_and_what_colours_mean() -> None:
+def test_explained_figure_shows_the_classes_and_explains_the_colours() -> None:
     figure = explained_figure([image(8, 8)], [heat(8, 8)], [("cat", "dog", 0.98, 0.02)], "Worst mistakes")
     texts = [text.get_text() for text in visible_texts(figure)]
-    lines = ("predicted, at 98.0%:", "dog", "true, at 2.0%:", "cat", "(nothing spoke for it)")
+    lines = ("predicted, at 98.0%:", "dog", "true, at 2.0%:", "cat", "(no supporting region)")
     positions = [texts.index(line) for line in lines]
     heights = [figure.texts[position].get_position()[1] for position in positions]
     assert heights == sorted(heights, reverse=True)
-    assert texts.count("(nothing spoke for it)") == 1  # for the true class
+    assert texts.count("(no supporting region)") == 1  # for the true class
     assert "most" in texts
     assert any("each map is scaled to its own maximum" in text for text in texts)
 
@@ -246,7 +246,7 @@ def test_explained_figure_says_that_there_are_none() -> None:
     assert any("No mistakes" in text.get_text() for text in figure.texts)
 
 
-def test_overlay_colours_what_is_hot_and_shows_the_picture_everywhere() -> None:
+def test_overlay_colours_hot_regions_and_shows_the_image_everywhere() -> None:
     picture = np.tile(np.arange(0, 256, 4, dtype=np.uint8)[:, None, None], (1, 64, 3))
     laid = overlay(picture, heat(4, 4)[0]).astype(int)
     colour = laid.max(axis=2) - laid.min(axis=2)

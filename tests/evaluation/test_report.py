@@ -89,7 +89,7 @@ def test_reports_after_each_stage(staged_run: Path) -> None:
         assert "macro avg" in (staged_run / name).with_suffix(".txt").read_text()
 
 
-def test_what_is_reported_after_a_stage_is_the_best_epoch_so_far(staged_run: Path) -> None:
+def test_the_report_after_a_stage_is_of_the_best_epoch_so_far(staged_run: Path) -> None:
     results = json.loads((staged_run / "results.json").read_text())
     history = rows_of(staged_run / "history.csv")
     for position, stage in enumerate(results["stages"], start=1):

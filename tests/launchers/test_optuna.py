@@ -49,7 +49,7 @@ def test_failed_trials_do_not_end_the_study(folder: Path, tmp_path: Path) -> Non
     assert f"({statuses.count('FAILED')} failed)" in answer.stdout
 
 
-def test_accuracy_against_seconds_in_a_database_that_goes_on(folder: Path, tmp_path: Path) -> None:
+def test_accuracy_against_seconds_in_a_database_that_is_continued(folder: Path, tmp_path: Path) -> None:
     storage = f"hydra.sweeper.storage=sqlite:///{tmp_path}/study.db"
     arguments = ["hydra/sweeper=optuna", "objective=accuracy_and_seconds", storage, f"dataset.root={folder}", RATE]
     for trials in (1, 3):

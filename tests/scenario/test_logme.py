@@ -31,7 +31,7 @@ def largest_evidence(features: np.ndarray, target: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(("count", "columns", "classes"), [(40, 6, 3), (30, 60, 2), (50, 10, 4)])
-def test_it_is_the_maximum_of_the_evidence(count: int, columns: int, classes: int) -> None:
+def test_logme_is_the_maximum_of_the_evidence(count: int, columns: int, classes: int) -> None:
     features, labels = made_up(count, columns, classes)
     expected = np.mean([largest_evidence(features, (labels == label).astype(float)) for label in range(classes)])
     assert log_maximum_evidence(features, labels, classes) == pytest.approx(expected, abs=1e-7)
@@ -47,7 +47,7 @@ def test_a_rotation_or_another_scale_of_the_features_changes_nothing() -> None:
     assert log_maximum_evidence(doubled, labels, 3) == pytest.approx(expected, abs=1e-7)
 
 
-def test_features_that_tell_more_rank_higher_and_noise_is_not_rewarded() -> None:
+def test_better_features_rank_higher_and_noise_is_not_rewarded() -> None:
     scores = [log_maximum_evidence(*made_up(90, 8, 3, apart), 3) for apart in (0.0, 1.0, 3.0)]
     assert scores == sorted(scores)
     assert scores[2] - scores[0] > 0.1
@@ -59,7 +59,7 @@ def test_features_that_tell_more_rank_higher_and_noise_is_not_rewarded() -> None
     assert log_maximum_evidence(features, shuffled, 3) < log_maximum_evidence(features, labels, 3)
 
 
-def test_features_that_say_nothing_or_everything_give_a_number() -> None:
+def test_useless_and_perfect_features_give_a_finite_score() -> None:
     labels = np.arange(12) % 3
     for features in (np.zeros((12, 4)), np.ones((12, 4)), np.eye(12), np.eye(3)[labels]):
         assert np.isfinite(log_maximum_evidence(features, labels, 3))

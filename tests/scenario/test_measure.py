@@ -20,7 +20,7 @@ from headstart.data.load import load_index
 from headstart.features.activation_cache import open_activation_cache
 from headstart.run.experiment import run
 from headstart.scenario import measure as measuring
-from headstart.scenario.measure import images_to_measure, measure
+from headstart.scenario.measure import images_to_measure, measure_scenario
 
 SMALL = ("image_size=32", "epochs=1", "cache=auto")
 
@@ -42,7 +42,7 @@ def test_only_training_images_are_measured_and_not_more_than_needed() -> None:
     assert few.paths == tuple(map(str, range(40)))
     many = index_of({"train": 8000, "validation": 10, "test": 10})
     first, again, other = (images_to_measure(many, seed) for seed in (0, 0, 1))
-    assert len(first) == measuring.MOST_IMAGES
+    assert len(first) == measuring.MAX_IMAGES
     assert set(first.splits) == {"train"}
     assert np.bincount(first.labels).tolist() == [750, 250]
     assert first.paths == again.paths != other.paths
@@ -53,7 +53,7 @@ def test_many_classes_keep_some_images_each() -> None:
     names, paths = tuple(map(str, range(500))), tuple(map(str, range(20_000)))
     index = ImageIndex(Path(), names, paths, labels, np.full(20_000, "train"))
     measured = images_to_measure(index, 0)
-    assert set(np.bincount(measured.labels)) == {measuring.LEAST_PER_CLASS}
+    assert set(np.bincount(measured.labels)) == {measuring.MIN_PER_CLASS}
 
 
 @pytest.mark.slow
@@ -61,7 +61,7 @@ def test_handwritten_digits_are_small_and_different_whatever_the_run_s_seed() ->
     found = []
     for seed in (0, 1):
         config = compose(["image_size=48", "dataset.fraction=0.1", f"seed={seed}"])
-        found.append(measure(config, load(config), 48, open_activation_cache(config, 48)))
+        found.append(measure_scenario(config, load(config), 48, open_activation_cache(config, 48)))
     assert found[0] == found[1]
     placement = found[0]
     assert placement.cell == "small_different"
@@ -79,7 +79,7 @@ def test_handwritten_digits_are_small_and_different_whatever_the_run_s_seed() ->
         (["dataset=unlabelled", "head=imagenet"], "dataset=unlabelled head=imagenet, from which nothing is learned"),
     ],
 )
-def test_what_cannot_be_measured_is_said_at_once(overrides: list[str], expected: str, tmp_path: Path) -> None:
+def test_what_cannot_be_measured_is_refused_at_once(overrides: list[str], expected: str, tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=expected):
         run(compose([*overrides, "scenario=auto"]), tmp_path)
     assert not (tmp_path / "splits.csv").exists()
@@ -97,7 +97,7 @@ def measured_run(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return output
 
 
-def test_a_run_measures_and_trains_as_the_cell_calls_for(measured_run: Path, binary: Path, tmp_path: Path) -> None:
+def test_a_run_measures_its_scenario_and_trains_with_it(measured_run: Path, binary: Path, tmp_path: Path) -> None:
     results = json.loads((measured_run / "results.json").read_text(encoding="utf-8"))
     scenario = results["scenario"]
     assert (scenario["name"], scenario["cell"], scenario["given"]) == ("auto", "small_similar", ["optimizer"])
@@ -135,14 +135,14 @@ def test_the_tracking_store_knows_the_scenario(measured_run: Path) -> None:
     assert not [key for key in tracked.params if key.startswith("scenario.cells")]
 
 
-def test_a_run_says_what_it_chose_and_what_was_given(
+def test_a_run_prints_what_it_chose_and_what_was_set_explicitly(
     binary: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     overrides = [*SMALL, "dataset=folder", f"dataset.root={binary}", "scenario=auto", "freeze=all", "find_lr=true"]
     run(compose(overrides), tmp_path)
     printed = capsys.readouterr().out
     assert "-> small_similar" in printed
-    assert "freeze=all was given and stays." in printed
-    assert "Training as scenario=small_similar calls for." in printed
-    assert "The typical class has 8 training images, fewer than 1,000: small." in printed
-    assert "ImageNet's classifier is" in printed
+    assert "freeze=all was set explicitly and is kept." in printed
+    assert "Training with scenario=small_similar." in printed
+    assert "The median class has 8 training images, fewer than 1,000: small." in printed
+    assert "The ImageNet classifier has a mean confidence" in printed

@@ -31,7 +31,7 @@ def test_a_scenario_sets_freeze_schedule_and_optimizer(cell: str) -> None:
     assert config_hash(named) == config_hash(alone)  # the name decides nothing
 
 
-def test_what_is_given_explicitly_wins_wherever_it_stands() -> None:
+def test_explicit_settings_win_in_any_position() -> None:
     for overrides in (["scenario=large_different", "freeze=gradual"], ["freeze=gradual", "scenario=large_different"]):
         config = compose(overrides)
         assert (config.freeze.name, config.optimizer.name) == ("gradual", "adamw")
@@ -73,7 +73,7 @@ def test_auto_may_become_each_cell_with_what_else_was_asked_for() -> None:
     assert from_yaml(to_yaml(config)) == config
 
 
-def test_what_does_not_fit_a_cell_is_said_before_anything_is_measured() -> None:
+def test_settings_that_do_not_fit_a_cell_are_refused_before_measuring() -> None:
     with pytest.raises(HeadstartError, match=r"^scenario=small_similar, which scenario=auto may choose: freeze.stages"):
         compose(["scenario=auto", "freeze.stages.1.epochs=3"])
 

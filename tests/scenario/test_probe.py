@@ -31,7 +31,7 @@ def left_out_one_by_one(features: np.ndarray, labels: np.ndarray, classes: int, 
 
 
 @pytest.mark.parametrize(("count", "columns"), [(40, 6), (24, 60)])  # more images than features, and fewer
-def test_it_agrees_with_fitting_once_for_each_image(count: int, columns: int) -> None:
+def test_the_probe_agrees_with_leaving_out_each_image(count: int, columns: int) -> None:
     features, labels = made_up(count, columns)
     result = probe(features, labels, 3)
     errors = {}
@@ -44,14 +44,14 @@ def test_it_agrees_with_fitting_once_for_each_image(count: int, columns: int) ->
     assert result.accuracy == result.correct.mean()
 
 
-def test_it_tells_classes_apart_and_is_not_fooled_by_many_features() -> None:
+def test_the_probe_separates_classes_and_does_not_overfit_many_features() -> None:
     features, labels = made_up(120, 10, apart=4)
     assert probe(features, labels, 3).accuracy > 0.9
     noise = np.random.default_rng(0).normal(size=(120, 400))  # any labels can be fitted exactly
     assert probe(noise, labels, 3).accuracy < 0.5
 
 
-def test_scale_and_constant_features_make_no_difference() -> None:
+def test_scale_and_constant_features_do_not_matter() -> None:
     features, labels = made_up(60, 8)
     expected = probe(features, labels, 3).correct
     changed = np.concatenate([features * np.logspace(-3, 3, 8), np.full((60, 2), 7.0)], axis=1)

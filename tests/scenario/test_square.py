@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headstart.scenario.square import FEW_BELOW, Placement, SplitPointProbe, lead, place, view_of_imagenet
+from headstart.scenario.square import (
+    FEW_BELOW,
+    Placement,
+    SplitPointProbe,
+    find_placement,
+    gain_p_value,
+    summarize_imagenet_predictions,
+)
 
 CUTS = 5
 
@@ -16,7 +23,7 @@ def placed(right: list[int], per_class: int = 10, images: int = 100) -> Placemen
     probes = [
         SplitPointProbe(f"cut{place}", (place + 1) / CUTS, 8, count / images) for place, count in enumerate(right)
     ]
-    return place(np.array([per_class, per_class, per_class + 1]), probes, correct, None, "no classifier", 0.34)
+    return find_placement(np.array([per_class, per_class, per_class + 1]), probes, correct, None, "no classifier", 0.34)
 
 
 @pytest.mark.parametrize(
@@ -44,22 +51,22 @@ def test_the_evidence() -> None:
     placement = placed([40, 60, 95, 90, 70])
     assert (placement.best.split_point, placement.last.split_point) == ("cut2", "cut4")
     assert placement.chance_of_gain == pytest.approx(4 * 0.5**25)  # 25 images to none, chosen from four cuts
-    assert "cut2 (60% of the depth) gets 95.0% right, on the last cut, cut4, 70.0%" in placement.why[1]
+    assert "cut2 (60% of the depth) gets 95.0% right, at the last split point, cut4, 70.0%" in placement.why[1]
     assert placement.images_per_class == {"median": 10, "least": 10, "most": 11}
-    assert placement.to_dict()["probes"][0] == {"cut": "cut0", "depth": 0.2, "channels": 8, "accuracy": 0.4}
+    assert placement.to_dict()["probes"][0] == {"split_point": "cut0", "depth": 0.2, "channels": 8, "accuracy": 0.4}
     assert placed([1, 2, 3, 4, 5]).chance_of_gain is None
 
 
-def test_a_lead_is_judged_by_the_images_that_differ() -> None:
+def test_a_gain_is_tested_on_the_images_that_differ() -> None:
     better, worse = np.arange(1000) < 910, np.arange(1000) < 900
-    assert lead(better, worse, 1) == pytest.approx(0.5**10)
-    assert lead(better, worse, 30) == pytest.approx(30 * 0.5**10)
-    assert lead(better, better, 1) == lead(worse, better, 30) == 1
+    assert gain_p_value(better, worse, 1) == pytest.approx(0.5**10)
+    assert gain_p_value(better, worse, 30) == pytest.approx(30 * 0.5**10)
+    assert gain_p_value(better, better, 1) == gain_p_value(worse, better, 30) == 1
     even = np.arange(1000) % 2 == 0
-    assert lead(even, ~even, 1) > 0.4
+    assert gain_p_value(even, ~even, 1) > 0.4
 
 
-def test_how_often_data_without_a_difference_is_called_different() -> None:
+def test_equal_probes_are_seldom_called_different() -> None:
     """All probes are equally good and independent: no more than one data set in twenty may be called different."""
     generator = np.random.default_rng(0)
     called = 0
@@ -68,13 +75,13 @@ def test_how_often_data_without_a_difference_is_called_different() -> None:
         probes = [
             SplitPointProbe(str(point), (point + 1) / 12, 8, float(row.mean())) for point, row in enumerate(correct)
         ]
-        called += place(np.array([100, 100]), probes, correct, None, "", 0.5).cell == "small_different"
+        called += find_placement(np.array([100, 100]), probes, correct, None, "", 0.5).cell == "small_different"
     assert called <= 300 * 0.05
 
 
-def test_what_imagenet_says() -> None:
+def test_imagenet_predictions_are_summarised() -> None:
     probabilities = np.array([[1, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], [0, 0, 0.5, 0.5], [1, 0, 0, 0]])
-    view = view_of_imagenet(probabilities, ("cat", "dog", "owl", "fox"))
+    view = summarize_imagenet_predictions(probabilities, ("cat", "dog", "owl", "fox"))
     assert view.confidence == pytest.approx((1 + 0.25 + 0.5 + 1) / 4)
     assert view.entropy == pytest.approx((0 + 1 + 0.5 + 0) / 4, abs=1e-6)
     assert view.labels == [("cat", 0.75), ("owl", 0.25)]

@@ -51,13 +51,13 @@ def refuse(composed: Callable[[list[str]], Config], tmp_path: Path) -> Refuse:
 )
 def test_a_job_that_cannot_run_is_named_with_its_reason(job: str, reason: str, refuse: Refuse) -> None:
     refusal = refuse("seed=0", job, "seed=1")
-    assert str(refusal).startswith("Expected every job of the sweep to be valid. Received: 1 of 3 that are not")
+    assert str(refusal) == "1 of the sweep's 3 jobs is invalid; no job was started"
     [(told, labels)] = refusal.reasons.items()
     assert reason in told
     assert labels == [job]
 
 
-def test_jobs_with_one_reason_are_told_together(refuse: Refuse, capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_with_the_same_reason_share_a_line(refuse: Refuse, capsys: pytest.CaptureFixture[str]) -> None:
     refusal = refuse(*(f"head={head} seed={seed}" for head in ("linear", "nothing") for seed in range(8)), "epochs=0")
     assert sorted(map(len, refusal.reasons.values())) == [1, 8]
     refusal.print()
@@ -67,9 +67,7 @@ def test_jobs_with_one_reason_are_told_together(refuse: Refuse, capsys: pytest.C
     assert "seed=4 and 3 more: Expected head to be one of" in said[0]
 
 
-def test_valid_jobs_pass_and_seeds_ask_for_one_composition(
-    composed: Callable[[list[str]], Config], tmp_path: Path
-) -> None:
+def test_valid_jobs_pass_and_seeds_are_composed_once(composed: Callable[[list[str]], Config], tmp_path: Path) -> None:
     asked: list[list[str]] = []
 
     def counting(overrides: list[str]) -> Config:
@@ -83,14 +81,14 @@ def test_valid_jobs_pass_and_seeds_ask_for_one_composition(
     assert len(asked) == 2
 
 
-def test_images_of_jobs_that_run_elsewhere_are_not_looked_for(
+def test_images_of_jobs_on_other_machines_are_not_checked(
     composed: Callable[[list[str]], Config], tmp_path: Path
 ) -> None:
     jobs = [("lost", ["dataset.root=/nowhere"])]
     assert check_jobs(tmp_path, jobs, composed, reads_images=False) == {}
 
 
-def test_finished_jobs_whose_images_are_gone_keep_nobody_from_running(
+def test_finished_jobs_without_their_images_do_not_block_the_others(
     composed: Callable[[list[str]], Config], refuse: Refuse, tmp_path: Path
 ) -> None:
     lost = "dataset.root=/nowhere"
@@ -102,5 +100,5 @@ def test_finished_jobs_whose_images_are_gone_keep_nobody_from_running(
     ).items()
     assert "/nowhere (does not exist)" in reason
     assert labels == ["done"]
-    assert "which are done" in str(refuse(f"{lost} seed=1"))
+    assert "are done, but their images cannot be read" in str(refuse(f"{lost} seed=1"))
     assert refuse(f"{lost} seed=1", f"{lost} seed=2").reasons == {reason: [f"{lost} seed=2"]}

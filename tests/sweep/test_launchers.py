@@ -39,7 +39,7 @@ def test_how_many_jobs_share_this_machine(config: DictConfig, jobs: int) -> None
     assert launchers.jobs_at_once(config) == jobs
 
 
-def test_only_the_first_gpus_would_be_seen_with_submitit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_submitit_jobs_see_all_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
     assert launchers.environment_of_a_job(launcher("LocalLauncher"))["CUDA_VISIBLE_DEVICES"] == "2,3"
     assert "CUDA_VISIBLE_DEVICES" not in launchers.environment_of_a_job(launcher("SlurmLauncher"))
@@ -57,7 +57,7 @@ def test_paths_are_the_same_from_another_directory(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(("given", "minutes"), [([], launchers.NO_LIMIT), (["hydra.launcher.timeout_min=5"], 5)])
-def test_waiting_for_a_place_is_no_reason_to_end_a_job(given: list[str], minutes: int) -> None:
+def test_waiting_for_a_slot_does_not_time_out(given: list[str], minutes: int) -> None:
     local = launcher("LocalLauncher", timeout_min=5 if given else 60)
     hydra = OmegaConf.create({"launcher": local, "overrides": {"hydra": given}})
     launchers.adjust(hydra)

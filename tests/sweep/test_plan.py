@@ -53,7 +53,7 @@ def test_a_job_that_cannot_run_says_why(tmp_path: Path, job: Callable[..., Calla
     assert planned.state.startswith("will fail: Expected dataset.root to be the directory of the images")
 
 
-def test_a_failure_of_before_is_told(
+def test_an_earlier_failure_is_reported(
     finished_run: Path, tmp_path: Path, job: Callable[..., Callable[[], Config]]
 ) -> None:
     results = json.loads((finished_run / "results.json").read_text())
@@ -63,7 +63,7 @@ def test_a_failure_of_before_is_told(
     assert planned.state == "failed before"
 
 
-def test_the_plan_is_added_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_shows_totals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     jobs = [
         PlannedJob("seed=0", "done", None, "", None),
         PlannedJob("seed=1", "to run", 60.0, "like it", 1e6),

@@ -48,7 +48,7 @@ def test_the_record_of_an_earlier_version_can_be_read(tmp_path: Path) -> None:
     assert Sweep.load(tmp_path) == dataclasses.replace(written, launcher=None)
 
 
-def test_a_label_has_what_differs() -> None:
+def test_a_label_holds_the_overrides_that_differ() -> None:
     overrides = ["dataset=folder", "freeze=all", "+seed=1"]
     assert job_label(overrides, ("freeze", "seed")) == "freeze=all +seed=1"
     assert job_label(overrides, ()) == "dataset=folder freeze=all +seed=1"
@@ -64,7 +64,7 @@ def test_the_last_event_of_each_job_counts(tmp_path: Path) -> None:
     assert record.ended()[0]["error"] == "out of memory"
 
 
-def test_another_launch_of_the_command_starts_from_nothing(tmp_path: Path) -> None:
+def test_another_launch_starts_with_an_empty_journal(tmp_path: Path) -> None:
     sweep(tmp_path).note("finished", 0, "seed=0")
     again = sweep(tmp_path, "second")
     assert again.ended() == {}
@@ -98,7 +98,7 @@ TORN = {
 
 @pytest.mark.parametrize("torn", TORN.values(), ids=TORN)
 @pytest.mark.parametrize("place", ["before", "behind"])
-def test_what_cannot_be_read_costs_no_other_line(torn: bytes, place: str, tmp_path: Path) -> None:
+def test_an_unreadable_line_does_not_lose_the_others(torn: bytes, place: str, tmp_path: Path) -> None:
     record = sweep(tmp_path)
     record.note("finished", 0, "seed=0")
     [file] = (tmp_path / JOURNAL).iterdir()

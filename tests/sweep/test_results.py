@@ -64,13 +64,13 @@ def test_other_images_at_the_same_place_are_not_done(sweep: Path, folder: Path, 
     assert find_finished(sweep, config) is None
 
 
-def test_what_failed_is_not_done_and_its_directory_is_free(sweep: Path, folder: Path) -> None:
+def test_a_failed_job_is_not_done_and_its_directory_is_free(sweep: Path, folder: Path) -> None:
     change(sweep / "0", status="FAILED")
     assert find_finished(sweep, tiny(folder)) is None
     assert free_directory(sweep / "0", tiny(folder)) == sweep / "0"
 
 
-def test_no_job_writes_where_results_of_another_one_are(sweep: Path, folder: Path) -> None:
+def test_no_job_writes_over_results_of_another_one(sweep: Path, folder: Path) -> None:
     first = free_directory(sweep / "0", tiny(folder, "seed=1"))
     assert first.parent == sweep
     assert first != sweep / "0"
@@ -83,7 +83,7 @@ def test_no_job_writes_where_results_of_another_one_are(sweep: Path, folder: Pat
     assert free_directory(sweep / "1", tiny(folder, "seed=1")) == sweep / "1"
 
 
-def test_interrupted_runs_are_marked_here_and_in_the_store(sweep: Path, tmp_path: Path) -> None:
+def test_interrupted_runs_are_marked_on_disk_and_in_the_store(sweep: Path, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/store.db"
     (sweep / "1").mkdir()
     run = begin_run(uri, "headstart", "interrupted", {}, sweep / "1")
@@ -155,14 +155,14 @@ def test_other_images_get_a_directory_of_their_own(sweep: Path, done: Config, ow
 
 
 @pytest.mark.parametrize("content", [b"", b'{"status": "FINI', b"[]", b"\xff"])
-def test_results_that_cannot_be_read_are_not_written_over(content: bytes, sweep: Path, folder: Path) -> None:
+def test_unreadable_results_are_not_overwritten(content: bytes, sweep: Path, folder: Path) -> None:
     (sweep / "0" / "results.json").write_bytes(content)
     place = find_job_directory(sweep, sweep / "0", tiny(folder))
     assert place.state == "free"
     assert place.directory != sweep / "0"
 
 
-def test_no_failure_is_written_over_a_finished_job(sweep: Path) -> None:
+def test_a_failure_does_not_overwrite_a_finished_job(sweep: Path) -> None:
     before = tree(sweep)
     with pytest.raises(HeadstartError, match="Expected a directory without a finished run"):
         write_failure(sweep / "0", "no images", [])

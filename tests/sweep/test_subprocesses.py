@@ -47,7 +47,7 @@ def test_a_job_is_another_process_with_the_same_environment(tmp_path: Path, monk
         assert int(said[2]) != os.getpid()
 
 
-def test_the_signal_that_killed_a_job_is_told(tmp_path: Path) -> None:
+def test_the_signal_that_killed_a_job_is_returned(tmp_path: Path) -> None:
     assert run_in_subprocess(die, signal.SIGKILL, log=tmp_path / "log") == -signal.SIGKILL
 
 
@@ -69,7 +69,7 @@ def test_an_error_is_in_the_log_and_in_the_exit_code(tmp_path: Path) -> None:
     assert "ValueError: told in the log" in (tmp_path / "log").read_text()
 
 
-def test_the_caller_can_look_while_a_job_runs(tmp_path: Path) -> None:
+def test_a_function_is_called_while_a_job_runs(tmp_path: Path) -> None:
     looks: list[float] = []
     assert run_in_subprocess(os.system, "sleep 1", log=tmp_path / "log", while_it_runs=lambda: looks.append(1)) == 0
     assert looks

@@ -152,14 +152,14 @@ def test_a_finished_sweep_is_left_as_it_is_while_its_images_are_away(repeated: R
 
 
 @pytest.mark.slow
-def test_a_picture_that_breaks_later_costs_no_finished_job(repeated: Repeated) -> None:
+def test_an_image_that_breaks_later_loses_no_finished_job(repeated: Repeated) -> None:
     """Which only shows while the sweep runs, so that it is said at its end."""
     picture = repeated.images / "cat" / "000.png"
     content = picture.read_bytes()
     picture.write_bytes(b"no picture")
     answer = sweep(repeated.outputs, *repeated.arguments)
     assert answer.returncode == 1
-    assert "1 done before, 1 kept without a look at their images" in answer.stdout
+    assert "1 done before, 1 kept without checking their images" in answer.stdout
     assert tree(repeated.directory / "0") == repeated.trees[0]
     picture.write_bytes(content)
     assert "2 done before" in sweep(repeated.outputs, *repeated.arguments).stdout
@@ -170,7 +170,7 @@ def test_a_sweep_with_a_job_that_cannot_run_is_refused_as_a_whole(tmp_path: Path
     assert answer.returncode == 1
     assert answer.stderr == ""
     first, second = answer.stdout.splitlines()
-    assert first.startswith("Error: Expected every job of the sweep to be valid. Received: 2 of 4 that are not")
+    assert first == "Error: 2 of the sweep's 4 jobs are invalid; no job was started"
     assert second.startswith("  head=nothing seed=0, head=nothing seed=1: Expected head to be one of")
     assert list(tmp_path.iterdir()) == []
 
@@ -239,7 +239,7 @@ def test_folds_without_a_sweep_are_refused(binary_folder: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_under_way_is_not_started_twice(binary_folder: Path, tmp_path: Path) -> None:
+def test_a_running_sweep_is_not_started_twice(binary_folder: Path, tmp_path: Path) -> None:
     arguments = (f"dataset.root={binary_folder}", "seed=0,1", "epochs=500")
     environment = {**os.environ, "HEADSTART_OUTPUTS": str(tmp_path)}
     process = subprocess.Popen(

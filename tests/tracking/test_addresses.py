@@ -26,7 +26,7 @@ from headstart.tracking import expect_address, store_uri
         "databricks://profile",
     ],
 )
-def test_addresses_that_mlflow_takes(uri: str) -> None:
+def test_addresses_that_mlflow_accepts(uri: str) -> None:
     expect_address(uri)
 
 
@@ -43,10 +43,10 @@ def test_addresses_that_mlflow_takes(uri: str) -> None:
         ("/srv/mlflow.db", "did you mean sqlite:////srv/mlflow.db?"),
         ("./mlflow.db", "mlflow.db?"),
         ("mlflow.db", "mlflow.db?"),
-        ("mlruns", "a database is one file: sqlite:///mlflow.db"),
-        ("/srv/mlruns", "a database is one file: sqlite:///mlflow.db"),
-        ("file:///srv/store", "a database is one file: sqlite:///mlflow.db"),
-        ("/tmp", "a database is one file: sqlite:///mlflow.db"),
+        ("mlruns", "use a database file instead: sqlite:///mlflow.db"),
+        ("/srv/mlruns", "use a database file instead: sqlite:///mlflow.db"),
+        ("file:///srv/store", "use a database file instead: sqlite:///mlflow.db"),
+        ("/tmp", "use a database file instead: sqlite:///mlflow.db"),
     ],
 )
 def test_an_address_without_its_scheme_is_refused(uri: str, hint: str) -> None:

@@ -29,7 +29,7 @@ from headstart.tracking import (
 )
 from headstart.tracking import background as sending_in_background
 from headstart.tracking.background import BackgroundSender
-from headstart.tracking.journal import Journal, count_pending, journals, what_is_tracked
+from headstart.tracking.journal import Journal, count_pending, journals, tracking_summary
 from headstart.tracking.resend import send_pending
 
 EPOCHS = range(1, 31)
@@ -90,8 +90,8 @@ def store(tmp_path: Path, empty: Path) -> Store:
 
 @pytest.fixture(autouse=True)
 def quick_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending_in_background, "SECONDS_BETWEEN_SENDINGS", 0.02)
-    monkeypatch.setattr(sending_in_background, "SECONDS_BETWEEN_ATTEMPTS", (0.02,))
+    monkeypatch.setattr(sending_in_background, "SEND_INTERVAL", 0.02)
+    monkeypatch.setattr(sending_in_background, "RETRY_INTERVALS", (0.02,))
 
 
 def log_everything(tracker: Tracker) -> None:
@@ -134,12 +134,12 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_store_that_goes_away_and_returns_has_everything_once(
+def test_a_store_that_is_unreachable_for_a_while_gets_everything_once(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with tracked_run(store.uri, "headstart", "outage", {}, tmp_path / "run") as tracker:
         tracker.log_metrics({"epoch/loss": 1.0, "epoch/seconds": 0.1}, 1)
-        until(lambda: not tracker.journal.waits())
+        until(lambda: not tracker.journal.has_pending())
         store.take_away()
         journal = tracker.journal.file
         log_everything_but_the_first_epoch(tracker)
@@ -148,13 +148,13 @@ def test_a_store_that_goes_away_and_returns_has_everything_once(
         until(lambda: sender.failed_attempts > 2)
         assert count_pending(journal) > len(EPOCHS)
         store.put_back()
-        until(lambda: not tracker.journal.waits())
+        until(lambda: not tracker.journal.has_pending())
     check_everything(store)
     said = capsys.readouterr().out
     assert said.count("does not answer") == 1
-    assert f"waits in {tmp_path / 'run' / 'tracking'}" in said.replace("\n", " ")
+    assert f"kept in {tmp_path / 'run' / 'tracking'}" in said.replace("\n", " ")
     assert "answers again" in said
-    assert what_is_tracked(tmp_path / "run")["tracking"] == {"waiting": 0}
+    assert tracking_summary(tmp_path / "run")["tracking"] == {"waiting": 0}
 
 
 def log_everything_but_the_first_epoch(tracker: Tracker) -> None:
@@ -162,7 +162,7 @@ def log_everything_but_the_first_epoch(tracker: Tracker) -> None:
     log_everything(tracker)
 
 
-def test_a_store_that_stays_away_gets_everything_later(
+def test_a_store_that_stays_unreachable_gets_everything_later(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with tracked_run(store.uri, "headstart", "outage", {}, tmp_path / "run") as tracker:
@@ -172,8 +172,8 @@ def test_a_store_that_stays_away_gets_everything_later(
     [file] = pending_journals(tmp_path / "run")
     assert f"headstart sync {tmp_path / 'run'}" in capsys.readouterr().out.replace("\n", " ")
     waiting = count_pending(file)
-    assert what_is_tracked(tmp_path / "run")["tracking"] == {"waiting": waiting}
-    with pytest.raises(StoreUnavailable, match=r"Expected a tracking store at .* Received: the file is not there"):
+    assert tracking_summary(tmp_path / "run")["tracking"] == {"waiting": waiting}
+    with pytest.raises(StoreUnavailable, match=r"Expected a tracking store at .* Received: the file does not exist"):
         send_pending(file)
     assert not store.file.exists()  # no empty one was made
     time.sleep(0.1)
@@ -188,7 +188,7 @@ def test_a_store_that_stays_away_gets_everything_later(
     assert store.counts() == before
 
 
-def test_what_was_sent_and_not_marked_changes_nothing(store: Store, tmp_path: Path) -> None:
+def test_sending_an_entry_twice_changes_nothing(store: Store, tmp_path: Path) -> None:
     with tracked_run(store.uri, "headstart", "killed", {}, tmp_path / "run") as tracker:
         log_everything(tracker)
     before, run_id = store.counts(), tracker.run_id
@@ -197,10 +197,10 @@ def test_what_was_sent_and_not_marked_changes_nothing(store: Store, tmp_path: Pa
     assert send_pending(file).entries == len(file.read_text().splitlines())
     check_everything(store)
     assert store.counts() == before
-    assert what_is_tracked(tmp_path / "run")["run_id"] == run_id
+    assert tracking_summary(tmp_path / "run")["run_id"] == run_id
 
 
-def test_answers_that_are_lost_double_nothing(
+def test_lost_answers_create_no_duplicates(
     store: Store, empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every kind of request is done by the store, and the first time its answer does not arrive."""
@@ -225,7 +225,7 @@ def test_answers_that_are_lost_double_nothing(
     asked += ("finalize_logged_model", "set_terminated")
     for name in asked:
         monkeypatch.setattr(mlflow.MlflowClient, name, losing(name))
-    tracker = begin_run(store.uri, "headstart", "lossy", {}, tmp_path / "second", may_wait=True)
+    tracker = begin_run(store.uri, "headstart", "lossy", {}, tmp_path / "second", allow_offline=True)
     log_everything(tracker)
     tracker.end("FINISHED")
     tracker.journal.close()
@@ -238,7 +238,7 @@ def test_answers_that_are_lost_double_nothing(
     assert store.counts() == undisturbed.counts()
 
 
-def test_what_is_refused_is_said_and_the_rest_is_sent(
+def test_a_refused_entry_is_reported_and_the_rest_is_sent(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with tracked_run(store.uri, "headstart", "refused", {}, tmp_path / "run") as tracker:
@@ -248,14 +248,14 @@ def test_what_is_refused_is_said_and_the_rest_is_sent(
         tracker.log_metrics({"test_accuracy": 0.5})
     assert store.run().info.status == "FINISHED"
     assert store.history("test_accuracy") == [(0, 0.5)]
-    told = what_is_tracked(tmp_path / "run")["tracking"]
+    told = tracking_summary(tmp_path / "run")["tracking"]
     assert told["waiting"] == 0
     assert "Changing param values is not allowed" in told["refused"][0]
-    assert told["refused"][1].endswith("nowhere.csv is gone")
+    assert told["refused"][1].endswith("nowhere.csv no longer exists")
     assert "Warning: not tracked: parameters: " in capsys.readouterr().out
 
 
-def test_artifacts_that_cannot_be_written_hold_up_nothing(
+def test_artifacts_that_cannot_be_written_block_nothing(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begin_run(store.uri, "headstart", "first", {}, tmp_path / "first").close()  # makes the experiment
@@ -267,7 +267,7 @@ def test_artifacts_that_cannot_be_written_hold_up_nothing(
         tracker.log_metrics({"test_accuracy": 0.5})
     run = mlflow.MlflowClient(store.uri).get_run(tracker.run_id)
     assert (run.info.status, run.data.metrics) == ("FINISHED", {"test_accuracy": 0.5})
-    told = what_is_tracked(tmp_path / "run")["tracking"]
+    told = tracking_summary(tmp_path / "run")["tracking"]
     assert told["waiting"] == 0
     assert [reason.partition(":")[0] for reason in told["refused"]] == ["file", "file"]
     kept = [json.loads(line) for line in tracker.journal.refused_file.read_text().splitlines()]
@@ -277,7 +277,7 @@ def test_artifacts_that_cannot_be_written_hold_up_nothing(
     assert "the tracking store refused 2 entries, kept in" in said
 
 
-def test_a_run_that_fails_while_the_store_is_away(store: Store, tmp_path: Path) -> None:
+def test_a_run_that_fails_while_the_store_is_unreachable(store: Store, tmp_path: Path) -> None:
     def fail() -> None:
         with tracked_run(store.uri, "headstart", "fails", {}, tmp_path / "run"):
             store.take_away()
@@ -295,7 +295,7 @@ def test_a_run_that_fails_while_the_store_is_away(store: Store, tmp_path: Path) 
     assert [artifact.path for artifact in client.list_artifacts(run.info.run_id)] == ["error.txt"]
 
 
-def test_a_run_that_is_resumed_goes_on_in_its_journal(store: Store, tmp_path: Path) -> None:
+def test_a_resumed_run_appends_to_its_journal(store: Store, tmp_path: Path) -> None:
     killed = begin_run(store.uri, "headstart", "killed", {}, tmp_path / "run")
     for epoch in (1, 2, 3):  # none of which is sent
         killed.log_metrics({"epoch/loss": 1 / epoch, "epoch/seconds": 0.5}, epoch)
@@ -305,7 +305,7 @@ def test_a_run_that_is_resumed_goes_on_in_its_journal(store: Store, tmp_path: Pa
         file.write('{"kind": "metr')  # it died within a line
     with tracked_run(store.uri, "headstart", "killed", {}, tmp_path / "run", resume=True) as tracker:
         assert tracker.run_id == killed.run_id
-        until(lambda: store.run().info.status == "RUNNING" and not tracker.journal.waits())
+        until(lambda: store.run().info.status == "RUNNING" and not tracker.journal.has_pending())
         for epoch in (3, 4, 5):  # the third one is trained again
             tracker.log_metrics({"epoch/loss": 1 / epoch, "epoch/seconds": 0.7}, epoch)
         tracker.log_metrics({"stages": 1.0, "test_accuracy": 0.9})
@@ -334,29 +334,29 @@ def test_a_run_that_ended_can_be_resumed(store: Store, tmp_path: Path) -> None:
     assert continue_run(tmp_path / "run") is None
 
 
-def test_a_job_begins_though_the_store_is_away(store: Store, tmp_path: Path) -> None:
+def test_a_job_starts_while_the_store_is_unreachable(store: Store, tmp_path: Path) -> None:
     begin_run(store.uri, "headstart", "parent", {}, tmp_path / "sweep").close()
     store.take_away()
     nowhere = f"sqlite:///{tmp_path}/file/mlflow.db"
     (tmp_path / "file").write_text("no directory")
-    with tracked_run(nowhere, "headstart", "job", {"sweep": "mine"}, tmp_path / "0", may_wait=True) as tracker:
+    with tracked_run(nowhere, "headstart", "job", {"sweep": "mine"}, tmp_path / "0", allow_offline=True) as tracker:
         log_everything(tracker)
         assert tracker.run_id == tracker.journal.header["id"]
         assert tracker.experiment_id is None
     store.put_back()
     [file] = pending_journals(tmp_path / "0")
     assert send_pending(file, store.uri).status == "FINISHED"  # it has another address by now
-    told = what_is_tracked(tmp_path / "0")
+    told = tracking_summary(tmp_path / "0")
     run = mlflow.MlflowClient(store.uri).get_run(told["run_id"])
     assert run.data.tags["sweep"] == "mine"
     assert run.info.experiment_id == told["experiment_id"]
     assert len(run.data.params) == 2
 
 
-def test_nobody_else_sends_what_a_run_under_way_logs(store: Store, tmp_path: Path) -> None:
+def test_the_journal_of_a_running_run_is_sent_by_nobody_else(store: Store, tmp_path: Path) -> None:
     with (
         tracked_run(store.uri, "headstart", "alive", {}, tmp_path / "run") as tracker,
-        pytest.raises(JournalInUseError, match=r"Expected a run that is over\. Received: .*, which is under way"),
+        pytest.raises(JournalInUseError, match=r".*run is still running, or `headstart sync` is sending it\. Wait"),
     ):
         send_pending(tracker.journal.file)
     assert send_pending(tracker.journal.file).entries == 0
@@ -369,7 +369,7 @@ def hanging_server() -> Iterator[tuple[str, socket.socket]]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", listener
 
 
-def test_a_server_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_hangs_never_blocks_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     with hanging_server() as (uri, listener):
         journal = Journal.begin(tmp_path / "run", uri=uri, experiment="headstart", name="hangs", tags={})
@@ -386,7 +386,7 @@ def test_a_server_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest
     assert count_pending(journal.file) == 1001
 
 
-def test_a_journal_is_whole_lines_of_json(tmp_path: Path) -> None:
+def test_a_journal_is_complete_lines_of_json(tmp_path: Path) -> None:
     journal = Journal.begin(tmp_path, uri="", experiment="", name="", tags={})
     journal.append("tags", values={"name": "caf\N{LATIN SMALL LETTER E WITH ACUTE} \udc80\n"})
     kinds = [json.loads(line)["kind"] for line in journal.file.read_text(encoding="utf-8").splitlines()]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from headstart.tracking import StoreUnavailable, Tracker
-from headstart.tracking.journal import Journal, count_pending, report_refused_entries, what_is_tracked
-from headstart.tracking.sending import MOST_FAILURES, send
+from headstart.tracking.journal import Journal, count_pending, report_refused_entries, tracking_summary
+from headstart.tracking.sending import MAX_FAILURES, send
 
 Answer = tuple[int, dict[str, Any] | str]
 Answers = Callable[[str, dict[str, Any]], Answer | None]
@@ -71,7 +71,7 @@ def journal(server: Server, tmp_path: Path) -> Iterator[Journal]:
     """Return the journal of a run that the server has, with three things to log."""
     journal = Journal.begin(tmp_path / "run", uri=server.uri, experiment="headstart", name="run", tags={})
     journal.progress.update(run_id="abc", experiment_id="1")
-    journal.mark(1, journal._size())
+    journal.mark_sent(1, journal._size())
     tracker = Tracker(journal)
     tracker.describe("first", {})
     tracker.describe("bad", {})
@@ -109,7 +109,7 @@ def notes(server: Server) -> list[str]:
     ],
     ids=lambda answer: f"{answer[0]} {answer[1]['error_code'] if isinstance(answer[1], dict) else ''}",
 )
-def test_what_the_server_refuses_is_set_aside_and_the_rest_is_sent(
+def test_a_refused_entry_is_kept_in_a_file_and_the_rest_is_sent(
     server: Server, journal: Journal, answer: Answer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.answers = on_bad(answer)
@@ -118,7 +118,7 @@ def test_what_the_server_refuses_is_set_aside_and_the_rest_is_sent(
     assert count_pending(journal.file) == 0
     [kept] = [json.loads(line) for line in journal.refused_file.read_text().splitlines()]
     assert kept["values"] == {"mlflow.note.content": "bad"}
-    [reason] = what_is_tracked(journal.output)["tracking"]["refused"]
+    [reason] = tracking_summary(journal.output)["tracking"]["refused"]
     assert reason == f"tags: {kept['reason']}"
     report_refused_entries([journal.file])
     said = capsys.readouterr().out
@@ -127,15 +127,15 @@ def test_what_the_server_refuses_is_set_aside_and_the_rest_is_sent(
 
 
 @pytest.mark.parametrize("answer", [error(500, "INTERNAL_ERROR"), (500, "Internal Server Error")], ids=["json", "text"])
-def test_a_server_that_breaks_on_an_entry_gets_it_later_again(server: Server, journal: Journal, answer: Answer) -> None:
+def test_an_entry_that_breaks_the_server_is_retried_later(server: Server, journal: Journal, answer: Answer) -> None:
     server.answers = on_bad(answer)
-    for _ in range(MOST_FAILURES - 1):
+    for _ in range(MAX_FAILURES - 1):
         with pytest.raises(StoreUnavailable, match=r"Received: .* 500"):
             send(journal)
     assert notes(server) == ["first"]
     send(journal)
     assert notes(server) == ["first", "last"]
-    assert len(what_is_tracked(journal.output)["tracking"]["refused"]) == 1
+    assert len(tracking_summary(journal.output)["tracking"]["refused"]) == 1
 
 
 def test_a_server_that_breaks_once_loses_nothing(server: Server, journal: Journal) -> None:
@@ -145,7 +145,7 @@ def test_a_server_that_breaks_once_loses_nothing(server: Server, journal: Journa
     server.answers = lambda path, body: None
     send(journal)
     assert notes(server) == ["first", "bad", "last"]
-    assert "refused" not in what_is_tracked(journal.output)["tracking"]
+    assert "refused" not in tracking_summary(journal.output)["tracking"]
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ def test_a_server_that_breaks_once_loses_nothing(server: Server, journal: Journa
     ],
     ids=lambda answer: str(answer[0]),
 )
-def test_a_server_that_takes_nothing_is_away(server: Server, journal: Journal, answer: Answer) -> None:
+def test_a_server_that_accepts_nothing_counts_as_unreachable(server: Server, journal: Journal, answer: Answer) -> None:
     server.answers = lambda path, body: answer
-    for _ in range(MOST_FAILURES + 1):
+    for _ in range(MAX_FAILURES + 1):
         with pytest.raises(StoreUnavailable):
             send(journal)
     assert count_pending(journal.file) == 3
@@ -177,13 +177,13 @@ def test_a_server_that_takes_nothing_is_away(server: Server, journal: Journal, a
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_server_that_is_overloaded_gets_everything_later(server: Server, journal: Journal, status: int) -> None:
     server.answers = on_bad((status, "<html>overloaded</html>"))
-    for _ in range(MOST_FAILURES + 1):
+    for _ in range(MAX_FAILURES + 1):
         with pytest.raises(StoreUnavailable):
             send(journal)
-    assert "refused" not in what_is_tracked(journal.output)["tracking"]
+    assert "refused" not in tracking_summary(journal.output)["tracking"]
 
 
-def test_one_bad_figure_does_not_cost_the_others(server: Server, journal: Journal) -> None:
+def test_one_invalid_metric_does_not_lose_the_others(server: Server, journal: Journal) -> None:
     tracker = Tracker(journal)
     for epoch in range(1, 6):
         tracker.log_metrics({"bad" if epoch == 3 else "loss": 1.0}, epoch)
@@ -191,4 +191,4 @@ def test_one_bad_figure_does_not_cost_the_others(server: Server, journal: Journa
     send(journal)
     steps = sorted(metric["step"] for body in server.taken for metric in body.get("metrics", []))
     assert steps == [1, 2, 4, 5]
-    assert len(what_is_tracked(journal.output)["tracking"]["refused"]) == 2
+    assert len(tracking_summary(journal.output)["tracking"]["refused"]) == 2

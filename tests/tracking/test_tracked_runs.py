@@ -66,7 +66,7 @@ def test_parameters_under_their_dotted_keys(logged: Any, folder: Path) -> None:
     assert parameters["patience"] == "None"
 
 
-def test_epochs_lie_on_one_axis_over_all_stages(logged: Any, client: Any) -> None:
+def test_epochs_share_one_axis_over_all_stages(logged: Any, client: Any) -> None:
     curves = {
         name: [(point.step, point.value) for point in client.get_metric_history(logged.info.run_id, f"epoch/{name}")]
         for name in ("train_loss", "validation_loss", "validation_accuracy", "learning_rate", "stage")
@@ -165,7 +165,7 @@ print(model.predict(pandas.DataFrame({"image": [base64.b64encode(pathlib.Path(pi
 
 
 @pytest.mark.slow
-def test_the_logged_model_brings_its_code(results: dict[str, Any], client: Any, folder: Path, tmp_path: Path) -> None:
+def test_the_logged_model_includes_its_code(results: dict[str, Any], client: Any, folder: Path, tmp_path: Path) -> None:
     directory = model_directory(client, results["experiment_id"], results["run_id"])
     command = [sys.executable, "-c", SERVED_ELSEWHERE, str(directory), str(folder / "red" / "000.png")]
     answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
@@ -185,7 +185,7 @@ def test_no_pickle_in_the_logged_model(results: dict[str, Any], client: Any) -> 
 @pytest.mark.parametrize(
     ("error", "status"), [(HeadstartError, "FAILED"), (KeyboardInterrupt, "KILLED"), (ZeroDivisionError, "FAILED")]
 )
-def test_a_run_that_ends_early_says_how(
+def test_a_run_that_ends_early_logs_its_status(
     error: type[BaseException],
     status: str,
     folder: Path,
@@ -264,7 +264,7 @@ def test_a_relative_store_keeps_its_artifacts_beside_it(tmp_path: Path, monkeypa
     assert experiment.artifact_location == (tmp_path / "mlartifacts" / "first").as_uri()
 
 
-def test_a_store_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_is_created_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
     import sqlalchemy
 
@@ -291,7 +291,7 @@ def test_a_store_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("uri", UNREACHABLE)
-def test_a_store_that_cannot_be_reached_is_said_within_seconds(uri: str, tmp_path: Path) -> None:
+def test_an_unreachable_store_is_reported_within_seconds(uri: str, tmp_path: Path) -> None:
     import mlflow  # noqa: F401  (its import is no part of the wait)
 
     (tmp_path / "file").write_text("no database")
@@ -325,7 +325,7 @@ def test_nothing_is_written_outside_the_outputs(folder: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_three_runs_that_make_the_store_at_the_same_moment(folder: Path, tmp_path: Path) -> None:
+def test_three_runs_create_the_store_at_the_same_time(folder: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "HEADSTART_OUTPUTS": str(tmp_path)}
     command = [sys.executable, str(RUN), *TINY, f"dataset.root={folder}", "freeze=scratch", "epochs=1"]
     jobs = [
@@ -384,7 +384,7 @@ def test_epochs_that_end_at_once_are_all_there_though_the_run_fails(tmp_path: Pa
         assert [(point.step, point.value) for point in points] == [(epoch, epoch / 7) for epoch in range(1, 301)]
 
 
-def test_a_slow_epoch_can_be_seen_when_it_ends(tmp_path: Path) -> None:
+def test_a_slow_epoch_is_sent_when_it_ends(tmp_path: Path) -> None:
     import mlflow
 
     with tracked_run(store(tmp_path), "headstart", "slow", {}, tmp_path) as tracker:

@@ -1,1 +1,1 @@
-"""What is doubtful about a data set, found before anything is trained on it."""
+"""Audits a data set before training: duplicates, leakage, wrong labels, poor images and shortcuts."""

@@ -1,4 +1,4 @@
-"""The audit as a whole: what is looked at, in which order, and what a person is told of it."""
+"""Runs all checks of an audit in order, and summarises their findings."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from headstart.data.similarity.measurements import measure_images
 from headstart.data.similarity.near_duplicates import Pair, clusters, find_near_duplicates
 
 PAGE, TABLE = "audit.html", "audit.csv"
-MOST_SHORTCUTS = 50  # in data_report.json
-SAMPLE = 500  # images whose nearest neighbours say how alike features of different images are
+MAX_SHORTCUTS = 50  # in data_report.json
+SAMPLE = 500  # images whose nearest neighbours give the usual similarity of different images
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found.
+    """The result of an audit.
 
     Args:
         index: the images.
         level: `quick` or `full`.
         findings: of all kinds, in the order of the page.
-        shortcuts: how well each property tells the classes apart, then the suspicious pairs of classes.
-        copies: how many images of validation and test are copies or near-copies of training images.
-        identical_copies: how many of these are so byte for byte.
-        seconds: that each part took.
+        shortcuts: how well each property predicts the class, followed by the suspicious pairs of classes.
+        copies: number of validation and test images that are duplicates or near-duplicates of training images.
+        identical_copies: number of those that are byte-for-byte identical.
+        seconds: duration of each part.
     """
 
     index: ImageIndex
@@ -52,22 +52,23 @@ class Audit:
     seconds: dict[str, float]
 
     def counts(self) -> dict[str, int]:
-        """Return how many findings there are of each kind that was looked for."""
+        """Return the number of findings of each kind that the level looks for."""
         found = Counter(one.kind for one in self.findings)
         return {kind: found[kind] for kind in KINDS if kind != "mislabelled" or self.level == "full"}
 
     def warnings(self, page: str = PAGE) -> list[str]:
-        """Return what a person should know before believing the results, one sentence each.
+        """Return warnings about the trustworthiness of the results, one sentence each.
 
         Args:
-            page: where the pictures are, for the sentences.
+            page: path of the page, for the sentences.
         """
         sentences = []
         for split, count in self.copies.items():
-            if count > self.identical_copies[split]:  # those that are identical have a sentence already
+            if count > self.identical_copies[split]:  # the check of the files has warned about identical ones already
                 total = int((self.index.splits == split).sum())
                 sentences.append(
-                    f"{count:,} of {total:,} {split} images are copies or near-copies of training images: see {page}"
+                    f"{count:,} of {total:,} {split} images are duplicates or near-duplicates of training images, so "
+                    f"{split} scores are inflated by leakage: see {page}"
                 )
         sentences += [f"{sentence}: see {page}" for sentence in self._about_shortcuts()]
         counts = self.counts()
@@ -78,7 +79,7 @@ class Audit:
         return [printable(sentence) for sentence in sentences]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the audit as plain values for JSON."""
+        """Return the audit as JSON values."""
         return {
             "level": self.level,
             "seconds": {name: round(seconds, 3) for name, seconds in self.seconds.items()},
@@ -92,17 +93,17 @@ class Audit:
                     "chance": round(one.chance, 4),
                     "images": one.images,
                 }
-                for one in self.shortcuts[:MOST_SHORTCUTS]
+                for one in self.shortcuts[:MAX_SHORTCUTS]
             ],
         }
 
     def write(self, directory: Path, name: str, most: int) -> None:
-        """Write the page with the pictures and the table.
+        """Write the page and the table.
 
         Args:
-            directory: is made.
+            directory: created if necessary.
             name: of the data set.
-            most: findings of each kind that are shown with their pictures.
+            most: maximum number of findings of each kind to show with their images.
         """
         directory.mkdir(parents=True, exist_ok=True)
         write_table(self.findings, self.index, directory / TABLE)
@@ -114,14 +115,14 @@ class Audit:
             directory / PAGE,
             title=f"Audit of {name}",
             summary=f"{len(self.index):,} images of {len(self.index.class_names)} classes; {self.level} audit"
-            + ("." if self.level == "full" else ", without a network: `headstart audit` looks for wrong labels too."),
+            + ("." if self.level == "full" else ", without a network. `headstart audit` also looks for wrong labels."),
             warnings=self.warnings("below"),
             overall=[self._row(one) for one in among_all],
             pairs=[self._row(one) for one in self.shortcuts[len(among_all) :]],
         )
 
     def _about_shortcuts(self) -> list[str]:
-        """Return a sentence on the whole, or on the pairs of classes that the best property tells apart."""
+        """Return a warning about all classes, or about the pairs of classes that a property predicts too well."""
         serious = [one for one in self.shortcuts if one.accuracy > SERIOUS]
         whole = [one for one in serious if self._is_overall(one)]
         if whole:
@@ -155,12 +156,12 @@ class Audit:
 
 
 def audit_images(config: Config, index: ImageIndex, level: str, image_size: int) -> Audit:
-    """Return what is doubtful about the images of a data set.
+    """Audit the images of a data set.
 
     Args:
-        config: which caches are used, and how images are resized for the network.
+        config: of the caches, and of how images are resized for the network.
         index: the images, with their digests.
-        level: `quick` needs no network; `full` confirms near-duplicates and judges labels by a network's features.
+        level: `quick` needs no network; `full` confirms near-duplicates and checks labels by a network's features.
         image_size: of the network's input, in pixels.
 
     Raises:
@@ -201,19 +202,19 @@ def audit_images(config: Config, index: ImageIndex, level: str, image_size: int)
 
 
 def confirmed_pairs(pairs: Sequence[Pair], features: Sequence[np.ndarray]) -> list[Pair]:
-    """Return the pairs that a network finds at least as alike as the images of this data set and their neighbours are.
+    """Return the pairs whose features are at least as similar as those of this data set's nearest neighbours.
 
     Args:
-        pairs: of near-duplicates by their pixels.
+        pairs: near-duplicates by their pixels.
         features: (n, d) for each depth.
     """
     if not pairs:
         return []
     unit = np.concatenate([_unit(values) for values in features], axis=1) / np.sqrt(len(features))
     sample = unit[np.random.default_rng(0).permutation(len(unit))[:SAMPLE]]
-    alike = sample @ sample.T
-    np.fill_diagonal(alike, -1)
-    usual = np.median(alike.max(axis=1))
+    similarity = sample @ sample.T
+    np.fill_diagonal(similarity, -1)
+    usual = np.median(similarity.max(axis=1))
     return [pair for pair in pairs if unit[pair.first] @ unit[pair.second] >= usual]
 
 

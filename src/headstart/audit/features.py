@@ -1,4 +1,4 @@
-"""Features of a pretrained network at several depths, reduced to a few numbers for each image."""
+"""Features of a pretrained network at several depths, reduced by principal component analysis."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from headstart.data.index import ImageIndex
 from headstart.features.activation_cache import open_activation_cache
 from headstart.features.depth_features import DepthFeatures, SplitPoint, build_multi_depth_outputs, depth_features
 
-BACKBONE = BackboneConfig("efficientnet_lite0", "packaged")  # its weights come with the installation
+BACKBONE = BackboneConfig("efficientnet_lite0", "packaged")  # its weights are installed with headstart
 DEPTHS = (0.5, 0.7, 0.85, 1.0)  # share of its layers
-COMPONENTS = 128  # that are kept of each depth
-READ_AT_ONCE = 512  # images
+COMPONENTS = 128  # per depth
+BATCH_SIZE = 512  # images
 
 
 def reduced_features(config: Config, index: ImageIndex, image_size: int) -> list[np.ndarray]:
-    """Return for each of DEPTHS the principal components of the averaged features, float32 (n, COMPONENTS or fewer).
+    """Return for each of DEPTHS the principal components of the pooled features, float32 (n, COMPONENTS or fewer).
 
-    The features come from the cache, where another audit or a measured scenario has left them.
+    The features are cached, and shared with other audits and with `scenario=auto`.
 
     Args:
-        config: of the run or the program; its own backbone plays no part.
+        config: of the caches; its backbone is ignored.
         index: the images, with their digests.
         image_size: side in pixels.
     """
@@ -43,7 +43,7 @@ def reduced_features(config: Config, index: ImageIndex, image_size: int) -> list
 
 
 def _principal_axes(features: DepthFeatures, split_points: list[SplitPoint]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return for each cut the mean of its features and the projection of the standardised ones: one pass for all."""
+    """Return for each split point the mean of its features and the projection of standardised ones, in one pass."""
     widths = [point.columns.stop - point.columns.start for point in split_points]
     totals = [np.zeros(width) for width in widths]
     products = [np.zeros((width, width)) for width in widths]
@@ -64,10 +64,8 @@ def _principal_axes(features: DepthFeatures, split_points: list[SplitPoint]) -> 
 
 
 def _batches(features: DepthFeatures) -> Iterator[np.ndarray]:
-    starts = range(0, features.count, READ_AT_ONCE)
-    return features.rows.batches(
-        iter([np.arange(start, min(start + READ_AT_ONCE, features.count)) for start in starts])
-    )
+    starts = range(0, features.count, BATCH_SIZE)
+    return features.rows.batches(iter([np.arange(start, min(start + BATCH_SIZE, features.count)) for start in starts]))
 
 
 def _nearest(split_points: tuple[SplitPoint, ...], depth: float) -> SplitPoint:

@@ -1,4 +1,4 @@
-"""The audit as a part of every run: its section in the data report, its sentences among the warnings."""
+"""Audits the images of every run: adds a section to the data report, and warnings."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from headstart.data.exclusion import record_exclusion
 from headstart.data.files.checks import DataReport
 from headstart.data.index import ImageIndex
 
-DIRECTORY = "data_report"  # of the page and the table, in that of the run
-MOST = 12  # findings of each kind that are shown with their pictures
+DIRECTORY = "data_report"  # for the page and the table, in the run's directory
+MAX_SHOWN = 12  # findings of each kind with their images on the page
 
 
 def audit_run(
     config: Config, index: ImageIndex, report: DataReport, image_size: int, output: Path
 ) -> tuple[dict[str, Any], list[str]]:
-    """Audit the images of a run as its configuration says, and write the page where something was found.
+    """Audit the images of a run at its configured level, and write the page and the table.
 
     Args:
         config: of the run.
         index: the images, with their digests.
-        report: what the check of the files found.
+        report: of the check of the files.
         image_size: of the network's input, in pixels.
-        output: directory of the run; gets data_report/ and, where images were left out, a copy of their table.
+        output: directory of the run, for data_report/ with, if images are excluded, a copy of their table.
 
     Returns:
-        What data_report.json says, and the sentences for the terminal.
+        The content of data_report.json, and the warnings for the terminal.
     """
     described, warnings = report.to_dict(), report.warnings()
     if config.dataset.exclude is not None:
@@ -39,7 +39,7 @@ def audit_run(
         found = audit_images(config, index, config.audit, image_size)
         described["audit"] = found.to_dict()
         warnings = [*warnings, *found.warnings(f"{DIRECTORY}/{PAGE}")]
-        found.write(output / DIRECTORY, config.dataset.name, MOST)
+        found.write(output / DIRECTORY, config.dataset.name, MAX_SHOWN)
     return {**described, "warnings": warnings}, warnings
 
 

@@ -1,4 +1,4 @@
-"""Images whose label classifiers that never saw them would not give: confident learning on cached features."""
+"""Finds mislabelled images by confident learning on cached features of a pretrained network."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from headstart.audit.findings import Finding
 from headstart.core.console import track
 
 FOLDS = 5
-MARGIN = 0.3  # between the probability of the suggested class and that of the label; below, images are merely hard
-STRENGTHS = (0.001, 0.03, 1.0)  # inverse of the penalty on the coefficients (C of scikit-learn); the first fold chooses
+MARGIN = 0.3  # between the probabilities of the suggested class and the label; below it, images are only hard
+STRENGTHS = (0.001, 0.03, 1.0)  # scikit-learn's C, the inverse regularisation; chosen on the first fold
 ITERATIONS = 300
 
 
 def out_of_fold(features: np.ndarray, labels: np.ndarray, classes: int, folds: np.ndarray) -> np.ndarray:
-    """Return the probability of each class by logistic regressions that saw neither the image nor a copy of it.
+    """Return the class probabilities of logistic regressions fitted on neither the image nor a copy of it.
 
     Args:
         features: (n, d).
         labels: int (n,).
-        classes: how many there are.
+        classes: number of classes.
         folds: int (n,), the fold of each image, see `choose_folds`.
 
     Returns:
-        float (n, classes); zero where no image of the class was left to learn from.
+        float (n, classes); zero for a class without images in the other folds.
     """
-    scaled = features / (features.std() + 1e-12)  # as a whole: components of little variance are mostly noise
+    scaled = features / (features.std() + 1e-12)  # one scale for all: components of little variance are mostly noise
     probabilities = np.zeros((len(labels), classes))
     strength = 0.0
     for fold in range(FOLDS):
@@ -47,7 +47,7 @@ def out_of_fold(features: np.ndarray, labels: np.ndarray, classes: int, folds: n
 def _predicted(
     features: np.ndarray, labels: np.ndarray, classes: int, held_out: np.ndarray, strength: float
 ) -> np.ndarray:
-    """Return the probabilities of the images that are held out, by a regression on the others."""
+    """Return the probabilities of the held-out images by a regression fitted on the others."""
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=strength, max_iter=ITERATIONS).fit(features[~held_out], labels[~held_out])
@@ -61,14 +61,14 @@ def choose_folds(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
     Args:
         labels: int (n,).
-        groups: int (n,), images that show the same have the same number.
+        groups: int (n,), the same number for copies of an image.
     """
     from sklearn.model_selection import StratifiedKFold
 
     _, leading, group = np.unique(groups, return_index=True, return_inverse=True)
     folds = np.zeros(len(leading), np.int64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of a class with fewer images than folds, which does no harm
+        warnings.simplefilter("ignore", UserWarning)  # classes with fewer images than folds do no harm
         splits = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(leading, labels[leading])
         for number, (_, held_out) in enumerate(splits):
             folds[held_out] = number
@@ -80,15 +80,16 @@ def mislabelled_findings(
 ) -> list[Finding]:
     """Return the images that are probably mislabelled, the most certain ones first.
 
-    Each depth's features get classifiers of their own. Their probabilities are averaged. A class counts as confidently
-    predicted where its probability is at least the average that images labelled so get. An image is found when the
-    likeliest of these classes is not its label by a margin, and the classifiers of every depth say so.
+    Separate classifiers are fitted on the features of each depth, and their probabilities averaged. A class is
+    predicted confidently if its probability is at least the mean probability of images with that label. An image is
+    mislabelled if the likeliest of these classes exceeds its label by MARGIN, and the classifiers of every depth
+    predict another class than the label.
 
     Args:
         features: (n, d) for each depth.
         labels: int (n,).
         class_names: of the labels.
-        groups: int (n,), images that show the same have the same number.
+        groups: int (n,), the same number for copies of an image.
 
     Source: C. Northcutt, L. Jiang, I. Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR
     2021; ranked by the normalised margin of that paper.
@@ -96,8 +97,8 @@ def mislabelled_findings(
     classes = len(class_names)
     if np.unique(groups).size < 2 * FOLDS or (np.bincount(labels) >= FOLDS).sum() < 2:
         return []
-    depths, folds = track(features, len(features), "judging labels"), choose_folds(labels, groups)
-    with threadpool_limits(1):  # the products are small, and threads would wait for each other
+    depths, folds = track(features, len(features), "checking labels"), choose_folds(labels, groups)
+    with threadpool_limits(1):  # threads would slow down such small matrix products
         by_depth = np.stack([out_of_fold(values, labels, classes, folds) for values in depths])
     probabilities = by_depth.mean(axis=0)
     rows = np.arange(len(labels))

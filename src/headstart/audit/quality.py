@@ -1,4 +1,4 @@
-"""Images that are blank, dark, washed out, blurred or of an odd size, measured against the rest of the data set."""
+"""Finds images that are blank, dark, washed out, blurred or of an odd size compared with the rest of the data set."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 from headstart.audit.findings import Finding
 from headstart.data.similarity.measurements import Measurements
 
-LEAST_IMAGES = 20  # of a data set that can say what is usual
-LEAST_CONTRAST = 2.0  # levels of 255, below which an image is blank
-DIM = 0.25  # of the usual brightest level
-PALE, BRIGHT = 0.4, 165  # of the usual range from the darkest to the brightest level; the darkest level
-BLUR_DEVIATIONS, BLUR_FACTOR = 3.5, 2.0  # robust deviations, the usual bound for outliers; share of fine details
-FEW_DETAILS = 4.0  # times fewer than usual, so that a sharp picture of smooth things is not blurred
-ODD_DEVIATIONS = 6.0  # robust ones
-ODD_SIZE, ODD_ASPECT = 3.0, 2.0  # times the usual side, or the usual ratio of width and height
+MIN_IMAGES = 20  # in a data set, to know what is usual
+MIN_CONTRAST = 2.0  # levels of 255; images below are blank
+DIM = 0.25  # of the usual brightest level; images below are dark
+PALE, BRIGHT = 0.4, 165  # of the usual range of levels, and the darkest level of a washed-out image
+BLUR_DEVIATIONS, BLUR_FACTOR = 3.5, 2.0  # robust deviations, the common bound for outliers; factor in fine details
+FEW_DETAILS = 4.0  # times fewer details than usual, so that sharp images of smooth objects do not count as blurred
+ODD_DEVIATIONS = 6.0  # robust deviations
+ODD_SIZE, ODD_ASPECT = 3.0, 2.0  # times the usual side; times the usual aspect ratio
 
 
 def quality_findings(measured: Measurements) -> list[Finding]:
-    """Return the images that stand out by light, sharpness or size; each is listed once, as the first that fits.
+    """Return images with unusual brightness, sharpness or size, each once, under the first kind that applies.
 
-    The thresholds follow the data set: by its medians, and by the median absolute deviation from them.
+    The thresholds are relative to the medians of the data set and the median absolute deviations from them.
 
     Args:
         measured: of every image.
@@ -31,14 +31,14 @@ def quality_findings(measured: Measurements) -> list[Finding]:
     1993; sharpness by the variance of the Laplacian, J. Pech-Pacheco et al., "Diatom autofocusing in brightfield
     microscopy", ICPR 2000, here of one size against half of it.
     """
-    if len(measured.figures) < LEAST_IMAGES:
+    if len(measured.figures) < MIN_IMAGES:
         return []
     contrast, brightest = measured["contrast"], measured["brightest"]
     spread = brightest - measured["darkest"]
-    blank = (contrast < LEAST_CONTRAST) & (contrast < 0.2 * np.median(contrast))
+    blank = (contrast < MIN_CONTRAST) & (contrast < 0.2 * np.median(contrast))
     dark = ~blank & (brightest < DIM * np.median(brightest))
     pale = ~blank & ~dark & (spread < PALE * np.median(spread)) & (measured["darkest"] > BRIGHT)
-    # Fine details against coarser ones: a smooth scene has few of both, a blurred one lacks the fine ones alone.
+    # Fine relative to coarse details: a smooth scene has few of both, a blurred one lacks only the fine ones.
     fineness = np.log(measured["sharpness"] + 0.1) - np.log(measured["coarse_sharpness"] + 0.1)
     softness = -_deviations(fineness)
     detail = np.log(measured["sharpness"] + 0.1)
@@ -64,10 +64,10 @@ def quality_findings(measured: Measurements) -> list[Finding]:
 
 
 def _odd_sizes(measured: Measurements) -> list[Finding]:
-    """Return the images whose area or aspect ratio is far from the usual one."""
+    """Return the images with an unusual area or aspect ratio."""
     width, height = measured["width"], measured["height"]
     findings: dict[int, Finding] = {}
-    aspect = np.abs(np.log(width / height))  # upright or lying is all the same
+    aspect = np.abs(np.log(width / height))  # portrait and landscape count alike
     for values, factor in ((np.log(width * height) / 2, ODD_SIZE), (aspect, ODD_ASPECT)):
         centre = np.median(values)
         bound = max(np.log(factor), ODD_DEVIATIONS * 1.4826 * np.median(np.abs(values - centre)))

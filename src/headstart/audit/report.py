@@ -1,4 +1,4 @@
-"""An audit for people: one self-contained page with the pictures, and a table to act on."""
+"""Writes an audit as a self-contained HTML page with the images, and as a CSV table to exclude images with."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
 
 COLUMNS = ("path", "finding", "detail", "partner", "split", "label", "score")
-SIDE = 144  # pixels of a picture on the page
+SIDE = 144  # pixels of an image on the page
 QUALITY = 80  # of its JPEG
 THREADS = 4
 
 
 def write_table(findings: Sequence[Finding], index: ImageIndex, file: Path) -> None:
-    """Write audit.csv: a row for each image that may be left out, which `dataset.exclude` reads.
+    """Write audit.csv, with a row for each image that could be excluded; `dataset.exclude` reads it.
 
     Args:
-        findings: what was found.
+        findings: of the audit.
         index: the images.
-        file: where to.
+        file: the CSV file.
     """
     with open_csv(file) as opened:
         writer = csv.writer(opened)
@@ -46,11 +46,11 @@ def write_page(findings: Sequence[Finding], index: ImageIndex, most: int, file: 
     """Write audit.html.
 
     Args:
-        findings: what was found, of each kind in the order of the page.
+        findings: of the audit, each kind in the order of the page.
         index: the images.
-        most: how many of each kind are shown with their pictures.
-        file: where to.
-        content: what else the template names.
+        most: maximum number of findings of each kind to show with their images.
+        file: the HTML file.
+        content: the template's other variables.
     """
     by_kind = {kind: _each_pair_once([one for one in findings if one.kind == kind]) for kind in KINDS}
     shown = {kind: found[:most] for kind, found in by_kind.items()}
@@ -69,7 +69,7 @@ def write_page(findings: Sequence[Finding], index: ImageIndex, most: int, file: 
 
 
 def _each_pair_once(findings: Sequence[Finding]) -> list[Finding]:
-    """Return findings without those whose pair of images is shown by an earlier one: a table lists both, a page one."""
+    """Return findings without repeated pairs of images: the table lists both images, the page each pair once."""
     first: dict[frozenset[int | None], Finding] = {}
     for one in findings:
         first.setdefault(frozenset((one.position, one.partner)), one)
@@ -77,7 +77,7 @@ def _each_pair_once(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _card(finding: Finding, index: ImageIndex) -> dict[str, Any]:
-    """Return what a finding's card shows."""
+    """Return the template variables of a finding's card."""
     ends = [finding.position] if finding.partner is None else [finding.position, finding.partner]
     images = [
         {
@@ -92,7 +92,7 @@ def _card(finding: Finding, index: ImageIndex) -> dict[str, Any]:
 
 
 def _picture(index: ImageIndex, position: int) -> str:
-    """Return an image as a data URI, whole, within a square."""
+    """Return an image as a data URI, padded to a square."""
     pixels = Image.fromarray(load_image(index.file(position), SIDE, "pad", index.limits, index.value_range))
     stream = io.BytesIO()
     pixels.save(stream, "JPEG", quality=QUALITY)

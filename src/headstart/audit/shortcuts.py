@@ -1,4 +1,4 @@
-"""Shortcuts: classes that can be distinguished by the size of the images, their files or their borders alone."""
+"""Finds shortcuts: properties of the image files that predict the class without looking at the content."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from headstart.data.similarity.measurements import Measurements
 
 FOLDS = 5
-LEAST_PER_CLASS = 2 * FOLDS  # images; of smaller classes nothing is said
-SUSPICIOUS = 0.8  # balanced accuracy of two classes from which they are listed
-SERIOUS = 0.95  # from which a run warns
-DEPTH, LEAF = 6, 5  # of the trees
+MIN_PER_CLASS = 2 * FOLDS  # images; smaller classes are not checked
+SUSPICIOUS = 0.8  # balanced accuracy from which a pair of classes is listed
+SERIOUS = 0.95  # balanced accuracy from which a run warns
+DEPTH, LEAF = 6, 5  # maximum depth and minimum leaf size of the trees
 
-# What each probe sees of an image, as columns of the measurements.
+# The measurements that each probe uses.
 PROPERTIES: dict[str, tuple[str, ...]] = {
     "image size": ("width", "height", "area", "aspect"),
     "file size": ("bytes",),
@@ -27,11 +27,11 @@ ALL = "all of these together"
 
 @dataclass(frozen=True)
 class Shortcut:
-    """Two or more classes, and how well one property tells them apart."""
+    """How well one property predicts two or more classes."""
 
-    by: str  # one of PROPERTIES, or all of them
+    by: str  # one of PROPERTIES, or ALL
     classes: tuple[int, ...]
-    accuracy: float  # balanced: the mean of the classes' recalls
+    accuracy: float  # balanced: the mean recall over the classes
     images: int
 
     @property
@@ -41,10 +41,9 @@ class Shortcut:
 
 
 def find_shortcuts(measured: Measurements, labels: np.ndarray) -> list[Shortcut]:
-    """Return how well each property distinguishes the classes: all of them, then the suspicious pairs, best first.
+    """Return how well each property predicts the class: over all classes, then for suspicious pairs, best first.
 
-    A small decision tree judges images that it was not fitted on, five times a fifth. Its balanced accuracy does not
-    rise where one class is merely larger.
+    It is the balanced accuracy of a small decision tree in cross-validation, which unequal class sizes do not inflate.
 
     Args:
         measured: of every image.
@@ -53,7 +52,7 @@ def find_shortcuts(measured: Measurements, labels: np.ndarray) -> list[Shortcut]
     Source: R. Geirhos et al., "Shortcut learning in deep neural networks", Nature Machine Intelligence 2020.
     """
     counts = np.bincount(labels)
-    classes = np.flatnonzero(counts >= LEAST_PER_CLASS)
+    classes = np.flatnonzero(counts >= MIN_PER_CLASS)
     if len(classes) < 2:
         return []
     chosen = np.flatnonzero(np.isin(labels, classes))
@@ -63,15 +62,16 @@ def find_shortcuts(measured: Measurements, labels: np.ndarray) -> list[Shortcut]
         if (values == values[0]).all():
             continue
         probabilities = _out_of_fold(values, labels[chosen])
-        said = classes[probabilities.argmax(axis=1)]
-        overall.append(Shortcut(name, tuple(classes.tolist()), _balanced(said, labels[chosen]), len(chosen)))
+        predicted = classes[probabilities.argmax(axis=1)]
+        accuracy = _balanced_accuracy(predicted, labels[chosen])
+        overall.append(Shortcut(name, tuple(classes.tolist()), accuracy, len(chosen)))
         if len(classes) > 2:
             pairs += _pairs(name, classes, probabilities, labels[chosen])
     return [*sorted(overall, key=lambda one: -one.accuracy), *sorted(pairs, key=lambda one: -one.accuracy)]
 
 
 def _out_of_fold(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the probability of each class by trees that did not see the image, (n, classes)."""
+    """Return the class probabilities of each image by a tree that was not fitted on it, (n, classes)."""
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.tree import DecisionTreeClassifier
 
@@ -81,20 +81,20 @@ def _out_of_fold(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _pairs(name: str, classes: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> list[Shortcut]:
-    """Return the pairs of classes that a property tells apart suspiciously well."""
+    """Return the pairs of classes that a property distinguishes suspiciously well."""
     found = []
     for one, other in itertools.combinations(range(len(classes)), 2):
         among = np.isin(labels, classes[[one, other]])
         first = probabilities[among, one] > probabilities[among, other]
-        said = np.where(first, classes[one], classes[other])
-        accuracy = _balanced(said, labels[among])
+        accuracy = _balanced_accuracy(np.where(first, classes[one], classes[other]), labels[among])
         if accuracy >= SUSPICIOUS:
             found.append(Shortcut(name, (int(classes[one]), int(classes[other])), accuracy, int(among.sum())))
     return found
 
 
-def _balanced(said: np.ndarray, labels: np.ndarray) -> float:
-    return float(np.mean([(said[labels == label] == label).mean() for label in np.unique(labels)]))
+def _balanced_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Return what sklearn.metrics.balanced_accuracy_score does, which is too slow for each of thousands of pairs."""
+    return float(np.mean([(predicted[labels == label] == label).mean() for label in np.unique(labels)]))
 
 
 def _column(measured: Measurements, name: str) -> np.ndarray:

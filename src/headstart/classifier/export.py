@@ -1,13 +1,13 @@
-"""A saved classifier in the formats of other runtimes, each proved in its own runtime before it counts.
+"""Exports a saved classifier to the formats of other runtimes, and verifies each export in its runtime.
 
-savedmodel  TensorFlow Serving, TensorFlow.js converter, anything of TensorFlow
+savedmodel  TensorFlow Serving, TensorFlow.js converter, and other TensorFlow tools
 litert      phones and small devices (formerly TensorFlow Lite)
-onnx        ONNX Runtime and whatever else reads ONNX, by tf2onnx
-openvino    Intel's processors and graphics
+onnx        ONNX Runtime and other ONNX runtimes, converted by tf2onnx
+openvino    Intel CPUs and GPUs
 
-All take RGB pixels 0-255, float32 (n, size, size, 3), any n, and give what the classifier's model gives, within the
-tolerance of the classifier itself: other kernels sum in another order, which moved probabilities by up to some 1e-5
-(docs/export.md); a wrong conversion, or one to bfloat16, moves them by 1e-3 and more.
+All take RGB pixels 0-255, float32 (n, size, size, 3), for any n, and return the classifier's probabilities within its
+TOLERANCE. Different summation orders change probabilities by up to about 1e-5 (docs/export.md), a wrong conversion or
+bfloat16 by 1e-3 or more.
 """
 
 from __future__ import annotations
@@ -41,34 +41,34 @@ LABELS = "labels.json"
 
 @dataclass(frozen=True)
 class Format:
-    """A format that a classifier can be written in."""
+    """An export format."""
 
-    file: str  # or directory, below where the export goes
-    packages: tuple[str, ...]  # that it needs beside TensorFlow, to write and to run
-    extra: str | None  # of headstart, which brings them
+    file: str  # name of the file or directory in the export's directory
+    packages: tuple[str, ...]  # needed besides TensorFlow, to write and to run it
+    extra: str | None  # headstart's extra that installs them
     write: Callable[[keras.Model, Path, dict[str, Any]], None]
     read: Callable[[Path], Run]
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and what its own runtime makes of the reference pictures."""
+    """An export, and its verification on the reference images."""
 
     directory: Path
     file: Path
-    pictures: int
-    difference: float  # the largest one of a probability from the stored ones
-    spread: float  # between the pictures, of a probability: a check with no spread would tell nothing
+    pictures: int  # number of reference images
+    difference: float  # largest absolute difference from a stored probability
+    spread: float  # of a class's probability over the reference images; without a spread the check means nothing
 
 
 def check_format(name: str) -> None:
-    """Raise when a format is unknown or its packages are missing; imports nothing.
+    """Check that a format exists and its packages are installed, without importing them.
 
     Args:
         name: of the format.
 
     Raises:
-        HeadstartError: names the formats, or the extra that brings the packages.
+        HeadstartError: with the known formats, or the extra that installs the packages.
     """
     expect_one_of("format", name, tuple(FORMATS))
     form = FORMATS[name]
@@ -81,22 +81,22 @@ def check_format(name: str) -> None:
 
 
 def export_classifier(classifier: Classifier, name: str, directory: Path) -> Exported:
-    """Write a classifier in another format with its labels, complete and proved, or not at all.
+    """Write a classifier in another format with its labels and verify it; write nothing if that fails.
 
     Args:
-        classifier: that was loaded from a directory.
+        classifier: loaded from a directory.
         name: `savedmodel`, `litert`, `onnx` or `openvino`.
-        directory: where to; replaced when it is an earlier export.
+        directory: for the export; replaced if it holds an earlier one.
 
     Raises:
-        HeadstartError: when the format or its packages are missing, something else is in the directory, or the format's
-            own runtime gives other probabilities.
+        HeadstartError: when the format or its packages are missing, the directory holds other files, or the format's
+            runtime returns other probabilities.
     """
     check_format(name)
-    check_place(directory)
+    check_export_directory(directory)
     form = FORMATS[name]
     if classifier.directory is None:
-        raise HeadstartError("Expected a saved classifier with reference pictures. Received: one that was not saved")
+        raise HeadstartError("Expected a saved classifier with reference images. Received: one that was not saved")
     labels = json.loads((classifier.directory / LABELS).read_text(encoding="utf-8"))
     with np.load(classifier.directory / "reference.npz", allow_pickle=False) as reference:
         images, expected = reference["images"].astype(np.float32), reference["probabilities"]
@@ -105,13 +105,13 @@ def export_classifier(classifier: Classifier, name: str, directory: Path) -> Exp
             with quiet(), naming_failures(name):
                 form.write(classifier.model, partial / form.file, labels)
                 run = form.read(partial / form.file)
-                # All at once and one alone: the number of pictures must be free.
+                # All at once and one alone, because the batch size must be free.
                 found = [class_probabilities(run(images)), class_probabilities(run(images[:1]))]
             difference = largest_difference(found, [expected, expected[:1]])
-            if not difference <= TOLERANCE:  # also where it is not a number
+            if not difference <= TOLERANCE:  # also if it is NaN
                 raise HeadstartError(
-                    f"Expected the exported {name} to give the reference pictures the stored probabilities, within "
-                    f"{TOLERANCE:g}. Received: up to {difference:.3g} apart; nothing was written"
+                    f"Expected the exported {name} to reproduce the stored probabilities of the reference images "
+                    f"within {TOLERANCE:g}. Received: differences of up to {difference:.3g}; nothing was written"
                 )
             exported = {"format": name, "file": form.file, "largest_difference": difference}
             write_json(partial / LABELS, {**labels, "export": exported})
@@ -121,26 +121,25 @@ def export_classifier(classifier: Classifier, name: str, directory: Path) -> Exp
     return Exported(directory, directory / form.file, len(images), difference, spread)
 
 
-def check_place(directory: Path) -> None:
-    """Raise unless an export can go to a place: to nothing, an empty directory, or in place of an earlier export.
+def check_export_directory(directory: Path) -> None:
+    """Check that a directory does not exist, is empty, or holds an earlier export.
 
     Args:
-        directory: the place.
+        directory: for an export.
 
     Raises:
-        HeadstartError: when something else is there, which would be lost.
+        HeadstartError: when the directory holds other files, which the export would delete.
     """
     if directory.is_dir() and not any(directory.iterdir()):
         return
     if directory.exists() and not _is_export(directory):
         raise HeadstartError(
-            f"Expected a directory that is not there yet, or an earlier export. Received: {directory}, which holds "
-            "something else"
+            f"Expected a new or empty directory, or an earlier export. Received: {directory}, which holds other files"
         )
 
 
 def _is_export(directory: Path) -> bool:
-    """Tell whether a directory holds an export and nothing but it."""
+    """Return whether a directory holds an export and nothing else."""
     try:
         file = json.loads((directory / LABELS).read_text(encoding="utf-8"))["export"]["file"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -149,7 +148,7 @@ def _is_export(directory: Path) -> bool:
 
 
 def largest_difference(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
-    """Return the largest difference of a probability, NaN where shapes differ."""
+    """Return the largest absolute difference of a probability; NaN if shapes differ."""
     pairs = list(zip(found, expected, strict=True))
     if any(one.shape != other.shape for one, other in pairs):
         return float("nan")
@@ -158,11 +157,11 @@ def largest_difference(found: list[np.ndarray], expected: list[np.ndarray]) -> f
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back what converters say about themselves and each other; what fails is raised."""
+    """Suppress the output and the warnings of converters; errors are raised."""
     with warnings.catch_warnings(), open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         warnings.simplefilter("ignore")
         before = logging.root.manager.disable
-        logging.disable(logging.CRITICAL)  # tf2onnx logs page-long tracebacks of what it then does without
+        logging.disable(logging.CRITICAL)  # tf2onnx logs page-long tracebacks of errors that it recovers from
         try:
             yield
         finally:
@@ -171,7 +170,7 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def naming_failures(name: str) -> Iterator[None]:
-    """Raise what a converter or a runtime cannot do as a HeadstartError.
+    """Raise errors of a converter or runtime as HeadstartError.
 
     Args:
         name: of the format.
@@ -199,7 +198,7 @@ def _read_savedmodel(place: Path) -> Run:
 def _write_litert(model: keras.Model, place: Path, labels: dict[str, Any]) -> None:
     import tensorflow as tf
 
-    # Its own operations alone: a device need not have TensorFlow's, which Keras would let in.
+    # Builtin operations only: devices may lack TensorFlow's operations, which Keras allows by default.
     own = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     model.export(place, format="litert", verbose=False, target_spec=own)
 
@@ -207,16 +206,16 @@ def _write_litert(model: keras.Model, place: Path, labels: dict[str, Any]) -> No
 def _read_litert(place: Path) -> Run:
     import tensorflow as tf
 
-    # TensorFlow 2.21 still has the runtime; ai-edge-litert, which is to take its place, gives the same numbers.
+    # TensorFlow 2.21 still includes the runtime; its successor ai-edge-litert returns the same numbers.
     interpreter = tf.lite.Interpreter(model_content=place.read_bytes())
 
     def run(pixels: np.ndarray) -> np.ndarray:
-        [taken], [given] = interpreter.get_input_details(), interpreter.get_output_details()
-        interpreter.resize_tensor_input(taken["index"], pixels.shape)
+        [inputs], [outputs] = interpreter.get_input_details(), interpreter.get_output_details()
+        interpreter.resize_tensor_input(inputs["index"], pixels.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(taken["index"], pixels)
+        interpreter.set_tensor(inputs["index"], pixels)
         interpreter.invoke()
-        return interpreter.get_tensor(given["index"])
+        return interpreter.get_tensor(outputs["index"])
 
     return run
 
@@ -236,7 +235,7 @@ def _read_onnx(place: Path) -> Run:
 
     try:
         session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
-    except (Fail, InvalidGraph, NotImplemented) as error:  # tf2onnx leaves in what it cannot convert
+    except (Fail, InvalidGraph, NotImplemented) as error:  # tf2onnx keeps operations that it cannot convert
         raise ValueError(str(error).replace(str(place), place.name)) from error
     return lambda pixels: session.run(None, {session.get_inputs()[0].name: pixels})[0]
 
@@ -249,20 +248,20 @@ def _write_openvino(model: keras.Model, place: Path, labels: dict[str, Any]) -> 
     for name, value in labels.items():
         written.set_rt_info(_text(value), ["headstart", name])
     openvino.save_model(written, place, compress_to_fp16=False)
-    del written  # lets go of the file
+    del written  # closes the file
     for suffix in (".xml", ".bin"):
         without_labels.with_suffix(suffix).unlink()
 
 
 def _read_openvino(place: Path) -> Run:
     openvino = import_openvino()
-    # By default it computes in bfloat16 where the processor has it, which moves probabilities by some thousandths.
+    # By default OpenVINO computes in bfloat16 if the CPU supports it, which changes probabilities by some thousandths.
     compiled = openvino.Core().compile_model(place, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda pixels: np.array(compiled(pixels)[0])
 
 
 def _text(value: object) -> str:
-    """Return a label's value as metadata has it: text as it is, everything else as JSON."""
+    """Return a value for the metadata: text unchanged, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""A pretrained network as it is, without a run: ImageNet's labels for pictures."""
+"""A published network with its original ImageNet classes, without a run."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from headstart.model.backbones.weights import check_weights
 from headstart.model.imagenet import imagenet_classes
 from headstart.model.include_top import check_top_layers
 
-RESIZE = "crop"  # the centre, as networks are evaluated on ImageNet
+RESIZE = "crop"  # the centre, as in the evaluation on ImageNet
 
 
-def pretrained_classifier(name: str, weights: str | None = None, engine: str = "tensorflow") -> Classifier:
-    """Return a pretrained network with its own 1000 classes, without a run.
+def pretrained_classifier(name: str, weights: str | None = None, inference_backend: str = "tensorflow") -> Classifier:
+    """Return a pretrained network with its original 1000 classes.
 
     Args:
         name: of a backbone.
-        weights: `imagenet`, `packaged`, `none` or the path of a file with the classifier; None is the backbone's own.
-        engine: `auto`, `tensorflow` or `openvino`.
+        weights: `imagenet`, `packaged`, `none` or the path of a file that includes the top; None is the default.
+        inference_backend: `auto`, `tensorflow` or `openvino`.
 
     Raises:
-        HeadstartError: when there is no such backbone or engine, or its weights are missing or do not fit.
+        HeadstartError: when the backbone or the inference backend does not exist, or the weights are missing or do not
+            match.
     """
-    check_inference_backend(engine)
+    check_inference_backend(inference_backend)
     entry = get_entry(name)
     weights = weights or (entry.weights[0] if entry.weights else "none")
-    check_weights(entry, weights)  # before TensorFlow is imported, so that what is wrong is said at once
+    check_weights(entry, weights)  # before importing TensorFlow, to fail fast
     check_top_layers(entry, weights, entry.image_size)
     import_tensorflow()
     import keras
 
     from headstart.model.network import build_network
 
-    keras.utils.set_random_seed(0)  # of weights that are none
+    keras.utils.set_random_seed(0)  # for weights=none
     head = HeadConfig("imagenet", pooling="include_top", output="imagenet")
     classes = imagenet_classes()
     network = build_network(BackboneConfig(name, weights), head, len(classes), entry.image_size, seed=0)
-    return Classifier(network.classifier, classes, entry.image_size, RESIZE, engine=engine)
+    return Classifier(network.classifier, classes, entry.image_size, RESIZE, inference_backend=inference_backend)

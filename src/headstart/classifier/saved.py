@@ -1,9 +1,9 @@
-"""The saved classifier: a directory that plain Keras can load, and that proves itself when headstart does.
+"""The saved classifier: a directory that plain Keras can load, and that headstart verifies when it loads it.
 
-model.keras     RGB pixels 0-255 of its image size to probabilities; no custom code
-labels.json     class names in the order of the outputs, image size, resize mode, range of values
+model.keras     from RGB pixels 0-255 of its image size to probabilities, without custom code
+labels.json     class names in the order of the outputs, image size, resize mode, value range
 config.yaml     the resolved configuration of the run
-reference.npz   a few images and the outputs they gave when the classifier was saved
+reference.npz   a few images with their probabilities at the time of saving
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ from headstart.model.trusted import expect_trusted_model
 if TYPE_CHECKING:
     import keras
 
-TOLERANCE = 1e-4  # on a probability: far above what another batch size or processor changes, far below a real change
-LARGEST_REFERENCE = 256_000_000  # bytes, of which a few pictures of the largest networks take a tenth
+TOLERANCE = 1e-4  # of a probability: far above the effect of batch size and CPU, far below that of a changed model
+LARGEST_REFERENCE = 256_000_000  # bytes; the reference images of the largest networks take a tenth
 FILES = ("model.keras", "labels.json", "config.yaml", "reference.npz")
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained classifier as it was saved."""
+    """A trained classifier that predicts from image files or pixels."""
 
     model: keras.Model
     class_names: tuple[str, ...]
     image_size: int
     resize: str
-    directory: Path | None = None  # where it was saved; None for one that was not
-    engine: str = "tensorflow"  # auto | tensorflow | openvino
-    value_range: ValueRange | None = None  # that becomes black and white in files of more than 8 bits; 0 to 65535
+    directory: Path | None = None  # where it was saved; None if it was not
+    inference_backend: str = "tensorflow"  # auto | tensorflow | openvino
+    value_range: ValueRange | None = None  # values of files with more than 8 bits that become 0 and 255; 0 to 65535
 
     @cached_property
     def forward(self) -> InferenceModel:
-        """The network made ready to run, once."""
-        return forward(self.model, self.engine)
+        """The network compiled for inference, once."""
+        return forward(self.model, self.inference_backend)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Return one row a picture and one column a class, float32 (n, classes).
+        """Return one row per image and one column per class, float32 (n, classes).
 
         Args:
             images: RGB pixels 0-255, (n, image_size, image_size, 3).
@@ -65,25 +65,25 @@ class Classifier:
         return class_probabilities(self.forward(images))
 
     def load(self, file: Path | bytes, size: int | None = None) -> np.ndarray:
-        """Return the pixels of a file as this classifier was trained to see them, uint8 (size, size, 3).
+        """Return the pixels of an image file, resized as in training, uint8 (size, size, 3).
 
         Args:
             file: the file, or its bytes.
-            size: side in pixels; None is that of the classifier.
+            size: side in pixels; None is the classifier's image size.
 
         Raises:
-            HeadstartError: when the file cannot be read as a picture.
+            HeadstartError: when the file cannot be read as an image.
         """
         return load_image(file, size or self.image_size, self.resize, value_range=self.value_range)
 
     def predict(
         self, files: Iterable[Path], batch_size: int = 32
     ) -> Iterator[tuple[Path, np.ndarray | HeadstartError]]:
-        """Yield every file in order with its probabilities (classes,), or with what is wrong with it.
+        """Yield every file in order with its probabilities (classes,), or with the error if it cannot be read.
 
         Args:
-            files: pictures of any size and format that headstart reads.
-            batch_size: how many go through the network at once.
+            files: images of any size and format that headstart reads.
+            batch_size: of the inference.
         """
         batch: list[tuple[Path, np.ndarray | HeadstartError]] = []
 
@@ -113,16 +113,16 @@ def save_classifier(
     images: np.ndarray,
     value_range: ValueRange | None = None,
 ) -> None:
-    """Save a classifier as a directory, complete or not at all.
+    """Save a classifier as a directory, atomically.
 
     Args:
-        directory: where to; replaced when it is there.
+        directory: for the classifier; replaced if it exists.
         model: from RGB pixels to probabilities, float32 throughout.
         class_names: in the order of the outputs.
         image_size: side of the input in pixels.
         config: the run's resolved configuration.
-        images: reference pictures, uint8 (n, image_size, image_size, 3).
-        value_range: the values that became black and white in files of more than 8 bits; None where there were none.
+        images: reference images, uint8 (n, image_size, image_size, 3).
+        value_range: the values that became 0 and 255 in files with more than 8 bits; None if there were none.
     """
     import keras
 
@@ -135,27 +135,27 @@ def save_classifier(
         "format": 1,
         **({"value_range": list(value_range)} if value_range else {}),
     }
-    expected = _directly(model, images)
+    expected = _predict_eagerly(model, images)
     with atomic_directory(directory) as partial:
-        # A model of the same layers that was never compiled: the optimizer has no place in an artifact.
+        # A model of the same layers that was never compiled, so that no optimizer is saved.
         keras.Model(model.input, model.output, name="classifier").save(partial / "model.keras")
         write_json(partial / "labels.json", labels)
         write_text(partial / "config.yaml", to_yaml(config))
         np.savez_compressed(partial / "reference.npz", images=images, probabilities=expected)
 
 
-def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classifier:
-    """Load a saved classifier and check that it still gives the numbers it was saved with.
+def load_classifier(directory: str | Path, inference_backend: str = "tensorflow") -> Classifier:
+    """Load a saved classifier and verify that it reproduces its reference probabilities.
 
     Args:
-        directory: a classifier's directory, or that of the run which holds it.
-        engine: what runs the network: `auto`, `tensorflow` or `openvino`; the check goes through it too.
+        directory: of the classifier, or of the run that it belongs to.
+        inference_backend: `auto`, `tensorflow` or `openvino`; it is used for the verification too.
 
     Raises:
-        HeadstartError: when files or the engine are missing, files are damaged, or the reference pictures give other
-            numbers.
+        HeadstartError: when files or the inference backend are missing, files are damaged, or the probabilities of the
+            reference images differ.
     """
-    check_inference_backend(engine)
+    check_inference_backend(inference_backend)
     directory = Path(directory)
     if not (directory / "model.keras").exists() and (directory / "classifier").is_dir():
         directory = directory / "classifier"
@@ -173,11 +173,11 @@ def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classi
         images, expected = _read_reference(directory / "reference.npz", image_size)
         expect_trusted_model(directory / "model.keras")
         model = keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
-        classifier = Classifier(model, class_names, image_size, resize, directory, engine, value_range)
+        classifier = Classifier(model, class_names, image_size, resize, directory, inference_backend, value_range)
         received = (
             classifier.probabilities(images)
-            if resolve_inference_backend(engine) == "openvino"
-            else _directly(model, images)
+            if resolve_inference_backend(inference_backend) == "openvino"
+            else _predict_eagerly(model, images)
         )
         if received.shape != (len(images), len(class_names)):
             raise ValueError("labels.json belongs to another model.keras")
@@ -185,11 +185,11 @@ def load_classifier(directory: str | Path, engine: str = "tensorflow") -> Classi
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise HeadstartError(f"Expected a classifier that loads in {directory}. Received: {reason}") from error
     if received.shape != expected.shape or not np.allclose(received, expected, rtol=0, atol=TOLERANCE):
-        moved = np.abs(received - expected).max() if received.shape == expected.shape else float("nan")
+        difference = np.abs(received - expected).max() if received.shape == expected.shape else float("nan")
         raise HeadstartError(
-            f"Expected the classifier in {directory} to give its reference pictures the probabilities it was saved "
-            f"with, within {TOLERANCE:g}. Received: up to {moved:.3g} apart; its files were changed, or another "
-            "version of Keras computes something else"
+            f"Expected the classifier in {directory} to reproduce the saved probabilities of its reference images "
+            f"within {TOLERANCE:g}. Received: differences of up to {difference:.3g}; its files have changed, or this "
+            "version of Keras computes different values"
         )
     return classifier
 
@@ -224,10 +224,10 @@ def _value_range(saved: object) -> ValueRange | None:
 
 
 def _read_reference(file: Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the reference pictures and their probabilities.
+    """Return the reference images and their probabilities.
 
     Raises:
-        ValueError: when they are not what `save_classifier` writes, or would take too much memory.
+        ValueError: when the file has another content than `save_classifier` writes, or is too large.
     """
     stored = io.BytesIO(file.read_bytes())  # NumPy leaves a damaged file open
     with zipfile.ZipFile(stored) as archive:
@@ -238,12 +238,12 @@ def _read_reference(file: Path, image_size: int) -> tuple[np.ndarray, np.ndarray
     numbers = all(values.dtype.kind in "uif" for values in (images, expected))
     if not numbers or not len(images) or images.shape[1:] != (image_size, image_size, 3) or expected.ndim != 2:
         raise ValueError(
-            f"reference.npz holds no pictures of {image_size} x {image_size} RGB pixels with their probabilities, but "
+            f"reference.npz holds no images of {image_size} x {image_size} RGB pixels with their probabilities, but "
             f"{images.dtype} {images.shape} and {expected.dtype} {expected.shape}"
         )
     return images, expected
 
 
-def _directly(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Return the probabilities of a few images without a graph, which takes longer to build than to do without."""
+def _predict_eagerly(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Return the probabilities of a few images without compiling a graph, which would take longer."""
     return class_probabilities(model(images.astype(np.float32), training=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart.classifier.export import FORMATS, check_format, check_place, export_classifier
+from headstart.classifier.export import FORMATS, check_export_directory, check_format, export_classifier
 from headstart.classifier.saved import TOLERANCE, load_classifier
 from headstart.cli.parser import RUN_HELP, CommandParser
 from headstart.core.console import console
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
         check_format(options.format)
         directory = find_run(options.run)
         place = (options.into or directory / f"classifier_{options.format}").absolute()
-        check_place(place)
+        check_export_directory(place)
         exported = export_classifier(load_classifier(directory), options.format, place)
     except HeadstartError as error:
         console.print(f"Error: {error}", markup=False, soft_wrap=True)

@@ -27,7 +27,7 @@ from headstart.run.display import print_data
 from headstart.scenario.check import check_measurable, check_rankable
 
 if TYPE_CHECKING:
-    from headstart.scenario.ranking import Ranked
+    from headstart.scenario.ranking import RankedBackbone
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,13 +87,13 @@ def recommend(config: Config, overrides: list[str], backbones: str | None, outpu
     import_tensorflow()
     from headstart.features.activation_cache import open_activation_cache
     from headstart.scenario.display import print_curve, print_placement, write_figure
-    from headstart.scenario.measure import images_to_measure, measure
+    from headstart.scenario.measure import images_to_measure, measure_scenario
     from headstart.scenario.ranking import rank_backbones
     from headstart.training.hardware import prepare_devices, seed_everything
 
     prepare_devices()
     seed_everything(config.seed, config.deterministic, "float32")
-    placement = measure(config, index, image_size, open_activation_cache(config, image_size))
+    placement = measure_scenario(config, index, image_size, open_activation_cache(config, image_size))
     print_curve(placement)
     print_placement(placement, scenario_cells(config))
     images = images_to_measure(index, config.dataset.split.seed)
@@ -130,7 +130,7 @@ def check(config: Config, names: list[str]) -> int:
     return image_size
 
 
-def next_commands(overrides: list[str], cell: str, ranked: list[Ranked]) -> dict[str, str]:
+def next_commands(overrides: list[str], cell: str, ranked: list[RankedBackbone]) -> dict[str, str]:
     """Return the commands to run next, by what they are for.
 
     Args:
@@ -149,7 +149,7 @@ def next_commands(overrides: list[str], cell: str, ranked: list[Ranked]) -> dict
     }
 
 
-def print_ranking(ranked: list[Ranked], images: int) -> None:
+def print_ranking(ranked: list[RankedBackbone], images: int) -> None:
     """Print the backbones, the best first.
 
     Args:

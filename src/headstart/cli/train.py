@@ -33,7 +33,7 @@ from headstart.run.resume import (
     find_unfinished,
     with_execution_settings,
 )
-from headstart.sweep.end import finish
+from headstart.sweep.end import finish_sweep
 
 FAILURES: list[str] = []  # of the run of this process; an error itself would hold all that its traceback does
 STARTS: list[float] = []  # when the process began, until its first job has taken it
@@ -135,7 +135,7 @@ def train(started: float) -> int:
         interrupted = True
         code = exit_code(interruption)
     finally:
-        ending = finish(interrupted)
+        ending = finish_sweep(interrupted)
     gc.freeze()  # else a second goes by in which what is left is searched for garbage
     return code or ending or (1 if FAILURES else 0)
 

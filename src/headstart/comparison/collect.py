@@ -1,4 +1,4 @@
-"""Reading what runs left behind: configuration, results, the right and wrong predictions, the epochs."""
+"""Reads a run's directory: configuration, results, predictions and training history."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import numpy as np
 from headstart.config import Config, from_yaml
 from headstart.core.errors import HeadstartError
 
-UNFINISHED = "UNFINISHED"  # of a directory without results.json: still running, or killed before it could say so
+UNFINISHED = "UNFINISHED"  # status of a run without results.json: still running, or killed
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a run predicted for the images of one split, in the order of their paths."""
+    """A run's predictions for one split, sorted by path."""
 
     paths: tuple[str, ...]
     labels: tuple[str, ...]  # true classes, by name
@@ -33,14 +33,14 @@ class Predictions:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run as its directory tells it.
+    """One run, as read from its directory.
 
     Args:
-        directory: with config.yaml and results.json, and of a finished run predictions.csv and history.csv.
+        directory: with config.yaml and results.json; a finished run also has predictions.csv and history.csv.
         status: FINISHED, FAILED, KILLED or UNFINISHED.
-        results: of results.json; empty where there is none.
-        config: the resolved configuration; None where it cannot be read.
-        error: the first line of what went wrong; None where nothing did.
+        results: the content of results.json; empty if there is none.
+        config: the resolved configuration; None if it cannot be read.
+        error: its first line; None if nothing went wrong.
     """
 
     directory: Path
@@ -51,7 +51,7 @@ class Run:
 
     @cached_property
     def test(self) -> Predictions | None:
-        """The predictions for the test images; None where the run has no test split."""
+        """The predictions for the test images; None if the run has no test split."""
         return read_predictions(self.directory / "predictions.csv", "test")
 
     @cached_property
@@ -62,7 +62,7 @@ class Run:
 
     @cached_property
     def images(self) -> dict[str, str]:
-        """Digests of the images that were tested on (`test`), and of all images whatever their split is (`all`)."""
+        """Digests of the test images (`test`) and of the images of all splits together (`all`)."""
         whole, tested = [], []
         with _table(self.directory / "splits.csv") as rows:
             next(rows)
@@ -82,19 +82,19 @@ class Run:
 
     @property
     def bytes(self) -> int | None:
-        """Size of the saved model; None where it is not here."""
+        """Size of the saved model; None if unknown."""
         file = self.directory / "classifier" / "model.keras"
         return file.stat().st_size if file.is_file() else self.results.get("model_bytes")
 
 
 def read_run(directory: Path) -> Run:
-    """Return the run in a directory, whatever became of it.
+    """Return the run in a directory, finished or not.
 
     Args:
         directory: with results.json, config.yaml, or both.
 
     Raises:
-        HeadstartError: when there is neither.
+        HeadstartError: when the directory has neither file.
     """
     results_file, config_file = directory / "results.json", directory / "config.yaml"
     if not results_file.is_file() and not config_file.is_file():
@@ -106,7 +106,7 @@ def read_run(directory: Path) -> Run:
             results = json.loads(results_file.read_text(encoding="utf-8"))
         if config_file.is_file():
             config = from_yaml(config_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, HeadstartError) as problem:  # half a file, or of another version of headstart
+    except (OSError, ValueError, HeadstartError) as problem:  # a truncated file, or another version of headstart
         error = str(problem)
     status = str(results.get("status", UNFINISHED))
     if error is None and status != "FINISHED":
@@ -117,8 +117,8 @@ def read_run(directory: Path) -> Run:
     return Run(directory, status, results, config, error.strip().splitlines()[0] if error else None)
 
 
-def runs_below(directory: Path) -> list[Run]:
-    """Return the run in a directory, or those directly below it (a sweep's), in natural order."""
+def read_runs(directory: Path) -> list[Run]:
+    """Return the run in a directory, or the runs directly below it, as in a sweep, in natural order."""
     from headstart.data.index import natural_key
 
     if is_run(directory):
@@ -128,15 +128,15 @@ def runs_below(directory: Path) -> list[Run]:
 
 
 def is_run(directory: Path) -> bool:
-    """Tell whether a directory was begun by a run."""
+    """Return whether a directory belongs to a run."""
     return (directory / "results.json").is_file() or (directory / "config.yaml").is_file()
 
 
 def read_predictions(file: Path, split: str) -> Predictions | None:
-    """Return the predictions for one split from a run's predictions.csv; None when it has none.
+    """Return the predictions for one split from a run's predictions.csv; None if it has none.
 
     Args:
-        file: with the columns path, split, label, predicted, correct, confidence first.
+        file: its first columns are path, split, label, predicted, correct, confidence.
         split: `validation` or `test`.
     """
     with _table(file) as rows:
@@ -152,7 +152,7 @@ def read_predictions(file: Path, split: str) -> Predictions | None:
 
 @contextlib.contextmanager
 def _table(file: Path) -> Iterator[Iterator[list[str]]]:
-    """Yield the rows of a CSV file; file names of another encoding go through as they are."""
+    """Yield the rows of a CSV file, keeping file names in other encodings unchanged."""
     with file.open(encoding="utf-8", errors="surrogateescape", newline="") as text:
         yield csv.reader(text)
 
@@ -162,4 +162,4 @@ def _digest(rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _without_error(status: str) -> str:
-    return "interrupted" if status == "KILLED" else "no results: it still runs, or was killed"
+    return "interrupted" if status == "KILLED" else "no results: still running, or killed"

@@ -1,4 +1,4 @@
-"""Figures of a comparison: accuracy, accuracy against time, validation curves, the square of scenarios."""
+"""Figures of a comparison: accuracy, accuracy against time, validation curves, the four scenarios."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LABEL_SIZE = 9.0
-ROW_HEIGHT = 0.3  # inches, of one strategy
+LABEL_SIZE = 9.0  # points
+ROW_HEIGHT = 0.3  # inches per strategy
 LONGEST_LABEL = 3.6  # inches, of a strategy's name
-MOST_CURVES = 10
-# Okabe and Ito's colours again; the eleventh curve would need a second look at the key.
+MAX_CURVES = 10
+# Okabe and Ito's colours, which repeat with dashed lines; more than ten curves would be hard to identify.
 CURVE_COLOURS = (style.BLUE, style.VERMILION, style.GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-# Colour and marker say the same, so that either is enough.
-LOOKS = {BEST: (style.GREEN, "*"), TIE: (style.BLUE, "o"), WORSE: (style.VERMILION, "v"), BETTER: ("#CC79A7", "^")}
-OTHER_LOOK = (style.GREY, "s")
+# Colour and marker show the same, so that the figure works without colours.
+MARKERS = {BEST: (style.GREEN, "*"), TIE: (style.BLUE, "o"), WORSE: (style.VERMILION, "v"), BETTER: ("#CC79A7", "^")}
+OTHER_MARKER = (style.GREY, "s")
 SCENARIOS = {
     "small_similar": (0, 0),
     "large_similar": (0, 1),
@@ -35,10 +35,10 @@ SCENARIOS = {
 
 
 def accuracy_figure(rows: Sequence[Row]) -> Figure:
-    """Draw the test accuracy of each strategy with its 95 % interval, in the order of the table.
+    """Draw the test accuracy of each strategy with its 95 % interval.
 
     Args:
-        rows: with a test accuracy, at least one.
+        rows: in the order of the table; at least one has a test accuracy.
     """
     from matplotlib.ticker import PercentFormatter
 
@@ -48,7 +48,7 @@ def accuracy_figure(rows: Sequence[Row]) -> Figure:
     for position, row in enumerate(rows):
         if row.test is None:
             continue
-        colour, marker = LOOKS.get(row.significance.word, OTHER_LOOK)
+        colour, marker = MARKERS.get(row.significance.outcome, OTHER_MARKER)
         axes.plot([row.test.low, row.test.high], [position, position], color=colour, linewidth=2, alpha=0.6)
         axes.plot(
             row.test.mean,
@@ -58,7 +58,7 @@ def accuracy_figure(rows: Sequence[Row]) -> Figure:
             markersize=11 if marker == "*" else 7,
             markeredgecolor="white",
             linestyle="none",
-            label=f"{BEST} by validation" if row.significance.word == BEST else row.significance.word,
+            label=f"{BEST} by validation" if row.significance.outcome == BEST else row.significance.outcome,
         )
     names = [_numbered(number, row.strategy, LONGEST_LABEL) for number, row in enumerate(rows, 1)]
     axes.set_yticks(range(len(rows)), names, size=LABEL_SIZE, parse_math=False)
@@ -74,12 +74,12 @@ def accuracy_figure(rows: Sequence[Row]) -> Figure:
 
 
 def cost_figure(rows: Sequence[Row]) -> Figure | None:
-    """Draw validation accuracy against the seconds of a run, with the strategies that no other one beats in both.
+    """Draw validation accuracy against the seconds of a run, with the Pareto front; None for fewer than two points.
 
-    Choosing is what validation images are for, so that the front is theirs.
+    The figure is for choosing a strategy, so it shows validation accuracy, not test accuracy.
 
     Args:
-        rows: in the order of the table; None comes back where fewer than two have both figures.
+        rows: in the order of the table.
     """
     from matplotlib.ticker import FuncFormatter, PercentFormatter
 
@@ -116,7 +116,7 @@ def cost_figure(rows: Sequence[Row]) -> Figure | None:
         markersize=7,
         markeredgecolor="white",
         color=style.BLUE,
-        label="Pareto front: none is both faster and better",
+        label="Pareto front: no strategy is both faster and better",
     )
     lowest, highest = min(seconds for _, seconds, _ in points), max(seconds for _, seconds, _ in points)
     if highest > 5 * lowest > 0:
@@ -135,10 +135,10 @@ def cost_figure(rows: Sequence[Row]) -> Figure | None:
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the positions of the points that no other one beats in both, the fastest first.
+    """Return the positions of the points that no other point beats in both values, fastest first.
 
     Args:
-        points: seconds, of which fewer are better, and accuracy, of which more is.
+        points: seconds (lower is better) and accuracy (higher is better).
     """
     front: list[int] = []
     for position in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
@@ -148,14 +148,14 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def curves_figure(strategies: Sequence[Strategy]) -> Figure:
-    """Draw validation accuracy by epoch, a line for each strategy: the mean over its runs, their range shaded.
+    """Draw validation accuracy by epoch: one line per strategy for the mean over its runs, their range shaded.
 
     Args:
-        strategies: in the order of the table; only the first ten are drawn.
+        strategies: in the order of the table; only the first MAX_CURVES are drawn.
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    shown = strategies[:MOST_CURVES]
+    shown = strategies[:MAX_CURVES]
     figure = style.new_figure(style.WIDTH, 5.4 + 0.24 * len(shown))
     which = f", the best {len(shown)} of {len(strategies)} strategies" if len(shown) < len(strategies) else ""
     style.add_title(figure, f"Validation accuracy over the epochs of all stages{which} (mean and range over the runs)")
@@ -163,7 +163,7 @@ def curves_figure(strategies: Sequence[Strategy]) -> Figure:
     for number, strategy in enumerate(shown):
         histories = [run.validation_by_epoch for run in strategy.runs]
         epochs = sorted(set().union(*histories))
-        # Runs that ended early have no say in later epochs.
+        # Runs that stopped early do not count in later epochs.
         values = [[history[epoch] for history in histories if epoch in history] for epoch in epochs]
         colour = CURVE_COLOURS[number % len(CURVE_COLOURS)]
         axes.fill_between(epochs, [min(one) for one in values], [max(one) for one in values], color=colour, alpha=0.12)
@@ -189,11 +189,11 @@ def curves_figure(strategies: Sequence[Strategy]) -> Figure:
 
 
 def scenario_figure(strategies: Sequence[Strategy], rows: Sequence[Row]) -> Figure | None:
-    """Draw the square of the four scenarios with the winner of each: the best by validation among its strategies.
+    """Draw the four scenarios with the best strategy of each by validation; None if no strategy has a scenario.
 
     Args:
         strategies: in the order of the table.
-        rows: the same ones' figures; None comes back where no strategy belongs to a scenario.
+        rows: of the same strategies.
     """
     members: dict[str, list[Row]] = {name: [] for name in SCENARIOS}
     for strategy, row in zip(strategies, rows, strict=True):
@@ -209,18 +209,18 @@ def scenario_figure(strategies: Sequence[Strategy], rows: Sequence[Row]) -> Figu
     axes.set_ylim(2, 0)
     axes.set_xticks([0.5, 1.5], ["few images", "many images"])
     axes.xaxis.tick_top()
-    axes.set_yticks([0.5, 1.5], ["similar\nto ImageNet", "different\nfrom it"])
+    axes.set_yticks([0.5, 1.5], ["similar\nto ImageNet", "different\nfrom ImageNet"])
     axes.tick_params(length=0)
     for name, (line, column) in SCENARIOS.items():
         axes.add_patch(_cell(column, line, bool(members[name])))
         axes.text(column + 0.05, line + 0.14, name, size=10, color=style.GREY)
-        for place, text in enumerate(_winner(members[name])):
-            axes.text(column + 0.05, line + 0.34 + 0.11 * place, text, size=10, parse_math=False)
+        for number, text in enumerate(_winner(members[name])):
+            axes.text(column + 0.05, line + 0.34 + 0.11 * number, text, size=10, parse_math=False)
     return figure
 
 
 def scenario_of(strategy: Strategy) -> str | None:
-    """Return the scenario that a strategy's runs are in: named by the configuration, or measured."""
+    """Return the scenario of a strategy's runs, as configured or measured."""
     cell = strategy.runs[0].results.get("scenario", {}).get("cell")
     return cell or strategy.config.scenario.cell
 
@@ -233,7 +233,7 @@ def _cell(column: int, line: int, filled: bool) -> Any:
 
 
 def _winner(rows: Sequence[Row]) -> list[str]:
-    """Return what a cell of the square says, line by line."""
+    """Return the lines of text in a scenario's cell."""
     if not rows:
         return ["no run"]
     best = max(rows, key=lambda row: -1.0 if row.validation_accuracy is None else row.validation_accuracy)
@@ -244,19 +244,19 @@ def _winner(rows: Sequence[Row]) -> list[str]:
 
 
 def _numbered(number: int, text: str, width: float) -> str:
-    """Return a strategy's name behind its number in the table, no wider than its place."""
+    """Return a strategy's number in the table and its name, shortened to a width in inches."""
     return style.shorten(f"{number}  {text}", LABEL_SIZE, width)
 
 
 def _write_numbers(figure: Figure, axes: Axes, points: Sequence[tuple[int, float, float]]) -> None:
-    """Write the number of each point beside it, but for those that would lie on another one's."""
-    figure.draw_without_rendering()  # places the axes
-    taken: list[np.ndarray] = []
+    """Write the number of each point beside it, leaving out numbers that would overlap."""
+    figure.draw_without_rendering()  # lays out the axes
+    written: list[np.ndarray] = []
     for number, seconds, accuracy in points:
-        place = np.asarray(axes.transData.transform((seconds, accuracy)))
-        if any(abs(place - other)[0] < 22 and abs(place - other)[1] < 18 for other in taken):
+        position = np.asarray(axes.transData.transform((seconds, accuracy)))
+        if any(abs(position - other)[0] < 22 and abs(position - other)[1] < 18 for other in written):
             continue
-        taken.append(place)
+        written.append(position)
         axes.annotate(
             str(number), (seconds, accuracy), xytext=(-4, 6), textcoords="offset points", ha="right", size=LABEL_SIZE
         )

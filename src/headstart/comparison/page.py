@@ -1,4 +1,4 @@
-"""One self-contained page of a comparison: it needs no network, and everything that was read from files is escaped."""
+"""The HTML page of a comparison: self-contained, with everything that was read from files escaped."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def render_page(figures: Mapping[str, Path], **content: Any) -> str:
     """Return the page as HTML.
 
     Args:
-        figures: PNG files by what they show, in the order of the page; they become part of the page.
-        content: what else the template names.
+        figures: PNG files by caption, in the order of the page; they are embedded in it.
+        content: the template's other variables.
     """
     images = {
         caption: f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}"

@@ -1,4 +1,4 @@
-"""From runs to a comparison on disk: the table, the figures, the page."""
+"""Compares runs and writes the result: the table, the figures, the page."""
 
 from __future__ import annotations
 
@@ -11,53 +11,58 @@ from rich.console import Console
 from rich.markup import escape
 
 from headstart.comparison.collect import Run
-from headstart.comparison.significance import NO_TEST, TIE, NegativeTransfer, negative_transfer, ranked, significances
+from headstart.comparison.significance import (
+    NO_TEST,
+    TIE,
+    NegativeTransfer,
+    compare_with_best,
+    find_negative_transfer,
+    rank_strategies,
+)
 from headstart.comparison.strategies import Strategy, group_runs
 from headstart.comparison.table import Row, make_rows, markdown_table, percent, plain, print_table, write_csv
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_text
-from headstart.evaluation.writing import letters_without_a_font, save_figure
+from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONGEST_MARKDOWN = 7500  # characters; MLflow's limit for a description is 8000
-LONGEST_ERROR = 300  # characters of a failed run's first line
-MOST_LISTED = 6  # failed runs and flags, where there is no room for more; the page has all
+LONGEST_ERROR = 300  # characters
+MAX_LISTED = 6  # failed runs and flags in the terminal and in Markdown; the page lists all
 EXPLANATIONS = (
-    "A strategy is all runs that differ in nothing but the seed (or the cross-validation fold); its figures are means "
-    "over them. Its name is what differs between the strategies.",
-    "The best strategy is the best by validation accuracy. Test images choose nothing, so that their figures stay "
-    "honest.",
-    "The interval of several seeds is Student's t interval of their mean: how far other seeds would move it, not other "
-    "test images. That of one run, or of runs that are all alike, is Wilson's over the test images, and says nothing "
-    "about other seeds. Folds share training images, which makes their interval rather too narrow.",
-    "Against the best: a paired test on the same test images. One run each is tested by McNemar's exact test, several "
-    "seeds by a paired bootstrap over images and seeds. P-values are corrected for the number of strategies (Holm), so "
-    "that all verdicts of this table are right together with 95 %. A tie is a difference that the test cannot tell "
-    "from none at that level; it does not say that two strategies are equal.",
-    "Strategies that were tested on other images are compared with the best one on their own images only; where there "
-    "is nothing to compare with, it says other images.",
-    "Seconds are those of a whole run. What an earlier run left in the cache makes a later one faster.",
+    "A strategy groups the runs that differ only in the seed or the cross-validation fold, and shows their means. It "
+    "is named by the settings that differ between the strategies.",
+    "The best strategy has the highest validation accuracy. The test images play no part in that choice, so the test "
+    "accuracy stays unbiased.",
+    "With several seeds, the interval is Student's t interval of the mean: it covers other seeds, not other test "
+    "images. With one run, or with identical runs, it is Wilson's interval over the test images: it does not cover "
+    "other seeds. Folds share training images, which makes their interval slightly too narrow.",
+    "Against the best: a paired test on the same test images, McNemar's exact test for one run each, a paired "
+    "bootstrap over images and seeds otherwise. P-values are corrected for the number of strategies (Holm), so all "
+    "results in this table hold together with 95 % confidence. A tie means no significant difference at that level; "
+    "it does not mean that two strategies are equal.",
+    "A strategy with other test images is compared with the best strategy on the same images; if there is none, the "
+    'table shows "other images".',
+    "Seconds are the time of a whole run. A run is faster if an earlier one has filled the cache.",
 )
-FEW_SEEDS = (
-    "Two seeds tell little about a third one: intervals are wide, and large differences may be ties. Try seed=0,1,2."
-)
+FEW_SEEDS = "Two seeds are few: intervals are wide, and large differences may show as ties. Try seed=0,1,2."
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What runs say side by side, and the files that show it.
+    """The result of a comparison, and the files that show it.
 
     Args:
         title: of the page.
         summary: the result in a sentence or two.
-        notes: what else has to be known, in sentences.
-        strategies: in the order of the table: best first by validation, those on the same test images together.
-        rows: their figures.
-        flags: where transfer did harm, in sentences.
+        notes: remarks, in sentences.
+        strategies: in the order of the table: best first by validation, grouped by test images.
+        rows: of the table, one per strategy.
+        flags: cases of negative transfer, in sentences.
         failed: name, status and error of each run that did not finish.
-        markdown: the table and what did not finish, short enough for a description in MLflow.
+        markdown: the table and the failed runs, short enough for a description in MLflow.
         page: the HTML file.
         files: every file beside it.
     """
@@ -74,12 +79,12 @@ class Comparison:
     files: tuple[Path, ...]
 
     def print(self, console: Console) -> None:
-        """Print the table, what did not finish, and where the page is."""
+        """Print the table, the failed runs, and the path of the page."""
         console.print(f"\n[bold]{escape(self.title)}[/]")
         console.print(self.summary, markup=False)
         if self.rows:
             print_table(self.rows, console)
-        for sentence in _some(self.flags, "more, on the page"):
+        for sentence in _first_lines(self.flags, "more, on the page"):
             console.print(f"Negative transfer: {sentence}", markup=False)
         for sentence in self.notes:
             console.print(sentence, markup=False)
@@ -88,13 +93,13 @@ class Comparison:
         console.print(f"\n  {self.page}", markup=False, soft_wrap=True)
 
 
-@letters_without_a_font()
+@ignore_missing_glyphs()
 def compare(runs: Sequence[Run], directory: Path, title: str = "Comparison") -> Comparison:
     """Compare runs, and write the page, the figures, a CSV and a Markdown table.
 
     Args:
-        runs: in the order in which they were started, whatever became of them.
-        directory: where to; made when it is not there.
+        runs: in the order in which they were started, finished or not.
+        directory: for the output; created if necessary.
         title: of the page.
 
     Raises:
@@ -105,9 +110,9 @@ def compare(runs: Sequence[Run], directory: Path, title: str = "Comparison") -> 
     if not runs:
         raise HeadstartError("Expected at least one run to compare. Received: none")
     grouped, unfinished, notes = group_runs(runs)
-    strategies = ranked(grouped)
-    rows = make_rows(strategies, significances(strategies))
-    flags = [_flag(found) for found in negative_transfer(strategies)]
+    strategies = rank_strategies(grouped)
+    rows = make_rows(strategies, compare_with_best(strategies))
+    flags = [_flag(found) for found in find_negative_transfer(strategies)]
     failed = [
         {"name": name, "status": run.status, "error": _shortened(run.error or "", LONGEST_ERROR)}
         for name, run in unfinished
@@ -134,7 +139,7 @@ def compare(runs: Sequence[Run], directory: Path, title: str = "Comparison") -> 
 
 
 def _figures(strategies: list[Strategy], rows: list[Row]) -> tuple[dict[str, tuple[str, Figure]], str | None]:
-    """Return the figures, each with its file's name, by caption, and why there are no pictures."""
+    """Return file name and figure by caption, and the reason if there are no images to show."""
     from headstart.comparison import figures, mistakes
 
     if not strategies:
@@ -144,8 +149,8 @@ def _figures(strategies: list[Strategy], rows: list[Row]) -> tuple[dict[str, tup
         drawn["Test accuracy by strategy"] = "accuracy", figures.accuracy_figure(rows)
     drawn["Accuracy against seconds, with the Pareto front"] = "cost", figures.cost_figure(rows)
     drawn["Validation accuracy by epoch"] = "curves", figures.curves_figure(strategies)
-    drawn["The scenarios and their winners"] = "scenarios", figures.scenario_figure(strategies, rows)
-    drawn["What is taken for what"] = "confusion", mistakes.confusion_figure(strategies)
+    drawn["The best strategy of each scenario"] = "scenarios", figures.scenario_figure(strategies, rows)
+    drawn["Which classes each strategy confuses"] = "confusion", mistakes.confusion_figure(strategies)
     pictures, reason = mistakes.picture_figures(strategies)
     for name, figure in pictures.items():
         drawn[name.replace("_", " ").capitalize()] = name, figure
@@ -161,42 +166,43 @@ def _summary(strategies: list[Strategy], rows: list[Row], failed: int) -> str:
         return f"No run finished; {failed} did not."
     best, first = strategies[0], rows[0]
     same = [row for strategy, row in zip(strategies, rows, strict=True) if strategy.images == best.images]
-    ties = sum(row.significance.word == TIE for row in same)
+    ties = sum(row.significance.outcome == TIE for row in same)
     sentence = f"Best by validation: {best.label}"
     if first.validation_accuracy is not None:
         sentence += f", {percent(first.validation_accuracy)} %"
     if first.test:
         sentence += f"; on the test images {first.accuracy} % ({first.interval})"
-    if first.significance.word == NO_TEST:
+    if first.significance.outcome == NO_TEST:
         sentence += "; there are no test images"
-    sentence += f". {ties} other{'s' if ties > 1 else ''} cannot be told apart from it." if ties else "."
+    sentence += f". No significant difference from {ties} other{'s' if ties > 1 else ''}." if ties else "."
     sets = len({strategy.images for strategy in strategies})
-    many = f" There are {sets} different sets of test images; each strategy is compared on its own." if sets > 1 else ""
+    many = f" There are {sets} sets of test images; strategies are compared within each set." if sets > 1 else ""
     return f"{counts}. {sentence}{many}"
 
 
 def _flag(found: NegativeTransfer) -> str:
     low, high = found.strategy.test_accuracy(), found.floor.test_accuracy()
     figures = f"{percent(low.mean)} % against {percent(high.mean)} %" if low and high else ""
-    return f"{found.strategy.label} ends below {found.what} {found.floor.label}: {figures} (p = {found.p_value:.2g})."
+    name = f"{found.floor_name} {found.floor.label}"
+    return f"{found.strategy.label} ends below {name}: {figures} (p = {found.p_value:.2g})."
 
 
 def _markdown(summary: str, rows: list[Row], flags: list[str], failed: list[dict[str, str]]) -> str:
-    """Return summary, what went wrong, and as much of the table as there is room for."""
+    """Return the summary, the failed runs, the flags, and as much of the table as fits."""
     parts = [plain(summary)]
     lines = [f"{run['status']} {_shortened(run['name'], 120)}: {_shortened(run['error'], 120)}" for run in failed]
     lines += [f"Negative transfer: {_shortened(flag, LONGEST_ERROR)}" for flag in flags]
-    listed = [f"- {plain(line)}" for line in _some(lines, "more, in comparison.html")]
+    listed = [f"- {plain(line)}" for line in _first_lines(lines, "more, in comparison.html")]
     parts += ["\n".join(listed)] if listed else []
     if rows:
         parts.insert(1, markdown_table(rows, LONGEST_MARKDOWN - sum(len(part) + 2 for part in parts)))
     return "\n\n".join(parts)
 
 
-def _some(lines: Sequence[str], rest: str) -> list[str]:
-    """Return the first lines, and one that says how many more there are."""
-    more = len(lines) - MOST_LISTED
-    return [*lines[:MOST_LISTED], f"{more} {rest}"] if more > 0 else list(lines)
+def _first_lines(lines: Sequence[str], rest: str) -> list[str]:
+    """Return the first lines, followed by one that counts the rest."""
+    more = len(lines) - MAX_LISTED
+    return [*lines[:MAX_LISTED], f"{more} {rest}"] if more > 0 else list(lines)
 
 
 def _shortened(text: str, characters: int) -> str:

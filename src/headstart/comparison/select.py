@@ -1,4 +1,4 @@
-"""Which runs are meant: a sweep, directories, MLflow ids, an experiment; on this machine, else from the store."""
+"""Finds the runs to compare by sweep, directory, MLflow run id or experiment, on this machine or in the store."""
 
 from __future__ import annotations
 
@@ -6,45 +6,45 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from headstart.comparison.collect import Run, is_run, read_run, runs_below
+from headstart.comparison.collect import Run, is_run, read_run, read_runs
 from headstart.config import TrackingConfig
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import outputs_directory
-from headstart.tracking import fetch_run, logged_runs, store_uri
+from headstart.tracking import fetch_run, list_run_ids, store_uri
 
-SHORTEST_ID = 4  # characters of the beginning of a run's id
+SHORTEST_ID = 4  # characters of an abbreviated run id
 
 
 def newest_sweep() -> Path:
-    """Return the directory of the sweep that was started last.
+    """Return the directory of the most recent sweep.
 
     Raises:
-        HeadstartError: when there is none.
+        HeadstartError: when there is no sweep.
     """
     sweeps = [path for path in (outputs_directory() / "sweeps").glob("*") if path.is_dir() and runs_directories(path)]
     if not sweeps:
         raise HeadstartError(
-            f"Expected a sweep under {outputs_directory() / 'sweeps'}. Received: none; start one, for example "
-            "headstart train -m freeze=all,last_block seed=0,1, or name runs"
+            f"There is no sweep in {outputs_directory() / 'sweeps'}. Name the runs to compare, or start a sweep, for "
+            "example: headstart train -m freeze=all,last_block seed=0,1"
         )
     return max(sweeps, key=lambda path: max(run.stat().st_mtime for run in runs_directories(path)))
 
 
 def runs_directories(directory: Path) -> list[Path]:
-    """Return the directories of runs directly below another one."""
+    """Return the run directories directly below a directory."""
     return [path for path in directory.iterdir() if path.is_dir() and is_run(path)]
 
 
 def select_runs(names: Sequence[str], uri: str | None, fetched: Path) -> tuple[list[Run], Path | None]:
-    """Return the named runs, and the directory of the sweep where it is one sweep that is named.
+    """Return the named runs, and the sweep's directory if the only name is a sweep.
 
     Args:
-        names: directories of sweeps or runs, names of sweeps, MLflow ids of runs or the beginnings of such.
-        uri: of the store that ids are looked up in which are not on this machine; None is that of the outputs.
-        fetched: an empty directory, for what comes from the store.
+        names: directories of sweeps or runs, names of sweeps, MLflow run ids or their first characters.
+        uri: of the store to search for ids that are not on this machine; None is the local store.
+        fetched: an empty directory for downloads from the store.
 
     Raises:
-        HeadstartError: for a name that is none of these.
+        HeadstartError: when a name is none of these.
     """
     runs: list[Run] = []
     sweep = None
@@ -53,7 +53,7 @@ def select_runs(names: Sequence[str], uri: str | None, fetched: Path) -> tuple[l
         if directory is None:
             runs.append(_by_id(name, uri, fetched))
             continue
-        found = runs_below(directory)
+        found = read_runs(directory)
         if not found:
             raise HeadstartError(f"Expected runs below {directory}. Received: a directory without any")
         sweep = directory if len(names) == 1 and not is_run(directory) else None
@@ -62,12 +62,12 @@ def select_runs(names: Sequence[str], uri: str | None, fetched: Path) -> tuple[l
 
 
 def select_experiment(name: str, uri: str | None, fetched: Path) -> list[Run]:
-    """Return all runs of an MLflow experiment: those whose directories are here, the others from the store.
+    """Return all runs of an MLflow experiment, downloading those that are not on this machine.
 
     Args:
         name: of the experiment.
-        uri: of the store; None is that of the outputs.
-        fetched: an empty directory, for what comes from the store.
+        uri: of the store; None is the local store.
+        fetched: an empty directory for downloads from the store.
 
     Raises:
         HeadstartError: when the experiment has no run.
@@ -75,22 +75,22 @@ def select_experiment(name: str, uri: str | None, fetched: Path) -> list[Run]:
     here = [run for run in local_runs() if run.config and run.config.tracking.experiment == name]
     known = {run.results.get("run_id") for run in here}
     address = uri or store_uri(TrackingConfig("local"))
-    logged = [run_id for run_id in logged_runs(address, name) if run_id not in known]
+    logged = [run_id for run_id in list_run_ids(address, name) if run_id not in known]
     runs = here + [read_run(fetch_run(address, run_id, fetched)) for run_id in logged]
     if not runs:
-        raise HeadstartError(f"Expected an experiment with runs, here or in {address}. Received: {name}")
+        raise HeadstartError(f"Expected an experiment with runs, on this machine or in {address}. Received: {name}")
     return runs
 
 
 def local_runs() -> list[Run]:
-    """Return every run among the outputs, those that failed too, oldest first."""
-    places = [*(outputs_directory() / "runs").glob("*"), *(outputs_directory() / "sweeps").glob("*/*")]
-    found = [path for path in places if path.is_dir() and is_run(path)]
+    """Return every run in the outputs directory, failed ones included, oldest first."""
+    paths = [*(outputs_directory() / "runs").glob("*"), *(outputs_directory() / "sweeps").glob("*/*")]
+    found = [path for path in paths if path.is_dir() and is_run(path)]
     return [read_run(path) for path in sorted(found, key=lambda path: path.stat().st_mtime)]
 
 
 def _directory(name: str) -> Path | None:
-    """Return the directory that a name stands for: itself, or that of a sweep by its name or its parent run's id."""
+    """Return the directory of that path, or of the sweep with that name or parent run id; None if there is none."""
     sweeps = outputs_directory() / "sweeps"
     for directory in (Path(name), sweeps / name):
         if directory.is_dir():
@@ -108,5 +108,5 @@ def _by_id(name: str, uri: str | None, fetched: Path) -> Run:
     if len(fitting) == 1:
         return fitting[0]
     if len(fitting) > 1:
-        raise HeadstartError(f"Expected the id of one run. Received: {name}, which {len(fitting)} runs begin with")
+        raise HeadstartError(f"Expected the id of one run. Received: {name}, which {len(fitting)} ids begin with")
     return read_run(fetch_run(uri or store_uri(TrackingConfig("local")), name, fetched))

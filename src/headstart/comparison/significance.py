@@ -1,4 +1,4 @@
-"""What the test images say: each strategy against the best by validation, and where transfer did harm."""
+"""Significance tests on the test images: each strategy against the best one, and negative transfer."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ OTHER_IMAGES, NO_TEST = "other images", "no test images"
 
 @dataclass(frozen=True)
 class Significance:
-    """How a strategy compares with the best one on its test images.
+    """The test of a strategy against the best one on the same test images.
 
     Args:
-        word: best, tie, worse, better, or why there is no comparison.
-        difference: of the test accuracies, negative where it is below the best; None without a comparison.
-        p_value: corrected for the number of comparisons.
+        outcome: best, tie, worse or better; or the reason why there is no test.
+        difference: of the test accuracies, negative if below the best; None without a test.
+        p_value: corrected for the number of comparisons; None without a test.
         method: of the test.
     """
 
-    word: str
+    outcome: str
     difference: float | None = None
     p_value: float | None = None
     method: str = ""
@@ -35,19 +35,21 @@ class Significance:
 
 @dataclass(frozen=True)
 class NegativeTransfer:
-    """A strategy that starts from pretrained weights and ends below what should be its floor."""
+    """A strategy with pretrained weights that is significantly worse than a strategy that it should at least match."""
 
     strategy: Strategy
     floor: Strategy
-    what: str  # the floor, in words
+    floor_name: str  # for people
     p_value: float
 
 
-def ranked(strategies: Sequence[Strategy]) -> list[Strategy]:
-    """Return the strategies, best first by validation, those on the same test images together.
+def rank_strategies(strategies: Sequence[Strategy]) -> list[Strategy]:
+    """Return the strategies, best validation accuracy first, grouped by test images.
+
+    The test accuracy plays no part, so it stays unbiased.
 
     Args:
-        strategies: in any order. The test images choose nothing, so that their figures stay honest.
+        strategies: in any order.
     """
     by_images: dict[str, list[Strategy]] = defaultdict(list)
     for strategy in sorted(strategies, key=_rank):
@@ -55,11 +57,11 @@ def ranked(strategies: Sequence[Strategy]) -> list[Strategy]:
     return [strategy for group in sorted(by_images.values(), key=len, reverse=True) for strategy in group]
 
 
-def significances(strategies: Sequence[Strategy]) -> list[Significance]:
-    """Return the verdict on each strategy: against the best by validation of those on the same test images.
+def compare_with_best(strategies: Sequence[Strategy]) -> list[Significance]:
+    """Test each strategy against the best one, by validation, with the same test images.
 
     Args:
-        strategies: as `ranked` returns them.
+        strategies: as `rank_strategies` returns them.
     """
     best: dict[str, Strategy] = {}
     for strategy in strategies:
@@ -81,19 +83,22 @@ def significances(strategies: Sequence[Strategy]) -> list[Significance]:
         else:
             found, method = test
             p_value = next(corrected)
-            results[position] = Significance(_word(found.difference, p_value), found.difference, p_value, method)
+            results[position] = Significance(_outcome(found.difference, p_value), found.difference, p_value, method)
     return [results[position] for position in range(len(strategies))]
 
 
 def compare_pairs(
     pairs: Sequence[tuple[Strategy, Strategy]],
 ) -> list[tuple[PairedDifference, str] | None]:
-    """Return for each pair how much better the second is on the images that both were tested on, and the test's name.
+    """Return for each pair how much better the second strategy is on the common test images, and the test's name.
 
-    One run each (or one seed of every fold) is tested exactly by McNemar, several seeds by the bootstrap.
+    One run each, or one seed of every fold, is tested by McNemar's exact test, several seeds by the bootstrap.
 
     Args:
-        pairs: a reference and another strategy each; None comes back for those without common images.
+        pairs: a reference and another strategy each.
+
+    Returns:
+        One result per pair; None for pairs without common test images.
     """
     results: list[tuple[PairedDifference, str] | None] = [None] * len(pairs)
     # Pairs with the same reference and folds share the draws of the bootstrap.
@@ -119,11 +124,11 @@ def compare_pairs(
 
 
 def correct_by_seed(strategy: Strategy, folds: Sequence[int]) -> np.ndarray | None:
-    """Return which predictions are right, bool (seeds, images), pooled over folds; None where no seed has them all.
+    """Return which predictions are right, bool (seeds, images), pooled over folds; None if no seed has all folds.
 
     Args:
-        strategy: one with test images.
-        folds: whose test images are meant.
+        strategy: with test images.
+        folds: to pool.
     """
     right = {(seed_of(run), fold_of(run)): run.test.correct for run in strategy.runs if run.test is not None}
     whole = [seed for seed in strategy.seeds if all((seed, fold) in right for fold in folds)]
@@ -132,14 +137,14 @@ def correct_by_seed(strategy: Strategy, folds: Sequence[int]) -> np.ndarray | No
     return np.stack([np.concatenate([right[seed, fold] for fold in folds]) for seed in whole])
 
 
-def negative_transfer(strategies: Sequence[Strategy]) -> list[NegativeTransfer]:
-    """Return where pretrained weights did harm, as far as the paired test supports it.
+def find_negative_transfer(strategies: Sequence[Strategy]) -> list[NegativeTransfer]:
+    """Return the cases in which pretrained weights lowered the accuracy significantly.
 
-    Fine-tuning is compared with the best frozen probe of the same backbone and head, both of them with the best
-    training from random weights; all on the same test images, all corrected together.
+    Fine-tuning is tested against the best frozen probe with the same backbone and head, and both against the best
+    training from random weights, on the same test images, with p-values corrected together.
 
     Args:
-        strategies: as `ranked` returns them.
+        strategies: as `rank_strategies` returns them.
     """
     tested = [strategy for strategy in strategies if strategy.tested]
     found: list[tuple[Strategy, Strategy, str]] = []
@@ -155,19 +160,19 @@ def negative_transfer(strategies: Sequence[Strategy]) -> list[NegativeTransfer]:
     made = [(*pair, test[0]) for pair, test in zip(found, tests, strict=True) if test]
     corrected = holm([difference.p_value for *_, difference in made])
     return [
-        NegativeTransfer(strategy, floor, what, p_value)
-        for (strategy, floor, what, difference), p_value in zip(made, corrected, strict=True)
-        if _word(difference.difference, p_value) == WORSE
+        NegativeTransfer(strategy, floor, floor_name, p_value)
+        for (strategy, floor, floor_name, difference), p_value in zip(made, corrected, strict=True)
+        if _outcome(difference.difference, p_value) == WORSE
     ]
 
 
 def from_scratch(strategy: Strategy) -> bool:
-    """Tell whether a strategy starts from random weights."""
+    """Return whether a strategy starts from random weights."""
     return strategy.config.backbone.weights == "none"
 
 
 def is_frozen_probe(strategy: Strategy) -> bool:
-    """Tell whether a strategy trains the head alone, on pretrained weights."""
+    """Return whether a strategy trains only the head, on a pretrained backbone."""
     stages = strategy.config.freeze.stages
     return not from_scratch(strategy) and all(isinstance(stage.train, HeadOnly) for stage in stages)
 
@@ -177,7 +182,7 @@ def _network(strategy: Strategy) -> dict[str, object]:
     return {key: value for key, value in flat.items() if key.startswith(("backbone.", "head."))}
 
 
-def _word(difference: float, p_value: float) -> str:
+def _outcome(difference: float, p_value: float) -> str:
     if p_value > 1 - CONFIDENCE or difference == 0:
         return TIE
     return BETTER if difference > 0 else WORSE

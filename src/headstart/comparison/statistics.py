@@ -1,4 +1,4 @@
-"""What can be said from so many seeds and images: intervals, paired tests, and their correction for being many."""
+"""Statistics over seeds and images: confidence intervals, paired tests, correction for multiple comparisons."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from headstart.evaluation.metrics import wilson_interval
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000  # gives a standard error to about 2 %
-RESAMPLES_AT_ONCE = 500  # bounds memory: so many times as many numbers as there are images
+RESAMPLES_AT_ONCE = 500  # bounds memory to this many numbers per image
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95 % interval, and what the interval is over."""
+    """A mean with its 95 % interval."""
 
     mean: float
     low: float
@@ -27,9 +27,9 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How much better one strategy is than another one on the same images; negative where it is worse."""
+    """The difference in accuracy of two strategies on the same images."""
 
-    difference: float  # of the accuracies
+    difference: float  # of the accuracies; negative if the second strategy is worse
     low: float  # 95 % interval of the difference
     high: float
     p_value: float  # two-sided, not corrected
@@ -38,20 +38,20 @@ class PairedDifference:
 def accuracy_interval(accuracies: Sequence[float], correct: int, images: int, replicate: str = "seeds") -> Interval:
     """Return the mean accuracy of repeated runs with its 95 % interval.
 
-    Several runs give Student's t interval of their mean: how far other seeds (or folds) would move it. One run, and
-    runs that are all alike, give Wilson's interval over the images instead, because they say nothing about the former.
+    Several runs give Student's t interval of their mean, which covers other seeds or folds. One run, or runs with
+    identical accuracy, give no such spread; Wilson's interval over the images is returned instead.
 
     Args:
         accuracies: one for each run, 0 to 1, at least one.
         correct: right predictions of all runs together.
         images: predictions of all runs together.
-        replicate: what the runs differ in, a plural.
+        replicate: what the runs differ in, as a plural noun for people.
     """
     from scipy.stats import t
 
     mean, runs = float(np.mean(accuracies)), len(accuracies)
     if np.ptp(accuracies) == 0:
-        # Equal runs are one look at the images, not several.
+        # Identical runs count as one sample of the images, not several.
         low, high = wilson_interval(round(correct / runs), round(images / runs), CONFIDENCE)
         return Interval(mean, low, high, "Wilson, one run" if runs == 1 else f"Wilson, {runs} {replicate} alike")
     margin = float(t.ppf((1 + CONFIDENCE) / 2, runs - 1) * np.std(accuracies, ddof=1) / runs**0.5)
@@ -59,14 +59,14 @@ def accuracy_interval(accuracies: Sequence[float], correct: int, images: int, re
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the exact two-sided p-value that two classifiers are right equally often on the same images.
+    """Return the exact two-sided p-value of McNemar's test: two classifiers are right equally often on these images.
 
-    Only the images that one of them gets right and the other one wrong say anything; if the two are equally good, each
-    of these is a fair coin. Source: Q. McNemar, Psychometrika 12 (1947); exact, without the chi-squared approximation.
+    Only images that exactly one classifier gets right count. If both are equally good, each of them is a fair coin
+    toss. Source: Q. McNemar, Psychometrika 12 (1947); exact, without the chi-squared approximation.
 
     Args:
-        first: bool (images,), which ones it gets right.
-        second: the same of the other classifier.
+        first: bool (images,), which images the first classifier gets right.
+        second: the same for the second classifier.
     """
     from scipy.stats import binomtest
 
@@ -79,24 +79,25 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
 def paired_bootstrap(
     reference: np.ndarray, others: Sequence[np.ndarray], seed: int = 0, resamples: int = RESAMPLES
 ) -> list[PairedDifference]:
-    """Compare strategies with a reference on the same images, where training was repeated.
+    """Compare strategies with a reference strategy on the same images by a bootstrap over images and seeds.
 
-    An image's score is the share of the seeds that get it right. Images are drawn with replacement, the same ones for
-    all strategies, and the seeds of each strategy by themselves, one fewer than there are, which keeps the variance of
-    a mean over few of them from being underestimated. The spread of the draws is the standard error of the difference;
-    the interval and the p-value take it with Student's t, whose degrees of freedom say how few the seeds are. Sources:
-    B. Efron, R. Tibshirani, An introduction to the bootstrap (1993), chapters 6 and 12; J. Rao, C. Wu, Resampling
-    inference with complex survey data, JASA 83 (1988), for the one fewer; F. Satterthwaite, An approximate distribution
-    of estimates of variance components, Biometrics Bulletin 2 (1946), for the degrees of freedom.
+    An image's score is the share of seeds that get it right. Images are drawn with replacement, the same for all
+    strategies. Seeds are drawn per strategy, one fewer than there are, so that the variance of a mean over few seeds is
+    not underestimated. The spread of the draws is the standard error of the difference. Interval and p-value follow
+    from Student's t, with degrees of freedom that reflect the number of seeds. `scipy.stats.bootstrap` resamples one
+    axis only. Sources: B. Efron, R. Tibshirani, An introduction to the bootstrap (1993), chapters 6 and 12; J. Rao,
+    C. Wu, Resampling inference with complex survey data, JASA 83 (1988), for one seed fewer; F. Satterthwaite, An
+    approximate distribution of estimates of variance components, Biometrics Bulletin 2 (1946), for the degrees of
+    freedom.
 
     Args:
         reference: bool (seeds, images), which predictions are right.
-        others: the same of each other strategy; the seeds may be fewer or more, the images are the same.
-        seed: of the draws; the same one gives the same numbers.
-        resamples: how many draws.
+        others: the same for each other strategy; the number of seeds may differ, the images are the same.
+        seed: of the draws.
+        resamples: number of draws.
 
     Raises:
-        HeadstartError: when the images are not the same in number.
+        HeadstartError: when the numbers of images differ.
     """
     from scipy.stats import t
 
@@ -117,7 +118,7 @@ def paired_bootstrap(
             [over_images[:, position], -over_seeds_of_reference, _draw_seeds(scores, resamples, generator)]
         )
         error = float(parts.sum(axis=0).std())
-        if error == 0:  # every image and every seed says the same
+        if error == 0:  # all images and seeds give the same difference
             same = float(observed[position])
             results.append(PairedDifference(same, same, same, float(same == 0)))
             continue
@@ -140,22 +141,22 @@ def _draw_images(differences: np.ndarray, resamples: int, generator: np.random.G
 
 
 def _draw_seeds(scores: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    """Return how far the mean over drawn seeds is from the mean over all, float (resamples,), from (seeds, images)."""
+    """Return mean accuracies over drawn seeds minus that over all seeds, float (resamples,), from (seeds, images)."""
     accuracies = scores.mean(axis=1)
-    if len(accuracies) == 1:  # says nothing about other seeds
+    if len(accuracies) == 1:  # one seed has no spread
         return np.zeros(resamples)
     chosen = generator.integers(0, len(accuracies), size=(resamples, len(accuracies) - 1))
     return accuracies[chosen].mean(axis=1) - accuracies.mean()
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for being many: all conclusions at 5 % are true together with 95 %.
+    """Return p-values corrected for multiple comparisons by Holm's method, which SciPy lacks.
 
     Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6
     (1979).
 
     Args:
-        p_values: of all comparisons that are made, in any order.
+        p_values: of all comparisons, in any order.
     """
     corrected = [0.0] * len(p_values)
     largest = 0.0

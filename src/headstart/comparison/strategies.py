@@ -1,4 +1,4 @@
-"""Which runs belong together: strategies, named by what differs between them, in the words of the command line."""
+"""Groups runs into strategies, named by the overrides in which they differ."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from headstart.config.identity import run_name
 from headstart.config.keys import deciding_values
 from headstart.tracking import flatten
 
-TOLD_APART = (Decides.RESULT, Decides.DATA)  # what differs between strategies
-SHOWN = (*TOLD_APART, Decides.NAME)  # what they are named by
-CHARACTERS_OF_A_DIGEST = 8
+GROUPED_BY = (Decides.RESULT, Decides.DATA)  # keys in which the runs of one strategy agree
+NAMED_BY = (*GROUPED_BY, Decides.NAME)  # keys that appear in a strategy's name
+DIGEST_LENGTH = 8  # characters shown
 
 
 @dataclass(frozen=True, eq=False)
 class Strategy:
-    """Runs that differ in nothing but the seed and the cross-validation fold.
+    """Runs that differ only in the seed and the cross-validation fold.
 
     Args:
-        label: what differs from the other strategies.
+        label: the settings in which it differs from the other strategies.
         config: of the first run.
         runs: the finished ones, one for each seed and fold, in that order.
-        failed: how many more did not finish.
-        images: tells the test images apart from others; equal digests are the same images.
+        failed: number of runs that did not finish.
+        images: digest of the test images.
     """
 
     label: str
@@ -58,7 +58,7 @@ class Strategy:
         return all(run.test is not None for run in self.runs)
 
     def test_accuracy(self) -> Interval | None:
-        """Return the mean test accuracy with its interval over seeds, over folds, or over the images of one run."""
+        """Return the mean test accuracy with its interval over seeds, folds, or the images of one run."""
         if not self.tested:
             return None
         right = {(seed_of(run), fold_of(run)): run.test.correct for run in self.runs if run.test is not None}
@@ -69,13 +69,13 @@ class Strategy:
         return accuracy_interval([float(values.mean()) for values in by_seed], correct, images)
 
     def mean(self, *keys: str) -> float | None:
-        """Return the mean of a figure of results.json over the runs; None where none has it."""
+        """Return the mean over the runs of a value in results.json; None if no run has it."""
         values = [value for run in self.runs if (value := _inside(run.results, keys)) is not None]
         return fmean(values) if values else None
 
     @property
     def validation_accuracy(self) -> float:
-        """The mean over the runs; what the best strategy is chosen by."""
+        """The mean validation accuracy over the runs, by which strategies are ranked; -1 if unknown."""
         value = self.mean("splits", "validation", "accuracy")
         return -1.0 if value is None else value
 
@@ -100,14 +100,14 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Strategy], list[tuple[str, Run
         runs: in the order in which they were started.
 
     Returns:
-        The strategies; the runs that did not finish, each with its name; what else was left out, in sentences.
+        The strategies; the runs that did not finish, each with its name; notes about runs that were left out.
     """
     comparable = [run for run in runs if not _reason_to_leave_out(run)]
     notes = [reason for run in runs if (reason := _reason_to_leave_out(run))]
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in comparable:
         groups[_key(run.config) if run.config else ""].append(run)
-    named = _labels([flatten(deciding_values(members[0].config, SHOWN)) for key, members in groups.items() if key])
+    named = _labels([flatten(deciding_values(members[0].config, NAMED_BY)) for key, members in groups.items() if key])
     strategies, unfinished = [], []
     for label, members in zip(named, (group for key, group in groups.items() if key), strict=True):
         by_images: dict[str, list[Run]] = defaultdict(list)
@@ -118,8 +118,8 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Strategy], list[tuple[str, Run
         failed = [run for run in members if run.error is not None and (seed_of(run), fold_of(run)) not in done]
         unfinished += [(_name_of_failed(label, run), run) for run in failed]
         for images, same in by_images.items():
-            shown = label if len(by_images) == 1 else f"{label} images={images[:CHARACTERS_OF_A_DIGEST]}"
-            kept, repeated = _one_of_each(same)
+            shown = label if len(by_images) == 1 else f"{label} images={images[:DIGEST_LENGTH]}"
+            kept, repeated = _drop_repeats(same)
             notes += [f"{shown}: {repeated} earlier run(s) of the same seed are left out"] if repeated else []
             strategies.append(Strategy(shown, same[0].config, kept, len(failed), images))  # type: ignore[arg-type]
     unfinished += [(run.directory.name, run) for run in groups.get("", [])]
@@ -137,40 +137,40 @@ def seed_of(run: Run) -> int:
 
 
 def fold_of(run: Run) -> int:
-    """Return the cross-validation fold of a run, 0 where there is none."""
+    """Return the cross-validation fold of a run; 0 without cross-validation."""
     fold = flat_config(run.config).get("cv.fold") if run.config else None
     return 0 if fold is None else int(fold)
 
 
 def _reason_to_leave_out(run: Run) -> str | None:
-    """Say why a run has nothing that could be compared."""
+    """Return why a run cannot be compared; None if it can."""
     if (run.config and run.config.find_lr) or (run.error is None and "splits" not in run.results):
-        return f"{run.directory.name} is left out: it looked for a learning rate, and has no accuracy"
+        return f"{run.directory.name} is left out: it ran the learning-rate finder and has no accuracy"
     if run.config and run.config.head.output == "imagenet":
-        return f"{run.directory.name} is left out: it labels pictures, and has no accuracy"
+        return f"{run.directory.name} is left out: it labels unlabelled images and has no accuracy"
     return None
 
 
 def _images(run: Run) -> str:
-    """Return what tells a run's test images apart; folds of the same images belong together."""
+    """Return the digest of a run's test images, or of all images with cross-validation, so that folds match."""
     flat = flat_config(run.config) if run.config else {}
     return run.images["all"] if (flat.get("cv.folds") or 0) > 1 else run.images["test"]
 
 
 def _key(config: Config) -> str:
-    """Return what the runs of one strategy share: what decides figures, and how data set and scenario were chosen."""
+    """Return what the runs of one strategy share: the keys that decide results, and the names of data and scenario."""
     chosen = {"dataset": config.dataset.name, "scenario": config.scenario.name}
-    return repr(sorted(deciding_values(config, TOLD_APART).items()) + sorted(chosen.items()))
+    return repr(sorted(deciding_values(config, GROUPED_BY).items()) + sorted(chosen.items()))
 
 
-def _one_of_each(runs: Sequence[Run]) -> tuple[tuple[Run, ...], int]:
-    """Return the last run of each seed and fold, so that none counts twice, and how many were dropped."""
+def _drop_repeats(runs: Sequence[Run]) -> tuple[tuple[Run, ...], int]:
+    """Return the last run of each seed and fold, and how many earlier ones were dropped."""
     last = {(seed_of(run), fold_of(run)): run for run in runs}
     return tuple(last[key] for key in sorted(last)), len(runs) - len(last)
 
 
 def _labels(flats: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a name for each configuration: the values that differ, and are not decided by another one that does."""
+    """Return a name for each configuration: the values that differ, without those implied by another one."""
     keys = list(dict.fromkeys(key for flat in flats for key in flat))
     differing = [key for key in keys if _varies(key, _decided_by(key), flats)]
     labels = []
@@ -182,19 +182,19 @@ def _labels(flats: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _decided_by(key: str) -> list[str]:
-    """Return the keys that may decide the value of a key, and which then stand for it."""
+    """Return the keys that may determine the value of a key, and then replace it in the name."""
     group = key.split(".")[0]
     deciding = [f"{group}.name"] if key != f"{group}.name" and "." in key else []
     if group in ("freeze", "optimizer"):
         deciding.append("scenario.name")
-    # A stage carries the run's optimizer and epochs wherever it has none of its own.
+    # A stage without its own optimizer or epochs has the run's.
     if stage := re.fullmatch(r"freeze\.stages\.\d+\.(optimizer\..+|epochs)", key):
         deciding.append(stage[1])
     return deciding
 
 
 def _varies(key: str, deciding: Sequence[str], flats: Sequence[dict[str, Any]]) -> bool:
-    """Tell whether a value differs between configurations that agree in the deciding ones."""
+    """Return whether a value differs between configurations with equal values of the deciding keys."""
     values = defaultdict(set)
     for flat in flats:
         if key in flat:
@@ -203,14 +203,14 @@ def _varies(key: str, deciding: Sequence[str], flats: Sequence[dict[str, Any]]) 
 
 
 def _text(value: Any) -> str:
-    """Return a value as it is typed."""
+    """Return a value as written in an override."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _name_of_failed(label: str, run: Run) -> str:
-    """Return the name of a run that did not finish: its own words on the command line, else its strategy and seed."""
+    """Return the name of a run that did not finish: its overrides, else its strategy and seed."""
     overrides = run.results.get("overrides")
     if overrides:
         return " ".join(map(str, overrides))
@@ -218,7 +218,7 @@ def _name_of_failed(label: str, run: Run) -> str:
 
 
 def _inside(results: dict[str, Any], keys: Sequence[str]) -> Any:
-    """Return a value of nested dictionaries; None where one is missing."""
+    """Return a value of nested dictionaries; None if a key is missing."""
     node: Any = results
     for key in keys:
         node = node.get(key) if isinstance(node, dict) else None

@@ -1,4 +1,4 @@
-"""The one table of a comparison, as rows for a page, as CSV, as Markdown and in the terminal."""
+"""The table of a comparison, as rows for the HTML page, as CSV, as Markdown and in the terminal."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from headstart.comparison.statistics import Interval
 from headstart.comparison.strategies import Strategy
 from headstart.core.files import open_csv
 
-ROOMY = 130  # columns of a terminal from which on nothing has to stand on two lines
-ROOMY_COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
+WIDE = 130  # terminal columns that fit every figure in a column of its own
+WIDE_COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
     ("runs", "right"),
     ("test acc. %", "right"),
     ("95 % interval", "right"),
@@ -62,7 +62,7 @@ class Row:
 
     @property
     def runs(self) -> str:
-        """How many runs the figures are means of (seeds x folds), or how many of all where some failed."""
+        """How many runs the means are over (seeds x folds); "finished of all" if some failed."""
         if self.failed:
             return f"{self.finished} of {self.finished + self.failed}"
         return f"{self.seeds}" if self.folds == 1 else f"{self.seeds} x {self.folds}"
@@ -79,7 +79,7 @@ class Row:
 
     @property
     def epochs(self) -> str:
-        """The best validation epoch, from the lowest to the highest of the runs."""
+        """The range of the runs' best validation epochs."""
         if self.best_epochs is None:
             return "-"
         low, high = self.best_epochs
@@ -87,13 +87,13 @@ class Row:
 
     @property
     def p_value(self) -> str:
-        """The corrected p-value, in words for people."""
+        """The corrected p-value as text."""
         value = self.significance.p_value
         return "" if value is None else "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
     @property
     def points(self) -> str:
-        """The difference to the best one in percentage points, with its sign."""
+        """The difference to the best strategy in percentage points, signed."""
         value = self.significance.difference
         return "" if value is None else f"{round(100 * value, 1) + 0.0:+.1f}"
 
@@ -104,7 +104,7 @@ class Row:
 
     @property
     def trainable(self) -> str:
-        """How many parameters train in the last stage."""
+        """The number of trainable parameters in the last stage."""
         return "-" if self.trainable_parameters is None else _short(self.trainable_parameters)
 
     @property
@@ -136,12 +136,12 @@ def make_rows(strategies: Sequence[Strategy], significances: Sequence[Significan
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Return a share in percent without the sign; a dash where there is none."""
+    """Return a share in percent without the percent sign; a dash for None."""
     return "-" if value is None else f"{100 * value:.{digits}f}"
 
 
 def write_csv(rows: Sequence[Row], file: Path) -> None:
-    """Write every figure as a number, a row for each strategy."""
+    """Write the table as CSV with unrounded numbers, one row per strategy."""
     with open_csv(file) as table:
         writer = csv.writer(table)
         writer.writerow(
@@ -159,7 +159,7 @@ def write_csv(rows: Sequence[Row], file: Path) -> None:
                 [
                     *(row.strategy, row.seeds, row.folds, row.failed),
                     *((test.mean, test.low, test.high, test.method) if test else ("", "", "", "")),
-                    *(significance.word, significance.difference, significance.p_value, significance.method),
+                    *(significance.outcome, significance.difference, significance.p_value, significance.method),
                     *(row.validation_accuracy, *(row.best_epochs or ("", "")), row.macro_f1),
                     *(row.seconds, row.trainable_parameters, row.model_bytes),
                 ]
@@ -167,11 +167,11 @@ def write_csv(rows: Sequence[Row], file: Path) -> None:
 
 
 def markdown_table(rows: Sequence[Row], most_characters: int) -> str:
-    """Return the table as Markdown, without the last rows where it would become too long.
+    """Return the table as Markdown, leaving out the last rows if it would be too long.
 
     Args:
         rows: best first.
-        most_characters: that the text may have.
+        most_characters: length limit of the text.
     """
     head = (
         "| strategy | runs | test accuracy % | 95 % interval | against the best | validation % | best epoch "
@@ -180,7 +180,7 @@ def markdown_table(rows: Sequence[Row], most_characters: int) -> str:
     )
     lines, room = [head], most_characters - len(head) - len("\n\n... and 1000 more strategies, in comparison.csv")
     for position, row in enumerate(rows):
-        significance = f"{row.significance.word} ({row.p_value})" if row.p_value else row.significance.word
+        significance = f"{row.significance.outcome} ({row.p_value})" if row.p_value else row.significance.outcome
         cells = [
             plain(row.strategy),
             row.runs,
@@ -199,22 +199,22 @@ def markdown_table(rows: Sequence[Row], most_characters: int) -> str:
 
 
 def plain(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line and within one cell of a table."""
+    """Return text escaped for one cell of a Markdown table, on one line."""
     return " ".join(html.escape(text, quote=False).replace("|", "\\|").replace("`", "'").split())
 
 
 def print_table(rows: Sequence[Row], console: Console) -> None:
-    """Print the table; in a narrow terminal two figures that belong together share a column, one below the other."""
-    roomy = console.width >= ROOMY
-    padding = (0, 1) if roomy else (0, 0)
+    """Print the table; in a narrow terminal, related figures share a column."""
+    wide = console.width >= WIDE
+    padding = (0, 1) if wide else (0, 0)
     table = Table(box=box.SIMPLE_HEAD, padding=padding, collapse_padding=True, show_edge=False)
     table.add_column("strategy", overflow="fold")
-    for title, justify in ROOMY_COLUMNS if roomy else NARROW_COLUMNS:
+    for title, justify in WIDE_COLUMNS if wide else NARROW_COLUMNS:
         table.add_column(title, justify=justify, no_wrap=True)
     for row in rows:
-        significance = [part for part in (row.significance.word, row.p_value) if part]
+        significance = [part for part in (row.significance.outcome, row.p_value) if part]
         validation = percent(row.validation_accuracy)
-        if roomy:
+        if wide:
             cells = [row.runs, row.accuracy, row.interval, ", ".join(significance), validation, row.epochs]
             cells += [_decimal(row.macro_f1), row.time, row.trainable, row.size]
         else:
@@ -226,7 +226,7 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
                 row.time,
                 f"{row.trainable}\n{row.size}",
             ]
-        table.add_row(escape(row.strategy), *cells, style="bold" if row.significance.word == BEST else None)
+        table.add_row(escape(row.strategy), *cells, style="bold" if row.significance.outcome == BEST else None)
     console.print(table)
 
 
@@ -239,7 +239,7 @@ def _decimal(value: float | None) -> str:
 
 
 def _short(count: float) -> str:
-    """Return a large number in three digits or so: 12.8k, 3.4M."""
+    """Return a large number with about three digits: 12.8k, 3.4M."""
     for unit, size in (("M", 1e6), ("k", 1e3)):
         if count >= size:
             return f"{count / size:.3g}{unit}" if count < 1000 * size else f"{count / size:,.0f}{unit}"

@@ -1,1 +1,1 @@
-"""Honest figures about a trained classifier."""
+"""Evaluates trained classifiers: metrics, reports and figures."""

@@ -1,8 +1,7 @@
-"""Which parts of a picture speak for a class: Grad-CAM on the deepest feature maps of a classifier.
+"""Grad-CAM: the regions of an image that support the prediction, from the deepest feature maps of a classifier.
 
 Source: R. R. Selvaraju et al., Grad-CAM: visual explanations from deep networks via gradient-based localization,
-ICCV 2017, equations 1 and 2. The score of a class is its logit: behind a softmax that is sure of itself no gradient is
-left.
+ICCV 2017, equations 1 and 2. The score of a class is its logit, because the gradient of a saturated softmax vanishes.
 """
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ from headstart.model.split_points import find_split_points, split_at, split_poin
 if TYPE_CHECKING:
     import keras
 
-SMALLEST_SIDE = 4  # cells of a map: fewer tell no places apart
-SHALLOW = 0.25  # share of a backbone's weighted layers that know textures, not things
-BATCH_SIZE = 16  # pictures at once; the gradients of a batch are kept in memory
+SMALLEST_SIDE = 4  # cells; a smaller map does not localise anything
+SHALLOW = 0.25  # share of a backbone's weighted layers that respond to textures rather than objects
+BATCH_SIZE = 16  # images at once, because the gradients of a batch are kept in memory
 
 
 class GradCam:
-    """Heat maps of one classifier, which is split and compiled once for all pictures."""
+    """Computes heat maps of one classifier, which is split and compiled once."""
 
     def __init__(self, model: keras.Model) -> None:
-        """Split a classifier at the feature maps that are looked at.
+        """Split a classifier at the feature maps to explain.
 
         Args:
-            model: RGB pixels to probabilities through a layer `backbone` and a layer `head`, as it is saved.
+            model: from RGB pixels to probabilities through the layers `backbone` and `head`, as saved.
         """
         import tensorflow as tf
 
@@ -37,7 +36,7 @@ class GradCam:
         below, above = split_at(backbone, layer)
         rows, columns = below.output.shape[1:3]
         self.description = f"Grad-CAM at {layer}, {rows} x {columns} cells"
-        preprocessing = find_split_points(model)[:-2]  # a plain chain: what comes before backbone and head
+        preprocessing = find_split_points(model)[:-2]  # the layers before backbone and head
         first = [split_at(model, preprocessing[-1].name)[0]] if preprocessing else []
         logits = _logits(head)
         shape = model.input.shape[1:]
@@ -50,9 +49,9 @@ class GradCam:
             with tf.GradientTape() as tape:
                 tape.watch(maps)
                 scores = logits(above(maps, training=False))
-                if scores.shape[1] == 1:  # one sigmoid: its logit speaks for the second class, against the first
+                if scores.shape[1] == 1:  # one sigmoid: its logit supports the second class
                     scores = tf.concat([-scores, scores], axis=1)
-                score = tf.gather(scores, classes, batch_dims=1)  # of a picture depends on no other picture
+                score = tf.gather(scores, classes, batch_dims=1)  # an image's score depends on no other image
             weights = tf.reduce_mean(tape.gradient(score, maps), axis=(1, 2), keepdims=True)
             coarse = tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1, keepdims=True))
             fine = tf.image.resize(coarse, shape[:2])[..., 0]
@@ -61,14 +60,14 @@ class GradCam:
         self._heat = heat
 
     def heat_maps(self, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """Return for each picture how much each of its places speaks for a class, float32 (n, height, width).
+        """Return how much each region of each image supports a class, float32 (n, height, width).
 
-        Each map is scaled to its own maximum: 0 is nothing, or against the class, 1 is the place of that picture that
-        speaks for it most. Maps compare places, not pictures. A map is 0 everywhere when nothing speaks for the class.
+        Each map is scaled to its own maximum: 0 means no support, 1 the strongest support in that image. Maps compare
+        regions, not images. A map is 0 everywhere if no region supports the class.
 
         Args:
             images: RGB pixels 0-255, (n, height, width, 3), n at least 1.
-            classes: int (n,), one class a picture.
+            classes: int (n,), one class per image.
         """
         batches = [
             self._heat(images[start : start + BATCH_SIZE].astype(np.float32), classes[start : start + BATCH_SIZE])
@@ -78,13 +77,13 @@ class GradCam:
 
 
 def choose_layer(backbone: keras.Model) -> str:
-    """Return the cut of a backbone whose feature maps are looked at.
+    """Return the split point of a backbone whose feature maps Grad-CAM explains.
 
-    It is the deepest one whose map has SMALLEST_SIDE cells a side: the deeper a map, the more the score depends on what
-    it calls hot, as long as it has cells enough to tell places apart. What follows the last weights at a depth counts
-    as long as it keeps the size; an activation does, a pooling or padding does not, so that VGG16 is cut before its
-    last pooling. Where no map behind the SHALLOW layers has that many cells (small pictures, or NASNet, which has no
-    cut between its stem and its last layers), it is the largest there, be it of a single cell.
+    It is the deepest one with at least SMALLEST_SIDE cells per side: deeper maps reflect the score better, as long as
+    they have enough cells to localise. Layers without weights belong to the weights before them if they keep the map's
+    size, as activations do. Pooling and padding do not, so VGG16 is split before its last pooling layer. If no map
+    after the SHALLOW layers is large enough (small images, or NASNet, which has no split point between its stem and its
+    last layers), the largest map there is used, even if it is a single cell.
 
     Args:
         backbone: a functional model, see `find_split_points`.
@@ -103,7 +102,7 @@ def choose_layer(backbone: keras.Model) -> str:
 
 
 def _logits(head: keras.Model) -> keras.Model:
-    """Return a head without its last activation, which is a layer of its own or belongs to the last layer."""
+    """Return a head without its last activation, which is a separate layer or part of the last one."""
     import keras
 
     *_, before, last = find_split_points(head)

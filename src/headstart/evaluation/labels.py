@@ -1,4 +1,4 @@
-"""What a run leaves behind about pictures without labels: what a network as it was published takes them for."""
+"""Labels unlabelled images with a published network, and writes the labels as a table and a figure."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from headstart.data.batch_order import evaluation_batches
 from headstart.data.index import ImageIndex
 from headstart.data.pixel_cache import Files
 from headstart.evaluation.plots import labels_figure
-from headstart.evaluation.writing import letters_without_a_font, save_figure
+from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
 from headstart.model.heads import best_labels
 
 if TYPE_CHECKING:
     from headstart.classifier.saved import Classifier
 
-TOP = 5  # labels of a picture, as networks are evaluated on ImageNet
-SHOWN = 20  # pictures in the figure, in the terminal and in results.json; predictions.csv has all
+TOP = 5  # labels per image, as in ImageNet's top-5 accuracy
+SHOWN = 20  # images in the figure, in the terminal and in results.json; predictions.csv has all
 
 
-@letters_without_a_font()
+@ignore_missing_glyphs()
 def report_labels(
     classifier: Classifier, index: ImageIndex, batch_size: int, title: str, directory: Path
 ) -> dict[str, Any]:
-    """Label every picture and write what was found: predictions.csv, a row for each, and a sheet of the first ones.
+    """Label every image, and write predictions.csv, with a row for each, and a figure of the first ones.
 
     Args:
-        classifier: as it was saved.
-        index: the pictures.
-        batch_size: how many go through the network at once.
-        title: of the sheet.
+        classifier: the saved one.
+        index: the images.
+        batch_size: of the inference.
+        title: of the figure.
         directory: of the run.
 
     Returns:
@@ -43,7 +43,7 @@ def report_labels(
         their best labels.
 
     Raises:
-        HeadstartError: when a picture cannot be read.
+        HeadstartError: when an image cannot be read.
     """
     (directory / "figures").mkdir(exist_ok=True)
     order = list(evaluation_batches(index, batch_size))
@@ -58,7 +58,7 @@ def report_labels(
         writer.writerow(
             ["path", *(f"{column}{number}" for number in numbers for column in ("predicted", "confidence"))]
         )
-        for positions, images in zip(order, track(decoded, len(order), "labelling the pictures"), strict=True):
+        for positions, images in zip(order, track(decoded, len(order), "labelling the images"), strict=True):
             for image, row, position in zip(images, classifier.probabilities(images), positions, strict=True):
                 path, top = index.paths[position], best_labels(row, classifier.class_names, TOP)
                 writer.writerow([path, *(cell for best in top for cell in best.values())])

@@ -1,24 +1,24 @@
-"""How good a classifier is on one split, from its probabilities alone."""
+"""Metrics of a classifier on one split, computed from its probabilities."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 from headstart.core.errors import HeadstartError
 
-# Half-precision outputs do not sum to one exactly; logits and independent sigmoids miss by far more than this.
+# Half-precision outputs do not sum to one exactly; logits and independent sigmoids are off by far more than this.
 SUM_TOLERANCE = 1e-2
-# The floor that Keras gives a probability in its cross-entropy, so that the log loss agrees with the validation loss.
+# Keras clips probabilities in its cross-entropy here, and sklearn.metrics.log_loss elsewhere: the log loss has to equal
+# the validation loss.
 SMALLEST_PROBABILITY = 1e-7
 
 
 @dataclass(frozen=True)
 class ClassResult:
-    """One class's row of the report; None is what the split cannot tell, since it has no image of the class."""
+    """One class's row of the report; None is undefined, because the split has no image of the class."""
 
     name: str
     precision: float | None  # 0 where the class was never predicted; None where it was not present either
@@ -29,13 +29,13 @@ class ClassResult:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Every number about one split; averages over classes leave out the classes that have no image in it."""
+    """The metrics of one split; averages over classes leave out classes without images."""
 
     images: int
     accuracy: float
     accuracy_low: float  # 95 % interval, see wilson_interval
     accuracy_high: float
-    top5_accuracy: float | None  # None with five classes or fewer, where it says nothing
+    top5_accuracy: float | None  # None with five classes or fewer, for which it is always 1
     macro_f1: float
     balanced_accuracy: float  # the mean recall
     log_loss: float  # natural logarithm, mean over images
@@ -45,7 +45,7 @@ class Evaluation:
     most_confused: tuple[tuple[str, str, int], ...]  # (true, predicted, images), most frequent first
 
     def summary(self) -> dict[str, float | int]:
-        """Return the numbers that describe the whole split, as plain Python numbers by name."""
+        """Return the metrics of the whole split as plain Python numbers by name."""
         numbers: dict[str, float | int] = {
             "images": self.images,
             "accuracy": self.accuracy,
@@ -63,7 +63,7 @@ class Evaluation:
     def report(self) -> str:
         """Return precision, recall, F1 and support as text, in the layout of scikit-learn's classification report.
 
-        A number that is undefined because the split has no image of the class is shown as a dash.
+        Undefined values of classes without images are shown as a dash, where scikit-learn would print 0.
         """
         present = [result for result in self.per_class if result.support]
         scores = np.array([(result.precision, result.recall, result.f1) for result in present])
@@ -103,42 +103,40 @@ class CalibrationBins:
 
 
 def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the interval that holds the true accuracy with the given confidence.
+    """Return Wilson's confidence interval of an accuracy.
 
-    Unlike the textbook interval it stays within 0 to 1 and keeps its coverage for few images and for accuracies near
+    Unlike the normal approximation it stays within 0 to 1 and keeps its coverage for few images and for accuracies near
     one. Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927),
     without continuity correction.
 
     Args:
         correct: right predictions, 0 to `total`.
         total: all predictions, at least 1.
-        confidence: over 0 and below 1.
+        confidence: above 0 and below 1.
 
     Raises:
         HeadstartError: when a number is outside its range.
     """
+    from scipy.stats import binomtest
+
     if total < 1 or not 0 <= correct <= total:
         raise HeadstartError(
             f"Expected a number of correct predictions from 0 to a total of 1 or more. Received: {correct} of {total}"
         )
     if not 0 < confidence < 1:
-        raise HeadstartError(f"Expected the confidence of an interval to be over 0 and below 1. Received: {confidence}")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    fraction = correct / total
-    centre = (fraction + z**2 / (2 * total)) / (1 + z**2 / total)
-    margin = z / (1 + z**2 / total) * (fraction * (1 - fraction) / total + z**2 / (4 * total**2)) ** 0.5
-    # Both ends are exact in the two extreme cases, where rounding would leave 1e-17 or 0.9999999.
-    low = 0.0 if correct == 0 else centre - margin
-    high = 1.0 if correct == total else centre + margin
-    return low, high
+        raise HeadstartError(
+            f"Expected the confidence of an interval to be above 0 and below 1. Received: {confidence}"
+        )
+    interval = binomtest(correct, total).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> Evaluation:
-    """Measure the predictions for one split.
+    """Compute the metrics of the predictions for one split.
 
-    A class that has no image in the split has no recall and no F1; it is left out of macro F1 and balanced accuracy
-    instead of counting as zero. Images that were wrongly given such a class still count against accuracy and against
-    the recall of their true class.
+    A class without images in the split has no recall and no F1; macro F1 and balanced accuracy leave it out instead of
+    counting it as zero. Images that were misclassified as such a class still lower the accuracy and the recall of their
+    true class.
 
     Args:
         labels: int (images,), positions in `class_names`.
@@ -146,7 +144,7 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
         class_names: one name for each column of `probabilities`.
 
     Raises:
-        HeadstartError: when the split is empty or when labels, probabilities and names do not fit together.
+        HeadstartError: when the split is empty, or labels, probabilities and names do not match.
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
@@ -199,10 +197,10 @@ def worst_mistakes(labels: np.ndarray, probabilities: np.ndarray, count: int = 1
     Args:
         labels: int (images,).
         probabilities: float (images, classes), rows sum to one.
-        count: how many positions to return at most.
+        count: maximum number of positions.
 
     Raises:
-        HeadstartError: when the split is empty or when labels and probabilities do not fit together.
+        HeadstartError: when the split is empty, or labels and probabilities do not match.
     """
     labels, probabilities = _checked(labels, probabilities)
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
@@ -211,17 +209,17 @@ def worst_mistakes(labels: np.ndarray, probabilities: np.ndarray, count: int = 1
 
 
 def calibration_bins(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> CalibrationBins:
-    """Sort predictions into equally wide bins by confidence and compare each bin's confidence with its accuracy.
+    """Sort predictions into bins of equal width by confidence, and compare each bin's confidence with its accuracy.
 
     Source: C. Guo et al., On calibration of modern neural networks, ICML 2017, equations 2 to 5.
 
     Args:
         labels: int (images,).
         probabilities: float (images, classes), rows sum to one.
-        bins: how many bins divide 0 to 1, at least 1.
+        bins: number of bins between 0 and 1, at least 1.
 
     Raises:
-        HeadstartError: when the split is empty or when labels and probabilities do not fit together.
+        HeadstartError: when the split is empty, or labels and probabilities do not match.
     """
     labels, probabilities = _checked(labels, probabilities)
     confidence = probabilities.max(axis=1)
@@ -241,7 +239,7 @@ def calibration_bins(labels: np.ndarray, probabilities: np.ndarray, bins: int = 
 
 
 def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels as integers and probabilities as float64 with rows that sum to one, or say what is wrong."""
+    """Return labels as int64 and probabilities as float64 with rows that sum to one; raise if they are invalid."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     if labels.ndim != 1 or probabilities.ndim != 2 or len(labels) != len(probabilities):
         raise HeadstartError(
@@ -270,7 +268,7 @@ def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray,
 
 
 def _top_accuracy(labels: np.ndarray, probabilities: np.ndarray, count: int) -> float:
-    # A stable order breaks ties as argmax does, so that equal probabilities cannot all be in the top.
+    # A stable sort breaks ties as argmax does. sklearn.metrics.top_k_accuracy_score breaks them the other way round.
     top = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
     return float((top == labels[:, None]).any(axis=1).mean())
 

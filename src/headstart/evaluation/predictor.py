@@ -1,4 +1,4 @@
-"""The probabilities of whole splits, without computing again what is frozen."""
+"""Predicts whole splits, reading the activations of frozen layers from the cache."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Predictor:
-    """A classifier that goes through whole splits.
+    """Predicts whole splits with a classifier.
 
     Args:
-        classifier: as it was saved, or as a stage left it.
-        batch_size: how many images go through the network at once.
-        activations: of the run.
-        boundary: where the classifier is cut, so that what lies before comes from the cache; None runs it as a whole.
+        classifier: the saved one, or the one after a stage.
+        batch_size: of the inference.
+        activations: the run's activation cache.
+        boundary: the split point whose activations come from the cache; None runs the whole network.
     """
 
     classifier: Classifier
@@ -49,7 +49,7 @@ class Predictor:
         """
         boundary = self.boundary
         if boundary is not None and self.activations.objection(boundary, [index]):
-            boundary = None  # there is no room for what this split would add
+            boundary = None  # the cache has no room for this split
         order = list(evaluation_batches(index, self.batch_size))
         given: Batches | None = None
         if boundary is not None:
@@ -60,7 +60,7 @@ class Predictor:
                 boundary = None
         if given is None:
             given = self.activations.pixels.of(index, name)
-        suffix = forward(boundary.suffix, self.classifier.engine) if boundary else None
+        suffix = forward(boundary.suffix, self.classifier.inference_backend) if boundary else None
         rows = []
         for values in track(given.batches(iter(order)), len(order), f"evaluating the classifier: {name}"):
             rows.append(class_probabilities(suffix(values)) if suffix else self.classifier.probabilities(values))
@@ -75,19 +75,19 @@ def make_predictor(
     activations: ActivationCache,
     cached: bool,
 ) -> Predictor:
-    """Return the predictor of a classifier, cut where its last stage was.
+    """Return the predictor of a classifier, split at the split point of its last stage.
 
-    The cut is made in the classifier itself. What lies before has the weights that training's had, and so the same
-    activations by content: those of the validation images are there already, of each image they are computed once.
-    Activations that were rounded to half precision are for training alone: figures are about what was saved.
+    The layers before it have the weights of training, so their activations are found in the cache by content; those
+    of the validation images are there already. Activations in half precision are used for training only: metrics
+    describe the saved classifier.
 
     Args:
-        classifier: as it was saved, or as a stage left it.
+        classifier: the saved one, or the one after a stage.
         entry: of its backbone.
         train: what its last stage trained.
-        batch_size: how many images go through the network at once.
-        activations: of the run.
-        cached: whether activations are kept at all.
+        batch_size: of the inference.
+        activations: the run's activation cache.
+        cached: whether the run caches activations.
     """
     whole = cached and activations.dtype == "float32"
     boundary = frozen_boundary(parts_of(classifier.model, entry), train) if whole else None

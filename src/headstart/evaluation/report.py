@@ -1,4 +1,4 @@
-"""What a run leaves behind about each split: predictions, figures, the classification report."""
+"""Evaluates a classifier on each split, and writes predictions, figures and the classification report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.metrics import Evaluation, evaluate, worst_mistakes
 from headstart.evaluation.plots import calibration_figure, confusion_figure, explained_figure, mistakes_figure
 from headstart.evaluation.predictor import Predictor
-from headstart.evaluation.writing import letters_without_a_font, save_figure
+from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 EVALUATED = ("validation", "test")
-EXPLAINED = 8  # mistakes, a row of pictures each
+EXPLAINED = 8  # mistakes with Grad-CAM heat maps
 
 
-@letters_without_a_font()
+@ignore_missing_glyphs()
 def report_splits(predictor: Predictor, index: ImageIndex, directory: Path) -> dict[str, Evaluation]:
-    """Evaluate a classifier on the splits it did not learn from, and write what was found.
+    """Evaluate a classifier on the validation and test splits.
 
     Writes predictions.csv (a row for each image: path, split, true and predicted label, confidence, the probability of
-    every class), a report and figures for each split.
+    every class), and a report and figures for each split.
 
     Args:
-        predictor: of the classifier as it was saved.
-        index: the images; a split without images is left out.
+        predictor: of the saved classifier.
+        index: the images; splits without images are left out.
         directory: of the run.
     """
     classifier = predictor.classifier
@@ -70,12 +70,12 @@ def report_splits(predictor: Predictor, index: ImageIndex, directory: Path) -> d
 
 
 def report_stage(predictor: Predictor, index: ImageIndex, stage: str, directory: Path) -> dict[str, Evaluation]:
-    """Evaluate a classifier as a stage left it, and write the classification report of each split.
+    """Evaluate the classifier after a stage, and write the classification report of each split.
 
     Args:
         predictor: of the classifier with the best weights so far.
-        index: the images; a split without images is left out.
-        stage: its name, which the files' names end in, as `file_name` writes it.
+        index: the images; splits without images are left out.
+        stage: its name, with which the file names end.
         directory: of the run.
     """
     evaluations = {}
@@ -91,12 +91,12 @@ def report_stage(predictor: Predictor, index: ImageIndex, stage: str, directory:
 def split_figures(
     index: ImageIndex, probabilities: np.ndarray, evaluation: Evaluation, split: str
 ) -> dict[str, Figure]:
-    """Return the figures about one split as a whole by name.
+    """Return the figures of one split by name.
 
     Args:
         index: the images of the split.
         probabilities: float (n, classes).
-        evaluation: the split's figures.
+        evaluation: the split's metrics.
         split: its name.
     """
     names = list(index.class_names)
@@ -115,10 +115,10 @@ def split_figures(
 def mistake_figures(
     classifier: Classifier, grad_cam: GradCam, index: ImageIndex, probabilities: np.ndarray, split: str
 ) -> dict[str, Figure]:
-    """Return the figures about the most confident mistakes of a split by name.
+    """Return the figures of a split's most confident mistakes by name.
 
     Args:
-        classifier: as it was saved.
+        classifier: the saved one.
         grad_cam: of the classifier.
         index: the images of the split.
         probabilities: float (n, classes).
@@ -150,13 +150,13 @@ def mistake_figures(
             explained,
             heat_maps,
             captions[:EXPLAINED],
-            f"{split}: what spoke for the classes in the most confident mistakes ({grad_cam.description})",
+            f"{split}: regions that support the classes in the most confident mistakes ({grad_cam.description})",
         ),
     }
 
 
 def _write_report(evaluation: Evaluation, file: Path) -> None:
-    """Write a split's classification report as text, and as a table that a program can read."""
+    """Write a split's classification report as text and as CSV."""
     write_text(file.with_name(f"{file.name}.txt"), evaluation.report())
     with open_csv(file.with_name(f"{file.name}.csv")) as table:
         writer = csv.DictWriter(table, ["name", "precision", "recall", "f1", "support"])

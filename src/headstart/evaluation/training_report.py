@@ -1,4 +1,4 @@
-"""What a run leaves behind about its training: the epochs as a table and figures, the sweep of the rate."""
+"""Writes the training history and the result of the learning-rate finder as tables and figures."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 
 from headstart.core.files import file_name, open_csv
 from headstart.evaluation.plots import history_figure, learning_rate_figure
-from headstart.evaluation.writing import letters_without_a_font, save_figure
+from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
 
 if TYPE_CHECKING:
     from headstart.training.history import EpochRecord
     from headstart.training.learning_rate_finder import RateSweep
 
 
-@letters_without_a_font()
+@ignore_missing_glyphs()
 def report_training(history: list[EpochRecord], best_epoch: int, title: str, directory: Path) -> None:
-    """Write history.csv, a row for each epoch, the figure of it, and one of each stage where there are several.
+    """Write history.csv, with a row for each epoch, its figure, and a figure of each stage if there are several.
 
     Args:
         history: the epochs over all stages.
-        best_epoch: number of the one whose weights were kept.
+        best_epoch: number of the epoch whose weights were kept.
         title: of the figure.
         directory: of the run.
     """
@@ -44,13 +44,13 @@ def report_training(history: list[EpochRecord], best_epoch: int, title: str, dir
         save_figure(figure, figures / f"history_{file_name(stage)}.png")
 
 
-@letters_without_a_font()
+@ignore_missing_glyphs()
 def report_learning_rate(sweep: RateSweep, configured: float, title: str, directory: Path) -> None:
-    """Write learning_rate.csv, a row for each update of a sweep, and the figure of it.
+    """Write learning_rate.csv, with a row for each update, and its figure.
 
     Args:
         sweep: the loss at each rate.
-        configured: the rate that the stage would train at.
+        configured: the stage's configured rate.
         title: of the figure.
         directory: of the run.
     """

@@ -1,4 +1,4 @@
-"""What everything that writes tables and figures shares."""
+"""Writes figures and images atomically."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def letters_without_a_font() -> Iterator[None]:
-    """Say nothing where no installed font has the letters of a name: the figure shows a box for each of them."""
+def ignore_missing_glyphs() -> Iterator[None]:
+    """Suppress Matplotlib's warnings about missing glyphs: the figure shows a box for each of them."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
 
 def save_figure(figure: Figure, file: Path) -> None:
-    """Write a figure as PNG, which is there when it is complete.
+    """Write a Matplotlib figure as PNG, atomically.
 
     Args:
-        figure: of Matplotlib.
-        file: where to.
+        figure: to write.
+        file: the PNG.
     """
     with atomic_file(file) as opened:
         figure.savefig(opened, format="png")
 
 
 def save_picture(picture: Image.Image, file: Path) -> None:
-    """Write a picture as PNG, which is there when it is complete.
+    """Write a Pillow image as PNG, atomically.
 
     Args:
-        picture: of Pillow.
-        file: where to.
+        picture: to write.
+        file: the PNG.
     """
     with atomic_file(file) as opened:
         picture.save(opened, format="PNG")

@@ -29,7 +29,7 @@ from headstart.run.resume import (
 )
 from headstart.run.setup import RunSetup, set_up_run
 from headstart.run.tags import run_tags
-from headstart.tracking import artifacts_directory, import_mlflow, log_results, store_uri, tracked_run, what_is_tracked
+from headstart.tracking import artifacts_directory, import_mlflow, log_results, store_uri, tracked_run, tracking_summary
 from headstart.training.hardware import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _run_and_report(
     finally:
         results["seconds"].update(clock.summary())
         if results["run_id"]:
-            results.update(what_is_tracked(output))
+            results.update(tracking_summary(output))
         write_json(output / "results.json", results)
         (output / RUNNING).unlink(missing_ok=True)  # which stays where a full disk cannot take results.json
     (output / CHECKPOINT).unlink(missing_ok=True)  # the saved classifier has it all

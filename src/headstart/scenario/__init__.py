@@ -1,1 +1,1 @@
-"""Which of the four scenarios of transfer learning a data set is in: measured, placed, explained."""
+"""Measures which of the four transfer-learning scenarios a data set is in, and explains why."""

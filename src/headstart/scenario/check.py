@@ -1,4 +1,4 @@
-"""Whether the scenario of a data set can be measured, said before any time is spent on it."""
+"""Checks whether the scenario of a data set can be measured, before any time is spent on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from headstart.model.backbones.registry import get_entry
 
 
 def check_measurable(config: Config) -> None:
-    """Raise when it cannot be measured how similar images are to ImageNet.
+    """Raise unless the similarity of the images to ImageNet can be measured.
 
     Args:
         config: the resolved configuration.
@@ -19,25 +19,25 @@ def check_measurable(config: Config) -> None:
     entry, weights = get_entry(config.backbone.name), config.backbone.weights
     if config.dataset.source == "unlabelled" or config.head.output == "imagenet":
         raise HeadstartError(
-            "Expected images with labels to measure which scenario they are in. Received: "
-            f"dataset={config.dataset.name} head={config.head.name}, from which nothing is learned; leave scenario out"
+            "Expected labelled images to measure their scenario. Received: "
+            f"dataset={config.dataset.name} head={config.head.name}, which train nothing; leave out scenario=auto"
         )
     if weights == "none" or not entry.weights:
         raise HeadstartError(
             "Expected a backbone with ImageNet weights to measure how similar the images are to ImageNet. Received: "
-            f"backbone={config.backbone.name} backbone.weights={weights}; choose backbone=efficientnet_lite0, or name "
-            "the scenario yourself: scenario=small_different"
+            f"backbone={config.backbone.name} backbone.weights={weights}; choose backbone=efficientnet_lite0, or set "
+            "the scenario yourself, for example scenario=small_different"
         )
 
 
 def check_rankable(names: list[str]) -> None:
-    """Raise for a name that no backbone with ImageNet weights has.
+    """Check that all named backbones have ImageNet weights.
 
     Args:
         names: of backbones.
 
     Raises:
-        HeadstartError: naming the first one.
+        HeadstartError: naming the first one without.
     """
     for name in names:
         if not get_entry(name).weights:

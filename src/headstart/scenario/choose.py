@@ -1,4 +1,4 @@
-"""`scenario=auto`: what a run does with the cell that its data lies in."""
+"""`scenario=auto`: measures the scenario of a run's data, and chooses its freeze schedule and optimizer."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from headstart.core.files import write_json, write_text
 from headstart.data.index import ImageIndex
 from headstart.features.activation_cache import open_activation_cache
 from headstart.scenario.display import print_placement, write_figure
-from headstart.scenario.measure import measure
+from headstart.scenario.measure import measure_scenario
 
 FILE = "scenario.json"
 FIGURE = "figures/scenario_probes.png"
 
 
 def choose_scenario(config: Config, index: ImageIndex, image_size: int, output: Path) -> tuple[Config, dict[str, Any]]:
-    """Measure the training images, say which scenario they are in, and return what it calls for.
+    """Measure and print the scenario of the training images, and return the configuration for it.
 
     Args:
         config: of a run with `scenario=auto`.
         index: all images, with their digests.
         image_size: side in pixels.
-        output: directory of the run; gets scenario.json, figures/scenario_probes.png, and config.yaml anew.
+        output: directory of the run, for scenario.json, figures/scenario_probes.png, and a new config.yaml.
 
     Returns:
         The configuration with the freeze schedule and optimizer of the cell, and what results.json says of it.
 
     Raises:
-        HeadstartError: when it cannot be measured.
+        HeadstartError: when the scenario cannot be measured.
     """
     cells = scenario_cells(config)
-    placement = measure(config, index, image_size, open_activation_cache(config, image_size))
+    placement = measure_scenario(config, index, image_size, open_activation_cache(config, image_size))
     chosen, given = cells[placement.cell], given_groups(cells)
     print_placement(placement, cells)
     for group in given:
-        console.print(f"  {group}={getattr(chosen, group).name} was given and stays.", markup=False)
-    console.print(f"  Training as scenario={placement.cell} calls for.", markup=False)
+        console.print(f"  {group}={getattr(chosen, group).name} was set explicitly and is kept.", markup=False)
+    console.print(f"  Training with scenario={placement.cell}.", markup=False)
     found = {"name": "auto", "cell": placement.cell, "given": given, **placement.to_dict()}
     write_json(output / FILE, found)
     write_figure(placement, f"{config.dataset.name}, {config.backbone.name}", output / FIGURE)
@@ -47,7 +47,7 @@ def choose_scenario(config: Config, index: ImageIndex, image_size: int, output: 
 
 
 def given_groups(cells: dict[str, Config]) -> list[str]:
-    """Return which of freeze and optimizer are the same in every cell, because they were given explicitly.
+    """Return which of freeze and optimizer are the same in every cell, because they were set explicitly.
 
     Args:
         cells: the configuration of each cell.

@@ -1,4 +1,4 @@
-"""What a person sees of a scenario: the square with the cell that was found, the evidence, the curve of the probes."""
+"""Displays a measured scenario: the table of the four scenarios, the evidence, and the probes' accuracies."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from rich.table import Table
 from headstart.config import CELLS, Config
 from headstart.core.console import console, print_titled
 from headstart.evaluation.plots import depth_figure
-from headstart.evaluation.writing import letters_without_a_font, save_figure
+from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
 from headstart.scenario.square import FEW_BELOW, Placement, SplitPointProbe
 
-BAR = 10  # characters of an accuracy of 100 %
-MOST_ROWS = 20  # of the curve on the screen; the figure has all
+BAR = 10  # characters for an accuracy of 100 %
+MAX_ROWS = 20  # in the terminal; the figure has all probes
 
 
 def print_placement(placement: Placement, cells: dict[str, Config]) -> None:
-    """Print the square and why the data lies where it does.
+    """Print the table of the four scenarios and the reasons for the one that was found.
 
     Args:
-        placement: what was measured.
+        placement: the measured scenario.
         cells: the configuration of each cell.
     """
     backbone = cells[placement.cell].backbone.name
-    print_titled(f"Scenario, by the features of {backbone}", square_table(placement.cell, cells))
+    print_titled(f"Scenario, measured with the features of {backbone}", scenario_table(placement.cell, cells))
     for sentence in placement.why:
         console.print(f"  - {sentence}", markup=False, soft_wrap=True)
-    console.print("  The thresholds are heuristics: docs/scenarios.md has their sources.", markup=False)
+    console.print("  The thresholds are heuristics; see docs/scenarios.md for their sources.", markup=False)
 
 
-def square_table(found: str, cells: dict[str, Config]) -> Table:
-    """Return the square, what each cell calls for in it, and the cell that was found in bold.
+def scenario_table(found: str, cells: dict[str, Config]) -> Table:
+    """Return a table of the four scenarios with their freeze schedules and optimizers, the found one in bold.
 
     Args:
-        found: the name of a cell.
+        found: name of the cell that was found.
         cells: the configuration of each cell.
     """
     table = Table(show_lines=True)
@@ -44,19 +44,19 @@ def square_table(found: str, cells: dict[str, Config]) -> Table:
     sizes = {"small": f"fewer than {FEW_BELOW:,}\nimages a class", "large": f"{FEW_BELOW:,} or more\nimages a class"}
     for size, name in sizes.items():
         row = [cell for cell in CELLS if cell.startswith(size)]  # similar first
-        table.add_row(name, *(_in_square(cell, cells[cell], cell == found) for cell in row))
+        table.add_row(name, *(_cell_text(cell, cells[cell], cell == found) for cell in row))
     return table
 
 
 def print_curve(placement: Placement) -> None:
-    """Print the accuracy of the probe at each cut, from the images to the top.
+    """Print the accuracy of the probe at each split point, from the input to the top.
 
     Args:
-        placement: what was measured.
+        placement: the measured scenario.
     """
     table = Table()
-    for column in ("depth", "cut", "channels", "accuracy"):
-        table.add_column(column, justify="left" if column == "cut" else "right", overflow="fold")
+    for column in ("depth", "split point", "channels", "accuracy"):
+        table.add_column(column, justify="left" if column == "split point" else "right", overflow="fold")
     table.add_column(no_wrap=True, min_width=BAR)
     table.add_column()
     for row in _shown(placement):
@@ -73,14 +73,14 @@ def print_curve(placement: Placement) -> None:
     print_titled(title, table)
 
 
-@letters_without_a_font()
-def write_figure(placement: Placement, what: str, file: Path) -> None:
-    """Draw the curve of the probes.
+@ignore_missing_glyphs()
+def write_figure(placement: Placement, subject: str, file: Path) -> None:
+    """Draw the accuracy of the probes over the depth.
 
     Args:
-        placement: what was measured.
-        what: of which data and backbone, for the title.
-        file: the PNG; its directory is made.
+        placement: the measured scenario.
+        subject: data set and backbone, for the title.
+        file: the PNG; its directory is created.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     probes = placement.probes
@@ -90,14 +90,14 @@ def write_figure(placement: Placement, what: str, file: Path) -> None:
         placement.chance,
         probes.index(placement.best),
         placement.measured_images,
-        f"{what}: linear probes at every depth ({placement.cell})",
+        f"{subject}: linear probes at every depth ({placement.cell})",
     )
     save_figure(figure, file)
 
 
 def _shown(placement: Placement) -> list[SplitPointProbe]:
-    """Return the probes for the screen: evenly thinned where they are many, always the best and the last."""
-    step = -(-len(placement.probes) // MOST_ROWS)
+    """Return at most about MAX_ROWS evenly spaced probes, and always the best and the last one."""
+    step = -(-len(placement.probes) // MAX_ROWS)
     return [
         row
         for position, row in enumerate(placement.probes)
@@ -105,6 +105,6 @@ def _shown(placement: Placement) -> list[SplitPointProbe]:
     ]
 
 
-def _in_square(cell: str, config: Config, found: bool) -> str:
+def _cell_text(cell: str, config: Config, found: bool) -> str:
     text = escape(f"{'-> ' if found else ''}{cell}\nfreeze={config.freeze.name}, {config.optimizer.name}")
     return f"[bold]{text}[/]" if found else text

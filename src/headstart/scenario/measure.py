@@ -1,4 +1,4 @@
-"""Measures which scenario training images are in: how many there are, where a pretrained network serves them best."""
+"""Measures the scenario of training images: how many there are, and which depth of a pretrained network suits them."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from headstart.features.depth_features import DepthFeatures, build_multi_depth_o
 from headstart.model.imagenet import imagenet_classes
 from headstart.scenario.check import check_measurable
 from headstart.scenario.probe import probe
-from headstart.scenario.square import Placement, SplitPointProbe, place, view_of_imagenet
+from headstart.scenario.square import Placement, SplitPointProbe, find_placement, summarize_imagenet_predictions
 
-MOST_IMAGES = 1000  # that are measured: an accuracy is then known to 3 % at worst, and a probe takes about a second
-LEAST_PER_CLASS = 10  # of them, where there are so many classes that fewer would be left
+MAX_IMAGES = 1000  # an accuracy is then known to 3 % at worst, and a probe takes about a second
+MIN_PER_CLASS = 10  # with many classes, this many images per class are measured instead
 
 
 def images_to_measure(index: ImageIndex, seed: int) -> ImageIndex:
-    """Return training images to measure: all, or as many as MOST_IMAGES, of each class its share.
+    """Return up to MAX_IMAGES training images, stratified by class.
 
     Args:
-        index: the data set; validation and test images are never looked at.
-        seed: another one takes other images.
+        index: the data set; validation and test images are not used.
+        seed: of the selection.
     """
     training = index.split("train")
-    most = max(MOST_IMAGES, LEAST_PER_CLASS * len(index.class_names))
-    return training_fraction(training, min(1.0, most / len(training)), seed)
+    limit = max(MAX_IMAGES, MIN_PER_CLASS * len(index.class_names))
+    return training_fraction(training, min(1.0, limit / len(training)), seed)
 
 
-def measure(config: Config, index: ImageIndex, image_size: int, activations: ActivationCache) -> Placement:
-    """Measure the training images of a data set, and place them in the square.
+def measure_scenario(config: Config, index: ImageIndex, image_size: int, activations: ActivationCache) -> Placement:
+    """Measure the scenario of a data set on its training images.
 
-    The run's seed has no part in it, so that runs that differ in nothing else are in the same scenario.
+    The result does not depend on the run's seed, so runs that differ only in the seed are in the same scenario.
 
     Args:
         config: the backbone and the data set.
         index: all images, with their digests.
         image_size: side in pixels.
-        activations: keeps what is computed.
+        activations: the activation cache.
 
     Raises:
         HeadstartError: as `check_measurable`, and when the weights of the backbone are missing.
@@ -54,20 +54,20 @@ def measure(config: Config, index: ImageIndex, image_size: int, activations: Act
     features = depth_features(taps, images, activations, config.cache.activations)
     found = list(_probes(features, images.labels, classes))
     probabilities = features.probabilities()
-    return place(
+    return find_placement(
         index.counts()["train"],
-        [cut_probe for cut_probe, _ in found],
+        [one for one, _ in found],
         np.stack([correct for _, correct in found]),
-        None if probabilities is None else view_of_imagenet(probabilities, imagenet_classes()),
+        None if probabilities is None else summarize_imagenet_predictions(probabilities, imagenet_classes()),
         taps.why_none,
         float(np.bincount(images.labels).max() / len(images)),
     )
 
 
 def _probes(features: DepthFeatures, labels: np.ndarray, classes: int) -> Iterator[tuple[SplitPointProbe, np.ndarray]]:
-    """Yield for each cut what its probe gives, and which images it gets right."""
+    """Yield the probe at each split point, and which images it gets right."""
     split_points = features.taps.split_points
-    for point in track(split_points, len(split_points), "probing every cut"):
+    for point in track(split_points, len(split_points), "probing every split point"):
         values = features.at(point)
         result = probe(values, labels, classes)
         yield (

@@ -1,4 +1,4 @@
-"""A cheap probe: how well a linear map of features tells the classes, each image judged by a map that never saw it."""
+"""A fast linear probe: the leave-one-out accuracy of ridge regression on features."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ import numpy as np
 
 from headstart.scenario.spectrum import spectrum
 
-# Of the mean squared singular value of the features: from next to none to far too much.
+# Relative to the mean squared singular value of the features: from almost no regularisation to far too much.
 STRENGTHS = 10.0 ** np.arange(-4.0, 3.0, 0.5)
-LEAST_LEFT = 1e-9  # of 1 - leverage, where a regression goes through a point whatever it is
+MIN_REMAINDER = 1e-9  # lower bound of 1 - leverage, which is 0 if the regression fits a point exactly
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What the best ridge regression on some features gives."""
+    """The result of the best ridge regression."""
 
-    correct: np.ndarray  # bool (n,): which images it gets right while they are left out
+    correct: np.ndarray  # bool (n,): which images it gets right when they are left out
     strength: float  # of the regularisation, as a multiple of the mean squared singular value
 
     @property
     def accuracy(self) -> float:
-        """Share of the images that it gets right while they are left out."""
+        """The leave-one-out accuracy."""
         return float(self.correct.mean())
 
 
 def probe(features: np.ndarray, labels: np.ndarray, classes: int) -> Probe:
-    """Fit ridge regressions from standardised features to one-hot labels, and judge each image with itself left out.
+    """Fit ridge regressions from standardised features to one-hot labels, and return the best one by leave-one-out.
 
-    Nothing is fitted twice. One decomposition gives the regressions of all strengths, and what a regression would have
-    said of an image without it follows from the residual and the image's leverage: r / (1 - h). The strength is the one
-    with the smallest squared error of what was left out (PRESS).
+    One decomposition gives the regressions of all strengths. The leave-one-out residual follows from the residual r and
+    the image's leverage h: r / (1 - h). The strength with the smallest squared leave-one-out error (PRESS) is chosen.
+    `sklearn.linear_model.RidgeClassifierCV` selects by the same error, but does not return each image's prediction.
 
     Args:
-        features: (n, d), one row an image.
+        features: (n, d), one row per image.
         labels: int (n,).
-        classes: how many there are; the probe takes the one with the largest output.
+        classes: number of classes; the probe predicts the one with the largest output.
 
     Source: D. M. Allen, "The relationship between variable selection and data augmentation and a method for
     prediction", Technometrics 1974; probes of layers: G. Alain, Y. Bengio, "Understanding intermediate layers using
@@ -51,17 +51,17 @@ def probe(features: np.ndarray, labels: np.ndarray, classes: int) -> Probe:
     for strength in STRENGTHS:
         kept = squares / (squares + strength * squares.mean()) if len(squares) else squares
         residual = targets - left @ (kept[:, None] * inner)
-        leverage = (left**2) @ kept + 1 / count  # 1 / n is the intercept's
-        without = residual / np.maximum(1 - leverage, LEAST_LEFT)[:, None]
-        error = float((without**2).mean())
+        leverage = (left**2) @ kept + 1 / count  # 1 / n for the intercept
+        left_out = residual / np.maximum(1 - leverage, MIN_REMAINDER)[:, None]
+        error = float((left_out**2).mean())
         if error < best_error:
-            said = (one_hot - without).argmax(axis=1)
-            best_error, best = error, Probe(said == labels, float(strength))
+            predicted = (one_hot - left_out).argmax(axis=1)
+            best_error, best = error, Probe(predicted == labels, float(strength))
     return best
 
 
 def _standardised(features: np.ndarray) -> np.ndarray:
-    """Return features with mean 0 and deviation 1, without those that never change."""
+    """Return features with mean 0 and standard deviation 1, without constant ones."""
     deviation = features.std(axis=0, dtype=np.float64)
     changing = deviation > 1e-6 * np.maximum(np.abs(features).max(axis=0), 1e-12)
     return (features[:, changing] - features[:, changing].mean(axis=0, dtype=np.float64)) / deviation[changing]

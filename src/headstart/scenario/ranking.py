@@ -1,4 +1,4 @@
-"""Backbones ranked for a data set without training any: LogME on the features that a new head would get."""
+"""Ranks backbones for a data set without training, by LogME on the input of a new head."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.config import BackboneConfig, Config, HeadConfig, HeadOnly
+from headstart.config import BackboneConfig, Config, HeadConfig
 from headstart.core.errors import HeadstartError
 from headstart.data.index import ImageIndex
 from headstart.features.activation_cache import open_activation_cache
@@ -19,40 +19,40 @@ from headstart.scenario.logme import log_maximum_evidence
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """How well a backbone's features suit a data set."""
+class RankedBackbone:
+    """The LogME score of a backbone's features on a data set."""
 
     backbone: str
     weights: str
     image_size: int  # side in pixels
-    logme: float | None  # None where it could not be computed
-    features: int = 0  # numbers that a head gets of an image
+    logme: float | None  # None if it could not be computed
+    features: int = 0  # number of features per image at the input of the head
     parameters: int = 0  # of the backbone
-    seconds: float = 0.0  # that computing or reading the features took
+    seconds: float = 0.0  # to compute or read the features
     why_none: str = ""
 
 
-def rank_backbones(config: Config, images: ImageIndex, names: list[str]) -> list[Ranked]:
-    """Return backbones, the one whose features suit the labels best first, those that could not be computed last.
+def rank_backbones(config: Config, images: ImageIndex, names: list[str]) -> list[RankedBackbone]:
+    """Return backbones by LogME, best first, those without a score last.
 
     Args:
-        config: the data set, the size of the images, the cache.
+        config: the data set, the image size, the cache.
         images: training images, with their digests.
-        names: of backbones that have ImageNet weights, see `check_rankable`.
+        names: of backbones with ImageNet weights, see `check_rankable`.
     """
     ranked = [_rank(_with_backbone(config, name), images) for name in names]
     return sorted(ranked, key=lambda one: -np.inf if one.logme is None else one.logme, reverse=True)
 
 
 def _with_backbone(config: Config, name: str) -> Config:
-    """Return the configuration with another backbone, and with its weights of ImageNet unless it is the same one."""
+    """Return the configuration with another backbone and its ImageNet weights."""
     if name == config.backbone.name:
         return config
     return dataclasses.replace(config, backbone=BackboneConfig(name, get_entry(name).weights[-1]))
 
 
-def _rank(config: Config, images: ImageIndex) -> Ranked:
-    """Return LogME of one backbone, or why there is none: weights that are not there stop no other backbone."""
+def _rank(config: Config, images: ImageIndex) -> RankedBackbone:
+    """Return the LogME score of one backbone, or the reason if there is none, such as missing weights."""
     from headstart.features.boundary import frozen_boundary
     from headstart.model.network import build_network
 
@@ -63,10 +63,10 @@ def _rank(config: Config, images: ImageIndex) -> Ranked:
         check_weights(entry, backbone.weights)
         network = build_network(backbone, HeadConfig("linear"), classes, size, seed=0)
     except HeadstartError as error:
-        return Ranked(backbone.name, backbone.weights, size, None, why_none=str(error))
+        return RankedBackbone(backbone.name, backbone.weights, size, None, why_none=str(error))
     boundary = frozen_boundary(network, HeadOnly())
     if boundary is None:
-        raise ValueError(f"Expected {backbone.name} to have a cut below its head")
+        raise ValueError(f"Expected {backbone.name} to have a split point below its head")
     activations = open_activation_cache(config, size)
     started = time.perf_counter()
     if config.cache.activations and not activations.objection(boundary, [images]):
@@ -75,7 +75,7 @@ def _rank(config: Config, images: ImageIndex) -> Ranked:
         features = activations.in_memory(boundary, images, "train").values
     seconds = time.perf_counter() - started
     logme = log_maximum_evidence(features, images.labels, classes)
-    return Ranked(
+    return RankedBackbone(
         backbone.name,
         backbone.weights,
         size,

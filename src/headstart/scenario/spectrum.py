@@ -1,16 +1,16 @@
-"""The one decomposition that the probes and LogME rest on."""
+"""The matrix decomposition that the probes and LogME share."""
 
 from __future__ import annotations
 
 import numpy as np
 
-SMALLEST = 1e-11  # of the largest squared singular value; below is rounding
+SMALLEST = 1e-11  # relative to the largest squared singular value; smaller ones are rounding errors
 
 
 def spectrum(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the left singular vectors (n, rank) of features and their squared singular values (rank,).
 
-    By the smaller of the two Gram matrices, which takes a fraction of the time of a singular value decomposition.
+    It decomposes the smaller Gram matrix, in a fraction of the time of `numpy.linalg.svd`.
 
     Args:
         features: float64 (n, d).

@@ -1,1 +1,1 @@
-"""What holds across the jobs of one command: its directory, its parent run, isolation, resume, the end."""
+"""Sweeps: the jobs of one command, each in its own process, with a common directory, parent run and comparison."""

@@ -1,4 +1,4 @@
-"""What happens in the launching process before any job of a sweep: its name, directory, lock and parent run."""
+"""Prepares a sweep in the launching process before any job starts: its name, directory, lock and parent run."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ NOT_OF_THE_NAME = (Decides.COMMAND, Decides.NOTHING)  # what keys decide that le
 
 
 class SweepCallback(Callback):
-    """Prepares what the jobs of a sweep find when they start, or lists them where they are only planned."""
+    """Prepares a sweep before its jobs start, or prints its plan with `plan=true`."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Name the sweep, lock its directory, open its parent run, and tell the jobs where it is.
+        """Name the sweep, lock its directory, open its parent run, and pass the directory on to the jobs.
 
         Raises:
-            SystemExit: with code 0 after a plan; with code 1 after the reason why the sweep cannot be, because any
-                other exception would be a warning, and the jobs would start.
+            SystemExit: with code 0 after a plan, with code 1 after an error. Hydra turns any other exception into a
+                warning and starts the jobs.
         """
         try:
             if config.plan:
@@ -63,19 +63,19 @@ class SweepCallback(Callback):
             else:  # a directory that cannot be written, a full disk
                 console.print(f"Error: {error.strerror}: {error.filename}", markup=False, soft_wrap=True)
             sys.exit(1)
-        except Exception:  # noqa: BLE001  # whatever it is, no job may start in a sweep that could not be prepared
+        except Exception:  # noqa: BLE001  # no job may start in a sweep that could not be prepared
             traceback.print_exc()
             sys.exit(1)
 
 
 def prepare_sweep(config: DictConfig) -> None:
-    """Make the sweep that the command asks for, or find the one it made before.
+    """Create the sweep of this command, or open the one that the same command created before.
 
     Args:
-        config: of the sweep with Hydra's own part; gets the sweep's directory and a launcher.
+        config: of the sweep, including `hydra`, whose sweep directory and launcher are changed.
 
     Raises:
-        HeadstartError: when the sweep is under way already, or the tracking store cannot be reached.
+        HeadstartError: when the sweep is already running, or the tracking store cannot be reached.
     """
     _one_job_a_fold(config)
     hydra = config.hydra
@@ -127,24 +127,24 @@ def prepare_sweep(config: DictConfig) -> None:
         raise
     jobs = f"{sweep.jobs} jobs" if sweep.jobs else "jobs"
     console.print(f"[bold]Sweep[/] of {jobs} over {', '.join(swept) or 'nothing'}: {directory}", soft_wrap=True)
-    end.remember(sweep, lock)
+    end.register_sweep(sweep, lock)
 
 
 def _refuse_invalid(hydra: DictConfig, directory: Path, jobs: list[tuple[str, list[str]]]) -> None:
-    """Raise where a job of the sweep cannot run; say which ones are done and will not be looked at."""
+    """Raise if a job of the sweep cannot run; warn about finished jobs whose images cannot be read."""
     reads_images = launchers.name_of(hydra.launcher) not in launchers.ELSEWHERE
     for reason, labels in check_jobs(directory, jobs, _composer(hydra), reads_images).items():
-        end.print_kept_sweep(len(labels), reason)
+        end.warn_about_unreadable_images(len(labels), reason)
 
 
 def show_plan(config: DictConfig) -> None:
-    """List the jobs of the sweep that the command asks for.
+    """Print the plan of the sweep without running it.
 
     Args:
-        config: of the sweep with Hydra's own part.
+        config: of the sweep, including `hydra`.
 
     Raises:
-        HeadstartError: when the sweeper decides on its jobs while it goes on.
+        HeadstartError: when the sweeper chooses jobs only as it runs.
     """
     from headstart.sweep.plan import plan_jobs, print_plan
 
@@ -152,7 +152,7 @@ def show_plan(config: DictConfig) -> None:
     hydra = config.hydra
     if not hydra.sweeper._target_.endswith("BasicSweeper"):
         raise HeadstartError(
-            "Expected plan=true with Hydra's own sweeper, whose jobs are known beforehand. "
+            "Expected plan=true with Hydra's basic sweeper, whose jobs are known in advance. "
             f"Received: {hydra.sweeper._target_.rpartition('.')[2]}"
         )
     overrides = _overrides(hydra)
@@ -180,7 +180,7 @@ def _composer(hydra: DictConfig) -> Callable[[list[str]], configuration.Config]:
 
 
 def _with_parent_run(sweep: Sweep) -> Sweep:
-    """Return the sweep with the run that its jobs are nested under, the one of before if there is one."""
+    """Return the sweep with its parent run, which an earlier launch of the same sweep may have created."""
     if (sweep.path / RECORD).exists():
         before = Sweep.load(sweep.path)
         if before.tracking_uri == sweep.tracking_uri:
@@ -196,13 +196,13 @@ def _with_parent_run(sweep: Sweep) -> Sweep:
 
 
 def _one_job_a_fold(config: DictConfig) -> None:
-    """Let the sweep run over the folds of a cross-validation, where there is one and no fold is chosen."""
+    """Sweep over the folds of a cross-validation unless the command chooses a fold."""
     hydra = config.hydra
     chosen = configuration.given_value(configuration.as_typed(hydra.overrides.task), "cv.fold") is not None
     if config.cv.folds is not None and config.cv.fold is None and not chosen:
         if not hydra.sweeper._target_.endswith("BasicSweeper"):
             raise HeadstartError(
-                "Expected cv.fold to be given where a sweeper searches, which would choose the easiest fold. "
+                "Expected cv.fold to be set for a sweeper that searches; it would pick the easiest fold. "
                 f"Received: cv.folds={config.cv.folds} with {hydra.sweeper._target_.rpartition('.')[2]}"
             )
         with read_write(hydra), open_dict(hydra):

@@ -1,4 +1,4 @@
-"""What is wrong with the jobs of a sweep, found before the first one starts; nothing is written."""
+"""Checks all jobs of a sweep before the first one starts, without writing anything."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from headstart.data.load import load_index
 from headstart.run.preflight import check_configuration
 from headstart.sweep.results import finished_in_place
 
-LISTED = ("folder", "csv", "flat", "unlabelled")  # sources that are listed in a moment; others may be downloaded
-MANY = 30  # jobs that take more than a few seconds to compose
+LISTED = (
+    "folder",
+    "csv",
+    "flat",
+    "unlabelled",
+)  # sources whose images are listed in a moment; others may be downloaded
+MANY = 30  # composing this many jobs takes more than a few seconds
 
 Compose = Callable[[list[str]], Config]
-Reasons = dict[str, list[str]]  # the labels of the jobs that each reason holds for
+Reasons = dict[str, list[str]]  # reason -> labels of the jobs that it applies to
 
 
 class InvalidJobs(HeadstartError):
@@ -30,7 +35,7 @@ class InvalidJobs(HeadstartError):
 
         Args:
             message: a sentence.
-            reasons: and the labels of the jobs that each one holds for.
+            reasons: each with the labels of its jobs.
         """
         super().__init__(message)
         self.reasons = reasons
@@ -42,19 +47,19 @@ class InvalidJobs(HeadstartError):
 
 
 def check_jobs(directory: Path, jobs: Sequence[tuple[str, list[str]]], compose: Compose, reads_images: bool) -> Reasons:
-    """Raise unless every job of a sweep can run, as far as that is known without reading images.
+    """Check that every job of a sweep can run, as far as possible without reading images.
 
     Args:
-        directory: of the sweep; need not be there.
+        directory: of the sweep; need not exist.
         jobs: the label and the overrides of each.
-        compose: makes a job's configuration of its overrides.
-        reads_images: whether the jobs run on this machine, so that it must see their images.
+        compose: turns a job's overrides into its configuration.
+        reads_images: whether the jobs run on this machine, so their images must be here.
 
     Returns:
-        Why the images of jobs that are done cannot be read now, which keeps nobody from running the others.
+        Why the images of finished jobs cannot be read now. The other jobs can run nevertheless.
 
     Raises:
-        InvalidJobs: with every reason and its jobs; also when only jobs are left that are done.
+        InvalidJobs: with every reason and its jobs; also when all jobs are finished and no images can be read.
     """
     invalid: Reasons = {}
     kept: Reasons = {}
@@ -72,14 +77,13 @@ def check_jobs(directory: Path, jobs: Sequence[tuple[str, list[str]]], compose: 
     if invalid:
         count = sum(map(len, invalid.values()))
         raise InvalidJobs(
-            f"Expected every job of the sweep to be valid. Received: {count} of {len(jobs)} that are not; "
-            "no job was started",
+            f"{count} of the sweep's {len(jobs)} jobs {'is' if count == 1 else 'are'} invalid; no job was started",
             invalid,
         )
     if kept and sum(map(len, kept.values())) == len(jobs):
         raise InvalidJobs(
-            f"Expected images to compare with those of the {len(jobs)} jobs in {directory}, which are done. "
-            "Received: none that can be read; the finished jobs are left as they are",
+            f"All {len(jobs)} jobs in {directory} are done, but their images cannot be read to check that they are "
+            "still the same; the finished jobs are left as they are",
             kept,
         )
     return kept
@@ -88,7 +92,7 @@ def check_jobs(directory: Path, jobs: Sequence[tuple[str, list[str]]], compose: 
 def _configurations(
     jobs: Sequence[tuple[str, list[str]]], compose: Compose, invalid: Reasons
 ) -> Iterable[tuple[str, Config]]:
-    """Yield the label and the configuration of each job that has one; a seed alone does not ask for another."""
+    """Yield the label and the configuration of each valid job, composing jobs that differ only in the seed once."""
     known: dict[tuple[str, ...], Config | HeadstartError] = {}
     if len(jobs) > MANY and not console.is_terminal:
         console.print(f"Checking the configurations of {len(jobs)} jobs")
@@ -108,7 +112,7 @@ def _configurations(
 
 
 def _unreadable(config: Config, known: dict[str, str | None]) -> str | None:
-    """Return why the images of a job cannot be listed, None where they can; looked up once for each data set."""
+    """Return why the images of a job cannot be listed, None if they can; checked once per data set."""
     if config.dataset.source not in LISTED:
         return None
     key = repr((config.dataset, config.cv))

@@ -1,4 +1,4 @@
-"""The end of a sweep: what became of its jobs, the parent run, the comparison, the exit code."""
+"""Ends a sweep: reports its jobs, compares its runs, closes the parent run, and returns the exit code."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ from rich.table import Table
 
 from headstart.core.console import console, print_titled
 from headstart.core.process_lock import Lock
-from headstart.sweep.lines import Lines
+from headstart.sweep.job_reporter import JobReporter
 from headstart.sweep.record import FINISHED, UNFINISHED, Sweep
 from headstart.tracking import Tracker, continue_run, count_pending, pending_journals, report_refused_entries
 
 if TYPE_CHECKING:
     from headstart.comparison import Comparison
 
-UNDER_WAY: list[tuple[Sweep, Lock, Lines]] = []  # of this process, the one that launches; at most one
-SAID: set[str] = set()  # why images of earlier jobs cannot be read
+RUNNING: list[tuple[Sweep, Lock, JobReporter]] = []  # the sweep that this process launched; at most one
+WARNED: set[str] = set()  # reasons that `warn_about_unreadable_images` has printed
 
 
-def remember(sweep: Sweep, lock: Lock) -> None:
-    """Keep the sweep that this process launches until `finish` is called, and say how its jobs end.
+def register_sweep(sweep: Sweep, lock: Lock) -> None:
+    """Report the jobs of a sweep that this process launches, until `finish_sweep` is called.
 
     Args:
-        sweep: that has its parent run.
+        sweep: with its parent run.
         lock: on its directory.
     """
-    lines = Lines(sweep)
-    lines.start()
-    UNDER_WAY.append((sweep, lock, lines))
+    reporter = JobReporter(sweep)
+    reporter.start()
+    RUNNING.append((sweep, lock, reporter))
 
 
-def catch_up() -> None:
-    """Say at once how the jobs ended that are over, before something else is said about them."""
-    for _, _, lines in UNDER_WAY:
-        lines.catch_up()
+def report_ended_jobs() -> None:
+    """Print the jobs that have ended now, before anything else is printed."""
+    for _, _, reporter in RUNNING:
+        reporter.report_ended_jobs()
 
 
-def finish(interrupted: bool = False) -> int:
-    """Close the sweep that this process launched, if there is one, and return the exit code.
+def finish_sweep(interrupted: bool = False) -> int:
+    """Close the sweep that this process launched, if any, and return the exit code.
 
     Args:
-        interrupted: whether it was ended before its time.
+        interrupted: whether the user or the system stopped the sweep.
     """
-    if not UNDER_WAY:
+    if not RUNNING:
         return 0
-    sweep, lock, lines = UNDER_WAY.pop()
-    lines.finish()
+    sweep, lock, reporter = RUNNING.pop()
+    reporter.finish()
     ended = sweep.ended()
     failed = [entry for entry in ended.values() if entry["event"] in UNFINISHED]
     complete = sweep.jobs is None or len(ended) == sweep.jobs
     status = "KILLED" if interrupted else "FINISHED" if complete and not failed else "FAILED"
     _print_end(sweep, ended)
-    parent = continue_run(sweep.path)  # None where the store has lost it
+    parent = continue_run(sweep.path)  # None if it was deleted from the store
     try:
         comparison = _compare(sweep)
         if parent is not None:
@@ -65,10 +65,10 @@ def finish(interrupted: bool = False) -> int:
             parent.close()
         lock.release()
     report_refused_entries(sorted(sweep.path.glob("*/tracking/*.jsonl")))
-    waiting = sum(count_pending(file) for file in pending_journals(sweep.path))
-    if waiting:
+    pending = sum(count_pending(file) for file in pending_journals(sweep.path))
+    if pending:
         console.print(
-            f"{waiting} entries wait for the tracking store. When it answers again:\n"
+            f"{pending} entries have not been sent to the tracking store. Send them when it answers again:\n"
             f"  headstart sync {shlex.quote(sweep.directory)}",
             markup=False,
             soft_wrap=True,
@@ -77,7 +77,7 @@ def finish(interrupted: bool = False) -> int:
 
 
 def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
-    """Print how many jobs ended how, and each one that did not finish."""
+    """Print the number of jobs by outcome, and each job that did not finish."""
     counts = {
         word: sum(entry["event"] == event for entry in ended.values())
         for event, word in (
@@ -86,44 +86,44 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
             ("failed", "failed"),
             ("killed", "interrupted"),
             ("not started", "not started"),
-            ("in progress", "in progress already"),
-            ("kept", "kept without a look at their images"),
+            ("in progress", "already running"),
+            ("kept", "kept without checking their images"),
         )
     }
-    said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    console.print(f"\n[bold]Sweep {sweep.name}[/]: {said or 'no job was started'}", soft_wrap=True)
+    text = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    console.print(f"\n[bold]Sweep {sweep.name}[/]: {text or 'no job was started'}", soft_wrap=True)
     kept = Counter(entry["error"] for entry in ended.values() if entry["event"] == "kept")
     for reason, count in kept.items():
-        print_kept_sweep(count, reason)
-    lost = [entry for entry in ended.values() if entry["event"] in UNFINISHED and entry["event"] != "kept"]
-    if lost:
+        warn_about_unreadable_images(count, reason)
+    unfinished = [entry for entry in ended.values() if entry["event"] in UNFINISHED and entry["event"] != "kept"]
+    if unfinished:
         table = Table()
         for name in ("job", "", "what happened"):
             table.add_column(name, overflow="fold")
-        for entry in lost:
+        for entry in unfinished:
             table.add_row(str(entry["job"]), entry["label"], entry.get("error") or entry["event"])
-        print_titled("Jobs without a result (the same command runs them again, and only them)", table)
+        print_titled("Jobs without a result (the same command runs only these again)", table)
     console.print(f"Directory: {sweep.directory}", markup=False, soft_wrap=True)
 
 
-def print_kept_sweep(count: int, reason: str) -> None:
-    """Say once that the images of jobs cannot be read, which were done or can be resumed.
+def warn_about_unreadable_images(count: int, reason: str) -> None:
+    """Warn, once per reason, that the images of finished or resumable jobs cannot be read.
 
     Args:
-        count: how many jobs.
+        count: number of jobs.
         reason: why the images cannot be read.
     """
-    if reason not in SAID:
-        SAID.add(reason)
+    if reason not in WARNED:
+        WARNED.add(reason)
         text = f"The images of {count} earlier jobs cannot be read, so those jobs are left as they are: {reason}"
         console.print(f"Warning: {text}", markup=False, soft_wrap=True)
 
 
 def _compare(sweep: Sweep) -> Comparison | None:
-    """Compare the runs of the sweep, in the terminal and on a page; None where nothing was evaluated."""
-    from headstart.comparison import compare, runs_below
+    """Compare the runs of the sweep, in the terminal and on a page; None if no run was evaluated."""
+    from headstart.comparison import compare, read_runs
 
-    runs = runs_below(sweep.path)
+    runs = read_runs(sweep.path)
     if not any(run.results.get("splits") for run in runs):
         return None
     comparison = compare(runs, sweep.path / "comparison", f"Sweep {sweep.name}")
@@ -132,7 +132,7 @@ def _compare(sweep: Sweep) -> Comparison | None:
 
 
 def _track(sweep: Sweep, parent: Tracker, ended: dict[int, dict[str, Any]], comparison: Comparison | None) -> None:
-    """Show on the page of the parent run what became of the jobs, and their comparison."""
+    """Log the comparison and the number of jobs by outcome to the parent run."""
     if comparison is not None:
         parent.log_files([comparison.page, *comparison.files], "comparison")
         parent.describe(f"{comparison.markdown}\n\n`{sweep.command}`", {})

@@ -1,4 +1,4 @@
-"""One job of a sweep: found done, planned, or run in a process of its own; what fails is recorded at once."""
+"""Runs one job of a sweep in its own process, unless it is already done, and records failures at once."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from headstart.sweep.record import Sweep
 from headstart.sweep.results import JobDirectory, find_job_directory, free_directory, mark_dead, write_failure
 from headstart.sweep.subprocesses import acquire_slot, run_in_subprocess, set_cpu_affinity
 
-STOPPED = "stopped"  # file in a sweep's directory, where on_error=stop and a job failed
+STOPPED = "stopped"  # file in a sweep's directory, written when a job fails with on_error=stop
 
 
 class JobFailed(HeadstartError):
-    """A job of a sweep has failed; told to sweepers that count on a result of each job."""
+    """A job of a sweep has failed; raised only for sweepers that need a result of each job."""
 
 
 def run_member(composed: DictConfig, hydra: DictConfig) -> float | tuple[float, float] | None:
-    """Run one job of a sweep, unless it is done, and return what `objective` says.
+    """Run one job of a sweep unless it is done, and return its `objective`.
 
     Args:
-        composed: the job's configuration as Hydra hands it over.
-        hydra: Hydra's own part of it.
+        composed: the job's configuration from Hydra.
+        hydra: its section `hydra`.
 
     Raises:
-        JobFailed: when it fails and the sweeper is one that learns from each job; others go on.
+        JobFailed: when the job fails and the sweeper learns from each job; other sweepers continue.
     """
     sweep = Sweep.load(Path(hydra.sweep.dir))
     number, overrides = int(hydra.job.num), configuration.as_typed(hydra.overrides.task)
     label = sweep.label(overrides)
-    _adopt(sweep.environment)
-    with _place(sweep) as share:
-        _stop_if_abandoned(sweep)  # a worker may outlive the sweep, with jobs in its queue
+    _set_environment(sweep.environment)
+    with _slot(sweep) as share:
+        _exit_if_abandoned(sweep)  # a worker may outlive the sweep, with jobs in its queue
         resolve = partial(configuration.resolve, composed, overrides, configuration.search_path_of(hydra))
         results = _results(sweep, resolve, Path(hydra.runtime.output_dir), number, overrides, share)
     if results is not None and results["status"] == "FINISHED":
@@ -56,8 +56,8 @@ def run_member(composed: DictConfig, hydra: DictConfig) -> float | tuple[float, 
     return None
 
 
-def _adopt(environment: dict[str, str | None]) -> None:
-    """Set the variables that the launching process had, which a launcher may not have handed on."""
+def _set_environment(environment: dict[str, str | None]) -> None:
+    """Set the environment variables of the launching process, which some launchers do not pass on."""
     for name, value in environment.items():
         if value is None:
             os.environ.pop(name, None)
@@ -65,24 +65,24 @@ def _adopt(environment: dict[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def _stop_if_abandoned(sweep: Sweep) -> None:
-    """Let nothing go on whose sweep was killed: the same command would start it a second time, in the same place."""
+def _exit_if_abandoned(sweep: Sweep) -> None:
+    """Exit if the launching process has died: launching the sweep again would run this job twice in one directory."""
     if sweep.is_abandoned():
-        raise SystemExit(f"The process that launched {sweep.name} is gone")
+        raise SystemExit(f"The process that launched {sweep.name} has died")
 
 
 @contextlib.contextmanager
-def _place(sweep: Sweep) -> Iterator[tuple[int, int]]:
-    """Yield the job's place on this machine and how many there are; waits where all are taken."""
+def _slot(sweep: Sweep) -> Iterator[tuple[int, int]]:
+    """Yield the number of the job's slot on this machine and the number of slots; wait for a free one."""
     if sweep.at_once == 1 and sweep.processors is None:
-        yield 0, 1  # one after the other, or where a scheduler divides the machine
+        yield 0, 1  # jobs run one after the other, or a scheduler divides the machine
         return
-    places = sweep.places()
+    slots = sweep.slots()
     directory = sweep.path / "places" / socket.gethostname()
     directory.mkdir(parents=True, exist_ok=True)
-    place, lock = acquire_slot(directory, places)
+    slot, lock = acquire_slot(directory, slots)
     try:
-        yield place, places
+        yield slot, slots
     finally:
         lock.release()
 
@@ -95,7 +95,7 @@ def _results(
     overrides: list[str],
     share: tuple[int, int],
 ) -> dict[str, Any] | None:
-    """Return what became of a job; None where it was not started."""
+    """Run a job unless it is done, and return its results; None if it was not started."""
     label = sweep.label(overrides)
     started = time.time()
     if (sweep.path / STOPPED).exists():
@@ -103,7 +103,7 @@ def _results(
         return None
     try:
         config = resolve()
-    except HeadstartError as error:  # where a sweeper proposed it; others were asked before the sweep began
+    except HeadstartError as error:  # proposed by a sweeper; all other jobs were checked before the sweep started
         output = free_directory(preferred, None)
         output.mkdir(parents=True, exist_ok=True)
         write_failure(output, str(error), overrides)
@@ -123,19 +123,19 @@ def _results(
     sweep.note("started", number, label, directory=output.name)
     log = output / "console.log"
     try:
-        with _watched(sweep, number, label, log) as look:
+        with _watch(sweep, number, label, log) as look:
             arguments = (configuration.to_yaml(config), output, overrides, _tags(sweep), share, place.resume)
             code = run_in_subprocess(train, *arguments, log=log, while_it_runs=look)
     except (KeyboardInterrupt, SystemExit):
         sweep.note("killed", number, label, directory=output.name)
         raise
-    except Exception as error:  # noqa: BLE001  # of a scheduler that ends the job, such as submitit where time is up
+    except Exception as error:  # noqa: BLE001  # raised by a scheduler that ends the job, such as submitit at timeout
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         sweep.note("killed", number, label, directory=output.name, error=reason)
         return read_results(output)
     owner = live_owner(output / LOCK)
-    if owner is not None:  # which took the directory just before this job did
-        reason = f"This job is in progress already ({owner})"
+    if owner is not None:  # another process took the directory just before this job did
+        reason = f"This job is already running ({owner})"
         sweep.note("in progress", number, label, directory=output.name, error=reason)
         return None
     ended = read_results(output)
@@ -153,12 +153,12 @@ def _tags(sweep: Sweep) -> dict[str, str]:
 
 
 def _cleared(place: JobDirectory) -> JobDirectory:
-    """Return a free place without what an earlier attempt left there, or what is to be said if it is taken by now."""
+    """Delete the files of an earlier attempt in a free directory; return another state if it is no longer free."""
     place.directory.mkdir(parents=True, exist_ok=True)
     left = ("console.log", *(() if place.resume else ("results.json", RUNNING, CHECKPOINT)))
     try:
         with locked(place.directory):
-            if is_finished(place.directory):  # by another process, since it was looked at
+            if is_finished(place.directory):  # by another process, since it was checked
                 return JobDirectory("in progress", place.directory, reason="Another process has just finished this job")
             for name in left:
                 (place.directory / name).unlink(missing_ok=True)
@@ -168,10 +168,10 @@ def _cleared(place: JobDirectory) -> JobDirectory:
 
 
 @contextlib.contextmanager
-def _watched(sweep: Sweep, number: int, label: str, log: Path) -> Iterator[Callable[[], None]]:
-    """Yield what looks after a job; one that runs alone is shown on the last line of the terminal."""
+def _watch(sweep: Sweep, number: int, label: str, log: Path) -> Iterator[Callable[[], None]]:
+    """Yield a function to call while a job runs: it shows a single job's status on the terminal's last line."""
     if not (sweep.alone and console.is_terminal):
-        yield lambda: _stop_if_abandoned(sweep)
+        yield lambda: _exit_if_abandoned(sweep)
         return
     position = f"job {number + 1}" + (f" of {sweep.jobs}" if sweep.jobs else "")
     with console.status("") as status:
@@ -184,7 +184,7 @@ def _watched(sweep: Sweep, number: int, label: str, log: Path) -> Iterator[Calla
 
 
 def _last_line(file: Path) -> str:
-    """Return the last line with text in a file that may not be there yet."""
+    """Return the last non-empty line of a file; empty if the file does not exist yet."""
     try:
         with file.open("rb") as opened:
             opened.seek(max(0, file.stat().st_size - 1000))
@@ -197,15 +197,15 @@ def _last_line(file: Path) -> str:
 def train(
     text: str, output: Path, overrides: list[str], tags: dict[str, str], share: tuple[int, int], resume: bool
 ) -> int:
-    """Run one configuration in this process and return the exit code; called in a process of its own.
+    """Run one configuration and return the exit code; called in a subprocess.
 
     Args:
         text: the resolved configuration as YAML.
         output: directory of the run.
         overrides: of the job, for results.json.
         tags: of the run in the tracking store.
-        share: of the machine, see `set_cpu_affinity`.
-        resume: whether to go on with the run that the directory holds.
+        share: slot and number of slots, see `set_cpu_affinity`.
+        resume: whether to resume the run in the directory.
     """
     set_cpu_affinity(*share)
     from headstart.run.experiment import run
@@ -219,14 +219,14 @@ def train(
 
 
 def record_failure(sweep: Sweep, output: Path, label: str, tags: dict[str, str], reason: str) -> int:
-    """Show in the tracking store what failed before or without closing its run; called in a process of its own.
+    """Log a job that failed without closing its run to the tracking store; called in a subprocess.
 
     Args:
         sweep: that the job belongs to.
         output: directory of the job.
         label: of the job.
         tags: of the run.
-        reason: what went wrong.
+        reason: of the failure.
     """
     from headstart.tracking import begin_run, record_tracking
 
@@ -234,7 +234,7 @@ def record_failure(sweep: Sweep, output: Path, label: str, tags: dict[str, str],
         mark_dead(output, "FAILED", reason)
         return 0
     tags = {**tags, "output": str(output)}
-    run = begin_run(sweep.tracking_uri, sweep.tracking_experiment, label, tags, output, may_wait=True)
+    run = begin_run(sweep.tracking_uri, sweep.tracking_experiment, label, tags, output, allow_offline=True)
     details = output / "error.txt"
     run.explain(reason, details.read_text(encoding="utf-8") if details.exists() else reason)
     run.log_files(file for file in (output / "config.yaml", output / "console.log") if file.exists())
@@ -245,7 +245,7 @@ def record_failure(sweep: Sweep, output: Path, label: str, tags: dict[str, str],
 
 
 def _end(sweep: Sweep, number: int, label: str, started: float, output: Path) -> dict[str, Any]:
-    """Note how a job ended, and return its results."""
+    """Record the end of a job in the sweep's journal, and return its results."""
     results = read_results(output) or {}
     seconds = round(time.time() - started, 1)
     event = {"FINISHED": "finished", "KILLED": "killed"}.get(results["status"], "failed")
@@ -258,14 +258,14 @@ def _end(sweep: Sweep, number: int, label: str, started: float, output: Path) ->
 
 
 def _reason(results: dict[str, Any] | None) -> str:
-    """Say why a job has no result."""
+    """Return why a job has no result."""
     if results is None:
         return "not started; the lines above say why"
     return str(results.get("error") or results["status"])
 
 
 def _death(code: int) -> str:
-    """Say how a process ended that left no results."""
-    memory = " (often: out of memory; fewer jobs at once or a smaller batch_size need less)" if code == -9 else ""
+    """Return how a process ended that left no results."""
+    memory = " (often out of memory: run fewer jobs at once or use a smaller batch_size)" if code == -9 else ""
     how = f"was killed by signal {-code}{memory}" if code < 0 else f"ended with exit code {code}"
-    return f"The process of this job {how}; console.log has what it printed"
+    return f"The process of this job {how}; see console.log for its output"

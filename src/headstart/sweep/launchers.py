@@ -1,4 +1,4 @@
-"""What headstart must know of Hydra's launchers: how their jobs share a machine, and what they leave to others."""
+"""Adapts to Hydra's launchers: how many jobs share a machine, and the settings that some launchers lack."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from headstart.config import as_typed, given_value
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB, SUBMITIT, SLURM, RAY = "JoblibLauncher", "LocalLauncher", "SlurmLauncher", "RayLauncher"
-ELSEWHERE = (SLURM, RAY)  # whose jobs may run on machines that see other disks
-# Paths and addresses that the configuration and the jobs ask for.
+ELSEWHERE = (SLURM, RAY)  # their jobs may run on machines with other file systems
+# Environment variables that the configuration and the jobs read.
 PATHS = ("HEADSTART_OUTPUTS", "HEADSTART_CACHE", "HEADSTART_DATA")
 NEEDED = ("MLFLOW_TRACKING_URI",)
 NO_LIMIT = 60 * 24 * 365  # minutes
@@ -29,21 +29,21 @@ def is_given(hydra: DictConfig, key: str) -> bool:
 
 
 def adjust(hydra: DictConfig) -> None:
-    """Mend what a launcher's own values would break.
+    """Change launcher defaults that would break a sweep.
 
     Args:
-        hydra: Hydra's own part of the configuration; its launcher is changed.
+        hydra: the section `hydra` of the configuration; its launcher is changed.
     """
     with read_write(hydra), open_dict(hydra):
         launcher = hydra.launcher
         if name_of(launcher) == SUBMITIT and not is_given(hydra, "hydra.launcher.timeout_min"):
-            launcher.timeout_min = NO_LIMIT  # else an hour, the waiting for other jobs included
+            launcher.timeout_min = NO_LIMIT  # the default of one hour includes the wait for other jobs
         if name_of(launcher) == RAY and launcher.ray.init.get("address"):
-            launcher.ray.init.setdefault("object_store_memory", None)  # else a number, which a cluster refuses
+            launcher.ray.init.setdefault("object_store_memory", None)  # a cluster refuses the default number
 
 
 def jobs_at_once(launcher: DictConfig) -> int:
-    """Return how many jobs share this machine, as far as it is known here."""
+    """Return how many jobs of a launcher run on this machine at once."""
     processors = os.cpu_count() or 1
     each = processors_of_a_job(launcher)
     if each is not None:
@@ -55,20 +55,20 @@ def jobs_at_once(launcher: DictConfig) -> int:
 
 
 def processors_of_a_job(launcher: DictConfig) -> float | None:
-    """Return how many processors each job has, where the launcher counts them but does not keep jobs to their own."""
+    """Return the processors per job of launchers that count processors but do not pin jobs to them, else None."""
     if name_of(launcher) == RAY:
-        return float(launcher.ray.remote.get("num_cpus") or 1)  # Ray's own default
-    if name_of(launcher) == SUBMITIT:  # starts all jobs at once, so that they wait for each other
+        return float(launcher.ray.remote.get("num_cpus") or 1)  # Ray's default
+    if name_of(launcher) == SUBMITIT:  # starts all jobs at once; headstart makes them wait for a slot
         return float(launcher.cpus_per_task or os.cpu_count() or 1)
     return None
 
 
 def environment_of_a_job(launcher: DictConfig) -> dict[str, str | None]:
-    """Return the variables that each job needs as they are here; None is one that is not set."""
+    """Return the environment variables to set in each job; None unsets a variable."""
     environment: dict[str, str | None] = {
         name: str(Path(value).absolute()) for name in PATHS if (value := os.environ.get(name)) is not None
     }
     environment |= {name: value for name in NEEDED if (value := os.environ.get(name)) is not None}
-    if name_of(launcher) == SUBMITIT:  # gives the first GPUs, or none, to every job
+    if name_of(launcher) == SUBMITIT:  # it would give the first GPUs, or none, to every job
         environment["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES")
     return environment

@@ -1,4 +1,4 @@
-"""What a sweep would do: its jobs, which are done, how long the others take and how much they write; nothing is run."""
+"""Plans a sweep without running it: which jobs are done, and how long and how large the others will be."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from headstart.sweep.results import find_finished, finished_before
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A job of a sweep as it stands."""
+    """The state of a sweep's job, and what it will take."""
 
     label: str
-    state: str  # done, failed before, interrupted, to run, or what is wrong with it
-    seconds: float | None  # that it will take; None where nothing like it has run here, and for what is done
-    source: str  # what the seconds are known from
-    bytes: float | None  # that it will write
+    state: str  # done, failed before, interrupted, to run, or the reason why it will fail
+    seconds: float | None  # estimated; None for a job that is done, or if no similar run has finished here
+    source: str  # of the estimate
+    bytes: float | None  # estimated size of its files
 
 
 def plan_jobs(directory: Path, jobs: Sequence[tuple[str, Callable[[], Config]]]) -> list[PlannedJob]:
-    """Return what became and what will become of the jobs of a sweep.
+    """Return the state and the estimated cost of each job of a sweep.
 
     Args:
-        directory: of the sweep; need not be there.
-        jobs: the label of each job, and what resolves its configuration.
+        directory: of the sweep; need not exist.
+        jobs: the label of each job, and a function that returns its configuration.
     """
     past = past_runs()
     before = {
@@ -59,7 +59,7 @@ def _plan(
     before: dict[str | None, str],
     counts: dict[str, int],
 ) -> PlannedJob:
-    """Return what became and what will become of one job."""
+    """Return the state and the estimated cost of one job."""
     config: Config | None = None
     try:
         config = resolve()
@@ -81,20 +81,20 @@ def _plan(
 
 
 def print_plan(name: str, directory: Path, jobs: list[PlannedJob], at_once: int) -> None:
-    """Print the jobs of a sweep with what is known of them.
+    """Print the plan of a sweep.
 
     Args:
         name: of the sweep.
         directory: of the sweep.
         jobs: see `plan_jobs`.
-        at_once: how many run side by side.
+        at_once: number of jobs that run at the same time.
     """
     table = Table()
     table.add_column("job", justify="right")
     table.add_column("", overflow="fold")
     table.add_column("state", overflow="fold")
-    table.add_column("takes", justify="right", no_wrap=True)
-    table.add_column("known from", overflow="fold")
+    table.add_column("time", justify="right", no_wrap=True)
+    table.add_column("estimated from", overflow="fold")
     for number, job in enumerate(jobs):
         takes = "" if job.state == "done" else "?" if job.seconds is None else format_duration(job.seconds)
         table.add_row(str(number), job.label, job.state, takes, job.source)
@@ -105,20 +105,18 @@ def print_plan(name: str, directory: Path, jobs: list[PlannedJob], at_once: int)
     if left and known:
         seconds = sum(job.seconds or 0.0 for job in known) / at_once
         size = sum(job.bytes or 0.0 for job in known)
-        side_by_side = f", {at_once} at once" if at_once > 1 else ""
+        parallel = f", {at_once} at once" if at_once > 1 else ""
         which = "The others" if len(known) == len(left) else f"{len(known)} of the others"
-        text += (
-            f" {which} take about {format_duration(seconds)}{side_by_side}, and write {decimal(int(size))} beside "
-            "the cache."
-        )
+        takes = format_duration(seconds)
+        text += f" {which} take about {takes}{parallel}, and write {decimal(int(size))} besides the cache."
     if len(known) < len(left):
-        text += f" For {len(left) - len(known)} there is no estimate before a run like them has finished."
+        text += f" {len(left) - len(known)} cannot be estimated until a similar run has finished."
     console.print(text, soft_wrap=True, markup=False)
-    console.print(f"Nothing was run. Without plan=true the jobs go to {directory}", soft_wrap=True, markup=False)
+    console.print(f"Nothing was run. Without plan=true, the jobs write to {directory}", soft_wrap=True, markup=False)
 
 
 def _training_images(config: Config, counts: dict[str, int]) -> int:
-    """Return how many images a run trains on, looked up once for each dataset."""
+    """Return the number of training images, counted once per data set."""
     key = repr((config.dataset, config.cv))
     if key not in counts:
         index = load_index(config.dataset, cache_directory(), config.cv)

@@ -1,6 +1,6 @@
-"""What the process has imported from which the jobs of a sweep are forked.
+"""The imports of the fork server, the process from which the jobs of a sweep are forked.
 
-Only imports: a thread that it started or a device that it opened would be missing or broken in the jobs.
+It only imports: a thread that it started or a device that it opened would be missing or broken in the jobs.
 """
 
 import signal
@@ -9,7 +9,7 @@ from headstart.core.signals import ENDING
 from headstart.core.tensorflow_import import import_tensorflow
 from headstart.tracking import import_mlflow
 
-for number in ENDING:  # it ends with the process that jobs are launched from, which has to hear how they ended
+for number in ENDING:  # it must outlive the jobs, to report their exit codes, and ends with the launching process
     signal.signal(number, signal.SIG_IGN)
 import_tensorflow(look_for_gpus=False)
 import_mlflow("sqlite:///")

@@ -1,6 +1,6 @@
-"""What the jobs of a sweep left behind: which are done, which were interrupted, where the next one may write.
+"""Finds the finished and interrupted jobs of a sweep, and the directory that the next job may write to.
 
-A directory with a finished job is never written to: `find_job_directory` alone decides where a job may write.
+A directory with a finished job is never written to: only `find_job_directory` decides where a job may write.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from headstart.run.resume import LOCK, has_same_images, locked, unfinished_resul
 
 @dataclass(frozen=True)
 class JobDirectory:
-    """Where a job of a sweep stands, and whether it may write there."""
+    """The directory of a sweep's job, and whether the job may write to it."""
 
-    state: str  # done | free | in progress | kept: done or interrupted, and its images cannot be read now
+    state: str  # done | free | in progress | kept (finished or interrupted, but its images cannot be read now)
     directory: Path
     results: dict[str, Any] | None = None  # of a job that is done
-    resume: bool = False  # whether a free directory holds this job's own checkpoint
-    reason: str = ""  # why it is neither done nor free
+    resume: bool = False  # whether a free directory holds a checkpoint of this job
+    reason: str = ""  # why the state is neither done nor free
 
 
 def find_job_directory(sweep: Path, preferred: Path, config: Config) -> JobDirectory:
-    """Return where a job of a sweep stands; only a `free` place may be written to.
+    """Return the directory of a sweep's job; the job may write to it only if its state is `free`.
 
     Args:
         sweep: directory of the sweep.
-        preferred: the directory that Hydra gave the job.
+        preferred: the directory that Hydra chose for the job.
         config: the job's resolved configuration.
     """
     directory = preferred
@@ -49,14 +49,14 @@ def find_job_directory(sweep: Path, preferred: Path, config: Config) -> JobDirec
         for one in (*_running(sweep, config_hash(config)), directory):
             owner = live_owner(one / LOCK)
             if owner is not None:
-                return JobDirectory("in progress", one, reason=f"This job is in progress already ({owner})")
+                return JobDirectory("in progress", one, reason=f"This job is already running ({owner})")
         return JobDirectory("free", directory, resume=can_resume(directory, config))
     except (HeadstartError, OSError) as error:
         return JobDirectory("kept", directory, reason=str(error))
 
 
 def _done(sweep: Path, config: Config) -> JobDirectory | None:
-    """Return where a job is done, or was done when its images could still be read; None where it was not."""
+    """Return the directory of a finished job, also if its images cannot be read any more; None if it is not done."""
     try:
         done = find_finished(sweep, config)
     except (HeadstartError, OSError) as error:
@@ -66,11 +66,11 @@ def _done(sweep: Path, config: Config) -> JobDirectory | None:
 
 
 def finished_in_place(sweep: Path, config: Config) -> list[Path]:
-    """Return the directories of a sweep with a finished job of a configuration, on images from the same directory.
+    """Return the directories of a sweep with a finished job of the configuration and the same image directory.
 
     Args:
         sweep: directory of the sweep.
-        config: the job's resolved configuration, whose images need not be readable now.
+        config: the job's resolved configuration; its images need not be readable.
     """
     here = images_directory(config.dataset)
 
@@ -82,7 +82,7 @@ def finished_in_place(sweep: Path, config: Config) -> list[Path]:
 
 
 def finished_before(sweep: Path, digest: str) -> list[Path]:
-    """Return the directories of a sweep with a finished job of a configuration, whatever images it had.
+    """Return the directories of a sweep with a finished job of the configuration, whatever its images.
 
     Args:
         sweep: directory of the sweep.
@@ -101,18 +101,18 @@ def find_finished(sweep: Path, config: Config) -> tuple[Path, dict[str, Any]] | 
     """
     for directory in finished_before(sweep, config_hash(config)):
         results = read_results(directory) or {}
-        # The images are looked at only where everything else is the same.
+        # Images are read only if everything else is the same.
         if has_same_images(results, config):
             return directory, results
     return None
 
 
 def free_directory(preferred: Path, config: Config | None) -> Path:
-    """Return a directory without another job's results: the preferred one, or one beside it.
+    """Return a directory without another job's results: the preferred one, or a new one beside it.
 
     Args:
-        preferred: the directory that Hydra gave the job.
-        config: the job's resolved configuration; None where it is not known.
+        preferred: the directory that Hydra chose for the job.
+        config: the job's resolved configuration; None if unknown.
     """
     directory, number = preferred, 0
     name = f"{preferred.name}-{config_hash(config)[:8] if config else 'unresolved'}"
@@ -123,11 +123,11 @@ def free_directory(preferred: Path, config: Config | None) -> Path:
 
 
 def is_free(directory: Path, config: Config | None) -> bool:
-    """Return whether nothing of another job, and no finished one, is in a directory.
+    """Return whether a directory holds neither a finished job nor files of another job.
 
     Args:
-        directory: need not be there.
-        config: of the job that would write there; None where it is not known.
+        directory: need not exist.
+        config: of the job that would write to it; None if unknown.
     """
     try:
         (directory / "results.json").stat()
@@ -146,10 +146,10 @@ def is_free(directory: Path, config: Config | None) -> bool:
 
 
 def can_resume(directory: Path, config: Config) -> bool:
-    """Return whether a job that did not finish can be resumed: its training was saved, on the same images.
+    """Return whether an unfinished job can be resumed: it has a checkpoint of the same configuration and images.
 
     Args:
-        directory: of the job, whose run in it has the configuration.
+        directory: of the job.
         config: the job's resolved configuration.
     """
     before = unfinished_results(directory)
@@ -159,19 +159,19 @@ def can_resume(directory: Path, config: Config) -> bool:
 
 
 def _running(sweep: Path, digest: str) -> list[Path]:
-    """Return the directories of a sweep in which a run of a configuration is in progress, or was until it died."""
+    """Return the directories of a sweep with a run of the configuration that is running, or was until it died."""
     directories = [file.parent for file in sorted(sweep.glob(f"*/{RUNNING}"))]
     return [one for one in directories if unfinished_results(one).get("config_hash") == digest]
 
 
 def write_failure(directory: Path, error: str, overrides: list[str], config: Config | None = None) -> None:
-    """Write the results of a job that could not write its own.
+    """Write results.json for a job that failed before it could do so itself.
 
     Args:
-        directory: of the job, a free one.
+        directory: of the job.
         error: why it failed.
         overrides: of the job.
-        config: the job's resolved configuration; None where it has none.
+        config: the job's resolved configuration; None if it has none.
 
     Raises:
         HeadstartError: when the directory holds a finished run.
@@ -185,16 +185,16 @@ def write_failure(directory: Path, error: str, overrides: list[str], config: Con
 
 
 def mark_interrupted(sweep: Path) -> list[Path]:
-    """Mark the runs of a sweep whose process was killed as KILLED, here and in the tracking store.
+    """Set the status of runs whose process was killed to KILLED, on disk and in the tracking store.
 
     Args:
-        sweep: directory of the sweep; jobs of it that are still in progress are left alone.
+        sweep: directory of the sweep; its running jobs are left alone.
     """
     interrupted = []
     for file in sorted(sweep.glob(f"*/{RUNNING}")):
         try:
             with locked(file.parent):
-                if file.exists():  # it may have ended meanwhile
+                if file.exists():  # the run may have ended since the directory was listed
                     mark_dead(file.parent, "KILLED", "The process that ran it was killed.")
                     interrupted.append(file.parent)
         except InUseError:
@@ -203,11 +203,11 @@ def mark_interrupted(sweep: Path) -> list[Path]:
 
 
 def mark_dead(directory: Path, status: str, reason: str) -> None:
-    """Mark a run whose process died, here and in the tracking store; one that had finished stays as it is.
+    """Set the status of an unfinished run whose process died, on disk and in the tracking store.
 
     Args:
         directory: of the run, with its `running.json`.
-        status: `KILLED`, or `FAILED` where the process died by itself.
+        status: `KILLED`, or `FAILED` if the process died by itself.
         reason: a sentence.
     """
     from headstart.tracking import continue_run, record_tracking

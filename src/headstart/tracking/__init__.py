@@ -1,13 +1,16 @@
-"""MLflow; the only package that talks to the tracking store."""
+"""MLflow tracking: the only package that talks to the tracking store.
+
+`classifier/serving.py` imports MLflow too, because MLflow itself runs that file to serve a model.
+"""
 
 from headstart.tracking.journal import (
     JournalInUseError,
     count_pending,
     record_tracking,
     report_refused_entries,
-    what_is_tracked,
+    tracking_summary,
 )
-from headstart.tracking.reading import fetch_run, logged_runs, newest_experiment
+from headstart.tracking.reading import fetch_run, list_run_ids, newest_experiment
 from headstart.tracking.resend import pending_journals, send_pending
 from headstart.tracking.run import Tracker, begin_run, continue_run, flatten, log_results, tracked_run
 from headstart.tracking.served_model import save_served_model
@@ -33,8 +36,8 @@ __all__ = [
     "fetch_run",
     "flatten",
     "import_mlflow",
+    "list_run_ids",
     "log_results",
-    "logged_runs",
     "newest_experiment",
     "pending_journals",
     "record_tracking",
@@ -43,5 +46,5 @@ __all__ = [
     "send_pending",
     "store_uri",
     "tracked_run",
-    "what_is_tracked",
+    "tracking_summary",
 ]

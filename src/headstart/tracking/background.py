@@ -1,4 +1,4 @@
-"""Sending beside the training, which a tracking server that is slow, hangs or is gone never holds up."""
+"""Sends a run's journal from a background thread: an unreachable server never blocks training."""
 
 from __future__ import annotations
 
@@ -12,52 +12,51 @@ from headstart.tracking.sending import send
 from headstart.tracking.store import StoreUnavailable
 
 LOG = logging.getLogger(__name__)
-SECONDS_BETWEEN_SENDINGS = 1.0  # a page that is looked at while a run trains is no older
-SECONDS_BETWEEN_ATTEMPTS = (2.0, 10.0, 30.0)  # where the store does not answer; the last one again and again
-SECONDS_OF_HURRY = 5.0  # that a run which is interrupted waits for a store that hangs
+SEND_INTERVAL = 1.0  # seconds; so the MLflow page of a running run is at most this far behind
+RETRY_INTERVALS = (2.0, 10.0, 30.0)  # seconds, after the first, second and every further failure
+INTERRUPT_TIMEOUT = 5.0  # seconds that an interrupted run waits for an unreachable store
 
 
 class BackgroundSender(threading.Thread):
-    """Sends what is in a journal while more is added to it, and tries again where the store does not answer."""
+    """Sends a journal's entries as they are added, and retries while the store is unreachable."""
 
     def __init__(self, journal: Journal) -> None:
-        """Prepare; `start` begins.
+        """Create the thread; `start` starts it.
 
         Args:
-            journal: nobody else sends from it meanwhile.
+            journal: must not be sent by anything else at the same time.
         """
-        super().__init__(name="tracking", daemon=True)  # a store that hangs does not keep the process alive
+        super().__init__(name="tracking", daemon=True)  # an unreachable store must not keep the process alive
         self.journal = journal
-        self.failed_attempts = 0  # since the store answered
+        self.failed_attempts = 0  # since the store last answered
         self._finishing = threading.Event()
 
     def run(self) -> None:
-        """Send until `finish` is called and everything is sent, or the store does not answer then."""
+        """Send until `finish` is called, then send the rest, giving up at the first failure."""
         try:
             while True:
                 last = self._finishing.is_set()
                 sent = self._attempt()
                 if last or (self._finishing.is_set() and not sent):
                     return
-                steps = SECONDS_BETWEEN_ATTEMPTS
-                pause = SECONDS_BETWEEN_SENDINGS if sent else steps[min(self.failed_attempts, len(steps)) - 1]
-                self._finishing.wait(pause)
-        except Exception:  # a bug, which costs nobody a training; what is logged waits
-            console.print("  Warning: no more is sent to the tracking store, after this error:")
-            LOG.exception("no more is sent to the tracking store")
+                step = min(self.failed_attempts, len(RETRY_INTERVALS)) - 1
+                self._finishing.wait(SEND_INTERVAL if sent else RETRY_INTERVALS[step])
+        except Exception:  # a bug here must not end the training; the journal keeps every entry
+            console.print("  Warning: headstart stopped sending to the tracking store after this error:")
+            LOG.exception("stopped sending to the tracking store")
             traceback.print_exc()
 
     def finish(self, hurry: bool = False) -> None:
-        """Send what waits, once more where the store did not answer, and end.
+        """Send the remaining entries, with one more attempt if the store was unreachable, and stop the thread.
 
         Args:
-            hurry: not to wait for a store that does not answer now.
+            hurry: give up after INTERRUPT_TIMEOUT if the store is unreachable.
         """
         self._finishing.set()
-        self.join(SECONDS_OF_HURRY if hurry and self.failed_attempts else None)
+        self.join(INTERRUPT_TIMEOUT if hurry and self.failed_attempts else None)
 
     def _attempt(self) -> bool:
-        """Send what waits and return whether the store took it; an outage is said when it is no hiccup."""
+        """Send the pending entries and return whether the store took them; warn at the second failure in a row."""
         try:
             send(self.journal)
         except StoreUnavailable as away:
@@ -65,13 +64,13 @@ class BackgroundSender(threading.Thread):
             LOG.warning("the tracking store %s does not answer: %s", self.journal.header["uri"], away.reason)
             if self.failed_attempts == 2:
                 console.print(
-                    f"  Warning: the tracking store {self.journal.header['uri']} does not answer ({away.reason}). The "
-                    f"run goes on; what it logs waits in {self.journal.file.parent}",
+                    f"  Warning: the tracking store {self.journal.header['uri']} does not answer ({away.reason}). "
+                    f"Training continues; logged data is kept in {self.journal.file.parent} until the store is back",
                     markup=False,
                     soft_wrap=True,
                 )
             return False
         if self.failed_attempts >= 2:
-            console.print("  The tracking store answers again and has all that waited", markup=False, soft_wrap=True)
+            console.print("  The tracking store answers again and has everything logged so far", soft_wrap=True)
         self.failed_attempts = 0
         return True

@@ -1,4 +1,4 @@
-"""Why sending failed: the tracking store does not answer, refuses what it was sent, or it does not show."""
+"""Sorts the errors of a tracking store: unreachable for now, refused for good, or uncertain."""
 
 from __future__ import annotations
 
@@ -7,47 +7,47 @@ import re
 from collections.abc import Iterator
 
 from headstart.core.full_disk import is_disk_full
-from headstart.tracking.store import StoreUnavailable, first_line, is_not_made
+from headstart.tracking.store import StoreUnavailable, first_line, is_missing_sqlite
 
 SERVER_ERRORS = (None, "INTERNAL_ERROR", "IO_ERROR")
 OUTAGES = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
 
 
 class PermanentError(Exception):
-    """The tracking store answers, and will never take what it was sent."""
+    """The tracking store answers, and will never accept this data."""
 
 
 class UncertainError(Exception):
-    """Sending failed, and it does not show whether the store or what it was sent is to blame."""
+    """Sending failed, and the error does not show whether the store or the data is at fault."""
 
     def __init__(self, error: Exception) -> None:
-        """Keep what is told, and whether the failure lasts.
+        """Keep the first line of the error, and whether it may be transient.
 
         Args:
-            error: that sending ended with.
+            error: raised while sending.
         """
         super().__init__(first_line(error))
-        # An answer below 500 is about what was sent; behind others a store of artifacts may be down for a while.
+        # A status below 500 is about the data; at 500 and above, the artifact store may be down for a while.
         status = _http_status(error)
-        told = isinstance(error, OSError | ImportError) or getattr(error, "error_code", None) not in SERVER_ERRORS
-        self.may_pass = status >= 500 if status is not None else not told
+        specific = isinstance(error, OSError | ImportError) or getattr(error, "error_code", None) not in SERVER_ERRORS
+        self.is_transient = status >= 500 if status is not None else not specific
 
 
 @contextlib.contextmanager
-def taking(uri: str) -> Iterator[None]:
-    """Tell a store that does not answer, and may later, from one that refuses what it is sent.
+def translate_store_errors(uri: str) -> Iterator[None]:
+    """Raise every error of the block as StoreUnavailable, PermanentError or UncertainError.
 
     Args:
         uri: of the store.
 
     Raises:
-        StoreUnavailable: when it cannot be reached, is overloaded, locked or full.
-        PermanentError: when sending the same again is of no use.
-        UncertainError: when it is one or the other.
+        StoreUnavailable: when the store is unreachable, overloaded, locked or full.
+        PermanentError: when retrying cannot succeed.
+        UncertainError: when it may be either.
     """
     try:
-        if is_not_made(uri):  # else SQLite would make an empty one
-            raise StoreUnavailable(uri, "the file is not there")
+        if is_missing_sqlite(uri):  # opening it would create an empty store
+            raise StoreUnavailable(uri, "the file does not exist")
         yield
     except (StoreUnavailable, PermanentError):
         raise
@@ -61,14 +61,14 @@ def taking(uri: str) -> Iterator[None]:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Return whether a store said that what it was sent is wrong, or a bug keeps it from being sent."""
+    """Return whether the store called the data invalid, or a bug makes it impossible to send."""
     if isinstance(error, ValueError | TypeError) and not isinstance(error, OSError):
         return True
     return getattr(error, "error_code", None) == "INVALID_PARAMETER_VALUE" or _http_status(error) in (400, 413)
 
 
 def _is_outage(error: Exception) -> bool:
-    """Return whether an error says that the store does not answer, or cannot take anything at the moment."""
+    """Return whether an error means that the store is unreachable or accepts nothing at the moment."""
     import requests
     from sqlalchemy.exc import OperationalError
 
@@ -86,7 +86,7 @@ def _is_outage(error: Exception) -> bool:
 
 
 def _http_status(error: Exception) -> int | None:
-    """Return the status of an answer over HTTP, which MLflow may only tell in words; None where there was none."""
+    """Return the HTTP status of an error, which MLflow may give only in its message; None for other errors."""
     status = getattr(getattr(error, "response", None), "status_code", None)
-    told = re.search(r"(?:failed with error code|too many) (\d{3})\b", str(error))
-    return status if status is not None or told is None else int(told[1])
+    in_message = re.search(r"(?:failed with error code|too many) (\d{3})\b", str(error))
+    return status if status is not None or in_message is None else int(in_message[1])

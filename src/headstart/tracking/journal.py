@@ -1,4 +1,4 @@
-"""What a run logs, on disk before it is sent, and how far the tracking store has it."""
+"""The journal: everything a run logs, written to disk before it is sent, and how much has been sent so far."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from headstart.core.full_disk import full_disk_errors_name
 from headstart.results.runs import read_results
 
 DIRECTORY = "tracking"  # in the directory of a run or a sweep
-Entry = dict[str, Any]  # with its kind and its time in milliseconds since the epoch
-SECONDS_FOR_OTHERS = 60.0  # in which a program that sends what waits lets a run have its journal
+Entry = dict[str, Any]  # `kind`, `time` (milliseconds since the Unix epoch), and the content
+LOCK_TIMEOUT = 60.0  # seconds; long enough for `headstart sync` to finish with a journal
 
 
 class JournalInUseError(HeadstartError):
-    """Another process has a journal open."""
+    """Another process has the journal open."""
 
 
 class Journal:
-    """One line of JSON for each thing to log; beside it a small file that says how many lines have been sent.
+    """A file with one line of JSON per entry, and beside it a small file that counts the lines already sent.
 
-    Whoever has it open has it alone: a run under way, or a program that sends what waits. The operating system has
-    each line at once, so that it outlives the process; it is on the disk before it is sent.
+    Only one process has a journal open at a time: the run itself, or `headstart sync`. Each line is handed to the
+    operating system at once, so it survives a crash of the process, and is flushed to disk before it is sent.
     """
 
-    def __init__(self, file: Path, patience: float = 0) -> None:
-        """Open a journal, which is made when it is not there.
+    def __init__(self, file: Path, lock_timeout: float = 0) -> None:
+        """Open a journal, creating it if necessary.
 
         Args:
-            file: its lines, in the directory `tracking` of the run.
-            patience: seconds to wait where another process has it open.
+            file: in the directory `tracking` of the run.
+            lock_timeout: seconds to wait for another process to close it.
 
         Raises:
             JournalInUseError: when another process has it open.
@@ -49,23 +49,23 @@ class Journal:
         self.file, self.output = file, file.parent.parent
         self._lock = FileLock(file.with_suffix(".lock"))
         try:
-            self._lock.acquire(timeout=patience)
+            self._lock.acquire(timeout=lock_timeout)
         except Timeout:
             raise JournalInUseError(
-                f"Expected a run that is over. Received: {self.output}, which is under way"
+                f"{self.output} is still running, or `headstart sync` is sending it. Wait until that has ended."
             ) from None
         self._progress_file = _progress_file(file)
         self.progress = _read_progress(file)
         self._descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-        os.truncate(self._descriptor, _length_of_whole_lines(file))  # a process may have died within a line
+        os.truncate(self._descriptor, _length_of_whole_lines(file))  # drops a line that a dying process cut short
 
     @classmethod
     def begin(cls, output: Path, **content: Any) -> Journal:
-        """Begin the next journal of a directory, with the entry that creates the run.
+        """Create the next journal in a run's directory, starting with the entry that creates the run.
 
         Args:
             output: directory of the run.
-            content: of the entry; gets an id that tells this run from all others.
+            content: of the entry; a unique id is added.
         """
         directory = output / DIRECTORY
         directory.mkdir(parents=True, exist_ok=True)
@@ -80,85 +80,85 @@ class Journal:
 
     @property
     def run_id(self) -> str:
-        """Return the run's id in the store; as long as it is not there, one that only this journal knows."""
+        """Return the run's id in the store, or the journal's own id until the store has the run."""
         return self.progress["run_id"] or self.header["id"]
 
     def append(self, kind: str, **content: Any) -> None:
         """Add an entry.
 
         Args:
-            kind: what is to be done with it.
+            kind: decides how `sending` logs it.
             content: of the entry.
         """
         line = json.dumps({"kind": kind, "time": round(time.time() * 1000), **content}, ensure_ascii=False) + "\n"
-        left = line.encode("utf-8", "replace")  # a store takes no name of a file in another encoding
+        left = line.encode("utf-8", "replace")  # a store accepts file names in UTF-8 only
         before = self._size()
         try:
             with full_disk_errors_name(self.file):
                 while left:
                     left = left[os.write(self._descriptor, left) :]
         except OSError:
-            os.truncate(self._descriptor, before)  # what is added later must not stand behind half a line
+            os.truncate(self._descriptor, before)  # the next entry must not follow half a line
             raise
 
     def entries(self) -> Iterator[Entry]:
-        """Yield every entry that is there, sent or not."""
+        """Yield every entry, sent or not."""
         yield from (entry for entry, _ in _entries(self.file, 0))
 
-    def waiting(self) -> Iterator[tuple[Entry, int]]:
-        """Yield the entries that have not been sent, each with where it ends; the disk has them."""
+    def pending(self) -> Iterator[tuple[Entry, int]]:
+        """Flush to disk, then yield each entry that has not been sent, with its end in bytes."""
         size = self._size()
         os.fsync(self._descriptor)
         for entry, end in _entries(self.file, self.progress["bytes"]):
-            if end > size:  # came meanwhile
+            if end > size:  # added after the flush
                 return
             yield entry, end
 
-    def waits(self) -> bool:
+    def has_pending(self) -> bool:
         """Return whether there is anything to send."""
         return self._size() > self.progress["bytes"]
 
-    def mark(self, count: int, end: int) -> None:
-        """Note that further entries have been sent.
+    def mark_sent(self, count: int, end: int) -> None:
+        """Record that the next entries have been sent.
 
         Args:
-            count: how many.
-            end: where the last one ends.
+            count: number of entries.
+            end: of the last one, in bytes from the start of the journal.
         """
         self.progress["sent"] += count
         self.progress["bytes"] = end
         self.save()
 
     def count_failure(self) -> int:
-        """Return how often sending has failed at the entry that is next, this time included."""
-        place, known = self.progress["bytes"], self.progress.get("failures", {})
-        times = known["times"] + 1 if known.get("bytes") == place else 1
-        self.progress["failures"] = {"bytes": place, "times": times}
+        """Record that sending the next entry failed, and return how often it has."""
+        position, known = self.progress["bytes"], self.progress.get("failures", {})
+        times = known["times"] + 1 if known.get("bytes") == position else 1
+        self.progress["failures"] = {"bytes": position, "times": times}
         self.save()
         return times
 
-    def set_aside(self, entry: Entry, end: int, reason: str) -> None:
-        """Note that the store never takes an entry, which is kept in a file of its own.
+    def record_refusal(self, entry: Entry, end: int, reason: str) -> None:
+        """Move an entry that the store refuses to `refused_file`, and skip it from now on.
 
         Args:
-            entry: it.
-            end: where it ends.
-            reason: why not.
+            entry: that was refused.
+            end: of the entry, in bytes from the start of the journal.
+            reason: given by the store.
         """
         with full_disk_errors_name(self.refused_file), self.refused_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"reason": reason, **entry}, ensure_ascii=False) + "\n")
         self.progress["refused"].append(f"{entry['kind']}: {reason}")
-        self.mark(1, end)
+        self.mark_sent(1, end)
 
     @property
     def refused_file(self) -> Path:
-        """Return the file of what the store does not take, a line of JSON for each entry."""
+        """Return the file of refused entries, one line of JSON each."""
         return _refused_file(self.file)
 
     def save(self) -> None:
-        """Write how far the journal has been sent, and what is known of the run in the store.
+        """Write how much of the journal has been sent, and the run's ids in the store.
 
-        The disk is not waited for: where this file is lost all is sent again, which changes nothing.
+        The file is not flushed: if it is lost, everything is sent again, which changes nothing.
         """
         partial = self._progress_file.with_suffix(".partial")
         try:
@@ -172,31 +172,31 @@ class Journal:
         return os.fstat(self._descriptor).st_size
 
     def close(self) -> None:
-        """Let others have it."""
+        """Close the journal and release its lock."""
         os.close(self._descriptor)
         self._lock.release()
 
     def discard(self) -> None:
-        """Remove it, where the run never began."""
+        """Close and delete the journal of a run that never started."""
         self.close()
         for file in (self.file, self._progress_file, self.refused_file, Path(self._lock.lock_file)):
             file.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # others are there
+        with contextlib.suppress(OSError):  # not empty: earlier journals
             self.file.parent.rmdir()
 
 
 def journals(output: Path) -> list[Path]:
-    """Return the journals in the directory of a run or a sweep, oldest first: one for each time that it was begun."""
-    return sorted(file for file in (output / DIRECTORY).glob("*.jsonl") if file.stat().st_size)  # begun, not just made
+    """Return the journals in the directory of a run or a sweep, oldest first: one for each time it was started."""
+    return sorted(file for file in (output / DIRECTORY).glob("*.jsonl") if file.stat().st_size)  # empty: never started
 
 
 def count_pending(file: Path) -> int:
-    """Return how many entries of a journal have not been sent; anybody may ask at any time."""
+    """Return how many entries of a journal have not been sent; takes no lock."""
     return sum(1 for _ in _entries(file, _read_progress(file)["bytes"]))
 
 
 def refused_entries(file: Path) -> list[str]:
-    """Return why a store does not take entries of a journal, a sentence for each; anybody may ask at any time.
+    """Return the reason for each entry of a journal that the store refused; takes no lock.
 
     Args:
         file: the journal.
@@ -205,7 +205,7 @@ def refused_entries(file: Path) -> list[str]:
 
 
 def report_refused_entries(files: Iterable[Path]) -> None:
-    """Print how much a store did not take and where it is kept, nothing where it took everything.
+    """Warn about entries that the store refused and print where they are kept; print nothing if there are none.
 
     Args:
         files: journals.
@@ -213,17 +213,17 @@ def report_refused_entries(files: Iterable[Path]) -> None:
     refused = {_refused_file(file): len(found) for file in files if (found := refused_entries(file))}
     if refused:
         first, *others = refused
-        where = f"{first}" + (f" and {len(others)} files like it" if others else "")
+        where = f"{first}" + (f" and {len(others)} similar files" if others else "")
         entries = sum(refused.values())
         text = f"the tracking store refused {entries} {'entry' if entries == 1 else 'entries'}, kept in {where}"
         console.print(f"  Warning: {text}", markup=False, soft_wrap=True)
 
 
-def what_is_tracked(output: Path) -> dict[str, Any]:
-    """Return what `results.json` says of a run's tracking, as its newest journal has it.
+def tracking_summary(output: Path) -> dict[str, Any]:
+    """Return the ids and the tracking section that `results.json` holds, read from the newest journal.
 
     Args:
-        output: directory of a run that has one.
+        output: directory of a run that has a journal.
     """
     found = journals(output)
     progress = _read_progress(found[-1])
@@ -236,12 +236,12 @@ def what_is_tracked(output: Path) -> dict[str, Any]:
 
 
 def record_tracking(output: Path) -> dict[str, Any]:
-    """Let `results.json`, where there is one, say what `what_is_tracked` returns, and return it.
+    """Update the tracking section of `results.json`, if the file exists, and return what `tracking_summary` does.
 
     Args:
         output: directory of a run that has a journal.
     """
-    told, results = what_is_tracked(output), read_results(output)
+    told, results = tracking_summary(output), read_results(output)
     if results is not None and any(results.get(key) != value for key, value in told.items()):
         write_json(output / "results.json", {**results, **told})
     return told
@@ -256,7 +256,7 @@ def _refused_file(file: Path) -> Path:
 
 
 def _read_progress(file: Path) -> dict[str, Any]:
-    """Return how far a journal has been sent; from its beginning where that is not known."""
+    """Return how much of a journal has been sent; nothing if its progress file is missing or damaged."""
     try:
         return json.loads(_progress_file(file).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -264,7 +264,7 @@ def _read_progress(file: Path) -> dict[str, Any]:
 
 
 def _entries(file: Path, start: int) -> Iterator[tuple[Entry, int]]:
-    """Yield whole entries from a place on, each with where it ends."""
+    """Yield each complete entry from a byte position on, with its end in bytes."""
     with file.open("rb") as lines:
         end = lines.seek(start)
         for line in lines:
@@ -275,6 +275,6 @@ def _entries(file: Path, start: int) -> Iterator[tuple[Entry, int]]:
 
 
 def _length_of_whole_lines(file: Path) -> int:
-    """Return how many bytes of a file are lines with their end."""
+    """Return the length in bytes of a file up to its last line end."""
     text = file.read_bytes()
     return text.rfind(b"\n") + 1

@@ -1,4 +1,4 @@
-"""Reading runs back from the tracking store, for comparisons on another machine."""
+"""Reads runs back from the tracking store, for comparisons on another machine."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from pathlib import Path
 
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json
-from headstart.tracking.store import is_not_made, reachable
+from headstart.tracking.store import is_missing_sqlite, reachable
 
-COMPARED = {"config.yaml", "splits.csv", "predictions.csv", "history.csv", "results.json"}  # what a comparison reads
+COMPARED = {"config.yaml", "splits.csv", "predictions.csv", "history.csv", "results.json"}  # artifacts
 NO_RESULTS = "no results.json among its artifacts: it did not finish"
 
 
-def logged_runs(uri: str, experiment: str) -> list[str]:
-    """Return the ids of an experiment's runs in the store, oldest first; none where store or experiment is not there.
+def list_run_ids(uri: str, experiment: str) -> list[str]:
+    """Return the ids of an experiment's runs, oldest first; none if the store or the experiment does not exist.
+
+    Parent runs, such as those of sweeps, have no configuration and are left out.
 
     Args:
         uri: of the store.
-        experiment: its name. Runs that hold others, such as those of sweeps, have no configuration and are left out.
+        experiment: its name.
 
     Raises:
         HeadstartError: when the store cannot be reached.
     """
-    if is_not_made(uri):
+    if is_missing_sqlite(uri):
         return []
     with reachable(uri):
         import mlflow
@@ -42,20 +44,22 @@ def logged_runs(uri: str, experiment: str) -> list[str]:
 
 
 def fetch_run(uri: str, run_id: str, into: Path) -> Path:
-    """Fetch what a comparison reads of a run from the store, and return the directory that holds it.
+    """Download the artifacts of a run that a comparison reads, and return their directory.
 
     Args:
         uri: of the store.
         run_id: of the run.
-        into: gets a directory of the run's own.
+        into: the directory is created in it.
 
     Raises:
         HeadstartError: when the store cannot be reached or has no such run.
     """
     directory = into / file_name(run_id)
     directory.mkdir(parents=True)
-    if is_not_made(uri):
-        raise HeadstartError(f"Expected a run's directory or MLflow id. Received: {run_id}; no store at {uri} knows it")
+    if is_missing_sqlite(uri):
+        raise HeadstartError(
+            f"Expected a run's directory or MLflow run id. Received: {run_id}; there is no tracking store at {uri}"
+        )
     with reachable(uri):
         import mlflow
 
@@ -65,7 +69,7 @@ def fetch_run(uri: str, run_id: str, into: Path) -> Path:
         logged = {item.path for item in client.list_artifacts(run_id)}
         for name in sorted(COMPARED & logged):
             client.download_artifacts(run_id, name, str(directory))
-    if "results.json" not in logged:  # it failed, or is of before results.json was logged
+    if "results.json" not in logged:  # the run failed, or its version did not log results.json yet
         status = run.info.status if run.info.status != "FINISHED" else "UNFINISHED"
         write_json(directory / "results.json", {"run_id": run_id, "status": status, "error": NO_RESULTS})
     return directory
@@ -80,7 +84,7 @@ def newest_experiment(uri: str) -> str:
     Raises:
         HeadstartError: when there is no store yet, or it cannot be reached.
     """
-    if is_not_made(uri):
+    if is_missing_sqlite(uri):
         raise HeadstartError(f"No runs are tracked in {uri} yet. `headstart train` makes the first one.")
     with reachable(uri):
         import mlflow

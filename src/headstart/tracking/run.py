@@ -1,4 +1,4 @@
-"""MLflow: one run a job, one epoch axis; everything goes through the run's journal."""
+"""Logs runs to MLflow through a journal: one MLflow run per job, one epoch axis over all stages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from headstart.core.console import console
 from headstart.core.full_disk import is_disk_full
 from headstart.tracking.background import BackgroundSender
 from headstart.tracking.journal import (
-    SECONDS_FOR_OTHERS,
+    LOCK_TIMEOUT,
     Journal,
     JournalInUseError,
     count_pending,
@@ -23,17 +23,17 @@ from headstart.tracking.journal import (
     report_refused_entries,
 )
 from headstart.tracking.sending import ERROR, send
-from headstart.tracking.store import StoreUnavailable, has_lost, http_timeouts, import_mlflow
+from headstart.tracking.store import StoreUnavailable, http_timeouts, import_mlflow, is_run_deleted
 
-LONGEST_PARAMETER = 6000  # characters, MLflow's limit; the whole configuration is an artifact beside it
+LONGEST_PARAMETER = 6000  # characters, MLflow's limit; the artifact config.yaml has the full values
 LONGEST_TAG = 5000  # characters, likewise
 
 
 class Tracker:
-    """Logs one run into its journal; made by `begin_run`, `continue_run` or `tracked_run`."""
+    """Logs one run to its journal; created by `begin_run`, `continue_run` or `tracked_run`."""
 
     def __init__(self, journal: Journal) -> None:
-        """Find what was logged before.
+        """Read which metrics the run has logged before.
 
         Args:
             journal: of the run.
@@ -44,18 +44,18 @@ class Tracker:
 
     @property
     def run_id(self) -> str:
-        """Return the run's id in the store; one of its journal as long as the store does not have it."""
+        """Return the run's id in the store, or the journal's own id until the store has the run."""
         return self.journal.run_id
 
     @property
     def experiment_id(self) -> str | None:
-        """Return the id of the run's experiment, None as long as the store does not have the run."""
+        """Return the id of the run's experiment; None until the store has the run."""
         return self.journal.progress["experiment_id"]
 
     def log_parameters(self, config: Any) -> None:
-        """Log every value of a configuration (a dataclass) under its dotted key, once.
+        """Log every value of a configuration (a dataclass) under its dotted key.
 
-        A run that is resumed keeps its parameters, whatever else is said about how long it may take this time.
+        A resumed run keeps the parameters that it logged first.
         """
         if any(entry["kind"] == "parameters" for entry in self.journal.entries()):
             return
@@ -63,10 +63,10 @@ class Tracker:
         self.journal.append("parameters", values=flat)
 
     def log_metrics(self, metrics: dict[str, float], epoch: int | None = None) -> None:
-        """Log figures, those of an epoch with its number counted over all stages.
+        """Log metrics of an epoch, counted over all stages, or of the whole run.
 
-        Where a run is resumed, an epoch that was logged before and is trained again keeps the figures of then, among
-        them how long it took; other figures are logged where they have changed.
+        When a resumed run repeats an epoch, the metrics first logged for it stay, among them its duration. Metrics of
+        the whole run are logged again if they changed.
         """
         step, before = epoch or 0, self._before
         values = {key: float(value) for key, value in metrics.items()}
@@ -78,20 +78,20 @@ class Tracker:
             self.journal.append("metrics", values=new, step=step)
 
     def log_files(self, files: Iterable[Path], into: str | None = None) -> None:
-        """Log files in the directory of the run, all into one directory of its artifacts."""
+        """Log files of the run's directory as artifacts, all into one artifact directory."""
         for file in files:
             self.journal.append("file", path=str(file.relative_to(self.journal.output)), into=into)
 
     def describe(self, markdown: str, tags: dict[str, str]) -> None:
-        """Set what the run's page shows on top, and tags to search by."""
+        """Set the description on the run's MLflow page, and tags to search by."""
         self.journal.append("tags", values={**tags, "mlflow.note.content": markdown})
 
     def explain(self, reason: str, details: str) -> None:
-        """Say why the run failed.
+        """Log why the run failed.
 
         Args:
-            reason: its first line becomes a tag.
-            details: becomes an artifact, such as the traceback.
+            reason: its first line becomes the tag `error`.
+            details: such as the traceback; becomes the artifact error.txt.
         """
         self.journal.append("tags", values={ERROR: reason.strip().splitlines()[0][:LONGEST_TAG]})
         self.journal.append("text", text=details, name="error.txt")
@@ -105,11 +105,11 @@ class Tracker:
         self.journal.append("classifier", path=str(directory.relative_to(self.journal.output)))
 
     def reopen(self) -> None:
-        """Say that the run is under way again."""
+        """Set the run's status to RUNNING again."""
         self.journal.append("reopen")
 
     def end(self, status: str) -> None:
-        """Set the run's end to now.
+        """Set the run's status, and its end time to now.
 
         Args:
             status: `FINISHED`, `FAILED` or `KILLED`.
@@ -117,25 +117,25 @@ class Tracker:
         self.journal.append("end", status=status)
 
     def close(self) -> None:
-        """Send what waits and close the journal; what a store that does not answer cannot take goes on waiting."""
+        """Send the pending entries and close the journal, which keeps them if the store is unreachable."""
         _send_and_close(self.journal)
 
 
 def begin_run(
-    uri: str, experiment: str, name: str, tags: dict[str, str], output: Path, may_wait: bool = False
+    uri: str, experiment: str, name: str, tags: dict[str, str], output: Path, allow_offline: bool = False
 ) -> Tracker:
-    """Make a run in the tracking store that is under way until `Tracker.end`.
+    """Create a run in the tracking store, with status RUNNING until `Tracker.end`.
 
     Args:
         uri: of the store, see `store_uri`.
-        experiment: that the run belongs to; made when it is not there.
+        experiment: name; created if necessary.
         name: of the run.
         tags: to search by.
-        output: directory of the run; its journal is there.
-        may_wait: whether the run can begin though the store does not answer.
+        output: directory of the run, which holds its journal.
+        allow_offline: start the run even if the store is unreachable.
 
     Raises:
-        StoreUnavailable: when the store cannot be reached and the run may not wait for it.
+        StoreUnavailable: when the store is unreachable, unless `allow_offline`.
     """
     import_mlflow(uri)
     from mlflow.tracking.context.registry import resolve_tags
@@ -144,35 +144,35 @@ def begin_run(
     try:
         send(journal)
     except StoreUnavailable:
-        if not may_wait:
+        if not allow_offline:
             journal.discard()
             raise
-        _say_what_waits(journal)
+        _warn_about_pending(journal)
     except BaseException:
         journal.discard()
         raise
-    for file in journals(output)[:-1]:  # of runs that ended here while the store did not answer
+    for file in journals(output)[:-1]:  # of earlier runs in this directory that ended while the store was unreachable
         if count_pending(file):
-            with contextlib.suppress(JournalInUseError):  # somebody else sends
+            with contextlib.suppress(JournalInUseError):  # another process sends it
                 _send_and_close(Journal(file))
     return Tracker(journal)
 
 
 def continue_run(output: Path) -> Tracker | None:
-    """Open the run that a directory holds, None where there is none, or the store has lost it.
+    """Open the run of a directory again; return None if there is none, or it was deleted from the store.
 
     Args:
-        output: directory of a run whose process has ended, however it did.
+        output: directory of a run whose process has ended.
 
     Raises:
-        JournalInUseError: when it has not.
+        JournalInUseError: when the process is still running.
     """
     found = journals(output)
     if not found:
         return None
-    journal = Journal(found[-1], SECONDS_FOR_OTHERS)
+    journal = Journal(found[-1], LOCK_TIMEOUT)
     run_id = journal.progress["run_id"]
-    if run_id and has_lost(journal.header["uri"], run_id):
+    if run_id and is_run_deleted(journal.header["uri"], run_id):
         journal.close()
         return None
     return Tracker(journal)
@@ -185,30 +185,30 @@ def tracked_run(
     name: str,
     tags: dict[str, str],
     output: Path,
-    may_wait: bool = False,
+    allow_offline: bool = False,
     resume: bool = False,
 ) -> Iterator[Tracker]:
-    """Open a run in the tracking store and close it as FINISHED, FAILED or KILLED; it is sent beside what it does.
+    """Open a run in the tracking store, send its journal in the background, close it as FINISHED, FAILED or KILLED.
 
     Args:
         uri: of the store, see `store_uri`.
-        experiment: that the run belongs to; made when it is not there.
+        experiment: name; created if necessary.
         name: of the run.
         tags: to search by.
-        output: directory of the run; its journal is there.
-        may_wait: whether the run can begin though the store does not answer, as in a sweep, which began when it did.
-        resume: whether to go on with the run whose journal the directory holds, where there is one.
+        output: directory of the run, which holds its journal.
+        allow_offline: start the run even if the store is unreachable; for jobs of a sweep, which reached it before.
+        resume: continue the run whose journal is in the directory, if there is one.
 
     Raises:
-        StoreUnavailable: when the store cannot be reached before the run begins.
+        StoreUnavailable: when the store is unreachable before the run starts, unless `allow_offline`.
     """
     tracker = continue_run(output) if resume else None
     if tracker is None:
-        tracker = begin_run(uri, experiment, name, tags, output, may_wait)
+        tracker = begin_run(uri, experiment, name, tags, output, allow_offline)
     else:
         tracker.reopen()
     sender, status = BackgroundSender(tracker.journal), "FAILED"
-    with http_timeouts(retries=0):  # here, because the environment belongs to all threads
+    with http_timeouts(retries=0):  # not in the sender, because all threads share the environment
         sender.start()
         try:
             yield tracker
@@ -218,25 +218,25 @@ def tracked_run(
             raise
         except Exception as error:
             reason = str(error).strip() or type(error).__name__
-            with _where_there_is_room():
+            with _ignore_full_disk():
                 tracker.explain(reason, "".join(traceback.format_exception(error)))
             raise
         finally:
             try:
-                with _where_there_is_room() if status == "FAILED" else contextlib.nullcontext():
+                with _ignore_full_disk() if status == "FAILED" else contextlib.nullcontext():
                     tracker.end(status)
             finally:
                 sender.finish(hurry=status == "KILLED")
-                if tracker.journal.waits():
-                    _say_what_waits(tracker.journal)
+                if tracker.journal.has_pending():
+                    _warn_about_pending(tracker.journal)
                 report_refused_entries([tracker.journal.file])
                 if not sender.is_alive():
                     tracker.journal.close()
 
 
 @contextlib.contextmanager
-def _where_there_is_room() -> Iterator[None]:
-    """Let nothing that a full disk cannot take hide why the run failed."""
+def _ignore_full_disk() -> Iterator[None]:
+    """Suppress the error of a full disk, which would hide why the run failed."""
     try:
         yield
     except OSError as error:
@@ -245,18 +245,18 @@ def _where_there_is_room() -> Iterator[None]:
 
 
 def log_results(output: Path) -> dict[str, Any]:
-    """Log results.json, which is written when the run is over, so that a comparison elsewhere can fetch it.
+    """Log results.json, which is written after the run has ended, so that a comparison elsewhere can fetch it.
 
     Args:
         output: directory of the run.
 
     Returns:
-        What `results.json` says of the tracking.
+        The ids and the tracking section of `results.json`, see `tracking_summary`.
     """
-    journal = Journal(journals(output)[-1], SECONDS_FOR_OTHERS)
-    away = journal.waits()
+    journal = Journal(journals(output)[-1], LOCK_TIMEOUT)
+    unavailable = journal.has_pending()
     journal.append("results")
-    if away:
+    if unavailable:
         journal.close()
     else:
         _send_and_close(journal)
@@ -267,15 +267,15 @@ def _send_and_close(journal: Journal) -> None:
     try:
         send(journal)
     except StoreUnavailable:
-        _say_what_waits(journal)
+        _warn_about_pending(journal)
     finally:
         journal.close()
 
 
-def _say_what_waits(journal: Journal) -> None:
+def _warn_about_pending(journal: Journal) -> None:
     console.print(
-        f"  Warning: the tracking store {journal.header['uri']} does not answer; what is logged waits in "
-        f"{journal.file.parent}\n  Later: headstart sync {shlex.quote(str(journal.output))}",
+        f"  Warning: the tracking store {journal.header['uri']} does not answer; logged data is kept in "
+        f"{journal.file.parent}\n  Send it later with: headstart sync {shlex.quote(str(journal.output))}",
         markup=False,
         soft_wrap=True,
     )

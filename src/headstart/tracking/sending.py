@@ -1,8 +1,8 @@
-"""From the journal to the tracking store: each entry in its turn, and a second time without a second effect.
+"""Sends journal entries to the tracking store in order; sending an entry twice has the effect of sending it once.
 
-An answer may be lost after the store has done what it was asked for, so that it is asked again. Metrics are the same
-row with the same time, parameters with the same value are accepted, tags and artifacts replace each other; of runs and
-models, which would be made anew, the one that was made is looked for first.
+An answer may be lost after the store has carried out a request, so requests are repeated. A metric with the same time
+is the same row, a parameter with the same value is accepted, tags and artifacts are overwritten. Runs and models would
+be created twice, so an existing one is looked up first.
 """
 
 from __future__ import annotations
@@ -17,45 +17,45 @@ from typing import Any
 from headstart.core.console import console
 from headstart.core.files import write_json
 from headstart.results.runs import read_results
-from headstart.tracking.failures import PermanentError, UncertainError, taking
-from headstart.tracking.journal import Entry, Journal, what_is_tracked
+from headstart.tracking.failures import PermanentError, UncertainError, translate_store_errors
+from headstart.tracking.journal import Entry, Journal, tracking_summary
 from headstart.tracking.served_model import save_served_model
 from headstart.tracking.store import StoreUnavailable, http_timeouts, import_mlflow, open_store
 
 LOG = logging.getLogger(__name__)
 PARAMETERS_A_CALL = 100  # MLflow's limit
 METRICS_A_CALL = 1000  # likewise
-MOST_FAILURES = 3  # of a server, with seconds between them, until what it was sent is to blame
-Group = list[tuple[Entry, int]]  # entries that are sent together, each with where it ends
+MAX_FAILURES = 3  # server errors for one entry, seconds apart, before the entry is treated as refused
+Group = list[tuple[Entry, int]]  # entries that are sent in one request, each with its end in the journal in bytes
 MODEL = "classifier"
 ERROR = "error"  # tag of a run that failed
 
 
 def send(journal: Journal, uri: str | None = None) -> int:
-    """Send what waits in a journal and return how many entries that were.
+    """Send the pending entries of a journal and return how many were sent.
 
     Args:
         journal: of the run.
-        uri: of the store; None is where the run was begun.
+        uri: of the store; None is the store that the run was started with.
 
     Raises:
-        StoreUnavailable: when the store does not answer; what was sent until then is marked.
+        StoreUnavailable: when the store does not answer; entries sent before that are marked as sent.
     """
     uri = uri or journal.header["uri"]
     import_mlflow(uri)
     before = journal.progress["sent"]
     with http_timeouts(retries=0):
-        while journal.waits():
-            for group in _groups(journal.waiting()):
+        while journal.has_pending():
+            for group in _groups(journal.pending()):
                 try:
                     _send_group(uri, journal, group)
-                except OSError as error:  # a full disk; what was sent will be sent again
+                except OSError as error:  # a full disk; the group will be sent again
                     raise StoreUnavailable(uri, error) from error
     return journal.progress["sent"] - before
 
 
 def _send_group(uri: str, journal: Journal, group: Group) -> None:
-    """Send entries together and mark them; where they are refused send each alone, and set aside what is refused."""
+    """Send a group and mark it as sent; if the store refuses it, send each entry alone and record the refused ones."""
     try:
         _send(uri, journal, [entry for entry, _ in group])
     except PermanentError as error:
@@ -64,19 +64,19 @@ def _send_group(uri: str, journal: Journal, group: Group) -> None:
                 _send_group(uri, journal, [one])
             return
         [(entry, end)] = group
-        if not any(told.startswith(f"{entry['kind']}:") for told in journal.progress["refused"]):
+        if not any(reason.startswith(f"{entry['kind']}:") for reason in journal.progress["refused"]):
             console.print(f"  Warning: not tracked: {entry['kind']}: {error}", markup=False, soft_wrap=True)
             LOG.warning("not tracked: %s: %s", entry["kind"], error)
-        journal.set_aside(entry, end, str(error))
+        journal.record_refusal(entry, end, str(error))
     else:
-        journal.mark(len(group), group[-1][1])
+        journal.mark_sent(len(group), group[-1][1])
 
 
-def _groups(waiting: Iterator[tuple[Entry, int]]) -> Iterator[Group]:
-    """Yield entries that go together, each with where it ends: metrics of many epochs, anything else alone."""
+def _groups(pending: Iterator[tuple[Entry, int]]) -> Iterator[Group]:
+    """Yield groups of entries to send together: metrics of many epochs, any other entry alone."""
     group: Group = []
     metrics = 0
-    for entry, end in waiting:
+    for entry, end in pending:
         more = len(entry["values"]) if entry["kind"] == "metrics" else METRICS_A_CALL
         if group and metrics + more > METRICS_A_CALL:
             yield group
@@ -88,10 +88,10 @@ def _groups(waiting: Iterator[tuple[Entry, int]]) -> Iterator[Group]:
 
 
 def _send(uri: str, journal: Journal, entries: list[Entry]) -> None:
-    """Do what entries of one kind ask for; a second time where the first one failed and the store answers otherwise.
+    """Log entries of one kind; after an uncertain error, retry once if the store still accepts a harmless write.
 
     Raises:
-        StoreUnavailable: when the store is to blame.
+        StoreUnavailable: when the store is at fault.
         PermanentError: when the entries are.
     """
     kind = entries[0]["kind"]
@@ -101,8 +101,8 @@ def _send(uri: str, journal: Journal, entries: list[Entry]) -> None:
     def attempt() -> None:
         import mlflow
 
-        with taking(uri):
-            client = mlflow.MlflowClient(uri)  # here, because it makes a SQLite store that is not there
+        with translate_store_errors(uri):
+            client = mlflow.MlflowClient(uri)  # inside, because it would create a missing SQLite store
             if kind == "metrics":
                 return _log_metrics(client, journal, entries)
             return KINDS[kind](client, journal, entries[0])
@@ -110,8 +110,8 @@ def _send(uri: str, journal: Journal, entries: list[Entry]) -> None:
     try:
         attempt()
     except UncertainError as first:
-        _expect_taken(uri, journal)
-        if first.may_pass and journal.count_failure() < MOST_FAILURES:
+        _check_writable(uri, journal)
+        if first.is_transient and journal.count_failure() < MAX_FAILURES:
             raise StoreUnavailable(uri, first) from first
         try:
             attempt()
@@ -119,16 +119,16 @@ def _send(uri: str, journal: Journal, entries: list[Entry]) -> None:
             raise PermanentError(error) from error
 
 
-def _expect_taken(uri: str, journal: Journal) -> None:
-    """Raise unless the store takes what changes nothing: a tag that the run has.
+def _check_writable(uri: str, journal: Journal) -> None:
+    """Write a tag that the run already has, to find out whether the store accepts anything for this run.
 
     Raises:
-        StoreUnavailable: when it does not, as where nobody may write, or the run is gone; nothing could be logged then.
+        StoreUnavailable: when it does not, for example because it is read-only or the run was deleted.
     """
     import mlflow
 
     try:
-        with taking(uri):
+        with translate_store_errors(uri):
             mlflow.MlflowClient(uri).set_tag(journal.run_id, "journal", journal.header["id"])
     except (PermanentError, UncertainError) as error:
         raise StoreUnavailable(uri, error) from error
@@ -174,7 +174,7 @@ def _set_tags(client: Any, journal: Journal, entry: Entry) -> None:
 def _log_file(client: Any, journal: Journal, entry: Entry) -> None:
     file = journal.output / entry["path"]
     if not file.exists():
-        raise PermanentError(f"{file} is gone")
+        raise PermanentError(f"{file} no longer exists")
     client.log_artifact(journal.run_id, str(file), entry["into"])
 
 
@@ -183,24 +183,24 @@ def _log_text(client: Any, journal: Journal, entry: Entry) -> None:
 
 
 def _log_results(client: Any, journal: Journal, entry: Entry) -> None:
-    """Log results.json, which is written when the run is over, with nothing said to wait any more."""
+    """Log results.json with no entry pending: this one is the last."""
     results = read_results(journal.output)
     if results is None:
-        raise PermanentError(f"{journal.output / 'results.json'} is gone")
-    told = what_is_tracked(journal.output)
+        raise PermanentError(f"{journal.output / 'results.json'} no longer exists")
+    told = tracking_summary(journal.output)
     told["tracking"]["waiting"] = 0
     write_json(journal.output / "results.json", {**results, **told})
     client.log_artifact(journal.run_id, str(journal.output / "results.json"))
 
 
 def _log_classifier(client: Any, journal: Journal, entry: Entry) -> None:
-    """Log the saved classifier as a model that `mlflow models serve` understands, in steps that can be taken again."""
+    """Log the saved classifier as a model that `mlflow models serve` can load, in steps that can be repeated."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
     directory = journal.output / entry["path"]
     if not directory.is_dir():
-        raise PermanentError(f"{directory} is gone")
+        raise PermanentError(f"{directory} no longer exists")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     run, experiment_id = client.get_run(journal.run_id), journal.progress["experiment_id"]
     made = client.search_logged_models([experiment_id], f"source_run_id = '{journal.run_id}'")
@@ -216,9 +216,23 @@ def _log_classifier(client: Any, journal: Journal, entry: Entry) -> None:
     client.finalize_logged_model(model.model_id, "READY")
 
 
+def _signature() -> Any:
+    """Return the signature of the served model: an image in; label, confidence and probabilities out."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType, Map
+
+    text, number = DataType.string, DataType.double
+    outputs = {"label": text, "confidence": number, "probabilities": Map(number)}
+    return ModelSignature(
+        Schema([ColSpec(AnyType(), "image")]),  # base64 text or pixels, see `classifier.serving`
+        Schema([ColSpec(kind, name) for name, kind in outputs.items()]),
+    )
+
+
 def _reopen(client: Any, journal: Journal, entry: Entry) -> None:
     client.update_run(journal.run_id, "RUNNING")
-    if ERROR in client.get_run(journal.run_id).data.tags:  # of the attempt that is gone on with
+    if ERROR in client.get_run(journal.run_id).data.tags:  # of the attempt that is being resumed
         client.delete_tag(journal.run_id, ERROR)
 
 

@@ -1,4 +1,4 @@
-"""Where MLflow keeps the runs: the address, the connection, a SQLite store that is made whole or not at all."""
+"""The MLflow tracking store: its address, its connection, and the SQLite store that headstart creates by default."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from headstart.core.paths import absolute, outputs_directory
 from headstart.core.sqlite_uri import SQLITE, absolute_uri, sqlite_file, sqlite_uri
 
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")  # MLflow's
-SECONDS_TO_ANSWER = "20"  # a server that hangs; MLflow's own patience is two minutes
-DATABASES = (SQLITE, "postgresql", "mysql", "mssql")  # a server chooses for itself where artifacts go
+HTTP_TIMEOUT = "20"  # seconds; MLflow's default is two minutes
+DATABASES = (SQLITE, "postgresql", "mysql", "mssql")  # headstart chooses their artifact location, a server its own
 
 
 class StoreUnavailable(HeadstartError):
-    """The tracking store does not answer; what is logged can be sent when it does."""
+    """The tracking store does not answer; logged data can be sent when it does."""
 
     def __init__(self, uri: str, reason: object) -> None:
-        """Say which store it is.
+        """Name the store and the reason.
 
         Args:
             uri: of the store.
-            reason: what was heard instead of an answer; its first line is told.
+            reason: an error or a text, whose first line is shown.
         """
         self.reason = first_line(reason)
         super().__init__(f"Expected a tracking store at {uri} (tracking.uri). Received: {self.reason}")
 
 
 def store_uri(config: TrackingConfig) -> str:
-    """Return the tracking store's address: the configured one, else a SQLite file among the outputs.
+    """Return the tracking store's address: the configured one, else a SQLite file in the outputs directory.
 
     Raises:
-        HeadstartError: when a server is asked for without its address, or the address is none that MLflow takes.
+        HeadstartError: when `tracking=server` has no address, or MLflow does not accept the address.
     """
     if config.uri:
         expect_address(config.uri)
@@ -57,11 +57,11 @@ def store_uri(config: TrackingConfig) -> str:
 
 
 def expect_address(uri: str, key: str = "tracking.uri") -> None:
-    """Raise unless the address of a tracking store says what kind of store it is.
+    """Check that a tracking address has a scheme that MLflow accepts.
 
     Args:
-        uri: as somebody wrote it.
-        key: that it was given for.
+        uri: as the user wrote it.
+        key: configuration key or option that it was given for.
 
     Raises:
         HeadstartError: with the address that was probably meant.
@@ -71,7 +71,7 @@ def expect_address(uri: str, key: str = "tracking.uri") -> None:
     if uri == "databricks" or (separator and name in {*SCHEMES, *_other_schemes()}):
         return
     if uri.startswith("file:") or Path(uri).name == "mlruns" or absolute(uri).is_dir():
-        hint = "; MLflow's store of plain files is no longer kept up, a database is one file: sqlite:///mlflow.db"
+        hint = "; MLflow has deprecated its file store, use a database file instead: sqlite:///mlflow.db"
     elif separator:
         similar = difflib.get_close_matches(name, SCHEMES, n=1)
         hint = f"; did you mean {similar[0]}://{rest}?" if similar else ""
@@ -86,36 +86,36 @@ def expect_address(uri: str, key: str = "tracking.uri") -> None:
 
 
 def _other_schemes() -> set[str]:
-    """Return the schemes that plugins of MLflow add."""
+    """Return the schemes that MLflow plugins add."""
     return {plugin.name for plugin in entry_points(group="mlflow.tracking_store")}
 
 
 def import_mlflow(uri: str) -> None:
-    """Import MLflow, which takes more than a second, without its telemetry and what it says about its tables.
+    """Import MLflow, which takes more than a second, with telemetry and database migration messages turned off.
 
     Args:
-        uri: of the store, see `store_uri`; decides what else is loaded that its first use would load.
+        uri: of the store, see `store_uri`; for a database, the modules that its first use needs are imported too.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # headstart says where to look
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # headstart prints the address itself
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # its tracebacks, of what is said in a line
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # headstart replaces tracebacks by one line
     import mlflow
 
     if uri.startswith(DATABASES):
         import mlflow.store.db.utils
         import mlflow.store.tracking.sqlalchemy_store
 
-        mlflow.store.db.utils.MAX_RETRY_COUNT = 3  # 10 are 102 seconds until a database that is down is said to be
+        mlflow.store.db.utils.MAX_RETRY_COUNT = 3  # with the default of 10, an unreachable database takes 102 seconds
 
 
 def check_store(uri: str, experiment: str) -> None:
-    """Find out in seconds whether a store can be used; makes the experiment.
+    """Check within seconds that the store can be used, and create the experiment if necessary.
 
     Args:
         uri: of the store, see `store_uri`.
-        experiment: that runs will belong to.
+        experiment: its name.
 
     Raises:
         HeadstartError: when the store cannot be reached.
@@ -126,10 +126,10 @@ def check_store(uri: str, experiment: str) -> None:
 
 @contextlib.contextmanager
 def open_store(uri: str, experiment: str) -> Iterator[str]:
-    """Yield the id of an experiment, in a store that is made when it is not there, to nobody else meanwhile.
+    """Yield the id of an experiment, creating it and a SQLite store if necessary, under a lock for SQLite.
 
     Raises:
-        HeadstartError: when the store cannot be reached.
+        StoreUnavailable: when the store cannot be reached.
     """
     import_mlflow(uri)
     import mlflow
@@ -138,18 +138,18 @@ def open_store(uri: str, experiment: str) -> Iterator[str]:
 
     try:
         mlflow.set_tracking_uri(uri)
-        with http_timeouts(retries=1), _alone(uri):
+        with http_timeouts(retries=1), _sqlite_lock(uri):
             database = sqlite_file(uri)
             if database is not None and not database.exists():
                 _create_store(database)
             yield _experiment_id(uri, experiment)
-    except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:  # ImportError: a database's driver
+    except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:  # ImportError: a missing database driver
         raise StoreUnavailable(uri, error) from error
 
 
 @contextlib.contextmanager
 def reachable(uri: str) -> Iterator[None]:
-    """Say in one sentence what is wrong where the store does not answer, soon."""
+    """Raise errors of the store as HeadstartError with one line, after short timeouts."""
     import_mlflow(uri)
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -159,16 +159,16 @@ def reachable(uri: str) -> Iterator[None]:
             yield
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
         raise HeadstartError(
-            f"Expected a tracking store at {uri} that has it. Received: {first_line(error)}"
+            f"Expected a tracking store at {uri} that has the run. Received: {first_line(error)}"
         ) from error
 
 
-def has_lost(uri: str, run_id: str) -> bool:
-    """Return whether a store answers, and says that it has no such run any more.
+def is_run_deleted(uri: str, run_id: str) -> bool:
+    """Return whether a run no longer exists in the store; False if the store is unreachable.
 
     Args:
         uri: of the store.
-        run_id: of a run that was made in it.
+        run_id: of a run that was created in it.
     """
     import_mlflow(uri)
     import mlflow
@@ -177,21 +177,23 @@ def has_lost(uri: str, run_id: str) -> bool:
 
     try:
         with http_timeouts(retries=1):
-            return not is_not_made(uri) and mlflow.MlflowClient(uri).get_run(run_id).info.lifecycle_stage != "active"
+            return (
+                not is_missing_sqlite(uri) and mlflow.MlflowClient(uri).get_run(run_id).info.lifecycle_stage != "active"
+            )
     except MlflowException as error:
         return error.error_code == "RESOURCE_DOES_NOT_EXIST"
     except (SQLAlchemyError, OSError):
         return False
 
 
-def is_not_made(uri: str) -> bool:
-    """Return whether a store is a SQLite file that is not there yet, which MLflow would make when it is asked."""
+def is_missing_sqlite(uri: str) -> bool:
+    """Return whether the store is a SQLite file that does not exist; MLflow would create it when opened."""
     database = sqlite_file(uri)
     return database is not None and not database.exists()
 
 
 def artifacts_directory(uri: str) -> Path | None:
-    """Return where the artifacts of a store lie that headstart makes; None where a server has them.
+    """Return the artifact directory of a database store; None for a server, which keeps its own artifacts.
 
     Args:
         uri: of the store, see `store_uri`.
@@ -205,10 +207,10 @@ def _artifacts_of_database(uri: str) -> Path:
 
 
 def _create_store(database: Path) -> None:
-    """Create a SQLite store, whole or not at all.
+    """Create a SQLite store atomically.
 
-    MLflow builds it in hundreds of transactions, and waits for the disk after each of them, for seconds. Under a
-    temporary name it is enough to wait at the end.
+    MLflow builds it in hundreds of transactions and flushes each of them to disk, which takes seconds. Under a
+    temporary name, one flush at the end is enough.
     """
     import mlflow
     from sqlalchemy import event
@@ -217,7 +219,7 @@ def _create_store(database: Path) -> None:
     def do_not_wait(connection: Any, _: Any) -> None:
         connection.execute("PRAGMA synchronous = OFF")
 
-    # MLflow keeps the store of each name, so that the next attempt needs another one.
+    # MLflow caches stores by name, so each attempt needs a new name.
     partial = database.with_name(f".{database.name}-{uuid4().hex}.partial")
     event.listen(Engine, "connect", do_not_wait)
     try:
@@ -231,24 +233,24 @@ def _create_store(database: Path) -> None:
 
 
 def _experiment_id(uri: str, name: str) -> str:
-    """Return the id of an experiment that is made when it is not there."""
+    """Return the id of an experiment, creating it if necessary."""
     import mlflow
 
     if uri.startswith(DATABASES) and mlflow.get_experiment_by_name(name) is None:
-        # MLflow would put the artifacts below the working directory.
+        # By default MLflow would put the artifacts into the working directory.
         mlflow.create_experiment(name, artifact_location=(_artifacts_of_database(uri) / name).as_uri())
     return mlflow.set_experiment(name).experiment_id
 
 
 @contextlib.contextmanager
 def http_timeouts(retries: int) -> Iterator[None]:
-    """Find out soon that a server does not answer, unless the environment says how long to wait.
+    """Set short HTTP timeouts and few retries for MLflow, unless the environment sets its own.
 
     Args:
-        retries: how often MLflow asks again by itself. Where something is made it must not, because the answer may be
-            all that was lost.
+        retries: that MLflow makes by itself. Use 0 for requests that create something: the request may have succeeded
+            and only its answer been lost.
     """
-    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries), "MLFLOW_HTTP_REQUEST_TIMEOUT": SECONDS_TO_ANSWER}
+    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries), "MLFLOW_HTTP_REQUEST_TIMEOUT": HTTP_TIMEOUT}
     added = {name: value for name, value in wanted.items() if name not in os.environ}
     os.environ.update(added)
     try:
@@ -258,15 +260,15 @@ def http_timeouts(retries: int) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def _alone(uri: str) -> contextlib.AbstractContextManager[Any]:
-    """Return a lock beside a SQLite store, whose migrations break when several processes create it at once."""
+def _sqlite_lock(uri: str) -> contextlib.AbstractContextManager[Any]:
+    """Return a lock for a SQLite store, whose migrations fail when several processes create it at once."""
     database = sqlite_file(uri)
     if database is None:
-        return contextlib.nullcontext()  # a server guards itself
+        return contextlib.nullcontext()  # servers handle concurrency themselves
     database.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(f"{database}.lock")
 
 
 def first_line(error: object) -> str:
-    """Return the first line of an error that says something, its type otherwise."""
+    """Return the first line of an error's message, or its type if the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Figures of one run. They are returned, not saved, and leave pyplot and matplotlib's global state alone."""
+"""Figures of one run. They are returned, not saved, and do not change pyplot or Matplotlib's global state."""
 
 from headstart.evaluation.plots.calibration import calibration_figure
 from headstart.evaluation.plots.confusion import confusion_figure

@@ -1,4 +1,4 @@
-"""Whether the classifier's confidence can be believed."""
+"""The reliability diagram: how well the classifier's confidence is calibrated."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 def calibration_figure(labels: np.ndarray, probabilities: np.ndarray, title: str) -> Figure:
     """Draw the reliability diagram above a histogram of the confidences.
 
-    Below the diagonal the classifier is surer than it should be, above it less sure. Each bin carries its 95 %
-    interval, so that bins of few images do not mislead.
+    Below the diagonal the classifier is overconfident, above it underconfident. Each bin has its 95 % interval, because
+    bins with few images mislead.
 
     Args:
         labels: int (images,).
         probabilities: float (images, classes), rows sum to one.
-        title: wrapped where it is too long.
+        title: wrapped if it is too long.
 
     Raises:
-        HeadstartError: when the split is empty or when labels and probabilities do not fit together.
+        HeadstartError: when the split is empty, or labels and probabilities do not match.
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -33,7 +33,7 @@ def calibration_figure(labels: np.ndarray, probabilities: np.ndarray, title: str
     filled = np.flatnonzero(bins.counts)
     intervals = np.array([wilson_interval(int(bins.correct[i]), int(bins.counts[i])) for i in filled])
     accuracy = bins.accuracy[filled]
-    # Rounding may put the accuracy beyond the end of its interval by 1e-17; lengths of error bars are not negative.
+    # Rounding may put the accuracy outside its interval by 1e-17, but error bars must not be negative.
     lengths = np.abs(np.stack([accuracy - intervals[:, 0], intervals[:, 1] - accuracy]))
 
     figure = style.new_figure(style.WIDTH, 8.0)

@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""The confusion matrix: which classes the classifier confuses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-MOST_CLASSES_WITH_NUMBERS = 20  # beyond, numbers would be too small to read
+MAX_CLASSES_WITH_NUMBERS = 20  # with more classes, numbers would be too small to read
 SMALLEST_CELL_WITH_NUMBER = 0.32  # inches
 SMALLEST_CELL = 0.13  # inches: a line of the small font, as long as the matrix does not exceed its largest side
 SMALLEST_SIDE, LARGEST_SIDE = 5.0, 13.0  # inches of the matrix
@@ -25,21 +25,21 @@ COLOUR_BAR = 1.2  # inches for the colour bar with its numbers and label
 
 
 def confusion_figure(confusion: np.ndarray, class_names: Sequence[str], normalized: bool, title: str) -> Figure:
-    """Draw the confusion matrix as coloured cells, with numbers up to 20 classes.
+    """Draw the confusion matrix as coloured cells, with numbers for up to 20 classes.
 
-    Cells without images are white and colours follow the square root, so that single mistakes can be seen beside many
-    right predictions. With so many classes that their names would overlap, only every second, third, ... is named.
+    Cells without images are white and colours follow the square root, so that single mistakes are visible beside many
+    right predictions. If the class names would overlap, only every second, third, ... one is shown.
 
     Args:
         confusion: int (classes, classes), rows are true, columns predicted.
         class_names: one name for each class.
         normalized: show percent of the true class (rows sum to 100) instead of images.
-        title: wrapped where it is too long.
+        title: wrapped if it is too long.
     """
     from matplotlib.colors import PowerNorm
 
     classes = len(class_names)
-    numbers = classes <= MOST_CLASSES_WITH_NUMBERS
+    numbers = classes <= MAX_CLASSES_WITH_NUMBERS
     size = 10.0 if numbers else 7.0
     line = size * style.LINE_HEIGHT / style.POINTS_PER_INCH
     smallest_cell = SMALLEST_CELL_WITH_NUMBER if numbers else SMALLEST_CELL
@@ -48,7 +48,7 @@ def confusion_figure(confusion: np.ndarray, class_names: Sequence[str], normaliz
     names = [style.shorten(class_names[i], size, LARGEST_LABEL) for i in named]
     longest = max(style.text_width(name, size) for name in names)
 
-    # The axes are placed by hand: the cells' size decides the figure's, not the other way round.
+    # The axes are placed by hand, because the size of the cells determines the size of the figure.
     left = style.MARGIN + AXIS_LABEL + longest
     side = max(style.WIDTH - left - COLOUR_BAR - style.MARGIN, smallest_side)
     upright = longest > 0.9 * side / classes
@@ -86,7 +86,7 @@ def confusion_figure(confusion: np.ndarray, class_names: Sequence[str], normaliz
 
 
 def _write_numbers(axes: Axes, image: AxesImage, values: np.ndarray, normalized: bool, cell: float) -> None:
-    """Write each number that is not zero into its cell, in black or white, whichever stands out."""
+    """Write each non-zero number into its cell, in black or white, whichever has more contrast."""
     texts = {
         (row, column): "<1" if normalized and value < 0.5 else f"{value:.0f}"
         for (row, column), value in np.ndenumerate(values)
@@ -96,6 +96,6 @@ def _write_numbers(axes: Axes, image: AxesImage, values: np.ndarray, normalized:
     size = min(12.0, 0.8 * cell / widest)
     for (row, column), text in texts.items():
         red, green, blue, _ = image.cmap(image.norm(values[row, column]))
-        # Rec. 709 luma: how bright the colour looks.
+        # Rec. 709 luma: the perceived brightness.
         bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.5
         axes.text(column, row, text, size=size, color="black" if bright else "white", ha="center", va="center")

@@ -1,4 +1,4 @@
-"""How well linear probes tell the classes at every depth of a pretrained network."""
+"""The accuracy of linear probes at every depth of a pretrained network."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 def depth_figure(
     depths: list[float], accuracies: list[float], chance: float, best: int, images: int, title: str
 ) -> Figure:
-    """Draw the accuracy of the probes over the depth, with the best and the last of them.
+    """Draw the accuracy of the probes over the depth, marking the best and the last one.
 
     Args:
-        depths: of each cut, share of the layers with weights that come no later, ascending, 0 to 1.
-        accuracies: of the probe at each cut, of images that were left out.
-        chance: accuracy of always saying the largest class.
+        depths: of each split point: share of the weighted layers up to it, ascending, 0 to 1.
+        accuracies: of the probe at each split point, on held-out images.
+        chance: accuracy of always predicting the largest class.
         best: position of the best probe.
-        images: how many were measured.
-        title: wrapped where it is too long.
+        images: number of measured images.
+        title: wrapped if it is too long.
     """
     figure = style.new_figure(style.WIDTH, 5.0)
     style.add_title(figure, title)
@@ -43,8 +43,8 @@ def depth_figure(
     axes.axhline(chance, color=style.GREY, linestyle=":", label=f"largest class alone: {chance:.1%}")
     axes.set_xlim(-2, 103)
     axes.set_ylim(0, 1.04)
-    axes.set_xlabel("depth: share of the backbone's layers with weights up to the cut (%)")
-    axes.set_ylabel("accuracy of images that were left out")
+    axes.set_xlabel("depth: share of the backbone's weighted layers up to the split point (%)")
+    axes.set_ylabel("accuracy on held-out images")
     axes.grid(color=style.LIGHT_GREY)
     axes.set_axisbelow(True)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)

@@ -1,22 +1,22 @@
-"""Heat maps laid over pictures."""
+"""Heat maps on top of images."""
 
 from __future__ import annotations
 
 import numpy as np
 
-COLOUR_MAP = "plasma"  # its brightness grows evenly, so that it can be read without telling colours apart
-STRENGTH = 0.7  # share of the colour where the heat is greatest; the rest lets the picture through
+COLOUR_MAP = "plasma"  # perceptually uniform, so it works for colour-blind people
+STRENGTH = 0.7  # opacity of the colour at the greatest heat
 BRIGHTNESS = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 
 def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Return a picture in shades of grey that turns to colour where it is hot, uint8 (height, width, 3).
+    """Return the image in grey with the heat map as colour on top, uint8 (height, width, 3).
 
-    Where the heat is 0 nothing is laid over the picture, and its own colours cannot be taken for heat.
+    The image is grey so that its own colours are not mistaken for heat.
 
     Args:
         picture: uint8 (height, width, 3).
-        heat: float (rows, columns), 0 to 1; enlarged smoothly to the picture's size.
+        heat: float (rows, columns), 0 to 1; interpolated to the image's size.
     """
     import matplotlib
     from PIL import Image

@@ -1,4 +1,4 @@
-"""How training went, over the epochs of all stages."""
+"""Learning curves over the epochs of all stages."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 STAGE_LABEL_SIZE = 9.0
 PANEL_WIDTH = style.WIDTH - 1.2  # inches, without the axis labels
-MOST_EPOCHS_WITH_MARKERS = 30  # beyond, markers would hide the lines
+MAX_EPOCHS_WITH_MARKERS = 30  # with more epochs, markers would hide the lines
 
 
 def history_figure(history: Sequence[Mapping[str, Any]], title: str, best_epoch: int) -> Figure:
-    """Draw accuracy and loss by epoch, with the stages and the best epoch.
+    """Draw accuracy and loss by epoch, marking the stages and the best epoch.
 
     Args:
         history: a mapping for each epoch, in order, with the keys epoch (from 1, over all stages), stage,
             train_accuracy, validation_accuracy, train_loss and validation_loss.
-        title: wrapped where it is too long.
+        title: wrapped if it is too long.
         best_epoch: the epoch whose weights were kept.
 
     Raises:
-        HeadstartError: when there is no epoch, or none that is `best_epoch`.
+        HeadstartError: when `best_epoch` is not in the history.
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -54,7 +54,7 @@ def history_figure(history: Sequence[Mapping[str, Any]], title: str, best_epoch:
 
 def _draw_curves(axes: Axes, history: Sequence[Mapping[str, Any]], quantity: str, best_epoch: int) -> None:
     epochs = [row["epoch"] for row in history]
-    marked = len(history) <= MOST_EPOCHS_WITH_MARKERS
+    marked = len(history) <= MAX_EPOCHS_WITH_MARKERS
     for part, colour, line, marker in (("train", style.BLUE, "--", "o"), ("validation", style.VERMILION, "-", "s")):
         values = [row[f"{part}_{quantity}"] for row in history]
         axes.plot(
@@ -78,9 +78,10 @@ def _draw_curves(axes: Axes, history: Sequence[Mapping[str, Any]], quantity: str
 
 
 def _mark_stages(top: Axes, bottom: Axes, history: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Shade every second stage and label all above the panel; return lines of text that spell the labels out.
+    """Shade every second stage and label each one above the panel, by name, or by number if a name does not fit.
 
-    Names are written above their stages where all of them fit, otherwise numbers, which the returned lines explain.
+    Returns:
+        Lines of text that explain the numbers; none if the stages are labelled by name.
     """
     stages = [(name, [row["epoch"] for row in rows]) for name, rows in groupby(history, key=lambda row: row["stage"])]
     inches_per_epoch = PANEL_WIDTH / len(history)

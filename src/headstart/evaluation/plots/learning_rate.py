@@ -1,4 +1,4 @@
-"""The loss against a learning rate that rises from far too small to far too large."""
+"""The result of the learning-rate finder: the loss against the learning rate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from headstart.evaluation.plots import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ROOM = 1.25  # times the highest smoothed loss before the lowest; what diverges beyond would flatten the rest
+HEADROOM = 1.25  # limits the axis to this times the highest smoothed loss before the minimum; divergence is cut off
 
 
 def learning_rate_figure(
@@ -22,15 +22,15 @@ def learning_rate_figure(
     configured: float,
     title: str,
 ) -> Figure:
-    """Draw the loss of a sweep over the rate on a logarithmic axis, with the suggested and the configured rate.
+    """Draw the loss over the learning rate on a logarithmic axis, marking the suggested and the configured rate.
 
     Args:
         rates: (updates,), above 0.
-        losses: (updates,); what is not finite is left out.
+        losses: (updates,); values that are not finite are left out.
         smoothed: (updates,), as `losses`.
-        suggestion: the rate to mark; None where the sweep suggests none.
-        configured: the rate that the stage would train at.
-        title: wrapped where it is too long.
+        suggestion: the suggested rate; None if there is none.
+        configured: the stage's configured rate.
+        title: wrapped if it is too long.
     """
     figure = style.new_figure(style.WIDTH, 5.5)
     style.add_title(figure, title)
@@ -42,7 +42,7 @@ def learning_rate_figure(
         axes.plot(rates, losses, color=style.GREY, marker=".", linestyle="", alpha=0.6, label="loss of each update")
         axes.plot(rates, smoothed, color=style.BLUE, linewidth=2, label="smoothed")
         start = float(smoothed[: int(np.argmin(smoothed)) + 1].max())
-        axes.set_ylim(float(losses.min()) - 0.05 * start, ROOM * start)
+        axes.set_ylim(float(losses.min()) - 0.05 * start, HEADROOM * start)
     else:
         axes.text(0.5, 0.5, "The loss was never finite.", transform=axes.transAxes, ha="center", size=12)
     axes.axvline(configured, color=style.VERMILION, linestyle="--", label=f"configured: {configured:.2g}")

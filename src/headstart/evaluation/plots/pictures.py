@@ -1,4 +1,4 @@
-"""Sheets of pictures with captions."""
+"""Figures of images with captions."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ BELOW_COLOUR_BAR = 3 * TEXT_HEIGHT  # for its ends and its meaning
 
 
 def mistakes_figure(images: Sequence[np.ndarray], captions: Sequence[tuple[str, str, float]], title: str) -> Figure:
-    """Draw pictures of wrong predictions, each with its true class, the predicted class and the confidence.
+    """Draw misclassified images, each with its true class, the predicted class and the confidence.
 
     Args:
         images: uint8 (height, width, 3) each, of any size.
         captions: for each image the true class, the predicted class and the probability of the latter, 0 to 1.
-        title: wrapped where it is too long.
+        title: wrapped if it is too long.
     """
     if not images:
         return _no_mistakes(title)
@@ -50,25 +50,25 @@ def mistakes_figure(images: Sequence[np.ndarray], captions: Sequence[tuple[str, 
 def labels_figure(
     images: Sequence[np.ndarray], captions: Sequence[tuple[str, Sequence[tuple[str, float]]]], title: str
 ) -> Figure:
-    """Draw pictures, each with its name and its likeliest labels.
+    """Draw images, each with its name and its likeliest labels.
 
     Args:
         images: uint8 (height, width, 3) each, of any size; at least one.
-        captions: for each image its name, and labels with their probabilities, 0 to 1; as many for each.
-        title: wrapped where it is too long.
+        captions: for each image its name, and the same number of labels with their probabilities, 0 to 1.
+        title: wrapped if it is too long.
     """
     lines = [(name, *(f"{share:.1%} {label}" for label, share in labels)) for name, labels in captions]
     return _captioned(images, lines, title)
 
 
 def _captioned(images: Sequence[np.ndarray], captions: Sequence[Sequence[str]], title: str) -> Figure:
-    """Draw pictures in rows, each below its lines of text, which are shortened where they are too long."""
+    """Draw images in rows, each below its lines of text, which are shortened if they are too long."""
     columns = min(COLUMNS, len(images))
     cell = (style.WIDTH - GAP) / COLUMNS - GAP
     above_row = len(captions[0]) * TEXT_HEIGHT
     figure, corners = _sheet(math.ceil(len(images) / columns), columns, cell, title, above_row=above_row)
     places = [corner for row in corners for corner in row]
-    # The last row may have places to spare.
+    # The last row may be incomplete.
     for (x, y), image, lines in zip(places, images, captions, strict=False):
         _show(figure, image, x, y, cell)
         for line, text in enumerate(reversed(lines)):
@@ -82,14 +82,14 @@ def explained_figure(
     captions: Sequence[tuple[str, str, float, float]],
     title: str,
 ) -> Figure:
-    """Draw wrong predictions, a row each: the picture, what spoke for the predicted class, what for the true one.
+    """Draw misclassified images, a row each: the image, and the regions that support the predicted and the true class.
 
     Args:
         images: uint8 (height, width, 3) each, of any size.
         heat_maps: for each image two maps (2, rows, columns) of 0 to 1, for the predicted and for the true class.
         captions: for each image the true class, the predicted class, and the probabilities, 0 to 1, of the predicted
             and of the true class.
-        title: wrapped where it is too long.
+        title: wrapped if it is too long.
     """
     if not images:
         return _no_mistakes(title)
@@ -97,12 +97,12 @@ def explained_figure(
     for image, maps, (true, predicted, confidence, of_true) in zip(images, heat_maps, captions, strict=True):
         rows.append([image, *(overlay(image, heat) for heat in maps)])
         lines = [f"predicted, at {confidence:.1%}:", printable(predicted), f"true, at {of_true:.1%}:", printable(true)]
-        silent = ["" if heat.any() else "(nothing spoke for it)" for heat in maps]
-        row_titles.append("\n".join([*lines[:2], silent[0], *lines[2:], silent[1]]))
-    columns = ("picture", "spoke for the predicted class", "spoke for the true class")
+        empty = ["" if heat.any() else "(no supporting region)" for heat in maps]
+        row_titles.append("\n".join([*lines[:2], empty[0], *lines[2:], empty[1]]))
+    columns = ("image", "supports the predicted class", "supports the true class")
     below = COLOUR_BAR_HEIGHT + BELOW_COLOUR_BAR
     figure = grid_figure(rows, row_titles, columns, title, below_sheet=below)
-    _add_colour_bar(figure, "how much a place spoke for the class; each map is scaled to its own maximum")
+    _add_colour_bar(figure, "how much a region supports the class; each map is scaled to its own maximum")
     return figure
 
 
@@ -113,14 +113,14 @@ def grid_figure(
     title: str,
     below_sheet: float = 0.0,
 ) -> Figure:
-    """Draw a contact sheet: pictures in rows and columns that have titles.
+    """Draw images in a grid with row and column titles.
 
     Args:
         rows: uint8 (height, width, 3) images of any size, from left to right; a row may be shorter than the others.
-        row_titles: one for each row, of one or more lines, written to its left; lines that are too long are shortened.
-        column_titles: one for each column, written above it, shortened where it is too long.
-        title: wrapped where it is too long.
-        below_sheet: inches that are left free at the lower edge.
+        row_titles: one for each row, of one or more lines, written to its left; long lines are shortened.
+        column_titles: one for each column, written above it, shortened if it is too long.
+        title: wrapped if it is too long.
+        below_sheet: inches to leave free at the lower edge.
     """
     lines_of_rows = [text.split("\n") for text in row_titles]
     longest = max(style.text_width(line, TEXT_SIZE) for lines in lines_of_rows for line in lines)
@@ -150,14 +150,14 @@ def _no_mistakes(title: str) -> Figure:
 
 
 def _add_colour_bar(figure: Figure, meaning: str) -> None:
-    """Show at the lower edge what colours the heat gives to a grey place."""
+    """Draw the colour bar of the heat maps, on grey, at the lower edge."""
     width, height = figure.get_size_inches()
     left, bottom = (width - COLOUR_BAR_WIDTH) / 2 / width, BELOW_COLOUR_BAR / height
     axes = figure.add_axes((left, bottom, COLOUR_BAR_WIDTH / width, COLOUR_BAR_HEIGHT / height))
     grey = np.full((1, 256, 3), 128, np.uint8)
     axes.imshow(overlay(grey, np.linspace(0, 1, 256)[None]), aspect="auto", extent=(0, 1, 0, 1))
     axes.set_yticks([])
-    axes.set_xticks([0, 1], ["not at all, or against it", "most"], size=TEXT_SIZE)
+    axes.set_xticks([0, 1], ["not at all, or against", "most"], size=TEXT_SIZE)
     axes.set_xlabel(meaning, size=TEXT_SIZE)
 
 
@@ -188,7 +188,7 @@ def _sheet(
 
 
 def _show(figure: Figure, image: np.ndarray, x: float, y: float, cell: float) -> None:
-    """Show the image as large as its square place allows, at the upper edge, next to its caption."""
+    """Show the image as large as its square cell allows, at the upper edge, next to its caption."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes((x / width, y / height, cell / width, cell / height), anchor="N")
     axes.imshow(image, interpolation="nearest" if max(image.shape) < SMALL_IMAGE else "antialiased")
@@ -197,5 +197,5 @@ def _show(figure: Figure, image: np.ndarray, x: float, y: float, cell: float) ->
 
 def _write(figure: Figure, text: str, x: float, y: float, align: str = "left") -> None:
     width, height = figure.get_size_inches()
-    # A baseline a quarter of a line up leaves room for letters that reach below it.
+    # Raising the baseline by a quarter of a line leaves room for descenders.
     figure.text(x / width, (y + TEXT_HEIGHT / 4) / height, text, size=TEXT_SIZE, ha=align, parse_math=False)

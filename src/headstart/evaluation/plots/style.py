@@ -1,4 +1,4 @@
-"""What all figures share: size, colours, and texts that fit their place."""
+"""The common style of all figures: sizes, colours, and text that fits its space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARGIN = 0.15  # inches around everything
 TITLE_SIZE = 13.0  # points
 LINE_HEIGHT = 1.3  # of the font size
 
-# Colours that colour-blind people can tell apart: M. Okabe and K. Ito, Color Universal Design (2008).
+# Colours that colour-blind people can distinguish: M. Okabe and K. Ito, Color Universal Design (2008).
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 GREEN = "#009E73"
@@ -26,12 +26,12 @@ LIGHT_GREY = "#E5E5E5"
 
 
 def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
-    """Return an empty figure that draws itself, unknown to pyplot.
+    """Return an empty figure that is not registered with pyplot.
 
     Args:
         width: inches.
         height: inches.
-        constrained: let matplotlib find margins that hold every label; false when axes are placed by hand.
+        constrained: let Matplotlib choose margins that fit all labels; false if the axes are placed by hand.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -44,15 +44,15 @@ def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
 
 
 def add_title(figure: Figure, title: str) -> None:
-    """Write the title above everything, on as many lines as it needs."""
+    """Write the title at the top, wrapped to the figure's width."""
     text = "\n".join(_title_lines(title, figure.get_figwidth()))
-    # A constrained figure moves its axes out of the title's way only if it may place the title itself.
+    # A constrained layout makes room for the title only if it may position it.
     place = {} if figure.get_layout_engine() else {"y": 1 - MARGIN / figure.get_figheight()}
     figure.suptitle(text, size=TITLE_SIZE, va="top", parse_math=False, **place)
 
 
 def title_height(title: str, figure_width: float) -> float:
-    """Return how much of a figure's height its title needs, with the margin above it; all lengths are inches."""
+    """Return the height of a figure's title including the margin above it, in inches."""
     lines = _title_lines(title, figure_width)
     return MARGIN + len(lines) * TITLE_SIZE * LINE_HEIGHT / POINTS_PER_INCH
 
@@ -73,14 +73,14 @@ def text_width(text: str, size: float) -> float:
 
 
 def shorten(text: str, size: float, width: float) -> str:
-    """Return the text, with an ellipsis for its middle when it is wider than its place.
+    """Return the text, with an ellipsis in the middle if it is too wide.
 
-    The middle goes because class names often share how they begin and differ in how they end.
+    The middle is dropped because class names often start alike and differ at the end.
 
     Args:
         text: a single line.
         size: of the font, in points.
-        width: of the place, in inches.
+        width: available, in inches.
     """
     short = text = printable(text)
     kept = _first_guess(text, size, width)
@@ -91,12 +91,12 @@ def shorten(text: str, size: float, width: float) -> str:
 
 
 def wrap(text: str, size: float, width: float) -> list[str]:
-    """Return the text on lines that are no wider than their place.
+    """Return the text wrapped to lines of a maximum width.
 
     Args:
-        text: words; one that is too long for a line is broken.
+        text: words; a word that is too long for a line is broken.
         size: of the font, in points.
-        width: of the place, in inches.
+        width: available, in inches.
     """
     text = printable(text)
     lines = [text]
@@ -108,7 +108,7 @@ def wrap(text: str, size: float, width: float) -> list[str]:
 
 
 def _first_guess(text: str, size: float, width: float) -> int:
-    """Return rather too many than too few characters of the text for the width; measuring them all is slow."""
+    """Return an upper estimate of the characters that fit the width, because measuring each length is slow."""
     return min(len(text), int(1.3 * len(text) * width / max(text_width(text, size), width)) + 1)
 
 

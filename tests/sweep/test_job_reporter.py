@@ -10,10 +10,10 @@ import pytest
 from test_record import sweep
 
 from headstart.core.process_lock import Process
-from headstart.sweep.lines import Lines, job_line
+from headstart.sweep.job_reporter import JobReporter, job_line
 
 
-def test_a_line_says_what_became_of_a_job_and_how_long_the_others_take(tmp_path: Path) -> None:
+def test_a_line_reports_a_job_and_the_remaining_time(tmp_path: Path) -> None:
     record = dataclasses.replace(sweep(tmp_path), jobs=4)
     entries = [
         {"event": "found", "job": 0, "label": "seed=0", "time": 0.0, "accuracy": 0.5},
@@ -29,9 +29,9 @@ def test_a_line_says_what_became_of_a_job_and_how_long_the_others_take(tmp_path:
     assert job_line(dataclasses.replace(record, jobs=None), entries[:1]).startswith("[1] seed=0")
 
 
-def test_lines_of_jobs_that_run_elsewhere_are_printed_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_on_other_machines_are_reported_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = dataclasses.replace(sweep(tmp_path), jobs=1)
-    lines = Lines(record)
+    lines = JobReporter(record)
     lines.start()
     record.note("started", 0, "seed=0")
     record.note("finished", 0, "seed=0", seconds=2.0)
@@ -39,7 +39,7 @@ def test_lines_of_jobs_that_run_elsewhere_are_printed_here(tmp_path: Path, capsy
     assert capsys.readouterr().out == "[1 of 1] seed=0: finished in 2 s\n"
 
 
-def test_a_sweep_is_abandoned_when_its_process_is_gone(tmp_path: Path) -> None:
+def test_a_sweep_is_abandoned_when_its_process_has_died(tmp_path: Path) -> None:
     here = sweep(tmp_path)
     child = subprocess.Popen(["sleep", "60"])
     gone = dataclasses.replace(Process.current(), number=child.pid, started=None)

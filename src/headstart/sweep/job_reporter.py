@@ -1,4 +1,4 @@
-"""One line on the terminal for each job of a sweep that is over, wherever it ran."""
+"""Prints one line for each job of a sweep that has ended, on this machine or another one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from headstart.core.console import console, format_duration
 from headstart.sweep.record import ENDED, Sweep
 
-PAUSE = 0.3  # seconds between two looks at the journal
-SAID = {
+POLL_INTERVAL = 0.3  # seconds between two reads of the journal
+EVENT_TEXTS = {
     "found": "done before",
     "finished": "finished",
     "failed": "failed",
@@ -18,56 +18,56 @@ SAID = {
 }
 
 
-class Lines(threading.Thread):
-    """Prints a line when the journal of a sweep says that a job is over; the jobs themselves may be far away."""
+class JobReporter(threading.Thread):
+    """Follows the journal of a sweep in a thread and prints a line for each job that ends."""
 
     def __init__(self, sweep: Sweep) -> None:
-        """Begin with this time that the command was given.
+        """Create the thread; `start` starts it.
 
         Args:
-            sweep: whose journal is followed.
+            sweep: whose journal is followed; entries of earlier launches are skipped.
         """
         super().__init__(daemon=True)
         self.sweep = sweep
-        self.known: dict[tuple[str, int], dict[str, Any]] = {}  # by event and job, in the order in which they arrived
-        self.over, self.printing = threading.Event(), threading.Lock()
+        self.known: dict[tuple[str, int], dict[str, Any]] = {}  # by event and job, in order of arrival
+        self.stopped, self.printing = threading.Event(), threading.Lock()
 
     def run(self) -> None:
         """Follow the journal until `finish` is called."""
-        while not self.over.wait(PAUSE):
-            self.catch_up()
+        while not self.stopped.wait(POLL_INTERVAL):
+            self.report_ended_jobs()
 
     def finish(self) -> None:
-        """Print what has not been printed yet, and stop."""
-        self.over.set()
+        """Stop the thread and print the remaining jobs."""
+        self.stopped.set()
         self.join()
-        self.catch_up()
+        self.report_ended_jobs()
 
-    def catch_up(self) -> None:
-        """Print what has not been printed yet."""
+    def report_ended_jobs(self) -> None:
+        """Print every ended job that has not been printed yet."""
         with self.printing:
             for entry in self.sweep.journal():
                 if (entry["event"], entry["job"]) in self.known:
                     continue
                 self.known[entry["event"], entry["job"]] = entry
-                if entry["event"] in SAID:
+                if entry["event"] in EVENT_TEXTS:
                     style = "bold red" if entry.get("error") else "bold"
                     text = job_line(self.sweep, list(self.known.values()))
                     console.print(text, markup=False, soft_wrap=True, style=style)
 
 
 def job_line(sweep: Sweep, entries: list[dict[str, Any]]) -> str:
-    """Return what there is to say of the job that the last entry is about, and how long the others will take.
+    """Return the line for the job of the last entry, with an estimate of the remaining time.
 
     Args:
         sweep: that the job belongs to.
-        entries: of the journal, up to the one that says how the job ended.
+        entries: of the journal, up to the end of the job.
     """
     last = entries[-1]
     ended = {entry["job"] for entry in entries if entry["event"] in ENDED}
     ran = sum("seconds" in entry for entry in entries)
     of = f" of {sweep.jobs}" if sweep.jobs else ""
-    text = f"[{len(ended)}{of}] {last['label']}: {SAID[last['event']]}"
+    text = f"[{len(ended)}{of}] {last['label']}: {EVENT_TEXTS[last['event']]}"
     if "seconds" in last:
         text += f" in {last['seconds']:.0f} s"
     if last.get("accuracy") is not None:
