@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from headstart.comparison.strategies import SHOWN
+from headstart.comparison.strategies import NAMED_BY
 from headstart.config import (
     HeadOnly,
     compose,
@@ -175,7 +175,7 @@ def test_a_stored_configuration_is_read_without_a_note_and_differs_in_nothing(
     before, now = from_yaml(as_stored_before(words)), compose(words)
     assert before == now
     assert config_hash(before) == config_hash(now)
-    assert deciding_values(before, SHOWN) == deciding_values(now, SHOWN)  # which comparisons show
+    assert deciding_values(before, NAMED_BY) == deciding_values(now, NAMED_BY)  # which comparisons show
     assert capsys.readouterr().err == ""
 
 

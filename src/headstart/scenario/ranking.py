@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headstart.config import BackboneConfig, Config, HeadConfig
+from headstart.config.train_targets import HeadOnly
 from headstart.core.errors import HeadstartError
 from headstart.data.index import ImageIndex
 from headstart.features.activation_cache import open_activation_cache
