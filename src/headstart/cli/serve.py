@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
             console.print(f"http://{options.host}:{port}/invocations  (Ctrl-C ends it)", markup=False, soft_wrap=True)
             with serving([*command, "--env-manager", "local"]) as server:
                 return server.wait()
+    except KeyboardInterrupt:
+        return 0
     except HeadstartError as error:
         console.print(f"Error: {error}", markup=False, soft_wrap=True)
         return 1

@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
             show(page_of(f"http://127.0.0.1:{port}", experiment), options.no_browser)
             console.print("Ctrl-C ends it.")
             return server.wait()
+    except KeyboardInterrupt:
+        return 0
     except HeadstartError as error:
         console.print(f"Error: {error}", markup=False, soft_wrap=True)
         return 1

@@ -1,0 +1,113 @@
+"""`headstart ui` and `headstart serve`: the port, the page, one answer, and an end that leaves nothing behind."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import HEADSTART
+
+from headstart.classifier.saved import load_classifier
+from headstart.cli import serve, ui
+from headstart.cli.servers import answers, choose_port
+from headstart.core.errors import HeadstartError
+from local_services import free_port
+
+PATIENCE = 300  # seconds
+
+
+def test_the_usual_port_or_a_free_one_or_the_wanted_one_alone() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        taken = listener.getsockname()[1]
+        found = choose_port(None, taken)
+        assert found not in (0, taken)
+        with pytest.raises(HeadstartError, match=f"Expected a free address .*127.0.0.1:{taken}"):
+            choose_port(taken, found)
+    assert choose_port(taken, found) == taken
+
+
+def test_no_store_is_said_before_a_server_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path))
+    assert ui.main(["--no-browser"]) == 1
+    assert "`headstart train` makes the first one" in capsys.readouterr().out.replace("\n", " ")
+    assert ui.main(["--tracking-uri", "localhost:5000"]) == 1
+    assert "did you mean http://localhost:5000?" in capsys.readouterr().out.replace("\n", " ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_without_a_classifier_is_not_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert serve.main([str(tmp_path)]) == 1
+    assert "Expected a run with a saved classifier" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_page_of_the_runs(finished_run: Path, tmp_path: Path) -> None:
+    results = json.loads((finished_run / "results.json").read_text())
+    port = free_port()
+    with started(tmp_path, "ui", "--no-browser", "--port", str(port)) as lines:
+        page = next(lines)
+        assert page == (
+            f"http://127.0.0.1:{port}/#/experiments/{results['experiment_id']}/runs?workflowType=machine_learning"
+        )
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}") as answer:
+            assert answer.status == 200
+    assert not answers(port)
+
+
+@pytest.mark.slow
+def test_a_served_classifier_answers_as_the_one_on_disk(finished_run: Path, folder: Path, tmp_path: Path) -> None:
+    port, file = free_port(), folder / "red" / "001.png"
+    with started(tmp_path, "serve", str(finished_run), "--port", str(port)) as lines:
+        assert f"http://127.0.0.1:{port}/invocations" in next(lines)
+        end = time.monotonic() + PATIENCE
+        while not answers(port):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        body = json.dumps({"inputs": {"image": [base64.b64encode(file.read_bytes()).decode()]}}).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            [row] = json.load(answer)["predictions"]
+    assert not answers(port)
+    classifier = load_classifier(finished_run)
+    [(_, expected)] = classifier.predict([file])
+    assert row["label"] == classifier.class_names[int(expected.argmax())]
+    assert row["confidence"] == pytest.approx(float(expected.max()), abs=1e-6)
+
+
+@contextmanager
+def started(directory: Path, *words: str) -> Iterator[Iterator[str]]:
+    """Run a command, yield the lines that it prints, and end it as Ctrl-C does: exit code 0, no traceback."""
+    errors = directory / "errors.txt"
+    with errors.open("w") as file:
+        process = subprocess.Popen(
+            [*HEADSTART, *words],
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    assert process.stdout is not None
+    try:
+        yield (line.rstrip("\n") for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+        assert "Traceback" not in errors.read_text()
+    finally:
+        process.kill()
+        process.wait()
