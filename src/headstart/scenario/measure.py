@@ -66,7 +66,7 @@ def measure(config: Config, index: ImageIndex, image_size: int, activations: Act
 
 def _probes(features: DepthFeatures, labels: np.ndarray, classes: int) -> Iterator[tuple[SplitPointProbe, np.ndarray]]:
     """Yield for each cut what its probe gives, and which images it gets right."""
-    split_points = features.taps.split_points
+    split_points = features.outputs.split_points
     for point in track(split_points, len(split_points), "probing every cut"):
         values = features.at(point)
         result = probe(values, labels, classes)
