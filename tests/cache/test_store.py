@@ -146,7 +146,7 @@ def test_tables_describe_themselves(tmp_path: Path) -> None:
     fill(tmp_path, "a")
     fill(tmp_path, "b")
     cache = Cache(tmp_path, 1e9)
-    opened = [cache.open_csv(directory) for directory in cache.tables()]
+    opened = [cache.open_table(directory) for directory in cache.tables()]
     assert sorted(table.description["what"] for table in opened) == ["a", "b"]
     assert all(table.missing(keys_of(11)) == keys_of(1, first=10) for table in opened)
 

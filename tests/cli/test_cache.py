@@ -61,7 +61,7 @@ def files_of(directory: Path, what: str) -> list[Path]:
     """Return the rows of a table by what it is."""
     cache = Cache(directory / "tables", 1e9)
     for table in cache.tables():
-        if what in json.dumps(cache.open_csv(table).description):
+        if what in json.dumps(cache.open_table(table).description):
             return sorted(table.glob("*.rows"))
     return []
 

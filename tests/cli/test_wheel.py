@@ -55,10 +55,9 @@ def test_the_installed_wheel_trains_and_predicts_from_an_empty_directory(wheel: 
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=False, symlinks=True)
     [packages] = environment.glob("lib/python*/site-packages")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--prefix", environment, wheel],
-        check=True,
-    )
+    # pip would else uninstall the headstart of this environment, in which it runs.
+    options = ["--quiet", "--no-deps", "--no-index", "--ignore-installed", "--prefix", environment]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, wheel], check=True)
     # The dependencies of this environment, without what its own .pth files add: an editable headstart among them.
     (packages / "dependencies.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n")
     program = environment / "bin" / "headstart"

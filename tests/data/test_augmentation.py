@@ -1,4 +1,4 @@
-"""Augmentation does what it says, image by image, from the given seeds alone."""
+"""Each augmentation changes an image as configured, and the image's seed alone decides how."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_shear_slides_rows_by_their_height_above_the_centre():
         np.testing.assert_allclose(sheared[row], expected, atol=1e-3)
 
 
-def test_one_composed_warp_equals_the_steps_one_after_another():
+def test_one_composed_warp_equals_its_steps_in_sequence():
     image = smooth_image()
     steps = [
         {"rotation": 25.0},
@@ -140,7 +140,7 @@ def test_about_half_of_the_images_are_flipped():
     assert 70 < flipped.sum() < 130
 
 
-def test_one_more_option_leaves_the_other_draws_alone():
+def test_one_more_option_does_not_change_the_other_draws():
     images = noise(4)
     only_flip = changed_images(augmentation(flip=True), images, seeds(4))
     also_rotation = changed_images(augmentation(flip=True, rotation=1e-4), images, seeds(4))
@@ -173,7 +173,7 @@ def test_graph_and_eager_agree():
     np.testing.assert_allclose(change.images(images, image_seeds).numpy(), in_graph, atol=1e-2)
 
 
-def test_nothing_configured_changes_nothing():
+def test_the_default_configuration_changes_nothing():
     change = augmentation()
     assert not change.changes_images
     assert not change.mixes
@@ -211,13 +211,13 @@ def test_colour_operations_agree_with_pillow(name, sign, reference):
 
 
 @pytest.mark.parametrize("name", ["auto_contrast", "equalize"])
-def test_an_image_of_one_colour_stays(name):
+def test_an_image_of_one_colour_is_unchanged(name):
     image = np.full((8, 8, 3), 90, np.uint8)
     np.testing.assert_array_equal(recoloured(name, image), image)
 
 
 @pytest.mark.parametrize("name", GEOMETRY)
-def test_geometry_leaves_colours_alone(name):
+def test_geometric_operations_do_not_change_colours(name):
     image = noise(1)[0]
     np.testing.assert_array_equal(recoloured(name, image), image)
 

@@ -65,7 +65,7 @@ def test_batches_are_the_same_however_many_are_read_together(
     assert all(same(found[0], other) for other in found[1:])
 
 
-def test_an_evaluation_dataset_is_the_files_as_they_are(index: ImageIndex) -> None:
+def test_an_evaluation_dataset_has_the_unchanged_images(index: ImageIndex) -> None:
     data = evaluation_dataset(index, files(index), BATCH, one_sigmoid=False)
     assert int(data.cardinality()) == 4
     for _ in range(2):  # each time again
@@ -76,7 +76,7 @@ def test_an_evaluation_dataset_is_the_files_as_they_are(index: ImageIndex) -> No
             np.testing.assert_array_equal(images[position], load_image(index.file(position), SIZE, "stretch"))
 
 
-def test_a_training_batch_belongs_together(index: ImageIndex) -> None:
+def test_images_targets_and_weights_of_a_batch_match(index: ImageIndex) -> None:
     known = {load_image(index.file(position), SIZE, "stretch").tobytes(): position for position in range(30)}
     epoch = taken(dataset(index), 4)
     assert [len(images) for images, _, _ in epoch] == [8, 8, 8, 6]
@@ -114,7 +114,7 @@ def test_the_same_seed_gives_the_same_pixels_and_another_seed_others(index: Imag
     assert not same(first, taken(dataset(index, 2, **changes), 6))
 
 
-def test_an_image_is_augmented_anew_in_every_epoch_and_stage(folder: Path) -> None:
+def test_an_image_is_augmented_differently_in_every_epoch_and_stage(folder: Path) -> None:
     index = index_of(folder).take([0, 0])  # whatever the order, the same picture comes first
     stages = [taken(dataset(index, stage=stage, rotation=90.0), 3) for stage in (0, 1)]
     firsts = [images[0] for stage in stages for images, _, _ in stage]
@@ -152,7 +152,7 @@ def test_reading_stays_a_few_batches_ahead_and_stops_when_closed(index: ImageInd
     assert counted() <= 2 * (5 + BATCHES_AHEAD)
 
 
-def test_a_dataset_that_is_left_stops_reading(index: ImageIndex, counted: Callable[[], int]) -> None:
+def test_an_abandoned_dataset_stops_reading(index: ImageIndex, counted: Callable[[], int]) -> None:
     others = set(threading.enumerate())
     iterator = iter(dataset(index))
     next(iterator)
@@ -178,7 +178,7 @@ def test_class_weights(kind: str, expected: list[float]) -> None:
 @pytest.mark.parametrize("first_batch", [0, 3, 6])
 @pytest.mark.parametrize("views", [1, 3])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_batches_that_are_held_in_memory_are_those_that_are_read(
+def test_batches_from_memory_equal_streamed_ones(
     index: ImageIndex, dtype: str, views: int, first_batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = np.random.default_rng(0).normal(size=(len(index) * views, 5)).astype(dtype)

@@ -1,4 +1,4 @@
-"""Images are decoded once at a size, for every split, fraction and folder that holds them."""
+"""Images are decoded once at a size, for every split, fraction and folder that contains them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_each_image_is_decoded_once(root: Path, tmp_path: Path, decoded: list[Pa
     assert second.bytes_estimated == second.bytes_written == 0
 
 
-def test_splits_fractions_and_folders_share_what_was_decoded(root: Path, tmp_path: Path, decoded: list[Path]) -> None:
+def test_splits_fractions_and_folders_share_decoded_images(root: Path, tmp_path: Path, decoded: list[Path]) -> None:
     index, pixels = indexed(root, tmp_path), pixels_in(tmp_path)
     moved = shutil.copytree(root, tmp_path / "elsewhere")
     (moved / "red").rename(moved / "a new name")
@@ -85,7 +85,7 @@ def test_splits_fractions_and_folders_share_what_was_decoded(root: Path, tmp_pat
     assert pixels.decoded == len(decoded) == 12
 
 
-def test_an_image_that_is_there_twice_is_decoded_once(root: Path, tmp_path: Path, decoded: list[Path]) -> None:
+def test_two_copies_of_an_image_are_decoded_once(root: Path, tmp_path: Path, decoded: list[Path]) -> None:
     shutil.copy(root / "red" / "001.png", root / "red" / "copy.png")
     index = indexed(root, tmp_path)
     np.testing.assert_array_equal(everything(pixels_in(tmp_path).of(index, "train"), 13), images(index))
@@ -106,7 +106,7 @@ def test_one_changed_pixel_decodes_one_image(root: Path, tmp_path: Path, decoded
 
 
 @pytest.mark.parametrize(("size", "resize"), [(SIZE, "stretch"), (SIZE + 1, "stretch"), (SIZE, "crop"), (SIZE, "pad")])
-def test_another_size_or_another_way_to_get_there_is_another_table(
+def test_another_size_or_resize_method_is_another_table(
     size: int, resize: str, tmp_path: Path, decoded: list[Path]
 ) -> None:
     root = tmp_path / "wide"
@@ -135,7 +135,7 @@ def test_without_digests_or_a_cache_files_are_read(root: Path, tmp_path: Path, d
     assert not (tmp_path / "tables").exists()
 
 
-def test_without_room_files_are_read_which_is_said_once(
+def test_without_room_files_are_read_and_the_reason_is_printed_once(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     index, pixels = indexed(root, tmp_path), pixels_in(tmp_path, max_bytes=12 * BYTES - 1)
@@ -147,7 +147,7 @@ def test_without_room_files_are_read_which_is_said_once(
     assert isinstance(pixels.of(index.take(np.arange(11)), "test"), Rows)  # they fit
 
 
-def test_an_image_that_cannot_be_read_leaves_nothing(root: Path, tmp_path: Path) -> None:
+def test_an_unreadable_image_leaves_no_rows(root: Path, tmp_path: Path) -> None:
     index, pixels = indexed(root, tmp_path), pixels_in(tmp_path)
     index.file(7).write_bytes(b"no picture")
     with pytest.raises(HeadstartError, match=r"red/001\.png"):

@@ -1,4 +1,4 @@
-"""What is frozen is run once for each content, found again by anybody, and by nobody whose numbers would differ."""
+"""The frozen part runs once per image; every run with the same activations reuses them, and no other run does."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def indexed(root: Path, cache: Path) -> ImageIndex:
 
 
 def split_point(train: str = "head") -> Boundary:
-    """Return the small network, built anew with the same weights, where it is cut."""
+    """Return the small network, built again with the same weights, in its two parts."""
     boundary = frozen_boundary(tiny_network(), parse_target(train))
     assert boundary is not None
     return boundary
@@ -73,10 +73,10 @@ def images(index: ImageIndex, size: int = SIZE, resize: str = "stretch") -> np.n
 def tables(directory: Path) -> int:
     """Return how many computations of activations are kept."""
     cache = Cache(directory / "tables", 1e9)
-    return sum(cache.open_csv(table).description["what"] == "activations" for table in cache.tables())
+    return sum(cache.open_table(table).description["what"] == "activations" for table in cache.tables())
 
 
-def test_they_are_those_of_the_frozen_part_in_the_order_of_the_index(root: Path, tmp_path: Path) -> None:
+def test_activations_are_the_outputs_of_the_frozen_part_in_the_order_of_the_index(root: Path, tmp_path: Path) -> None:
     boundary, index = split_point(), indexed(root, tmp_path)
     found = values(activations_in(tmp_path), index, boundary)
     assert found.shape == (12, FEATURES)
@@ -84,7 +84,7 @@ def test_they_are_those_of_the_frozen_part_in_the_order_of_the_index(root: Path,
     np.testing.assert_allclose(found, boundary.prefix(images(index)), atol=1e-5)
 
 
-def test_they_are_computed_once_and_reused_by_anybody(root: Path, tmp_path: Path) -> None:
+def test_activations_are_computed_once_and_reused_by_other_runs(root: Path, tmp_path: Path) -> None:
     index, first = indexed(root, tmp_path), activations_in(tmp_path)
     expected = values(first, index)
     assert (first.computed, first.reused) == (12, 0)
@@ -96,7 +96,7 @@ def test_they_are_computed_once_and_reused_by_anybody(root: Path, tmp_path: Path
     assert other.pixels.decoded == 0
 
 
-def test_images_count_by_content_and_not_by_name(root: Path, tmp_path: Path) -> None:
+def test_images_are_identified_by_content_and_not_by_name(root: Path, tmp_path: Path) -> None:
     expected = values(activations_in(tmp_path), indexed(root, tmp_path))
     moved = shutil.copytree(root, tmp_path / "elsewhere")
     (moved / "red").rename(moved / "a new name")  # now before blue
@@ -119,8 +119,8 @@ def test_one_changed_pixel_computes_one_image(root: Path, tmp_path: Path) -> Non
     assert tables(tmp_path) == 1
 
 
-@pytest.mark.parametrize("what", ["weight", "size", "resize", "cut", "swapped channels", "scale", "dtype"])
-def test_whatever_decides_the_numbers_makes_another_table(
+@pytest.mark.parametrize("what", ["weight", "size", "resize", "split point", "swapped channels", "scale", "dtype"])
+def test_everything_that_changes_the_activations_makes_another_table(
     what: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = indexed(root, tmp_path)
@@ -139,7 +139,7 @@ def test_whatever_decides_the_numbers_makes_another_table(
         boundary = found
     elif what == "resize":
         resize = "crop"
-    elif what == "cut":
+    elif what == "split point":
         boundary = split_point("last_block")
     elif what == "dtype":
         dtype = "float16"
@@ -160,7 +160,7 @@ def test_whatever_decides_the_numbers_makes_another_table(
         assert found.shape != expected.shape or not np.allclose(found, expected, atol=1e-6)
 
 
-def test_order_fractions_and_splits_compute_nothing_again(root: Path, tmp_path: Path) -> None:
+def test_orders_fractions_and_splits_reuse_the_cache(root: Path, tmp_path: Path) -> None:
     index, activations = indexed(root, tmp_path), activations_in(tmp_path)
     expected = values(activations, index)
     for order in ([11, 0, 5], np.arange(12)[::-1], [4, 4, 2]):
@@ -196,7 +196,7 @@ def test_more_views_compute_only_the_new_ones(root: Path, tmp_path: Path) -> Non
     assert fewer.computed == 0
 
 
-def test_an_augmentation_counts_by_its_values(root: Path, tmp_path: Path) -> None:
+def test_an_augmentation_is_identified_by_its_values(root: Path, tmp_path: Path) -> None:
     index = indexed(root, tmp_path)
     values(activations_in(tmp_path), index, seen=views(1))
     renamed = activations_in(tmp_path)
@@ -208,7 +208,7 @@ def test_an_augmentation_counts_by_its_values(root: Path, tmp_path: Path) -> Non
         assert again.computed == 12, other
 
 
-def test_half_precision_takes_half_the_room(root: Path, tmp_path: Path) -> None:
+def test_half_precision_takes_half_the_space(root: Path, tmp_path: Path) -> None:
     index = indexed(root, tmp_path)
     whole, half = activations_in(tmp_path), activations_in(tmp_path, dtype="float16")
     expected, found = values(whole, index), values(half, index)
@@ -217,7 +217,7 @@ def test_half_precision_takes_half_the_room(root: Path, tmp_path: Path) -> None:
     assert half.bytes_written == whole.bytes_written / 2 == 12 * FEATURES * 2
 
 
-def test_the_estimate_is_what_is_written(root: Path, tmp_path: Path) -> None:
+def test_the_estimate_equals_the_bytes_written(root: Path, tmp_path: Path) -> None:
     index, activations = indexed(root, tmp_path), activations_in(tmp_path)
     values(activations, index.take(np.arange(5)))
     values(activations, index, seen=views(2))
@@ -228,7 +228,7 @@ def test_the_estimate_is_what_is_written(root: Path, tmp_path: Path) -> None:
     assert summary["bytes_estimated"] == pytest.approx(on_disk, rel=0.1)
 
 
-def test_an_image_that_cannot_be_read_leaves_nothing(root: Path, tmp_path: Path) -> None:
+def test_an_unreadable_image_leaves_no_rows(root: Path, tmp_path: Path) -> None:
     index, activations = indexed(root, tmp_path), activations_in(tmp_path)
     index.file(7).write_bytes(b"no picture")
     with pytest.raises(HeadstartError, match=r"red/001\.png"):
@@ -237,7 +237,7 @@ def test_an_image_that_cannot_be_read_leaves_nothing(root: Path, tmp_path: Path)
     assert activations.computed == 0
 
 
-def test_what_does_not_fit_is_objected_to(root: Path, tmp_path: Path) -> None:
+def test_activations_that_do_not_fit_are_not_cached(root: Path, tmp_path: Path) -> None:
     index, boundary = indexed(root, tmp_path), split_point()
     of_one = FEATURES * 4
     small = activations_in(tmp_path, max_bytes=18 * of_one)
@@ -249,7 +249,7 @@ def test_what_does_not_fit_is_objected_to(root: Path, tmp_path: Path) -> None:
     assert small.objection(boundary, [first, second], views(2)) is None  # what is there needs no room
 
 
-def test_what_is_not_kept_is_the_same_in_memory(root: Path, tmp_path: Path) -> None:
+def test_activations_in_memory_equal_cached_ones(root: Path, tmp_path: Path) -> None:
     index, boundary, activations = indexed(root, tmp_path), split_point(), activations_in(tmp_path)
     held = activations.in_memory(boundary, index, "train")
     assert activations.computed == 12

@@ -58,7 +58,7 @@ def test_both_parts_compose_to_the_classifier(backbone: str, train: Any, head: s
 
 
 @pytest.mark.parametrize("train", ["head", "last_block", {"last_layers": 5}, {"fraction": 0.5}])
-def test_what_trains_lies_in_the_second_part_and_is_shared(train: Any) -> None:
+def test_trained_layers_are_in_the_suffix_and_shared(train: Any) -> None:
     network = tiny_network("efficientnet_lite0", units=8)
     open_for_training(network, parse_target(train))
     boundary = frozen_boundary(network, parse_target(train))
@@ -70,7 +70,7 @@ def test_what_trains_lies_in_the_second_part_and_is_shared(train: Any) -> None:
     assert {id(variable) for variable in both} == {id(variable) for variable in network.classifier.weights}
 
 
-def test_the_cut_is_the_deepest_below_what_trains() -> None:
+def test_the_split_point_is_the_deepest_below_the_trained_layers() -> None:
     network = tiny_network("small_cnn")
     first = layers_to_train(network, LastBlock())[0]
     boundary = frozen_boundary(network, LastBlock())

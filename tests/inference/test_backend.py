@@ -1,4 +1,4 @@
-"""OpenVINO gives TensorFlow's numbers or does not run; without it everything is TensorFlow's."""
+"""OpenVINO computes TensorFlow's outputs or does not run; without OpenVINO, TensorFlow runs everything."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def expect_close(received: np.ndarray, expected: np.ndarray) -> None:
 
 
 @pytest.mark.usefixtures("no_openvino")
-def test_a_missing_package_is_named_before_anything_else(finished_run: Path, tmp_path: Path) -> None:
+def test_a_missing_package_is_reported_before_any_work(finished_run: Path, tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"openvino.*pip install 'headstart\[openvino\]'"):
         resolve_inference_backend("openvino")
     with pytest.raises(HeadstartError, match="pip install"):
@@ -74,7 +74,7 @@ def test_a_missing_package_is_named_before_anything_else(finished_run: Path, tmp
         set_up_run(config, tmp_path, Clock(time.time()), {})
 
 
-def test_an_unknown_engine_is_refused() -> None:
+def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(HeadstartError, match="auto, tensorflow, openvino"):
         resolve_inference_backend("torch")
     with pytest.raises(HeadstartError, match="inference_backend"):
@@ -82,7 +82,7 @@ def test_an_unknown_engine_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("no_openvino")
-def test_auto_does_without_openvino(capfd: pytest.CaptureFixture[str]) -> None:
+def test_auto_is_tensorflow_without_openvino(capfd: pytest.CaptureFixture[str]) -> None:
     assert resolve_inference_backend("auto") == resolve_inference_backend("tensorflow") == "tensorflow"
     network = tiny_network()
     images, _ = pictures(5)
@@ -95,7 +95,7 @@ def test_auto_does_without_openvino(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("openvino")
-def test_auto_is_openvino_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_openvino_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     import tensorflow as tf
 
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
@@ -110,7 +110,7 @@ def test_auto_is_openvino_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("backbone", "size"), [("small_cnn", 32), ("efficientnet_lite0", 64), ("mobilenetv2", 64), ("vgg16", 32)]
 )
-def test_both_engines_agree(backbone: str, size: int, capfd: pytest.CaptureFixture[str]) -> None:
+def test_both_backends_agree(backbone: str, size: int, capfd: pytest.CaptureFixture[str]) -> None:
     network = network_of(backbone, size)
     boundary = frozen_boundary(network, LastBlock())
     assert boundary is not None
@@ -128,7 +128,7 @@ def test_both_engines_agree(backbone: str, size: int, capfd: pytest.CaptureFixtu
 
 @pytest.mark.usefixtures("openvino")
 @pytest.mark.parametrize("size", [32, 64, 160])  # several pictures a request, and one
-def test_a_batch_may_have_any_size(size: int) -> None:
+def test_batches_may_have_any_size(size: int) -> None:
     inputs = keras.Input((size, size, 3))
     outputs = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation="relu")(inputs[..., ::-1] + 1))
     model = keras.Model(inputs, outputs)
@@ -157,7 +157,7 @@ def fault(openvino: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("fault")
-def test_other_numbers_are_found_and_tensorflow_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tensorflow_runs_if_the_outputs_differ(capsys: pytest.CaptureFixture[str]) -> None:
     network = network_of("small_cnn")
     images, _ = pictures(COMPARED + 3)
     ready = forward(network.classifier, "openvino")
@@ -168,11 +168,11 @@ def test_other_numbers_are_found_and_tensorflow_runs(capsys: pytest.CaptureFixtu
     printed = capsys.readouterr()
     assert printed.out == ""  # where another program may read the answer
     assert printed.err.count("\n") == 1
-    assert "apart from TensorFlow's" in printed.err
+    assert "differ from TensorFlow's" in printed.err
 
 
 @pytest.mark.parametrize(("prepared", "ran"), [("openvino", "openvino"), ("fault", "tensorflow")])
-def test_a_run_says_which_engine_ran(
+def test_a_run_records_which_backend_ran(
     prepared: str, ran: str, folder: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue(prepared)
@@ -184,7 +184,7 @@ def test_a_run_says_which_engine_ran(
 
 
 @pytest.mark.usefixtures("openvino")
-def test_an_operation_that_openvino_does_not_know_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tensorflow_runs_an_operation_that_openvino_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
     inputs = keras.Input((4, 4))
     model = keras.Model(inputs, keras.ops.linalg.det(inputs))
     rows = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
@@ -197,7 +197,7 @@ def test_an_operation_that_openvino_does_not_know_is_said(capsys: pytest.Capture
 
 
 @pytest.mark.usefixtures("openvino")
-def test_half_precision_is_tensorflows(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tensorflow_runs_half_precision(capsys: pytest.CaptureFixture[str]) -> None:
     inputs = keras.Input((8,))
     model = keras.Model(inputs, keras.layers.Dense(3, dtype="mixed_bfloat16")(inputs))
     assert forward(model, "openvino").engine == "tensorflow"
@@ -216,7 +216,7 @@ def test_a_loaded_classifier_predicts_the_same(finished_run: Path, folder: Path)
 
 
 @pytest.mark.usefixtures("openvino")
-def test_openvino_says_nothing_to_anybody(tmp_path: Path) -> None:
+def test_openvino_sends_no_telemetry(tmp_path: Path) -> None:
     program = (
         "from headstart.inference.openvino import import_openvino\n"
         "import_openvino()\n"

@@ -30,7 +30,7 @@ def test_every_shipped_new_head_gives_probabilities(option: str) -> None:
     assert head.name == "head"
 
 
-def test_the_layers_are_those_that_were_asked_for() -> None:
+def test_a_head_has_the_configured_layers() -> None:
     config = HeadConfig("x", pooling="flatten", units=5, batch_norm=True, dropout=0.5)
     head = build_head(config, FEATURES, 3, seed=0)
     assert [layer.name for layer in head.layers] == ["features", "flatten", "hidden", "batch_norm", "dropout", "output"]

@@ -172,4 +172,4 @@ def wait_for_the_next_segment(cache: Path, before: int, process: subprocess.Pope
 def assert_sound(directory: Path) -> None:
     cache = Cache(directory / "tables", 1e9)
     for table in cache.tables():
-        assert list(cache.open_csv(table).damaged()) == []
+        assert list(cache.open_table(table).damaged()) == []

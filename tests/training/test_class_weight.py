@@ -1,4 +1,4 @@
-"""Class weights help the rare class, where classes overlap so that somebody has to lose."""
+"""Class weights help the rare class when classes overlap."""
 
 from __future__ import annotations
 

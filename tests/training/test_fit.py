@@ -1,7 +1,8 @@
-"""Training that was interrupted anywhere ends with the same numbers as training that was not."""
+"""Training that was interrupted anywhere ends with the figures of uninterrupted training."""
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ VARIANTS = [
 
 
 class Interruptions:
-    """Interrupts training when it has asked so many times whether it is to end."""
+    """Interrupts training after a number of checks for an interruption."""
 
     def __init__(self, after: int) -> None:
         self.after = after
@@ -74,7 +75,7 @@ def history_of(result: TrainingResult) -> list[tuple]:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_interrupted_every_few_batches_it_ends_the_same(
+def test_training_interrupted_every_few_batches_ends_the_same(
     variant: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, classifier = run(variant)
@@ -119,6 +120,23 @@ def test_a_checkpoint_of_other_pretrained_weights_is_refused(tmp_path: Path) -> 
         run({}, checkpoints)
 
 
+def test_a_checkpoint_with_the_field_names_of_an_earlier_version_is_resumed(tmp_path: Path) -> None:
+    checkpoints, saved = stopped_at_once(tmp_path)
+    saved.data_wait_fraction = {"before": 0.25}
+    checkpoints.save(saved)
+    with np.load(checkpoints.file) as stored:
+        arrays = dict(stored)
+    plain = json.loads(arrays["plain"].tobytes())
+    plain["waiting_for_input"] = plain.pop("data_wait_fraction")
+    arrays["plain"] = np.frombuffer(json.dumps(plain).encode(), np.uint8)
+    with checkpoints.file.open("wb") as file:
+        np.savez(file, **arrays)
+    resumed, _ = run({}, checkpoints)
+    expected, _ = run({})
+    assert history_of(resumed) == history_of(expected)
+    assert resumed.data_wait_fraction["before"] == 0.25
+
+
 @pytest.mark.parametrize(
     "damage", [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: b"PK\3\4"]
 )
@@ -130,7 +148,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: Any) -> None:
         Checkpoints(file, None).load()
 
 
-def test_it_is_saved_as_often_as_asked_and_no_more_often_than_it_costs(tmp_path: Path) -> None:
+def test_checkpoints_are_as_frequent_as_configured_but_never_too_costly(tmp_path: Path) -> None:
     assert not Checkpoints(tmp_path / "one.npz", None).is_due()
     assert not Checkpoints(tmp_path / "one.npz", 1000.0).is_due()
     always = Checkpoints(tmp_path / "one.npz", 0.0)

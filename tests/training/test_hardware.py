@@ -23,14 +23,14 @@ without_gpu = pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), r
 
 
 @without_gpu
-def test_without_a_gpu_everything_is_plain() -> None:
+def test_without_a_gpu_the_defaults_are_float32_and_one_device() -> None:
     assert prepare_devices() == []
     assert choose_precision("auto") == "float32"
     assert choose_strategy([]).num_replicas_in_sync == 1
 
 
 @without_gpu
-def test_a_gpu_that_is_asked_for_and_missing_ends_the_run_before_images_are_read(folder: Path, tmp_path: Path) -> None:
+def test_a_configured_gpu_that_is_missing_ends_the_run_before_images_are_read(folder: Path, tmp_path: Path) -> None:
     config = compose([*TINY, f"dataset.root={folder}", "device=gpu"])
     with pytest.raises(HeadstartError, match="Expected a GPU for device=gpu"):
         run(config, tmp_path)
@@ -51,7 +51,7 @@ def test_cpu_hides_the_gpus_and_the_others_show_them(
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
-def test_a_precision_that_is_given_is_taken(precision: str) -> None:
+def test_a_configured_precision_is_used(precision: str) -> None:
     assert choose_precision(precision) == precision
 
 
@@ -65,7 +65,7 @@ def test_a_precision_that_is_given_is_taken(precision: str) -> None:
         ([(8, 0), (6, 1)], "float32"),
     ],
 )
-def test_auto_is_half_precision_where_every_gpu_is_fast_at_it(
+def test_auto_is_half_precision_if_every_gpu_has_tensor_cores(
     monkeypatch: pytest.MonkeyPatch, capabilities: list[tuple[int, int]], expected: str
 ) -> None:
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: capabilities)
@@ -73,7 +73,7 @@ def test_auto_is_half_precision_where_every_gpu_is_fast_at_it(
     assert choose_precision("auto") == expected
 
 
-def test_one_device_needs_no_copies() -> None:
+def test_one_device_uses_the_default_strategy() -> None:
     assert not isinstance(choose_strategy(["CPU:0"]), tf.distribute.MirroredStrategy)
 
 
@@ -198,7 +198,7 @@ def test_two_devices_train_as_one_does(distributed: dict, precision: str, tolera
 
 
 @pytest.mark.slow
-def test_an_overflow_on_any_device_is_kept_out_of_the_weights(distributed: dict) -> None:
+def test_an_overflow_on_any_device_never_reaches_the_weights(distributed: dict) -> None:
     assert distributed["overflow"]["finite"]
 
 
@@ -208,7 +208,7 @@ def test_an_image_that_devices_cannot_share_counts_once_in_validation(distribute
 
 
 @pytest.mark.slow
-def test_what_several_devices_cannot_do_is_refused(distributed: dict) -> None:
+def test_settings_that_several_devices_cannot_use_are_refused(distributed: dict) -> None:
     accumulate, batch_size = distributed["refused"]
     assert "Expected optimizer.accumulate to be 1 with 2 GPUs" in accumulate
     assert "Expected batch_size to be a multiple of 2, the number of GPUs. Received: 7" in batch_size

@@ -1,4 +1,4 @@
-"""What a stage is fitted on: the same training with and without what was computed once."""
+"""The input of a stage: training is the same with and without cached activations."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_cached_and_uncached_training_agree(overrides: tuple[str, ...], folder: 
     np.testing.assert_allclose(said, expected, atol=1e-4)
 
 
-def test_a_head_on_what_is_held_in_memory_is_the_same_and_says_how_long_it_waited(
+def test_training_from_memory_equals_training_from_the_cache(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = [*TINY, f"dataset.root={folder}", "epochs=4", "batch_size=6", "freeze=all", "cache=auto"]
@@ -96,7 +96,10 @@ def test_a_head_on_what_is_held_in_memory_is_the_same_and_says_how_long_it_waite
 def test_a_second_run_computes_nothing(folder: Path, tmp_path: Path) -> None:
     config = compose([*TINY, f"dataset.root={folder}", "epochs=1", "freeze=last_block"])
     first, said, inputs = trained(config, tmp_path)
-    assert (inputs.activations.computed, inputs.activations.reused) == (2 * 24, 0)  # training and validation, two cuts
+    assert (inputs.activations.computed, inputs.activations.reused) == (
+        2 * 24,
+        0,
+    )  # both splits, at two split points
     again, same, inputs = trained(config, tmp_path)
     assert (inputs.activations.computed, inputs.activations.reused) == (0, 2 * 24)
     np.testing.assert_array_equal(same, said)
@@ -116,18 +119,16 @@ def test_a_second_run_computes_nothing(folder: Path, tmp_path: Path) -> None:
         ((), "frozen up to average: 24 images computed once, 0 from the cache"),
     ],
 )
-def test_a_stage_says_why_it_computes_nothing_once(
-    overrides: tuple[str, ...], reason: str, folder: Path, tmp_path: Path
-) -> None:
+def test_a_stage_explains_what_it_caches(overrides: tuple[str, ...], reason: str, folder: Path, tmp_path: Path) -> None:
     config = compose([*TINY, f"dataset.root={folder}", "freeze=all", *overrides])
     network, _, inputs = prepare(config, tmp_path)
-    given = inputs(network, config.freeze.stages[0], 0)
-    assert reason in given.caching_note
-    batch = next(iter(given.training(0)))[0]
-    assert batch.shape[1:] == given.model.input.shape[1:] == ((64,) if not overrides else (32, 32, 3))
+    stage_input = inputs(network, config.freeze.stages[0], 0)
+    assert reason in stage_input.caching_note
+    batch = next(iter(stage_input.training(0)))[0]
+    assert batch.shape[1:] == stage_input.model.input.shape[1:] == ((64,) if not overrides else (32, 32, 3))
 
 
-def test_a_fitted_head_gets_the_features_with_and_without_the_cache(folder: Path, tmp_path: Path) -> None:
+def test_a_linear_head_gets_the_same_features_with_and_without_the_cache(folder: Path, tmp_path: Path) -> None:
     given: list[Any] = []
     for cache in ("auto", "off"):
         config = compose([*TINY, f"dataset.root={folder}", "freeze=all", "head=svm", f"cache={cache}"])
@@ -164,11 +165,11 @@ def drawn(config: Config, cache: Path, epochs: int, stage: int = 0) -> tuple[np.
     network, index, inputs = prepare(config, cache)
     boundary = frozen_boundary(network, HeadOnly())
     assert boundary is not None
-    given = inputs(network, config.freeze.stages[0], stage)
+    stage_input = inputs(network, config.freeze.stages[0], stage)
     training = index.split("train")
     seen = Views(Augmentation(config.augmentation), 4)
     rows = inputs.activations.rows(boundary, training, "train", seen).read(np.arange(4 * len(training)))
-    batches = given.training(0).take(epochs * given.steps).as_numpy_iterator()
+    batches = stage_input.training(0).take(epochs * stage_input.steps).as_numpy_iterator()
     shown = np.concatenate([values for values, _, _ in batches]).reshape(epochs, len(training), -1)
     views = np.full((epochs, len(training)), -1)
     for epoch, values in enumerate(shown):
@@ -179,7 +180,7 @@ def drawn(config: Config, cache: Path, epochs: int, stage: int = 0) -> tuple[np.
     return views, inputs
 
 
-def test_an_epoch_draws_one_view_of_each_image(folder: Path, tmp_path: Path) -> None:
+def test_each_epoch_draws_one_view_per_image(folder: Path, tmp_path: Path) -> None:
     given = [*TINY, f"dataset.root={folder}", "dataset.split.seed=0", *VIEWS]
     views, inputs = drawn(compose(given), tmp_path, epochs=6)
     assert (views >= 0).all()  # every image in every epoch
@@ -195,7 +196,7 @@ def test_an_epoch_draws_one_view_of_each_image(folder: Path, tmp_path: Path) -> 
     assert (later != views).any()
 
 
-def test_validation_is_clean_beside_views(folder: Path, tmp_path: Path) -> None:
+def test_validation_images_are_not_augmented(folder: Path, tmp_path: Path) -> None:
     given = [*TINY, f"dataset.root={folder}"]
     config = compose([*given, *VIEWS])
     network, _, inputs = prepare(config, tmp_path)

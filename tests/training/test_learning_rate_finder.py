@@ -1,4 +1,4 @@
-"""The sweep finds a rate that trains, says nothing where the loss says nothing, and leaves no trace."""
+"""The sweep suggests a rate that trains, or none if the losses suggest none, and restores the network."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_suggested_rate_trains_and_far_smaller_and_larger_ones_do_not() -> N
     assert loss(rate) < 0.5 * min(loss(rate / 1000), loss(rate * 1000))
 
 
-def test_everything_is_as_it_was() -> None:
+def test_the_network_is_bit_identical_afterwards() -> None:
     images, targets = pictures(12)
     training, validation = batches(images, targets)
     part = stage("all", optimizer="adam", epochs=2, learning_rate=0.003)
@@ -99,7 +99,7 @@ def test_everything_is_as_it_was() -> None:
     assert history(with_sweep=True) == history(with_sweep=False)
 
 
-def test_the_weights_come_back_when_the_sweep_fails() -> None:
+def test_the_weights_are_restored_when_the_sweep_fails() -> None:
     network, (images, targets) = tiny_network(), pictures(12)
     before = state(network)
 
@@ -130,7 +130,7 @@ def test_every_optimizer(optimizer: str) -> None:
     assert found.suggestion is not None, found.reason
 
 
-def test_schedule_rate_and_averaged_weights_of_the_stage_play_no_part() -> None:
+def test_schedule_rate_and_averaged_weights_of_the_stage_are_ignored() -> None:
     plain = sweep(tiny_network(), stage("all", optimizer="adam"), *pictures(12))
     for schedule in (ScheduleConfig("cosine", warmup_epochs=1), ScheduleConfig("plateau", patience=1)):
         part = stage("all", optimizer="adam", learning_rate=7.0, schedule=schedule, ema=0.9, epochs=3)
@@ -212,7 +212,7 @@ def test_the_steepest_descent_is_suggested_whether_or_not_the_loss_explodes() ->
         assert "most steeply" in reason
 
 
-def test_the_suggestion_keeps_its_distance_from_the_edge() -> None:
+def test_the_suggestion_stays_below_the_rate_of_the_lowest_loss() -> None:
     losses = curve(5e-2, 6e-2)
     rate, reason = suggest(RATES, losses, losses)
     assert rate == pytest.approx(RATES[np.argmin(losses)] / 10, rel=0.06)
@@ -229,7 +229,7 @@ def test_flat_rising_and_short_curves_suggest_nothing(level: float, noise: float
             assert suggest(RATES[: len(losses)], losses, smooth(losses))[0] is None
 
 
-def test_what_comes_after_the_last_finite_loss_is_left_out() -> None:
+def test_losses_after_the_last_finite_one_are_ignored() -> None:
     losses = curve(1e-3, 1e9)
     losses[-1] = np.nan
     assert suggest(RATES, losses, smooth(losses))[0] == suggest(RATES[:-1], losses[:-1], smooth(losses[:-1]))[0]

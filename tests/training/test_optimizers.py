@@ -70,7 +70,7 @@ def test_a_warm_up_longer_than_the_stage_ends_with_it() -> None:
     assert rates(ScheduleConfig("cosine", warmup_epochs=50))[39] == pytest.approx(0.1)
 
 
-def test_accumulation_leaves_the_schedule_as_it_is() -> None:
+def test_accumulation_does_not_change_the_schedule() -> None:
     for schedule in (ScheduleConfig("cosine"), ScheduleConfig("cosine", warmup_epochs=1)):
         assert rates(schedule, accumulate=4) == pytest.approx(rates(schedule))
 
@@ -81,7 +81,7 @@ def test_every_optimizer_goes_down(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["sgd", "rmsprop"])
-def test_momentum_carries_on(name: str) -> None:
+def test_momentum_accumulates(name: str) -> None:
     gradients = [[1.0, 1.0], [0.0, 0.0]]
     plain, carried = (updates(config(name, 0.01, momentum=momentum), gradients) for momentum in (0.0, 0.9))
     assert (carried < 1.5 * plain).all()
@@ -94,7 +94,7 @@ def test_accumulation_is_one_step_on_the_average() -> None:
     np.testing.assert_array_equal(updates(config(accumulate=2), [[1.0, 5.0]]), 0)
 
 
-def test_accumulation_over_more_batches_than_there_are_is_refused() -> None:
+def test_accumulation_over_more_batches_than_the_stage_has_is_refused() -> None:
     build_optimizer(config(accumulate=6), steps=3, epochs=2)
     with pytest.raises(HeadstartError, match=r"optimizer\.accumulate to be at most 6.*Received: 7"):
         build_optimizer(config(accumulate=7), steps=3, epochs=2)
@@ -106,7 +106,7 @@ def test_clipping_is_by_the_norm_of_all_gradients_together() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_weight_decay_shrinks_kernels_alone(name: str) -> None:
+def test_weight_decay_shrinks_kernels_only(name: str) -> None:
     kernel, gamma = updates(config(name, weight_decay=0.5), [[0.0, 0.0]])
     assert kernel == pytest.approx(-0.1 * 0.5)
     assert gamma == 0
@@ -137,7 +137,7 @@ def test_the_rate_of_a_variable_scales_its_step_and_its_decay(name: str) -> None
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("more", [{}, {"momentum": 0.9}, {"ema": 0.9}, {"accumulate": 2}])
-def test_what_an_optimizer_keeps_of_each_weight_is_known_before_it_is_built(name: str, more: dict[str, Any]) -> None:
+def test_the_number_of_slots_is_known_before_the_optimizer_is_built(name: str, more: dict[str, Any]) -> None:
     values = config(name, **more)
     optimizer = build_optimizer(values, STEPS, EPOCHS)
     optimizer.build([keras.Variable(np.ones(1000), name="kernel")])

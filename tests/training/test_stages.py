@@ -1,4 +1,4 @@
-"""The stage loop on tiny networks: what moves, what stands still, which weights are kept, and what is computed."""
+"""The stage loop on tiny networks: which weights change, which are kept, and the losses that are computed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def shared(backbone: str) -> Network:
         *(pytest.param("efficientnet_lite0", freeze, marks=pytest.mark.slow) for freeze in FREEZES),
     ],
 )
-def test_every_shipped_freeze_moves_what_it_opens_and_nothing_else(backbone: str, freeze: str) -> None:
+def test_every_shipped_freeze_changes_the_opened_layers_only(backbone: str, freeze: str) -> None:
     network = shared(backbone)
     images, targets = pictures(4)
     for part in compose([f"freeze={freeze}", "epochs=1"]).freeze.stages:
@@ -81,7 +81,7 @@ def test_every_shipped_freeze_moves_what_it_opens_and_nothing_else(backbone: str
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "train"])
-def test_statistics_move_only_where_batch_norm_trains(batch_norm: str) -> None:
+def test_statistics_change_only_if_batch_norm_trains(batch_norm: str) -> None:
     network, (images, targets) = tiny_network("efficientnet_lite0"), pictures(4)
     before = values_of(network.backbone)
     train(network, [stage("last_block", batch_norm=batch_norm)], images, targets, batch_size=4)
@@ -93,7 +93,7 @@ def test_statistics_move_only_where_batch_norm_trains(batch_norm: str) -> None:
     assert moved - statistics
 
 
-def test_the_best_epoch_outlives_a_later_stage_that_spoils_it() -> None:
+def test_the_best_epoch_survives_a_later_stage_that_diverges() -> None:
     network, (images, targets) = tiny_network(), pictures(12)
     seen: list[EpochRecord] = []
     stages = [
@@ -127,7 +127,7 @@ def test_patience_ends_a_stage_but_not_the_next_one() -> None:
     assert [record.stage for record in result.history] == ["first"] * 3 + ["second"] * 3
 
 
-def test_a_plateau_lowers_the_rate_after_the_epochs_it_waited() -> None:
+def test_a_plateau_lowers_the_rate_after_its_patience() -> None:
     images, targets = pictures(6)
     schedule = ScheduleConfig("plateau", patience=2, factor=0.1)
     part = stage("head", epochs=6, learning_rate=STANDSTILL, schedule=schedule)
@@ -177,7 +177,7 @@ def test_the_kept_weights_are_the_averaged_ones() -> None:
     assert not np.allclose(averaged["output/kernel"], second["output/kernel"], atol=1e-5)
 
 
-def test_averaged_weights_are_the_ones_that_are_validated() -> None:
+def test_averaged_weights_are_validated() -> None:
     network, (images, targets) = tiny_network(), pictures(8)
     result = train(network, [stage("all", epochs=3, ema=0.9, learning_rate=0.1)], images, targets, batch_size=4)
     network.classifier.compile(loss="categorical_crossentropy")
@@ -222,7 +222,7 @@ def test_the_training_loss_is_the_weighted_and_smoothed_cross_entropy() -> None:
     assert record.train_loss == pytest.approx(np.mean(np.sum(smoothed * entropies, axis=1)), rel=1e-4)
 
 
-def test_one_sigmoid_learns_and_its_accuracy_is_that_of_the_likelier_class() -> None:
+def test_one_sigmoid_learns_and_its_accuracy_is_that_of_the_more_likely_class() -> None:
     network, (images, targets) = tiny_network(classes=2, output="sigmoid"), pictures(8, classes=2)
     probabilities = network.classifier.predict(images, verbose=0)[:, 0]
     expected = np.mean((probabilities > 0.5) == (targets[:, 1] > 0.5))
@@ -271,7 +271,7 @@ def test_one_sigmoid_trains_on_mixed_images(binary_folder: Path, kind: str) -> N
     assert result.history[1].train_loss != result.history[0].train_loss
 
 
-def test_a_file_that_cannot_be_read_any_more_is_named(tmp_path: Path) -> None:
+def test_a_file_that_became_unreadable_is_named(tmp_path: Path) -> None:
     from conftest import write_pictures
 
     write_pictures(tmp_path, {"a": 6, "b": 6})

@@ -1,4 +1,4 @@
-"""Steps that are done together give the figures of steps one by one, whatever their number."""
+"""Groups of steps give the same figures as single steps, whatever their number."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STAGES = [stage("head", "head", epochs=EPOCHS, optimizer="adam")]
     ("steps", "expected"),
     [(1, 1), (7, 7), (31, 31), (32, 32), (64, 32), (60, 30), (45, 15), (33, 11), (37, 19), (53, 27), (74, 25)],
 )
-def test_as_many_as_divide_an_epoch_or_nearly_do(steps: int, expected: int) -> None:
+def test_groups_divide_an_epoch_or_nearly_do(steps: int, expected: int) -> None:
     assert steps_at_once(steps) == expected
 
 
@@ -79,7 +79,7 @@ def test_a_shorter_last_group_changes_no_figure() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("saved_with", [5, 1])
-def test_what_is_interrupted_between_groups_ends_the_same(
+def test_training_interrupted_between_groups_ends_the_same(
     saved_with: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where it is resumed with other groups than it was saved with."""

@@ -30,7 +30,7 @@ def uses_of(cache: Cache) -> list[Use]:
         found = list(segment_sizes(directory))
         size, used = sum(size for _, size, _ in found), max((used for used, _, _ in found), default=0) / 1e9
         try:
-            table = cache.open_csv(directory)
+            table = cache.open_table(directory)
         except FileNotFoundError:  # another process has removed it since it was listed
             continue
         except DamagedError:

@@ -93,7 +93,7 @@ class Cache:
         """Return the directories of all tables."""
         return sorted(head.parent for head in self.directory.glob("*/table.json"))
 
-    def open_csv(self, directory: Path) -> Table:
+    def open_table(self, directory: Path) -> Table:
         """Return the table in a directory.
 
         Raises:

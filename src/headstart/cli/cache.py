@@ -97,7 +97,7 @@ def verify(directory: Path, options: argparse.Namespace) -> int:
     damaged = tables = 0
     for place in track(cache.tables(), len(cache.tables()), "reading what is kept"):
         try:
-            found = list(cache.open_csv(place).damaged())
+            found = list(cache.open_table(place).damaged())
         except FileNotFoundError:  # another process has removed it since it was listed
             continue
         except DamagedError as error:  # nobody knows what its rows are

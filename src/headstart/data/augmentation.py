@@ -1,7 +1,9 @@
 """Random changes of training images: geometry, RandAugment, mixup and cutmix.
 
-Everything is drawn from seeds that are given, one for each image, and nothing else: the same image with the same seed
-is the same augmented image, in whatever batch, order or epoch. Only so can augmented views be computed once and kept.
+Every change is drawn from the seed of its image alone: the same image and seed give the same augmented image in every
+batch, order and epoch, so augmented views can be cached. The layers of Keras 3.15 (RandAugment, MixUp, CutMix,
+RandomRotation) cannot replace this module: they draw for a whole batch, from a generator that advances with each call,
+so the change of an image depends on its batch and on all batches before.
 """
 
 from __future__ import annotations
@@ -15,12 +17,12 @@ from headstart.data.warp import affine, projective, warp
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# One random number for each, drawn whether it is needed or not: switching one option on leaves the others as they were.
+# Each gets one random number, drawn even if it is not needed, so that switching one option on leaves the others alone.
 DRAWS = (
     *("flip", "rotation", "shift_x", "shift_y", "shear", "zoom_x", "zoom_y"),
     *("operation_1", "sign_1", "operation_2", "sign_2"),
 )
-# The operations of RandAugment. Those of geometry join the image's one warp.
+# The operations of RandAugment. The geometric ones are merged into the image's single warp.
 COLOUR = ("auto_contrast", "equalize", "solarize", "posterize", "colour", "contrast", "brightness", "sharpness")
 GEOMETRY = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 OPERATIONS = (*COLOUR, *GEOMETRY, "identity")
@@ -29,18 +31,18 @@ ROTATE_DEGREES, SHEAR_TANGENT, TRANSLATE_SHARE, POSTERIZE_BITS, BLEND = 30.0, 0.
 
 
 class Augmentation:
-    """What one configuration does to a batch of training images; built once for a run.
+    """The random changes that a configuration makes to training images; built once per run.
 
     Ranges, each drawn uniformly for each image: rotation in [-rotation, rotation] degrees, shift in [-shift, shift] of
     the width and of the height, horizontal shear in [-shear, shear], zoom of the width and of the height in
-    [1 - zoom, 1 + zoom]. They are those of Keras' ImageDataGenerator but for shear, whose 0.2 was 0.2 degrees there,
-    which nobody can see; here it is the tangent of the angle (0.2 is 11 degrees).
+    [1 - zoom, 1 + zoom]. They are those of Keras' ImageDataGenerator except shear: there 0.2 meant 0.2 degrees, which
+    nobody can see; here it is the tangent of the angle (0.2 is 11 degrees).
 
     Args:
         config: the resolved group `augmentation`.
 
     Raises:
-        HeadstartError: for a value out of its range.
+        HeadstartError: when a value is out of its range.
     """
 
     def __init__(self, config: AugmentationConfig) -> None:
@@ -51,7 +53,7 @@ class Augmentation:
         self.mixes = config.mixup > 0 or config.cutmix > 0
 
     def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Return every image changed as its own seed says.
+        """Return every image with the changes that its seed decides.
 
         Args:
             images: float32 (batch, height, width, 3), 0 to 255.
@@ -62,7 +64,7 @@ class Augmentation:
         if not self.changes_images:
             return images
         height, width = tf.shape(images)[1], tf.shape(images)[2]
-        # Drawn image by image: vectorised over the batch, the last bits would depend on the place in the batch.
+        # Drawn image by image: if vectorised, the last bits would depend on the position in the batch.
         transforms, operations, signs = tf.map_fn(
             lambda seed: self._plan(seed, height, width),
             seeds,
@@ -85,7 +87,7 @@ class Augmentation:
         """Return every image mixed with its neighbour in the batch, and the labels in the same shares.
 
         Mixup (Zhang et al., 2018) blends two images; cutmix (Yun et al., 2019) pastes a box of one into the other. With
-        both configured, each image is given to one of them by an even chance.
+        both configured, each image gets one of them with equal chance.
 
         Args:
             images: float32 (batch, height, width, 3), shuffled, as neighbours become partners.
@@ -104,7 +106,7 @@ class Augmentation:
             outside = outside_box(1 - beta(batch, self.config.cutmix, cutmix_seed), height, width, box_seed)
             cuts = tf.random.stateless_uniform([batch], choice_seed) < (0.5 if self.config.mixup else 1.0)
             kept = tf.where(cuts[:, None, None], outside, kept)
-        # The label's share is what really stands in the image, also where the box was cut off at the border.
+        # The label's share is the share of the pixels, also if the border cuts off a part of the box.
         share = tf.reduce_mean(kept, axis=(1, 2))[:, None]
         kept = kept[..., None]
         labels = tf.cast(labels, tf.float32)
@@ -137,7 +139,7 @@ class Augmentation:
         return projective(matrix, height, width), operations, signs
 
     def _recolour(self, image: tf.Tensor, operations: tf.Tensor, signs: tf.Tensor) -> tf.Tensor:
-        """Return one image after the colour operations among its two."""
+        """Apply the colour operations among the two of an image."""
         import tensorflow as tf
 
         return tf.foldl(
@@ -148,7 +150,7 @@ class Augmentation:
 
 
 def operation_geometry(operation: tf.Tensor, strength: tf.Tensor, width: tf.Tensor, height: tf.Tensor) -> tf.Tensor:
-    """Return the (3, 3) map of a RandAugment operation; for one that only changes colours, the identity.
+    """Return the (3, 3) map of a RandAugment operation; the identity if it only changes colours.
 
     Args:
         operation: index into `OPERATIONS`.
@@ -170,12 +172,12 @@ def operation_geometry(operation: tf.Tensor, strength: tf.Tensor, width: tf.Tens
 
 
 def operation_colour(image: tf.Tensor, operation: tf.Tensor, magnitude: float, sign: tf.Tensor) -> tf.Tensor:
-    """Return the image after a RandAugment operation (Cubuk et al., 2020); after one of geometry, as it was.
+    """Apply a RandAugment operation (Cubuk et al., 2020) to an image; a geometric one leaves it unchanged.
 
     Args:
         image: float32 (height, width, 3), 0 to 255.
         operation: index into `OPERATIONS`.
-        magnitude: 0 to 1; 1 is the strongest that AutoAugment knows.
+        magnitude: 0 to 1; 1 is the strongest of AutoAugment.
         sign: 1 or -1: more or less colour, contrast, brightness or sharpness.
     """
     import tensorflow as tf
@@ -191,7 +193,7 @@ def operation_colour(image: tf.Tensor, operation: tf.Tensor, magnitude: float, s
         "solarize": lambda: tf.where(image < threshold, image, 255 - image),
         "posterize": lambda: tf.floor(image / step) * step,
         "colour": lambda: blend(tf.image.rgb_to_grayscale(image)),
-        # Rounded, as the sum over many pixels may differ in its last bits with the number of threads.
+        # Rounded: the last bits of a sum over many pixels may depend on the number of threads.
         "contrast": lambda: blend(tf.round(tf.reduce_mean(tf.image.rgb_to_grayscale(image)))),
         "brightness": lambda: blend(tf.zeros([])),
         "sharpness": lambda: blend(smooth(image)),
@@ -200,7 +202,7 @@ def operation_colour(image: tf.Tensor, operation: tf.Tensor, magnitude: float, s
 
 
 def auto_contrast(image: tf.Tensor) -> tf.Tensor:
-    """Stretch each channel of a (height, width, 3) image to 0 to 255; a channel of one value stays."""
+    """Stretch each channel of a (height, width, 3) image to 0 to 255; a channel with a single value stays."""
     import tensorflow as tf
 
     low, high = tf.reduce_min(image, axis=(0, 1)), tf.reduce_max(image, axis=(0, 1))
@@ -215,7 +217,7 @@ def equalize(image: tf.Tensor) -> tf.Tensor:
     histogram = tf.math.bincount(values, minlength=256, maxlength=256, axis=-1)
     brightest = tf.reduce_max(values, axis=-1, keepdims=True)
     step = (tf.shape(values)[1] - tf.gather(histogram, brightest, batch_dims=1)) // 255
-    # A channel that has fewer pixels than values, or only one value, has no steps to spread.
+    # A channel with fewer pixels than values, or with a single value, has no steps to spread.
     spread = (tf.cumsum(histogram, axis=-1, exclusive=True) + step // 2) // tf.maximum(step, 1)
     table = tf.where(step > 0, tf.minimum(spread, 255), tf.range(256))
     equal = tf.gather(table, values, batch_dims=1)
@@ -223,7 +225,7 @@ def equalize(image: tf.Tensor) -> tf.Tensor:
 
 
 def smooth(image: tf.Tensor) -> tf.Tensor:
-    """Return a (height, width, 3) image after PIL's smoothing filter: 3 x 3, the middle counts five times."""
+    """Return a (height, width, 3) image after PIL's smoothing filter: 3 x 3, with weight 5 in the middle."""
     import tensorflow as tf
 
     weights = tf.constant([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]]) / 13
@@ -233,10 +235,10 @@ def smooth(image: tf.Tensor) -> tf.Tensor:
 
 
 def beta(batch: tf.Tensor, alpha: float, seed: tf.Tensor) -> tf.Tensor:
-    """Return (batch,) numbers from the Beta(alpha, alpha) distribution, as shares of two Gamma variables."""
+    """Return (batch,) numbers from the Beta(alpha, alpha) distribution, computed from two Gamma variables."""
     import tensorflow as tf
 
-    # In float32 a small alpha makes both underflow.
+    # float64: in float32 a small alpha makes both underflow.
     gammas = tf.random.stateless_gamma([2, batch], seed, alpha=tf.constant(alpha, tf.float64), dtype=tf.float64)
     return tf.cast(gammas[0] / (gammas[0] + gammas[1]), tf.float32)
 
@@ -245,7 +247,7 @@ def outside_box(area: tf.Tensor, height: tf.Tensor, width: tf.Tensor, seed: tf.T
     """Return (batch, height, width) masks: 0 in a box of the image's proportions at a random place, else 1.
 
     Args:
-        area: (batch,) share of the image that the box covers, before what lies beyond the border is cut off.
+        area: (batch,) share of the image that the box would cover if none of it lay beyond the border.
         height: of the images, pixels.
         width: of the images, pixels.
         seed: int32 (2,).

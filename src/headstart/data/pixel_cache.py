@@ -1,4 +1,4 @@
-"""Where batches of pixels come from: the image files, or the table of what was decoded before."""
+"""Read batches of pixels from the image files, or from the cache of decoded images."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from headstart.data.files.check_cache import READER
 from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
 
-LOADING_THREADS = 4  # decoding leaves Python's lock; a few more threads than cores hide the disk
-BATCHES_AHEAD = 3  # bounds what is in memory: batches being decoded, beside the two that wait
+LOADING_THREADS = 4  # decoding releases Python's lock; a few more threads than cores hide the time of the disk
+BATCHES_AHEAD = 3  # batches that are being decoded, which limits the memory, beside the two that wait
 DECODED_AT_ONCE = 64  # images
 
 
 class Batches(Protocol):
-    """What gives a row of numbers for each image: rows of a table, or image files."""
+    """A source of one row of numbers per image: cached rows, or image files."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one row."""
+        """Shape of one row."""
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the numbers."""
+        """Type of the numbers."""
 
     def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield (batch, ...) for each array of positions."""
@@ -40,7 +40,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Files:
-    """Images that are decoded whenever they are read."""
+    """Image files, which are decoded each time they are read."""
 
     index: ImageIndex
     image_size: int
@@ -48,19 +48,19 @@ class Files:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one picture."""
+        """Shape of one image."""
         return (self.image_size, self.image_size, 3)
 
     @property
     def dtype(self) -> np.dtype:
-        """Whole numbers, 0 to 255."""
+        """Type of the pixels, 0 to 255."""
         return np.dtype(np.uint8)
 
     def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield decoded batches in the given order while the next ones are being decoded.
+        """Yield decoded batches in the given order, and decode the next ones in the background.
 
         Args:
-            order: positions in the index, one array a batch.
+            order: positions in the index, one array per batch.
 
         Yields:
             uint8 images (batch, size, size, 3).
@@ -78,7 +78,7 @@ class Files:
                         yield finish()
                 while waiting:
                     yield finish()
-            finally:  # the reader stopped early: do not decode what nobody will see
+            finally:  # the reader stopped early: do not decode images that nobody reads
                 for futures in waiting:
                     for future in futures:
                         future.cancel()
@@ -90,40 +90,40 @@ class Files:
 
 @dataclass
 class Pixels:
-    """The images of a run at one size, decoded once where a cache is given and has room.
+    """The images of a run at one size, decoded once if there is a cache with room for them.
 
     Args:
         image_size: side in pixels.
         resize: `stretch`, `crop` or `pad`.
-        cache: where decoded images are kept; None decodes them whenever they are read.
+        cache: where decoded images are stored; None decodes them each time they are read.
     """
 
     image_size: int
     resize: str
     cache: Cache | None = None
     _table: Table | None = field(default=None, repr=False)
-    _said: bool = field(default=False, repr=False)  # that there is no room
+    _no_room_reported: bool = field(default=False, repr=False)
 
     @property
     def decoded(self) -> int:
-        """How many images were decoded for the cache."""
+        """Number of images that this run decoded for the cache."""
         return self._table.computed if self._table else 0
 
     @property
     def bytes_estimated(self) -> int:
-        """What they would take on disk, before they were decoded."""
+        """Estimate, made before decoding, of the bytes that they take on disk."""
         return self._table.bytes_estimated if self._table else 0
 
     @property
     def bytes_written(self) -> int:
-        """What they took."""
+        """Bytes of decoded images that this run wrote to disk."""
         return self._table.bytes_written if self._table else 0
 
     def of(self, index: ImageIndex, name: str) -> Files | Rows:
-        """Return what gives the pixels of the images, after decoding those that never were.
+        """Return the source of the images' pixels, after decoding those that are not in the cache.
 
         Args:
-            index: the images; those whose content is not known by digest are read from their files.
+            index: the images; without digests they are read from their files.
             name: of the split, for the progress bar.
 
         Raises:
@@ -138,7 +138,7 @@ class Pixels:
         table = self._table
         needed = len(table.missing(index.pixel_keys)) * table.row_bytes
         if objection := self.cache.reason_not_to_cache(needed, "decoded images"):
-            return self._without(files, objection)
+            return self._uncached(files, objection)
 
         def decode(positions: np.ndarray) -> Iterator[np.ndarray]:
             order = np.array_split(positions, -(-len(positions) // DECODED_AT_ONCE))
@@ -147,11 +147,11 @@ class Pixels:
         try:
             return table.rows(index.pixel_keys, decode)
         except NotCachedError as error:
-            return self._without(files, str(error))
+            return self._uncached(files, str(error))
 
-    def _without(self, files: Files, reason: str) -> Files:
-        """Return the files themselves, and say why, once."""
-        if not self._said:
+    def _uncached(self, files: Files, reason: str) -> Files:
+        """Return the files themselves, and print the reason once."""
+        if not self._no_room_reported:
             console.print(f"  {reason}: images are decoded in every epoch", markup=False, soft_wrap=True)
-        self._said = True
+        self._no_room_reported = True
         return files

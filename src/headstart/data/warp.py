@@ -1,9 +1,8 @@
-"""Geometry: affine maps about the image's centre, and the one operation that applies them to a batch.
+"""Geometry: affine maps about the image's centre, and the operation that applies them to a batch.
 
-A map takes a point of the *output* to the point of the *input* whose colour it shows, which is the direction that
-`ImageProjectiveTransformV3` wants. Points are (x, y) in pixels from the centre, x to the right and y down. In this
-direction `a @ b` is: first `a` is done to the image, then `b`. So any chain of maps is one matrix, and pixels are
-interpolated once instead of once per step.
+A map takes a point of the *output* to the point of the *input* whose colour it shows, as `ImageProjectiveTransformV3`
+expects. Points are (x, y) in pixels from the centre, x to the right and y down. In this direction `a @ b` first applies
+`a` to the image, then `b`. So any chain of maps is one matrix, and pixels are interpolated only once.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ def affine(
     zoom: tuple[tf.Tensor | float, tf.Tensor | float] = (1.0, 1.0),
     flip: tf.Tensor | bool = False,
 ) -> tf.Tensor:
-    """Return the (3, 3) map of one image: rotated, then shifted, sheared, zoomed and flipped.
+    """Return the (3, 3) map that rotates one image, then shifts, shears, zooms and flips it.
 
-    The order is that of Keras' ImageDataGenerator (`apply_affine_transform`), and so is the meaning of `zoom`.
+    The order and the meaning of `zoom` are those of Keras' ImageDataGenerator (`apply_affine_transform`).
 
     Args:
-        rotation: degrees, counter-clockwise as one sees it.
+        rotation: degrees, counter-clockwise on the screen.
         shift: pixels to the right and down.
         shear: tangents of two angles: how far a row slides to the right for each pixel that it lies above the centre,
             and how far a column slides down for each pixel that it lies left of the centre.
-        zoom: the share of the width and of the height that is shown: 0.8 enlarges, 1.2 shrinks. Over 0.
-        flip: mirror left and right.
+        zoom: the share of the width and of the height that is shown: 0.8 enlarges, 1.2 shrinks; above 0.
+        flip: whether to mirror left and right.
     """
     import tensorflow as tf
 
@@ -47,7 +46,7 @@ def affine(
 
 
 def projective(matrix: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Return a map as the 8 numbers of a projective transform of one image, counted from its top left pixel.
+    """Return a map as the 8 numbers of a projective transform whose origin is the top left pixel.
 
     Args:
         matrix: (3, 3), about the centre, as `affine` returns it.
@@ -56,7 +55,7 @@ def projective(matrix: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Ten
     """
     import tensorflow as tf
 
-    # The centre lies between the middle pixels of an even side: pixel centres have whole numbers.
+    # Pixel centres have whole numbers, so the centre of an even side lies between its two middle pixels.
     center_x = (tf.cast(width, tf.float32) - 1) / 2
     center_y = (tf.cast(height, tf.float32) - 1) / 2
     from_center = tf.stack([[1.0, 0.0, center_x], [0.0, 1.0, center_y], [0.0, 0.0, 1.0]])
@@ -65,12 +64,12 @@ def projective(matrix: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Ten
 
 
 def warp(images: tf.Tensor, transforms: tf.Tensor, fill: str) -> tf.Tensor:
-    """Return the images, each seen through its own transform, bilinear.
+    """Apply to each image its transform, with bilinear interpolation.
 
     Args:
         images: float32 (batch, height, width, channels).
         transforms: float32 (batch, 8), as `projective` returns them.
-        fill: what stands outside the image: nearest, reflect or constant; constant is black.
+        fill: how to fill the outside of the image: nearest, reflect or constant (black).
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Activations at the freeze boundary: computed once, kept on disk by content, read as they are needed."""
+"""Activations at the freeze boundary: computed once, cached on disk by content, read when they are needed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from headstart.data.augmentation import Augmentation
 from headstart.data.files.check_cache import READER
 from headstart.data.index import ImageIndex
 from headstart.data.pixel_cache import Pixels
-from headstart.features.boundary import Boundary
+from headstart.features.boundary import EVERY_SPLIT_POINT, Boundary
 from headstart.inference.backend import InferenceModel, forward, resolve_inference_backend
 
 if TYPE_CHECKING:
     import keras
 
-BATCH_SIZE = 32  # images at once through the frozen part; no gradients are kept, so that memory is no question
-WORTH_A_WORD = 2  # seconds
+BATCH_SIZE = 32  # images at once through the frozen part; without gradients they need little memory
+REPORTED_SECONDS = 2  # shorter computations are not announced
 
 
 @dataclass(frozen=True)
@@ -35,27 +35,27 @@ class Views:
     """Fixed augmented versions of every image."""
 
     augmentation: Augmentation
-    count: int  # for each image
+    count: int  # per image
 
 
 @dataclass(frozen=True)
 class InMemory:
-    """Activations that are not kept on disk."""
+    """Activations that are held in memory and not cached on disk."""
 
     values: np.ndarray  # (n, ...)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one image's."""
+        """Shape of one image's activations."""
         return self.values.shape[1:]
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the numbers."""
+        """Type of the activations."""
         return self.values.dtype
 
     def read(self, positions: np.ndarray) -> np.ndarray:
-        """Return some rows."""
+        """Return the rows at some positions."""
         return self.values[positions]
 
     def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -66,14 +66,14 @@ class InMemory:
 
 @dataclass
 class ActivationCache:
-    """What frozen parts of networks give for images.
+    """The activations that frozen parts of networks give for images.
 
     Args:
-        cache: where it is kept.
-        pixels: gives the images.
-        dtype: `float32` or `float16`, in which it is kept.
-        engine: what runs the frozen parts: `auto`, `tensorflow` or `openvino`.
-        backbone: its name, for people who look at what is kept.
+        cache: where they are stored.
+        pixels: reads the images.
+        dtype: `float32` or `float16`, the type in which they are stored.
+        engine: the inference backend that runs the frozen parts: `auto`, `tensorflow` or `openvino`.
+        backbone: its name, for people who list the cache.
     """
 
     cache: Cache
@@ -81,33 +81,33 @@ class ActivationCache:
     dtype: str = "float32"
     engine: str = "tensorflow"
     backbone: str = "a network"
-    # Tables by boundary, which is kept, so that nothing else gets its id: weights are digested once for each.
+    # Tables by the id of their boundary, whose weights are digested once; holding the boundary keeps its id unique.
     _known: dict[tuple[int, bool], tuple[Table, Boundary]] = field(default_factory=dict, repr=False)
-    _ready: dict[str, InferenceModel] = field(default_factory=dict, repr=False)  # by the name of the table they fill
-    _not_kept: int = field(default=0, repr=False)  # images whose activations were not kept on disk
+    _ready: dict[str, InferenceModel] = field(default_factory=dict, repr=False)  # by the name of their table
+    _not_cached: int = field(default=0, repr=False)  # images whose activations were computed without caching
 
     @property
     def computed(self) -> int:
-        """How many images (or views of them) went through a frozen part in this run."""
-        return self._not_kept + sum(table.computed for table in self._tables())
+        """Number of images, or views of them, that went through a frozen part in this run."""
+        return self._not_cached + sum(table.computed for table in self._tables())
 
     @property
     def reused(self) -> int:
-        """Of how many the activations were there already."""
+        """Number of images, or views of them, whose activations were in the cache."""
         return sum(table.reused for table in self._tables())
 
     @property
     def bytes_estimated(self) -> int:
-        """What the activations would take on disk, before they were computed."""
+        """Estimate, made before computing them, of the bytes that the activations take on disk."""
         return sum(table.bytes_estimated for table in self._tables())
 
     @property
     def bytes_written(self) -> int:
-        """What they took."""
+        """Bytes of activations that this run wrote to disk."""
         return sum(table.bytes_written for table in self._tables())
 
     def summary(self) -> dict[str, int]:
-        """Return what was computed, found and written in this run."""
+        """Return the numbers of images and bytes that this run computed, reused and wrote."""
         return {
             "images_computed": self.computed,
             "images_reused": self.reused,
@@ -117,12 +117,12 @@ class ActivationCache:
         }
 
     def objection(self, boundary: Boundary, parts: list[ImageIndex], views: Views | None = None) -> str | None:
-        """Return why the activations of these images cannot be kept, or None when they can.
+        """Return why the activations of these images cannot be cached, or None if they can.
 
         Args:
-            boundary: the cut.
-            parts: the images, of which the first ones are augmented.
-            views: of the first ones; None takes each as it is.
+            boundary: splits the network.
+            parts: the images; the first part is augmented.
+            views: of the first part; None takes each image as it is.
         """
         needed = 0
         for number, part in enumerate(parts):
@@ -132,13 +132,13 @@ class ActivationCache:
         return self.cache.reason_not_to_cache(needed, "activations")
 
     def rows(self, boundary: Boundary, index: ImageIndex, name: str, views: Views | None = None) -> Rows:
-        """Return the activations of every image in the index's order; of an image's views one after the other.
+        """Return the activations of every image in the index's order, with the views of an image one after the other.
 
         Args:
-            boundary: the cut; its prefix is run where a row is missing.
+            boundary: splits the network; its prefix computes the missing rows.
             index: the images, with their digests.
             name: of the split, for the progress bar.
-            views: instead of each image as it is.
+            views: of each image; None takes it as it is.
 
         Raises:
             HeadstartError: when an image cannot be read.
@@ -147,39 +147,40 @@ class ActivationCache:
         return table.rows(keys, lambda positions: self._compute(boundary, index, name, views, positions, keys))
 
     def in_memory(self, boundary: Boundary, index: ImageIndex, name: str) -> InMemory:
-        """Return the activations of every image without keeping them on disk.
+        """Return the activations of every image without caching them on disk.
 
         Args:
-            boundary: the cut.
+            boundary: splits the network.
             index: the images.
             name: of the split, for the progress bar.
         """
         everything = np.arange(len(index))
         computed = self._compute(boundary, index, name, None, everything, index.pixel_keys)
         values = np.concatenate(list(computed)).astype(storage_type(boundary, self.dtype))
-        self._not_kept += len(index)
+        self._not_cached += len(index)
         return InMemory(values)
 
     def _tables(self) -> list[Table]:
         return [table for table, _ in self._known.values()]
 
     def _table(self, boundary: Boundary, views: Views | None) -> Table:
-        """Return the table of a frozen part: its name says all that decides the numbers beside the images."""
+        """Return the table of a frozen part, named by everything except the images that decides the activations."""
         known = self._known.get((id(boundary), views is not None))
         if known is not None:
             return known[0]
         what = {
             "what": "activations",
             "backbone": self.backbone,
-            "cut": boundary.split_point,
+            # These are the words of stored caches, which stay valid.
+            "cut": "every cut" if boundary.split_point == EVERY_SPLIT_POINT else boundary.split_point,
             "prefix": _fingerprint(boundary.prefix),
-            # What is no layer: the preprocessing of some backbones swaps red and blue by a plain operation.
+            # Also those that are not layers: some backbones' preprocessing swaps red and blue by a plain operation.
             "operations": [type(operation).__name__ for operation in boundary.prefix.operations],
             "image_size": self.pixels.image_size,
             "resize": self.pixels.resize,
             "reader": READER,
-            "engine": resolve_inference_backend(self.engine),  # their last digits differ
-            # By its values, whatever the option is called; how many views there are decides none of them.
+            "engine": resolve_inference_backend(self.engine),  # the last digits depend on it
+            # Only its values: neither the name of the option nor the number of views changes a view.
             "augmentation": None if views is None else _values(views.augmentation),
         }
         table = self.cache.table(what, boundary.prefix.output.shape[1:], storage_type(boundary, self.dtype))
@@ -195,45 +196,45 @@ class ActivationCache:
         positions: np.ndarray,
         keys: tuple[str, ...],
     ) -> Iterator[np.ndarray]:
-        """Yield the activations of what is missing, batch after batch, with a bar and an estimate."""
+        """Yield the activations of the missing rows in batches, with a progress bar and an estimate."""
         run, augment = self._forward(boundary, views), _augment(boundary.prefix, views)
         each = views.count if views else 1
         images, wanted = self._images(index, positions // each, name)
         order = np.array_split(np.arange(len(positions)), -(-len(positions) // BATCH_SIZE))
         row_bytes = self._table(boundary, views).row_bytes
         batches = images.batches(wanted[part] for part in order)
-        what = f"computing once what is frozen up to {boundary.split_point}: {name}"
+        what = f"computing activations at {boundary.split_point} once: {name}"
         started = time.perf_counter()
         for number, (part, pixels) in enumerate(zip(order, track(batches, len(order), what), strict=True)):
             if augment is not None:
                 seeds = np.array([_seed(keys[position], position % each) for position in positions[part]], np.int32)
                 pixels = augment(pixels, seeds)
             yield run(pixels)
-            if number == 1 and len(order) > 2:  # the first one traces
+            if number == 1 and len(order) > 2:  # the first batch traces the graph
                 seconds = (time.perf_counter() - started) * (len(order) - 2)
-                if seconds > WORTH_A_WORD:
+                if seconds > REPORTED_SECONDS:
                     console.print(
-                        f"  {name}: {len(positions):,} {'views' if views else 'images'} through what is frozen up to "
+                        f"  {name}: {len(positions):,} {'views' if views else 'images'} through the frozen part up to "
                         f"{boundary.split_point}, about {seconds:.0f} s and {decimal(len(positions) * row_bytes)}",
                         soft_wrap=True,
                     )
             started = time.perf_counter() if number == 0 else started
 
     def _forward(self, boundary: Boundary, views: Views | None) -> InferenceModel:
-        """Return what runs a frozen part; one of the same layers and weights that was made ready before will do."""
+        """Return the model that runs a frozen part, built once for the same layers and weights."""
         name = self._table(boundary, views).directory.name
         if name not in self._ready:
             self._ready[name] = forward(boundary.prefix, self.engine)
         return self._ready[name]
 
     def _images(self, index: ImageIndex, positions: np.ndarray, name: str) -> tuple[Any, np.ndarray]:
-        """Return what gives the pixels of some images only, and their positions in it."""
+        """Return a reader for the pixels of some images only, and their positions in it."""
         wanted, inverse = np.unique(positions, return_inverse=True)
         return self.pixels.of(index.take(wanted), name), inverse
 
 
 def open_activation_cache(config: Config, image_size: int) -> ActivationCache:
-    """Return what keeps decoded images and frozen work, as a run's configuration says.
+    """Open the cache of decoded images and activations that a run's configuration describes.
 
     Args:
         config: the resolved configuration.
@@ -245,32 +246,32 @@ def open_activation_cache(config: Config, image_size: int) -> ActivationCache:
 
 
 def storage_type(boundary: Boundary, dtype: str) -> np.dtype:
-    """Return the type in which activations are kept: what is asked for, or that of a network in half precision.
+    """Return the type in which activations are stored: the configured one, or float16 for a network in float16.
 
-    NumPy has no bfloat16, so that its values are kept as float32.
+    NumPy has no bfloat16, so such values are stored as float32.
     """
     return np.dtype("float16" if boundary.prefix.output.dtype == "float16" else dtype)
 
 
 def _keys(index: ImageIndex, views: Views | None) -> tuple[str, ...]:
-    """Return the key of each row: the image's content, and which view of it."""
+    """Return the key of each row: the digest of the image's content, and the number of the view."""
     if views is None:
         return index.pixel_keys
     return tuple(f"{key}:{view}" for key in index.pixel_keys for view in range(views.count))
 
 
 def _seed(key: str, view: int) -> tuple[int, int]:
-    """Return the seed of a view, by content alone: every run has the same views of an image."""
+    """Return the seed of a view. Content alone decides it, so every run has the same views of an image."""
     return int(key[:7], 16), view
 
 
 def _values(augmentation: Augmentation) -> dict[str, Any]:
-    """Return what decides the pixels of a view."""
+    """Return the settings that decide the pixels of a view."""
     return {key: value for key, value in asdict(augmentation.config).items() if key not in ("name", "views")}
 
 
 def _augment(prefix: keras.Model, views: Views | None) -> Any:
-    """Return the function from pixels and seeds to the pixels of views; None where images are taken as they are."""
+    """Return the function from pixels and seeds to the pixels of views; None without views."""
     if views is None:
         return None
     import tensorflow as tf
@@ -285,7 +286,7 @@ def _augment(prefix: keras.Model, views: Views | None) -> Any:
 
 
 def _fingerprint(model: keras.Model) -> str:
-    """Return a digest of a model's layers and weights, whatever automatic names they got."""
+    """Return a digest of a model's layers and weights that ignores their automatic names."""
     import keras
 
     digest = hashlib.sha256()

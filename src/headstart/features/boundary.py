@@ -1,8 +1,8 @@
-"""The freeze boundary: the deepest cut below everything that trains in a stage.
+"""The freeze boundary: the deepest split point below the layers that a stage trains.
 
-What lies before it gives the same activations for an image as long as the stage lasts, so that they can be computed
-once. Where only the head trains, its own first layers belong to the frozen part too as long as they neither learn nor
-depend on chance: of a pooled feature map only the averages need to be kept.
+The part before it gives the same activations for an image as long as the stage lasts, so they can be computed once. If
+only the head trains, its first layers belong to the frozen part as long as they have no weights and are not random: a
+pooled feature map is cached as its averages.
 """
 
 from __future__ import annotations
@@ -19,27 +19,30 @@ from headstart.model.split_points import find_split_points, last_split_point_bef
 if TYPE_CHECKING:
     import keras
 
-SMALLEST_SHARE = 0.1  # of the backbone's layers; less is not worth its activations, which are large near the images
+SMALLEST_SHARE = (
+    0.1  # of the backbone's layers; a shorter prefix is not worth caching: activations near the images are large
+)
+EVERY_SPLIT_POINT = "every split point"  # in place of a layer's name, for outputs at several depths
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """A classifier in two parts that share its variables; together they compute the classifier's numbers."""
+    """A classifier split in two parts that share its variables; one after the other they compute its outputs."""
 
     split_point: str  # name of the last frozen layer
     prefix: keras.Model  # RGB pixels 0-255 to activations
-    suffix: keras.Model  # activations to probabilities; what it holds of the backbone is in inference mode
+    suffix: keras.Model  # activations to probabilities; its part of the backbone is in inference mode
 
 
 def frozen_boundary(network: Network, train: TrainTarget) -> Boundary | None:
-    """Return the two parts of a classifier for a stage, None where no cut is deep enough to be of use.
+    """Split a classifier for a stage; return None if no split point is deep enough to be worth it.
 
     Args:
         network: the classifier.
         train: the stage's `train`.
 
     Raises:
-        HeadstartError: when it says something that is not valid for this backbone.
+        HeadstartError: when `train` is not valid for this backbone.
     """
     import keras
 
@@ -56,9 +59,9 @@ def frozen_boundary(network: Network, train: TrainTarget) -> Boundary | None:
         suffix = keras.Model(activations, network.head(inference_mode(rest)(activations)), name="suffix")
         parts = [prefix]
     else:
-        still = _last_still_layer(network.head)
-        name = still or find_split_points(network.backbone)[-1].name
-        first, suffix = split_at(network.head, still) if still else (None, network.head)
+        pooling = _last_constant_layer(network.head)
+        name = pooling or find_split_points(network.backbone)[-1].name
+        first, suffix = split_at(network.head, pooling) if pooling else (None, network.head)
         parts = [network.backbone, *([first] if first else [])]
     pixels = keras.Input(network.classifier.input.shape[1:], name="pixels", dtype="float32")
     values = preprocess(network.entry.preprocessing, pixels)
@@ -67,8 +70,8 @@ def frozen_boundary(network: Network, train: TrainTarget) -> Boundary | None:
     return Boundary(name, keras.Model(pixels, values, name="prefix"), suffix)
 
 
-def _last_still_layer(head: keras.Model) -> str | None:
-    """Return the last of a head's first layers that neither learn nor depend on chance; None when there is none."""
+def _last_constant_layer(head: keras.Model) -> str | None:
+    """Return the last of the head's first layers that have no weights and are not random; None if there is none."""
     import keras
 
     split_points = {point.name for point in find_split_points(head)}

@@ -1,1 +1,1 @@
-"""Running a network that does not train, by TensorFlow or OpenVINO."""
+"""Inference with TensorFlow or OpenVINO."""

@@ -1,7 +1,7 @@
-"""What runs a network that only goes forward: TensorFlow, or OpenVINO, which is faster where there is no GPU.
+"""The inference backend: TensorFlow, or OpenVINO, which is faster without a GPU.
 
-OpenVINO (https://docs.openvino.ai) gets the network from memory with its weights as they are then. Its numbers are held
-against TensorFlow's on the first batch; where they are apart TensorFlow goes on. Gradients are always TensorFlow's.
+OpenVINO (https://docs.openvino.ai) converts the network in memory, with its current weights. On the first batch its
+outputs are compared with TensorFlow's; if they differ, TensorFlow takes over. Training always uses TensorFlow.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import keras
 
 ENGINES = ("auto", "tensorflow", "openvino")
-TOLERANCE = 1e-4  # of the largest output; of 1 where outputs are smaller, as probabilities are
-COMPARED = 8  # rows of the first batch
+TOLERANCE = 1e-4  # relative to the largest output, or to 1 if all outputs are smaller, as probabilities are
+COMPARED = 8  # rows of the first batch that both backends compute
 
 
 def check_inference_backend(engine: str) -> None:
-    """Raise when an engine is asked for by name and missing; imports nothing.
+    """Raise unless an inference backend is known and installed; imports nothing.
 
     Args:
         engine: `auto`, `tensorflow` or `openvino`.
@@ -42,13 +42,13 @@ def check_inference_backend(engine: str) -> None:
 
 
 def resolve_inference_backend(engine: str) -> str:
-    """Return which engine a configured one stands for here, `tensorflow` or `openvino`.
+    """Return the inference backend to use on this machine, `tensorflow` or `openvino`.
 
     Args:
-        engine: `auto`, `tensorflow` or `openvino`; `auto` is OpenVINO where it is installed and there is no GPU.
+        engine: `auto`, `tensorflow` or `openvino`; `auto` is OpenVINO if it is installed and there is no GPU.
 
     Raises:
-        HeadstartError: as `check_inference_backend` does.
+        HeadstartError: as `check_inference_backend`.
     """
     check_inference_backend(engine)
     if engine != "auto":
@@ -62,15 +62,15 @@ def resolve_inference_backend(engine: str) -> str:
 
 
 class InferenceModel:
-    """A network made ready to run in inference mode: a batch in, its outputs out."""
+    """A network that is ready for inference: call it with a batch to get the outputs."""
 
     def __init__(self, model: keras.Model, engine: str) -> None:
-        """Get a network ready; see `forward`."""
+        """Prepare a network; see `forward`."""
         import tensorflow as tf
 
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise ValueError("Expected a model with one input and one output")
-        self.engine = "tensorflow"  # what runs
+        self.engine = "tensorflow"  # the inference backend that runs
         self._shape = tuple(model.inputs[0].shape[1:])
         self._function = tf.function(lambda rows: model(tf.cast(rows, tf.float32), training=False), autograph=False)
         self._requests: Requests | None = None
@@ -78,7 +78,7 @@ class InferenceModel:
         if engine == "openvino":
             half = {layer.compute_dtype for layer in model._flatten_layers()} - {"float32"}
             if half:
-                _say(f"a network in {' and '.join(sorted(half))} is not for OpenVINO, so TensorFlow runs it")
+                _report(f"OpenVINO runs no network in {' and '.join(sorted(half))}, so TensorFlow runs it")
             else:
                 self._convert(model)
 
@@ -86,7 +86,7 @@ class InferenceModel:
         """Return the outputs of a batch, float (n, ...); one thread at a time.
 
         Args:
-            rows: what the network takes, uint8 or float, (n, ...); n may differ from call to call.
+            rows: inputs of the network, uint8 or float, (n, ...); n may differ from call to call.
         """
         if self._requests is not None and not self._compared and len(rows):
             self._compare(self._requests, rows[:COMPARED])
@@ -98,7 +98,7 @@ class InferenceModel:
         return self._concrete(rows.dtype)(tf.constant(rows)).numpy()
 
     def _concrete(self, dtype: Any) -> Any:
-        """Return the function for batches of a type and of any number of rows; it is traced once."""
+        """Return the function for one type and any number of rows; it is traced once."""
         import tensorflow as tf
 
         return self._function.get_concrete_function(tf.TensorSpec((None, *self._shape), dtype))
@@ -117,33 +117,33 @@ class InferenceModel:
             failures.OpValidationFailure,
         ) as error:
             reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            _say(f"OpenVINO cannot run this network ({reason}), so TensorFlow runs it")
+            _report(f"OpenVINO cannot run this network ({reason}), so TensorFlow runs it")
 
     def _compare(self, requests: Requests, rows: np.ndarray) -> None:
-        """Let TensorFlow go on where OpenVINO gives other numbers."""
+        """Switch to TensorFlow if OpenVINO computes other outputs."""
         expected = self._by_tensorflow(rows.astype(np.float32))
-        apart = float(np.abs(requests(rows) - expected).max())
+        difference = float(np.abs(requests(rows) - expected).max())
         largest = max(1.0, float(np.abs(expected).max()))
         self._compared = True
-        if not apart <= TOLERANCE * largest:  # also where either is not a number
-            _say(
-                f"OpenVINO's outputs are {apart / largest:.2g} of the largest apart from TensorFlow's, more than "
-                f"{TOLERANCE:g}, so TensorFlow runs the network"
+        if not difference <= TOLERANCE * largest:  # also true if one of them is not a number
+            _report(
+                f"OpenVINO's outputs differ from TensorFlow's by {difference / largest:.2g} of the largest output, "
+                f"more than {TOLERANCE:g}, so TensorFlow runs the network"
             )
             self.engine, self._requests = "tensorflow", None
 
 
 def forward(model: keras.Model, engine: str) -> InferenceModel:
-    """Return a network made ready to run in inference mode.
+    """Prepare a network for inference.
 
     Args:
-        model: a functional model of one input and one output: a whole classifier, what lies before a cut, or after it.
-            OpenVINO keeps its weights of this moment.
-        engine: `auto`, `tensorflow` or `openvino`. A network that OpenVINO cannot run, that is not float32, or whose
-            outputs it changes by more than TOLERANCE, is run by TensorFlow, and that is said.
+        model: a functional model of one input and one output: a whole classifier, or its part before or after a split
+            point. OpenVINO keeps the current weights.
+        engine: `auto`, `tensorflow` or `openvino`. TensorFlow runs a network that OpenVINO cannot run, that is not
+            float32, or whose outputs differ by more than TOLERANCE, and a message says so.
 
     Raises:
-        HeadstartError: as `check_inference_backend` does.
+        HeadstartError: as `check_inference_backend`.
     """
     return InferenceModel(model, resolve_inference_backend(engine))
 
@@ -152,6 +152,6 @@ def _installed() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def _say(what: str) -> None:
-    """Say it beside the answer of a program, which another program may read."""
-    Console(stderr=True).print(f"Engine: {what}", markup=False, highlight=False, soft_wrap=True)
+def _report(message: str) -> None:
+    """Print a message to standard error: another program may read the output of this one."""
+    Console(stderr=True).print(f"Inference backend: {message}", markup=False, highlight=False, soft_wrap=True)

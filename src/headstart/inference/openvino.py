@@ -1,7 +1,7 @@
-"""A network in OpenVINO (https://docs.openvino.ai), which computes on the processor's cores.
+"""A network that OpenVINO (https://docs.openvino.ai) runs on the CPU.
 
-Each core works on few rows at a time, whose activations stay in its cache, instead of all cores on the whole batch:
-measured on two cores with EfficientNet-Lite0, 1.6 times as fast with pictures of 224 pixels and 1.3 times with 64.
+Each core computes a few rows at a time, whose activations stay in its cache, instead of all cores the whole batch:
+measured on two cores with EfficientNet-Lite0, 1.6 times as fast with images of 224 pixels and 1.3 times with 64.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 
-REQUEST_VALUES = 50_000  # of the input, in a request: one picture of 128 pixels or more, several smaller ones
-REQUEST_ROWS = 32  # at most, however small they are
+REQUEST_VALUES = 50_000  # of the input, per request: one image of 128 pixels or more, or several smaller ones
+REQUEST_ROWS = 32  # at most per request
 
 
 class Requests:
-    """A converted network that answers batches, in requests of a fixed number of rows."""
+    """A converted network that computes batches in requests of a fixed number of rows."""
 
     def __init__(self, function: Any, shape: tuple, outputs: tuple) -> None:
         """Convert and compile a network.
 
         Args:
-            function: TensorFlow's concrete function of one float32 tensor (n, *shape).
-            shape: of a row.
-            outputs: shape of a row's output.
+            function: a concrete TensorFlow function of one float32 tensor (n, *shape).
+            shape: of one row of inputs.
+            outputs: shape of one row of outputs.
         """
         openvino = import_openvino()
         self._rows = min(max(REQUEST_VALUES // int(np.prod(shape)), 1), REQUEST_ROWS)
@@ -33,12 +33,12 @@ class Requests:
         # A fixed number of rows: OpenVINO then knows every size when it compiles.
         converted.reshape({0: [self._rows, *shape]})
         settings = {
-            "INFERENCE_PRECISION_HINT": "f32",  # by default bfloat16 where the processor has it
-            "PERFORMANCE_HINT": "THROUGHPUT",  # streams enough for all cores
+            "INFERENCE_PRECISION_HINT": "f32",  # the default is bfloat16 if the processor has it
+            "PERFORMANCE_HINT": "THROUGHPUT",  # as many streams as keep all cores busy
             "ENABLE_CPU_PINNING": True,
         }
         compiled = openvino.Core().compile_model(converted, "CPU", settings)
-        # One more than run at once: it is ready when another one ends.
+        # One more than run at once, so that the next one is ready when one ends.
         waiting = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1
         self._queue = openvino.AsyncInferQueue(compiled, waiting)
 
@@ -46,7 +46,7 @@ class Requests:
         """Return the outputs of a batch, float32 (n, ...).
 
         Args:
-            rows: of any type, (n, ...).
+            rows: of any number type, (n, ...).
         """
         padded = np.empty((-(-len(rows) // self._rows) * self._rows, *self._outputs), np.float32)
 
@@ -56,7 +56,7 @@ class Requests:
         self._queue.set_callback(keep)
         for start in range(0, len(rows), self._rows):
             part = rows[start : start + self._rows].astype(np.float32)
-            missing = self._rows - len(part)  # in the last request alone
+            missing = self._rows - len(part)  # only in the last request
             if missing:
                 part = np.concatenate([part, np.zeros((missing, *part.shape[1:]), np.float32)])
             self._queue.start_async([part], start)
@@ -65,8 +65,8 @@ class Requests:
 
 
 def import_openvino() -> Any:
-    """Import OpenVINO without its telemetry, which would tell others of every import and conversion."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it then uses a stub of its own
+    """Import OpenVINO without its telemetry, which would report every import and conversion to its makers."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO then uses its stub
     import openvino
 
     return openvino

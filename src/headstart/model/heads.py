@@ -1,4 +1,4 @@
-"""The layers on top of a backbone: new ones, or the network's own."""
+"""The head on top of a backbone: new layers, or the pretrained network's own."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def build_head(
     seed: int,
     own_layers: Sequence[keras.layers.Layer] = (),
 ) -> keras.Model:
-    """Build a head as a model of its own, so that it can be trained on stored activations too.
+    """Build a head as a separate model, so that it can also be trained on cached activations.
 
     Args:
         config: pooling, hidden layer, dropout and kind of output.
-        features: height, width and channels of what the backbone gives.
+        features: height, width and channels of the backbone's output.
         classes: number of classes, at least 2.
-        seed: of the initial weights and of the dropout.
+        seed: of the initial weights and the dropout.
         own_layers: for `pooling: include_top` the network's own layers, from the bottom up; for `output: imagenet` with
             its own output, else without.
 
@@ -35,7 +35,7 @@ def build_head(
         (batch, 1), the probability of the second class, where `output` is `sigmoid`.
 
     Raises:
-        HeadstartError: when one sigmoid is asked for with more or fewer than two classes.
+        HeadstartError: when the output is one sigmoid and there are not two classes.
     """
     import keras
 
@@ -44,37 +44,45 @@ def build_head(
             f"Expected two classes for head.output=sigmoid. Received: {classes}; use head.output=softmax"
         )
 
-    def dense(units: int, activation: str, name: str, order: int) -> keras.layers.Dense:
-        # float32 whatever the precision policy: probabilities and their loss need it.
-        dtype = "float32" if name == "output" else None
-        initializer = keras.initializers.GlorotUniform(seed=seed + order)
-        return keras.layers.Dense(units, activation, kernel_initializer=initializer, name=name, dtype=dtype)
-
     inputs = keras.Input(features, name="features")
-    if config.pooling == "include_top":
-        x = inputs
-        for layer in own_layers:
-            x = layer(x)
-        if config.output == "imagenet":
-            return keras.Model(inputs, x, name="head")
-        if len(x.shape) > 2:  # the MobileNets classify by a convolution of one position
-            x = keras.layers.Flatten(name="flatten")(x)
-    elif config.pooling == "flatten":
-        x = keras.layers.Flatten(name="flatten")(inputs)
-    else:
-        x = keras.layers.GlobalAveragePooling2D(name="average")(inputs)
+    x = _pooled(config, inputs, own_layers)
+    if config.output == "imagenet":
+        return keras.Model(inputs, x, name="head")
     if config.units:
-        x = dense(config.units, "relu", "hidden", 1)(x)
+        x = _dense(config.units, "relu", "hidden", seed + 1)(x)
     if config.batch_norm:
         # A new head is trained for tens or hundreds of steps: with the default momentum of 0.99 its moving statistics
-        # would still be those it started with.
+        # would hardly leave their initial values.
         x = keras.layers.BatchNormalization(momentum=0.9, name="batch_norm")(x)
     if config.dropout:
         x = keras.layers.Dropout(config.dropout, seed=seed + 2, name="dropout")(x)
-    outputs = (
-        dense(1, "sigmoid", "output", 3)(x) if config.output == "sigmoid" else dense(classes, "softmax", "output", 3)(x)
-    )
-    return keras.Model(inputs, outputs, name="head")
+    units, activation = (1, "sigmoid") if config.output == "sigmoid" else (classes, "softmax")
+    return keras.Model(inputs, _dense(units, activation, "output", seed + 3)(x), name="head")
+
+
+def _pooled(config: HeadConfig, inputs: keras.KerasTensor, own_layers: Sequence[keras.layers.Layer]) -> Any:
+    """Return one vector per image; for `output: imagenet` the output of the network's own layers."""
+    import keras
+
+    if config.pooling == "flatten":
+        return keras.layers.Flatten(name="flatten")(inputs)
+    if config.pooling != "include_top":
+        return keras.layers.GlobalAveragePooling2D(name="average")(inputs)
+    x = inputs
+    for layer in own_layers:
+        x = layer(x)
+    if config.output != "imagenet" and len(x.shape) > 2:  # the MobileNets classify by a convolution of one position
+        x = keras.layers.Flatten(name="flatten")(x)
+    return x
+
+
+def _dense(units: int, activation: str, name: str, seed: int) -> keras.layers.Dense:
+    import keras
+
+    # The output is float32 whatever the precision policy: probabilities and their loss need it.
+    dtype = "float32" if name == "output" else None
+    initializer = keras.initializers.GlorotUniform(seed=seed)
+    return keras.layers.Dense(units, activation, kernel_initializer=initializer, name=name, dtype=dtype)
 
 
 def class_probabilities(outputs):  # type: ignore[no-untyped-def]
@@ -86,12 +94,12 @@ def class_probabilities(outputs):  # type: ignore[no-untyped-def]
 
 
 def best_labels(probabilities: np.ndarray, class_names: tuple[str, ...], top: int) -> list[dict[str, Any]]:
-    """Return the likeliest labels of a picture with their confidence, the likeliest first.
+    """Return the most likely labels of a picture with their confidence, the most likely first.
 
     Args:
         probabilities: float (classes,).
         class_names: in the same order.
-        top: how many, fewer where there are fewer classes.
+        top: number of labels, at most that of the classes.
     """
     order = probabilities.argsort()[::-1][:top]
     return [{"label": class_names[place], "confidence": round(float(probabilities[place]), 6)} for place in order]

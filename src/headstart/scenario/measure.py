@@ -66,7 +66,7 @@ def measure_scenario(config: Config, index: ImageIndex, image_size: int, activat
 
 def _probes(features: DepthFeatures, labels: np.ndarray, classes: int) -> Iterator[tuple[SplitPointProbe, np.ndarray]]:
     """Yield the probe at each split point, and which images it gets right."""
-    split_points = features.taps.split_points
+    split_points = features.outputs.split_points
     for point in track(split_points, len(split_points), "probing every split point"):
         values = features.at(point)
         result = probe(values, labels, classes)

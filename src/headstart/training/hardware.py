@@ -1,4 +1,4 @@
-"""What the machine offers: devices, precision, determinism; silent where there is no GPU."""
+"""Set up the hardware: devices, precision, determinism and memory."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from headstart.core.errors import HeadstartError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-M_TOP_PAD = -2  # number of the setting in glibc's malloc.h
-KEPT_BYTES = 64 * 2**20  # more than the largest heap that glibc makes for a thread, so that none is trimmed
-FAST_FLOAT16 = (7, 0)  # compute capability from which NVIDIA GPUs have tensor cores (Volta, 2017)
+M_TOP_PAD = -2  # the setting's number in glibc's malloc.h
+KEPT_BYTES = 64 * 2**20  # more than the largest heap of a thread in glibc, so that no heap is trimmed
+FAST_FLOAT16 = (7, 0)  # NVIDIA GPUs have tensor cores from this compute capability on (Volta, 2017)
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what TensorFlow frees instead of handing it back to the system after every step.
+    """Let the C library keep the memory that TensorFlow frees instead of returning it to the system after every step.
 
-    By default glibc trims its heaps and gets the same pages again, zeroed, a moment later: two million page faults in
-    an epoch of a second's work, as much time as the system took from training on two processors. It has to be said
-    before TensorFlow starts its threads. Other C libraries are left alone.
+    By default glibc trims its heaps and requests the same pages again, zeroed, a moment later: two million page faults
+    in an epoch of one second on two cores. Call this before TensorFlow starts its threads. It does nothing with other C
+    libraries.
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(M_TOP_PAD, KEPT_BYTES)
 
 
 def expect_gpu() -> None:
-    """Raise unless TensorFlow, which is imported, can use a GPU.
+    """Raise unless TensorFlow can use a GPU.
 
     Raises:
-        HeadstartError: with the reason why it cannot.
+        HeadstartError: gives the reason.
     """
     import tensorflow as tf
 
@@ -44,13 +44,13 @@ def expect_gpu() -> None:
 
 
 def prepare_devices(device: str = "auto") -> list[str]:
-    """Let TensorFlow take GPU memory as it needs it, and return the names of the logical GPUs.
+    """Let TensorFlow allocate GPU memory as it needs it, and return the names of the logical GPUs.
 
     Args:
-        device: `auto` and `gpu` use those there are, `cpu` none.
+        device: `auto` and `gpu` use all GPUs, `cpu` none.
 
     Raises:
-        HeadstartError: when this process has used its devices otherwise before.
+        HeadstartError: when this process has already used its devices with other settings.
     """
     import tensorflow as tf
 
@@ -60,7 +60,7 @@ def prepare_devices(device: str = "auto") -> list[str]:
             tf.config.set_visible_devices(gpus, "GPU")
         for one in gpus:
             tf.config.experimental.set_memory_growth(one, True)
-    except RuntimeError as error:  # the devices are in use already, so the setting would come too late
+    except RuntimeError as error:  # the devices are in use already, too late for the setting
         raise HeadstartError(f"Expected a process that has not used its GPU yet. Received: {error}") from error
     return [device.name for device in tf.config.list_logical_devices("GPU")]
 
@@ -69,8 +69,8 @@ def choose_precision(precision: str) -> str:
     """Return the Keras dtype policy for a configured precision.
 
     Args:
-        precision: `auto`, `float32`, `mixed_float16` or `mixed_bfloat16`. `auto` is `mixed_float16` when every GPU
-            that is used has tensor cores, else `float32`: on a CPU half precision is slower.
+        precision: `auto`, `float32`, `mixed_float16` or `mixed_bfloat16`. `auto` is `mixed_float16` if every
+            visible GPU has tensor cores, else `float32`: half precision is slower on a CPU.
     """
     import tensorflow as tf
 
@@ -82,10 +82,10 @@ def choose_precision(precision: str) -> str:
 
 
 def choose_strategy(devices: list[str]) -> tf.distribute.Strategy:
-    """Return the strategy that trains on all the given devices at once.
+    """Return the strategy that trains on all given devices at once.
 
     Args:
-        devices: names of logical devices; with two or more each batch is divided between them.
+        devices: names of logical devices; two or more share each batch.
     """
     import tensorflow as tf
 
@@ -94,10 +94,10 @@ def choose_strategy(devices: list[str]) -> tf.distribute.Strategy:
 
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
-    """Return the one strategy of this process for these devices.
+    """Return the only strategy of this process for these devices.
 
-    A second one would number its exchanges between the devices like the first, and TensorFlow 2.21 then refuses them
-    where their shapes differ ("Shape mismatch in the collective instance"): the second job of a sweep in one process.
+    A second one would number its collective operations like the first, and TensorFlow 2.21 refuses them if the shapes
+    differ ("Shape mismatch in the collective instance"), for example in the second job of a sweep in one process.
     """
     import tensorflow as tf
 
@@ -105,11 +105,11 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
 
 
 def seed_everything(seed: int, deterministic: bool, precision: str) -> None:
-    """Start a run from a known state of Keras, whatever ran in this process before.
+    """Reset Keras and set all seeds, whatever ran in this process before.
 
     Args:
         seed: of Python, NumPy and TensorFlow.
-        deterministic: whether TensorFlow must refuse operations whose result depends on timing.
+        deterministic: whether TensorFlow refuses operations whose result depends on timing.
         precision: the Keras dtype policy.
     """
     import keras

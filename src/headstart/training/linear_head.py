@@ -1,7 +1,7 @@
 """Heads that scikit-learn fits on bottleneck features: logistic regression and a linear support vector machine.
 
-What was fitted, its scaling included, is folded into the weights of the head's one dense layer. The classifier stays a
-plain Keras model, which later stages can fine-tune, and nothing has to be pickled.
+The fitted model, including its scaling, is folded into the weights of the head's only dense layer. The classifier stays
+a plain Keras model that later stages can fine-tune, and nothing has to be pickled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from headstart.data.augmentation import Augmentation
 if TYPE_CHECKING:
     import keras
 
-# Inverse strength of regularisation: each step ten times weaker, around what suits standardised features.
+# Inverse strength of regularisation: each step ten times weaker, around the values that suit standardised features.
 GRID = {"logistic_regression": (1e-4, 1e-3, 1e-2, 1e-1, 1.0), "svm": (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)}
 FOLDS = 5
 ITERATIONS = 5000
@@ -28,7 +28,7 @@ ITERATIONS = 5000
 
 @dataclass(frozen=True)
 class LinearClassifier:
-    """A linear classifier of features: `softmax(features @ kernel + bias)` are its probabilities."""
+    """A linear classifier whose probabilities are `softmax(features @ kernel + bias)`."""
 
     kernel: np.ndarray  # (features, classes)
     bias: np.ndarray  # (classes,)
@@ -38,18 +38,18 @@ class LinearClassifier:
 
 
 def fits_linear_head(head: HeadConfig, stage: StageConfig) -> bool:
-    """Tell whether scikit-learn fits the head in a stage: one that trains nothing else."""
+    """Return whether scikit-learn fits the head in a stage, which trains nothing else."""
     return head.fit != "gradient" and isinstance(stage.train, HeadOnly)
 
 
 def check_linear_head(config: Config) -> None:
-    """Raise when scikit-learn cannot fit the head of a run.
+    """Raise if scikit-learn cannot fit the head of a run.
 
     Args:
         config: the resolved configuration.
 
     Raises:
-        HeadstartError: naming the key that has to change.
+        HeadstartError: names the key that has to change.
     """
     head = config.head
     if head.fit == "gradient":
@@ -87,21 +87,21 @@ def check_linear_head(config: Config) -> None:
 def fit_linear_head(
     kind: str, features: np.ndarray, labels: np.ndarray, class_weights: np.ndarray, seed: int
 ) -> LinearClassifier:
-    """Fit a linear classifier on standardised features; C has the lowest cross-entropy in seeded cross-validation.
+    """Fit a linear classifier on standardised features, with the C of lowest cross-entropy in cross-validation.
 
-    The decision values of a support vector machine are no probabilities. They are turned into such by a softmax at the
-    one temperature that explains the held-out labels of the cross-validation best, which changes no prediction (Guo et
-    al., On calibration of modern neural networks, 2017).
+    The decision values of a support vector machine are not probabilities. A softmax turns them into probabilities, at
+    the temperature that fits the held-out labels of the cross-validation best; it changes no prediction (Guo et al.,
+    On calibration of modern neural networks, 2017).
 
     Args:
         kind: `logistic_regression` or `svm`.
         features: float (n, features).
         labels: int (n,), from 0.
         class_weights: float (classes,).
-        seed: of the folds and of the solver.
+        seed: of the folds and the solver.
 
     Raises:
-        HeadstartError: when a class has a single image, so that none is left to validate on.
+        HeadstartError: when a class has a single image, which leaves none to validate on.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import StratifiedKFold
@@ -134,11 +134,11 @@ def fit_linear_head(
 
 
 def set_head(head: keras.Model, fitted: LinearClassifier) -> None:
-    """Put a linear classifier into the output layer of a head.
+    """Set the output layer of a head to a linear classifier.
 
     Args:
         head: its output is a softmax over all classes, or a sigmoid for the second of two.
-        fitted: for the features that reach the output layer.
+        fitted: classifier of the features that reach the output layer.
     """
     kernel, bias = fitted.kernel, fitted.bias
     output = head.get_layer("output")
@@ -150,7 +150,7 @@ def set_head(head: keras.Model, fitted: LinearClassifier) -> None:
 def _fit(
     kind: str, features: np.ndarray, labels: np.ndarray, class_weights: np.ndarray, strength: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return kernel and bias for features as they are: the scaling is folded in."""
+    """Return kernel and bias for unscaled features: the scaling is folded in."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
@@ -168,13 +168,13 @@ def _fit(
         model.coef_.T / scaler.scale_[:, None],
         model.intercept_ - model.coef_ @ (scaler.mean_ / scaler.scale_),
     )
-    if kernel.shape[1] == 1:  # two classes: half of the score for one, half against the other
+    if kernel.shape[1] == 1:  # two classes: half of the score for the one, minus half for the other
         return np.concatenate([-kernel, kernel], axis=1) / 2, np.concatenate([-bias, bias]) / 2
     return kernel, bias
 
 
 def _temperature(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the factor on the scores at which their softmax explains the labels best."""
+    """Return the factor on the scores at which their softmax fits the labels best."""
     from scipy.optimize import minimize_scalar
 
     found = minimize_scalar(
@@ -184,7 +184,7 @@ def _temperature(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _cross_entropy(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean of minus the logarithm of the softmax at the labels."""
+    """Return the mean cross-entropy of the softmax of the scores."""
     from scipy.special import log_softmax
 
     return float(-log_softmax(scores, axis=1)[np.arange(len(labels)), labels].mean())

@@ -1,4 +1,4 @@
-"""Optimizers and their learning rates over a stage."""
+"""Build the optimizer of a stage, with its learning rate schedule and layer decay."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def build_optimizer(
     """Build the optimizer of a stage.
 
     Args:
-        config: which optimizer, its rate and schedule.
+        config: the optimizer's name, rate and schedule.
         steps: batches in an epoch.
-        epochs: epochs in the stage, over which a schedule stretches.
-        rate_of: the factor on the learning rate of a variable, for rates that differ from block to block.
+        epochs: epochs in the stage, which the schedule spans.
+        rate_of: returns the factor on the learning rate of a variable, for layer decay.
 
     Raises:
-        HeadstartError: when gradients are accumulated over more batches than there are, or with several GPUs.
+        HeadstartError: when gradients are accumulated over more batches than the stage has, or with several GPUs.
     """
     import keras
     import tensorflow as tf
@@ -39,8 +39,8 @@ def build_optimizer(
         )
     if config.accumulate > steps * epochs:
         raise HeadstartError(
-            f"Expected optimizer.accumulate to be at most {steps * epochs}, the batches of the stage, as nothing would "
-            f"be learned otherwise. Received: {config.accumulate}"
+            f"Expected optimizer.accumulate to be at most {steps * epochs}, the batches of the stage, or nothing would "
+            f"be learned. Received: {config.accumulate}"
         )
     classes = {
         "sgd": keras.optimizers.SGD,
@@ -50,7 +50,7 @@ def build_optimizer(
     }
     arguments: dict[str, Any] = {
         "learning_rate": _schedule(config, steps, epochs),
-        # Keras clips on each device, before the gradients of all of them are added up.
+        # Keras clips on each device, before it adds up the gradients of all devices.
         "global_clipnorm": config.clip_norm / replicas if config.clip_norm else None,
         "weight_decay": config.weight_decay or (0.0 if config.name == "adamw" else None),
         "use_ema": config.ema > 0,
@@ -71,10 +71,10 @@ def build_optimizer(
 
 
 def slots(config: OptimizerConfig) -> int:
-    """Return how many numbers an optimizer keeps of each weight that it trains.
+    """Return how many numbers an optimizer stores per trained weight.
 
     Args:
-        config: which optimizer, with what.
+        config: the optimizer's name and settings.
     """
     own = {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 2}[config.name]
     with_momentum = config.name in ("sgd", "rmsprop") and config.momentum > 0
@@ -86,7 +86,7 @@ def block_rates(blocks: list[str], decay: float) -> dict[str, float]:
 
     Args:
         blocks: names from input to output.
-        decay: factor from one block to the one below; the last block has it once (the head has 1).
+        decay: factor from one block to the block below; it applies to the last block once, and the head has 1.
 
     Source: Howard and Ruder, 2018, "Universal Language Model Fine-tuning", discriminative fine-tuning.
     """
@@ -94,7 +94,7 @@ def block_rates(blocks: list[str], decay: float) -> dict[str, float]:
 
 
 def _schedule(config: OptimizerConfig, steps: int, epochs: int) -> Any:
-    """Return a learning rate, or its schedule over the batches of the stage; Keras counts no updates but batches."""
+    """Return a learning rate, or its schedule over the batches of the stage: Keras counts batches, not updates."""
     import keras
 
     schedule, rate = config.schedule, config.learning_rate
@@ -112,10 +112,9 @@ def _schedule(config: OptimizerConfig, steps: int, epochs: int) -> Any:
 
 
 def _with_rates(base: type, rate_of: Callable[[keras.Variable], float]) -> type:
-    """Return an optimizer class whose step and weight decay on each variable are scaled by that variable's factor.
+    """Return an optimizer class that scales step and weight decay of each variable by the variable's factor.
 
-    Keras' MultiOptimizer has no learning rate of its own, so that schedules on plateau and weight averaging would not
-    work with it; one step function does.
+    Keras' MultiOptimizer has no single learning rate, so schedules on plateau and weight averaging do not work with it.
     """
 
     class OptimizerWithRates(base):
@@ -124,7 +123,7 @@ def _with_rates(base: type, rate_of: Callable[[keras.Variable], float]) -> type:
             self.rates = [rate_of(variable) for variable in variables]
 
         def _apply_weight_decay(self, variables: list[keras.Variable]) -> None:
-            """Leave it to the step: Keras would decay every variable at the whole rate."""
+            """Do nothing: `update_step` decays, because Keras would decay every variable at the full rate."""
 
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
             rate = learning_rate * self.rates[self._get_variable_index(variable)]
@@ -136,10 +135,10 @@ def _with_rates(base: type, rate_of: Callable[[keras.Variable], float]) -> type:
 
 
 def _with_loss_scale(optimizer: keras.optimizers.Optimizer, replicas: int) -> keras.optimizers.Optimizer:
-    """Return the optimizer with the loss scaling of half precision, for several devices.
+    """Return the optimizer with loss scaling for half precision on several devices.
 
-    Keras' own asks the first device alone whether its gradients are finite, before they are added up (Keras 3.15,
-    optimizers/loss_scale_optimizer.py, _tf_apply): an overflow on any other one would end up in the weights.
+    Keras checks the gradients of the first device only, before they are added up (Keras 3.15,
+    optimizers/loss_scale_optimizer.py, _tf_apply): an overflow on another device would reach the weights.
     """
     import keras
     import tensorflow as tf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,19 @@ NARROWEST = 4.5  # inches of a figure, so that its title has room
 ROW_TITLE_WIDTH = 2.0  # inches at most
 COLOUR_BAR_WIDTH, COLOUR_BAR_HEIGHT = 4.0, 0.18  # inches
 BELOW_COLOUR_BAR = 3 * TEXT_HEIGHT  # for its ends and its meaning
+
+
+@dataclass(frozen=True)
+class _SheetLayout:
+    """Rows and columns of square cells, and the space that is left free around them, in inches."""
+
+    rows: int
+    columns: int
+    cell: float  # side
+    left: float = 0.0
+    above_sheet: float = 0.0
+    above_row: float = 0.0
+    below_sheet: float = 0.0
 
 
 def mistakes_figure(images: Sequence[np.ndarray], captions: Sequence[tuple[str, str, float]], title: str) -> Figure:
@@ -66,7 +80,8 @@ def _captioned(images: Sequence[np.ndarray], captions: Sequence[Sequence[str]], 
     columns = min(COLUMNS, len(images))
     cell = (style.WIDTH - GAP) / COLUMNS - GAP
     above_row = len(captions[0]) * TEXT_HEIGHT
-    figure, corners = _sheet(math.ceil(len(images) / columns), columns, cell, title, above_row=above_row)
+    layout = _SheetLayout(math.ceil(len(images) / columns), columns, cell, above_row=above_row)
+    figure, corners = _sheet(title, layout)
     places = [corner for row in corners for corner in row]
     # The last row may be incomplete.
     for (x, y), image, lines in zip(places, images, captions, strict=False):
@@ -126,9 +141,8 @@ def grid_figure(
     longest = max(style.text_width(line, TEXT_SIZE) for lines in lines_of_rows for line in lines)
     left = min(ROW_TITLE_WIDTH, longest) + GAP
     cell = min(2.0, max(0.8, (style.WIDTH - left - GAP) / len(column_titles) - GAP))
-    figure, corners = _sheet(
-        len(rows), len(column_titles), cell, title, left=left, above_sheet=TEXT_HEIGHT, below_sheet=below_sheet
-    )
+    layout = _SheetLayout(len(rows), len(column_titles), cell, left, above_sheet=TEXT_HEIGHT, below_sheet=below_sheet)
+    figure, corners = _sheet(title, layout)
     for (x, y), text in zip(corners[0], column_titles, strict=True):
         _write(figure, style.shorten(text, TEXT_SIZE, cell), x + cell / 2, y + cell, align="center")
     for places, images, lines in zip(corners, rows, lines_of_rows, strict=True):
@@ -161,25 +175,17 @@ def _add_colour_bar(figure: Figure, meaning: str) -> None:
     axes.set_xlabel(meaning, size=TEXT_SIZE)
 
 
-def _sheet(
-    rows: int,
-    columns: int,
-    cell: float,
-    title: str,
-    left: float = 0.0,
-    above_sheet: float = 0.0,
-    above_row: float = 0.0,
-    below_sheet: float = 0.0,
-) -> tuple[Figure, list[list[tuple[float, float]]]]:
-    """Return a titled figure and the lower left corner of each of its square places; all lengths are inches."""
-    content = left + columns * (cell + GAP) + GAP
+def _sheet(title: str, layout: _SheetLayout) -> tuple[Figure, list[list[tuple[float, float]]]]:
+    """Return a titled figure, and the lower left corner of each cell, in inches."""
+    rows, columns, cell = layout.rows, layout.columns, layout.cell
+    content = layout.left + columns * (cell + GAP) + GAP
     width = max(NARROWEST, content)
-    row_height = above_row + cell + GAP
-    height = style.title_height(title, width) + GAP + above_sheet + rows * row_height + below_sheet
+    row_height = layout.above_row + cell + GAP
+    height = style.title_height(title, width) + GAP + layout.above_sheet + rows * row_height + layout.below_sheet
     figure = style.new_figure(width, height, constrained=False)
     style.add_title(figure, title)
-    start = (width - content) / 2 + left + GAP
-    lowest = below_sheet + GAP
+    start = (width - content) / 2 + layout.left + GAP
+    lowest = layout.below_sheet + GAP
     corners = [
         [(start + column * (cell + GAP), lowest + (rows - 1 - row) * row_height) for column in range(columns)]
         for row in range(rows)

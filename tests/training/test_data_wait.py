@@ -1,4 +1,4 @@
-"""How long training waits for its input: a slow input gives a high share, a fast one a low share, the numbers stay."""
+"""The fraction of step time spent waiting for data: high for a slow input, low for a fast one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Slow(keras.layers.Layer):
         return tf.ensure_shape(tf.numpy_function(wait, [rows], tf.float32), rows.shape)
 
 
-def share_of(input_seconds: float, step_seconds: float, steps_at_once: int, asynchronous: bool = True) -> float:
+def wait_fraction(input_seconds: float, step_seconds: float, steps_at_once: int, asynchronous: bool = True) -> float:
     def generate() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         while True:
             time.sleep(input_seconds)
@@ -52,21 +52,21 @@ def share_of(input_seconds: float, step_seconds: float, steps_at_once: int, asyn
 
 @pytest.mark.parametrize("steps_at_once", [1, 4])
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_a_slow_input_is_waited_for(steps_at_once: int, asynchronous: bool) -> None:
-    assert share_of(0.05, 0.0, steps_at_once, asynchronous) > 0.6
+def test_a_slow_input_gives_a_high_fraction(steps_at_once: int, asynchronous: bool) -> None:
+    assert wait_fraction(0.05, 0.0, steps_at_once, asynchronous) > 0.6
 
 
 @pytest.mark.parametrize("steps_at_once", [1, 4])
-def test_an_input_that_is_as_slow_as_the_steps_together_is_waited_for_in_part(steps_at_once: int) -> None:
-    assert 0.25 < share_of(0.06, 0.03, steps_at_once) < 0.75
+def test_an_input_as_slow_as_the_steps_gives_a_medium_fraction(steps_at_once: int) -> None:
+    assert 0.25 < wait_fraction(0.06, 0.03, steps_at_once) < 0.75
 
 
 @pytest.mark.parametrize("steps_at_once", [1, 4])
-def test_a_fast_input_is_not_waited_for(steps_at_once: int) -> None:
-    assert share_of(0.0, 0.05, steps_at_once) < 0.1
+def test_a_fast_input_gives_a_low_fraction(steps_at_once: int) -> None:
+    assert wait_fraction(0.0, 0.05, steps_at_once) < 0.1
 
 
-def test_steps_that_find_their_batches_ready_wait_for_none() -> None:
+def test_steps_with_ready_batches_do_not_wait() -> None:
     assert data_wait_seconds(10.0, 14.0, {0: 9.0, 3: 11.0}, 4) == 0
     assert data_wait_seconds(10.0, 11.0, {0: 10.25}, 1) == pytest.approx(0.25)
 
@@ -74,7 +74,7 @@ def test_steps_that_find_their_batches_ready_wait_for_none() -> None:
 @pytest.mark.parametrize("step", [0.2, 1.0, 3.0])
 @pytest.mark.parametrize("first", [0.0, 0.7])
 @pytest.mark.parametrize("apart", [0.5, 2.0])
-def test_the_wait_between_steps_that_return_together_is_what_it_was(first: float, apart: float, step: float) -> None:
+def test_the_wait_within_a_group_of_steps_is_measured(first: float, apart: float, step: float) -> None:
     ready = [10.0 + first + apart * place for place in range(4)]
     ended, waited = 10.0, 0.0
     for when in ready:
@@ -84,12 +84,12 @@ def test_the_wait_between_steps_that_return_together_is_what_it_was(first: float
     assert found == pytest.approx(waited)
 
 
-def test_a_stage_that_waits_says_so_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stage_that_waits_for_data_prints_a_tip(capsys: pytest.CaptureFixture[str]) -> None:
     images, targets = pictures(6)
 
     def generate() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         while True:
-            time.sleep(0.4)
+            time.sleep(0.8)  # much more than a second in all, also on a busy machine
             yield images, targets
 
     signature = tf.TensorSpec((None, *images.shape[1:])), tf.TensorSpec((None, targets.shape[1]))
@@ -97,7 +97,7 @@ def test_a_stage_that_waits_says_so_and_what_to_do(capsys: pytest.CaptureFixture
     fast = tf.data.Dataset.from_tensors((images, targets))
     stages = [stage("head", "waits", epochs=5), stage("head", "once", epochs=1)]
     result = train_on(tiny_network("small_cnn"), stages, slow, fast, 1)
-    assert list(result.data_wait_fraction) == ["waits"]  # of what builds the graph nothing can be said
+    assert list(result.data_wait_fraction) == ["waits"]  # the first step of `once` builds the graph
     assert 0.5 < result.data_wait_fraction["waits"] <= 1
     said = capsys.readouterr().out
     assert re.search(r"waits: \d+ % of step time was spent waiting for data: use a larger batch_size", said)

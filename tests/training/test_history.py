@@ -1,4 +1,4 @@
-"""Which epoch is the best, and what is written down about each."""
+"""The best epoch, and the record of each epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scikit-learn fits is folded into the head without changing a prediction."""
+"""The linear classifier of scikit-learn is folded into the head without changing a prediction."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ def test_the_folded_layer_predicts_what_the_pipeline_predicts(kind: str, classes
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_sigmoid_says_the_same_as_two_outputs(kind: str) -> None:
+def test_one_sigmoid_gives_the_same_probabilities_as_two_outputs(kind: str) -> None:
     features, labels = blobs(2)
     fitted = fit(kind, features, labels)
     two, one = (answers(fitted, features, 2, output) for output in ("softmax", "sigmoid"))
     np.testing.assert_allclose(one, two, atol=1e-5)
 
 
-def test_the_probabilities_of_a_support_vector_machine_can_be_believed() -> None:
+def test_the_probabilities_of_a_support_vector_machine_are_calibrated() -> None:
     features, labels = blobs(3, each=60)
     fresh, truth = blobs(3, each=400, seed=0)
     probabilities = answers(fit("svm", features, labels), fresh, 3)
@@ -91,7 +91,7 @@ def test_the_probabilities_of_a_support_vector_machine_can_be_believed() -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_class_weights_count(kind: str) -> None:
+def test_class_weights_change_the_fit(kind: str) -> None:
     features, labels = blobs(2, each=40)
     weights = np.array([1.0, 10.0], np.float32)
     fitted = fit_linear_head(kind, features, labels, weights, seed=0)
@@ -112,7 +112,7 @@ def test_the_same_seed_gives_the_same_head(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_constant_features_and_few_images_are_no_obstacle(kind: str) -> None:
+def test_constant_features_and_few_images_are_accepted(kind: str) -> None:
     features, labels = blobs(2, each=2)
     features[:, :5] = 3
     fitted = fit(kind, features, labels)
@@ -140,7 +140,7 @@ def test_a_class_with_one_image_is_refused(kind: str) -> None:
         (("find_lr=true",), r"Expected find_lr=true with.*Received: head=svm"),
     ],
 )
-def test_what_scikit_learn_cannot_fit_is_refused(overrides: tuple[str, ...], says: str) -> None:
+def test_heads_that_scikit_learn_cannot_fit_are_refused(overrides: tuple[str, ...], says: str) -> None:
     with pytest.raises(HeadstartError, match=says):
         check_linear_head(compose([*TINY, "head=svm", "freeze=all", *overrides]))
 
