@@ -204,6 +204,13 @@ def test_backbones_of_the_registry_are_options(tmp_path: Path) -> None:
     assert compose(["experiment=mine"], [f"file://{tmp_path}"]).backbone == BackboneConfig("resnet50", "none")
 
 
+def test_a_sweep_over_all_options_of_a_group_finds_those_of_the_registry() -> None:
+    answer = run("-m", "plan=true", "backbone=glob(vgg*)", "dataset.fraction=0.1", "hydra.sweep.dir=/nowhere")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "backbone=vgg16" in answer.stdout
+    assert "backbone=vgg19" in answer.stdout
+
+
 def test_help_shows_every_group_and_option_without_tensorflow() -> None:
     answer = run("--help")
     assert answer.returncode == 0

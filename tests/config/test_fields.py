@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from conftest import write_pictures
 
-from headstart.config import Config, compose, to_yaml
+from headstart.config import Config, compose, in_current_names, to_yaml
 from headstart.config.fields import FIGURES, Decides, group, plain
 from headstart.config.identity import config_hash
 from headstart.config.keys import (
@@ -229,7 +229,7 @@ def test_what_decides_no_figure_may_be_given_beside_reproduce(places: dict[str, 
         configuration_to_reproduce(asked, [*overrides, "dataset.fraction=0.5", "plan=true"], tmp_path / "again")
 
 
-def plan(capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
+def plan(capsys: pytest.CaptureFixture[str], *overrides: str, sweeps: Path = Path("/outputs/sweeps")) -> str:
     """Return where a sweep would write to, by its plan."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
@@ -243,16 +243,35 @@ def plan(capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
     with hydra.initialize_config_dir(str(conf_directory()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration("config", list(overrides), RunMode.MULTIRUN)
-        config.hydra.sweep.dir = "/outputs/sweeps/now"
+        config.hydra.sweep.dir = str(sweeps / "now")
         show_plan(config)
     return capsys.readouterr().out.split()[-1]
 
 
 def test_a_sweep_is_found_again_whatever_decides_no_figure(capsys: pytest.CaptureFixture[str]) -> None:
     first = plan(capsys, "seed=1")
-    assert (
-        plan(capsys, "seed=1", "cache=off", "checkpoint_seconds=5", "on_error=stop", "inference_backend=tensorflow")
-        == first
-    )
+    others = ["cache=off", "checkpoint_seconds=5", "on_error=stop", "inference_backend=tensorflow"]
+    assert plan(capsys, "seed=1", *others) == first
     for more in ("cache.dtype=float16", "dataset.root=/elsewhere", "inference_backend=auto,tensorflow"):
         assert plan(capsys, "seed=1", more) != first
+
+
+# Made by the version before the names changed, at commit 4ce7551, for these words.
+@pytest.mark.parametrize(
+    ("former", "current", "directory"),
+    [
+        (
+            ["optimizer.block_decay=0.5,0.7", "head=linear"],
+            ["optimizer.layer_decay=0.5,0.7", "head=linear"],
+            "block_decay-574a4e",
+        ),
+        (["head=linear,original", "seed=1"], ["head=linear,include_top", "seed=1"], "head-721e2a"),
+    ],
+)
+def test_a_sweep_of_an_earlier_version_is_found_again(
+    former: list[str], current: list[str], directory: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Path(plan(capsys, *current, sweeps=tmp_path)).name != directory
+    (tmp_path / directory).mkdir()
+    assert Path(plan(capsys, *current, sweeps=tmp_path)) == tmp_path / directory
+    assert in_current_names(former) == current

@@ -21,8 +21,8 @@ from headstart.config import (
 from headstart.config import former_names as former_names_module
 from headstart.config.identity import config_hash
 from headstart.config.keys import deciding_values
+from headstart.config.option_files import FileConfigSource
 
-FORMER, CURRENT = "block_decay", "layer_decay"
 # Made by the version before the names changed: config_hash(compose(words)) at commit 4ce7551.
 DIGESTS = {
     "": "39ce06fd8d8c5948",
@@ -144,6 +144,16 @@ def test_files_of_people_s_own_are_read_with_notes(tmp_path: Path, capsys: pytes
     assert compose(["head=mine"], own_files(tmp_path)).head.pooling == "include_top"
     changed = compose(["experiment=mine", "optimizer.layer_decay=0.9"], own_files(tmp_path))
     assert changed.optimizer.layer_decay == 0.9  # what is typed wins over the file, whatever the names
+
+
+def test_what_a_sweep_of_people_s_own_goes_over_is_read(tmp_path: Path) -> None:
+    (tmp_path / "sweep").mkdir()
+    params = "      optimizer.block_decay: 0.5,0.7\n      head: linear,original\n"
+    text = f"# @package _global_\nsweep: {{name: mine}}\nhydra:\n  sweeper:\n    params:\n{params}"
+    (tmp_path / "sweep" / "mine.yaml").write_text(text, encoding="utf-8")
+    loaded = FileConfigSource("mine", f"file://{tmp_path}").load_config("sweep/mine").config
+    assert loaded.hydra.sweeper.params == {"optimizer.layer_decay": "0.5,0.7", "head": "linear,include_top"}
+    assert loaded.sweep.name == "mine"
 
 
 def as_stored_before(words: list[str], **scenario: object) -> str:

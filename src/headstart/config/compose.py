@@ -151,7 +151,7 @@ def scenario_cells(config: Config) -> dict[str, Config]:
     if set(cells) != set(CELLS):
         raise HeadstartError(
             f"Expected scenario.cells of a run with scenario=auto to be {', '.join(CELLS)}. "
-            f"Received: {', '.join(cells) or 'none'}; compose it again: python run.py scenario=auto ..."
+            f"Received: {', '.join(cells) or 'none'}. Start it anew with scenario=auto"
         )
     return {
         name: dataclasses.replace(config, freeze=cells[name].freeze, optimizer=cells[name].optimizer) for name in CELLS

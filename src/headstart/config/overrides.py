@@ -25,7 +25,7 @@ Words = Sequence[str]
 
 
 def parse_overrides(words: Iterable[str]) -> list[Override]:
-    """Return the parsed overrides.
+    """Return the parsed overrides; where Hydra composes, `glob(*)` stands for the options that it finds.
 
     Args:
         words: as on the command line, or `key=value` of a sweeper's parameters.
@@ -33,7 +33,12 @@ def parse_overrides(words: Iterable[str]) -> list[Override]:
     Raises:
         HydraException: for one that is no override.
     """
-    return _parser().parse_overrides(list(words))
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    hydra = GlobalHydra.instance()
+    loader = hydra.config_loader() if hydra.is_initialized() else None
+    return OverridesParser.create(loader).parse_overrides(list(words))
 
 
 def override_key(word: str) -> str:

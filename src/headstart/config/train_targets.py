@@ -138,8 +138,10 @@ def _is_count(value: Any) -> bool:
 
 def _hint(train: Any) -> str:
     """Return what was probably meant."""
-    if isinstance(train, str):  # a word of the grammar, else perhaps the name of a block
-        return did_you_mean(train, list(WORDS)) or f"; did you mean {{from: {train}}}?"
+    if isinstance(train, str):
+        numbered = any(letter.isdigit() for letter in train)  # as most blocks and layers are
+        similar = "" if numbered else did_you_mean(train, list(WORDS))
+        return similar or f"; did you mean {{from: {train}}}?"
     if isinstance(train, dict) and len(train) == 1:
         kind = str(next(iter(train)))
         return "" if kind in KINDS else did_you_mean(kind, KINDS)
