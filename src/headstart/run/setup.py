@@ -129,7 +129,6 @@ def set_up_run(config: Config, output: Path, clock: Clock, results: dict[str, An
     strategy = choose_strategy(devices)
     precision = choose_precision(config.precision)
     seed_everything(config.seed, config.deterministic, precision)
-
     with strategy.scope():
         network = build_network(config.backbone, config.head, len(class_names), image_size, config.seed)
     results["dataset"] = {
@@ -141,12 +140,12 @@ def set_up_run(config: Config, output: Path, clock: Clock, results: dict[str, An
         "image_size": image_size,
         **({"value_range": list(index.value_range)} if index.value_range else {}),
     }
-    machine = results["environment"] = describe_environment(
-        devices, precision, resolve_inference_backend(config.engine)
-    )
+    results["environment"] = describe_environment(devices, precision, resolve_inference_backend(config.engine))
     print_derived(results, config, network)
     log_event(LOG, "model built", backbone=config.backbone.name, parameters=network.classifier.count_params())
-    return RunSetup(config, output, index, class_names, image_size, network, strategy, precision, machine)
+    return RunSetup(
+        config, output, index, class_names, image_size, network, strategy, precision, results["environment"]
+    )
 
 
 def log_data(index: ImageIndex, warnings: list[str]) -> None:
