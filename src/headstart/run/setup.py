@@ -111,8 +111,7 @@ def set_up_run(config: Config, output: Path, clock: Clock, results: dict[str, An
     described, warnings = audit_run(config, index, data_report, image_size, output)
     write_json(output / "data_report.json", described)
     class_names = imagenet_classes() if config.head.output == "imagenet" else index.class_names
-    print_data(index, warnings)
-    log_data(index, warnings)
+    report_data(index, warnings)
 
     clock.begin("start_up")
     devices = _start_tensorflow(config.device) if devices is None else devices
@@ -129,6 +128,7 @@ def set_up_run(config: Config, output: Path, clock: Clock, results: dict[str, An
     strategy = choose_strategy(devices)
     precision = choose_precision(config.precision)
     seed_everything(config.seed, config.deterministic, precision)
+
     with strategy.scope():
         network = build_network(config.backbone, config.head, len(class_names), image_size, config.seed)
     results["dataset"] = {
@@ -142,19 +142,19 @@ def set_up_run(config: Config, output: Path, clock: Clock, results: dict[str, An
     }
     results["environment"] = describe_environment(devices, precision, resolve_inference_backend(config.engine))
     print_derived(results, config, network)
-    log_event(LOG, "model built", backbone=config.backbone.name, parameters=network.classifier.count_params())
     return RunSetup(
         config, output, index, class_names, image_size, network, strategy, precision, results["environment"]
     )
 
 
-def log_data(index: ImageIndex, warnings: list[str]) -> None:
-    """Log how many images each split has, and what the checks warn of.
+def report_data(index: ImageIndex, warnings: list[str]) -> None:
+    """Print and log how many images each split has, and what the checks warn of.
 
     Args:
         index: the images that will be used.
         warnings: sentences.
     """
+    print_data(index, warnings)
     splits = {split: int(counts.sum()) for split, counts in index.counts().items()}
     log_event(LOG, "data checked", classes=len(index.class_names), fingerprint=index.fingerprint[:16], **splits)
     for warning in warnings:
