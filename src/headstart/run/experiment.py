@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shlex
 import time
 import traceback
@@ -15,7 +16,7 @@ from headstart.core.environment import Clock, command_line
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json, write_text
 from headstart.core.full_disk import disk_full_error, is_disk_full
-from headstart.core.log import run_log
+from headstart.core.log import log_event, run_log
 from headstart.core.signals import parse_duration
 from headstart.results.runs import CHECKPOINT, RUNNING, read_results
 from headstart.run.display import markdown, print_configuration, print_end, print_suggestion
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from headstart.tracking import Tracker
     from headstart.training.history import EpochRecord
     from headstart.training.stages import TrainingResult
+
+LOG = logging.getLogger(__name__)
 
 
 def run(
@@ -156,6 +159,7 @@ def _run(
     uri = store_uri(config.tracking)
     setup = set_up_run(config, output, clock, results)
     config = setup.config  # with the freeze schedule and optimizer of the scenario that was found
+    log_event(LOG, "model built", backbone=config.backbone.name, parameters=setup.network.classifier.count_params())
     check_same_images(before, results)
     changed: list[str] = []
     if config.reproduce is not None:

@@ -111,10 +111,7 @@ def set_up_run(config: Config, output: Path, clock: Clock, results: dict[str, An
     described, warnings = audit_run(config, index, data_report, image_size, output)
     write_json(output / "data_report.json", described)
     class_names = imagenet_classes() if config.head.output == "imagenet" else index.class_names
-    print_data(index, warnings)
-    log_event(LOG, "data checked", images=len(index), classes=len(class_names), fingerprint=index.fingerprint[:16])
-    for warning in warnings:
-        LOG.warning(warning)
+    report_data(index, warnings)
 
     clock.begin("start_up")
     devices = _start_tensorflow(config.device) if devices is None else devices
@@ -146,10 +143,23 @@ def set_up_run(config: Config, output: Path, clock: Clock, results: dict[str, An
     inference_backend = resolve_inference_backend(config.inference_backend)
     results["environment"] = describe_environment(devices, precision, inference_backend)
     print_derived(results, config, network)
-    log_event(LOG, "model built", backbone=config.backbone.name, parameters=network.classifier.count_params())
     return RunSetup(
         config, output, index, class_names, image_size, network, strategy, precision, results["environment"]
     )
+
+
+def report_data(index: ImageIndex, warnings: list[str]) -> None:
+    """Print and log how many images each split has, and what the checks warn of.
+
+    Args:
+        index: the images that will be used.
+        warnings: sentences.
+    """
+    print_data(index, warnings)
+    splits = {split: int(counts.sum()) for split, counts in index.counts().items()}
+    log_event(LOG, "data checked", classes=len(index.class_names), fingerprint=index.fingerprint[:16], **splits)
+    for warning in warnings:
+        LOG.warning(warning)
 
 
 def _start_where_needed(config: Config, measured: bool, image_size: int, clock: Clock) -> list[str] | None:
