@@ -23,6 +23,7 @@ from headstart.core.full_disk import explain, is_full
 from headstart.core.program import prepare_program
 from headstart.core.signals import exit_code, handle_signals
 from headstart.results.runs import objective
+from headstart.results.types import RunResults
 from headstart.run.reproduce import configuration_to_reproduce, sentence
 from headstart.run.resume import (
     expect_only_execution_settings,
@@ -153,10 +154,10 @@ def _goes_on(started: float) -> bool:
     return True
 
 
-def _fail_where_it_differs(results: dict[str, Any]) -> None:
-    """Let the exit code say that a run did not come out as the one that it reproduces, which has been said."""
-    if results.get("reproduces", {}).get("verdict") == "differs":
-        FAILURES.append(sentence(results["reproduces"]))
+def _fail_where_it_differs(results: RunResults) -> None:
+    """Let the exit code say that a run differs from the one that it reproduces; the run has printed it."""
+    if results.reproduces and results.reproduces.verdict == "differs":
+        FAILURES.append(sentence(results.reproduces))
 
 
 def _expect_known_flags() -> None:

@@ -221,8 +221,8 @@ def scenario_figure(strategies: Sequence[Strategy], rows: Sequence[Row]) -> Figu
 
 def scenario_of(strategy: Strategy) -> str | None:
     """Return the scenario that a strategy's runs are in: named by the configuration, or measured."""
-    cell = strategy.runs[0].results.get("scenario", {}).get("cell")
-    return cell or strategy.config.scenario.cell
+    scenario = strategy.runs[0].results.scenario
+    return (scenario.cell if scenario else None) or strategy.config.scenario.cell
 
 
 def _cell(column: int, line: int, filled: bool) -> Any:

@@ -148,8 +148,8 @@ def picture_figures(strategies: Sequence[Strategy]) -> tuple[dict[str, Figure], 
     if len(same) < 2:
         return {}, "Pictures that one gets right and another wrong take two strategies on the same test images."
     first, second = same[0], same[1]
-    dataset = first.runs[0].results.get("dataset", {})
-    root, value_range = dataset.get("root"), dataset.get("value_range")
+    dataset = first.runs[0].results.dataset
+    root, values = (dataset.root, dataset.value_range) if dataset else (None, None)
     if root is None or not Path(root).is_dir():
         return {}, f"The pictures are not on this machine ({root or 'an older run did not say where they are'})."
     only_first, only_second = _disagreements(first, second)
@@ -162,7 +162,6 @@ def picture_figures(strategies: Sequence[Strategy]) -> tuple[dict[str, Figure], 
         shown, captions = [], []
         for image in images[:PICTURES]:
             try:
-                values = tuple(value_range) if value_range else None
                 shown.append(load_image(Path(root) / image.path, PICTURE_SIZE, resize, value_range=values))
             except HeadstartError as error:
                 return figures, f"The pictures cannot be shown. {error}"

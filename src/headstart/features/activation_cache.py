@@ -22,6 +22,7 @@ from headstart.data.index import ImageIndex
 from headstart.data.pixel_cache import Pixels
 from headstart.features.boundary import Boundary
 from headstart.inference.backend import InferenceModel, forward, resolve_inference_backend
+from headstart.results.sections import CacheUse
 
 if TYPE_CHECKING:
     import keras
@@ -106,15 +107,15 @@ class ActivationCache:
         """What they took."""
         return sum(table.bytes_written for table in self._tables())
 
-    def summary(self) -> dict[str, int]:
+    def summary(self) -> CacheUse:
         """Return what was computed, found and written in this run."""
-        return {
-            "images_computed": self.computed,
-            "images_reused": self.reused,
-            "images_decoded": self.pixels.decoded,
-            "bytes_estimated": self.bytes_estimated + self.pixels.bytes_estimated,
-            "bytes_written": self.bytes_written + self.pixels.bytes_written,
-        }
+        return CacheUse(
+            images_computed=self.computed,
+            images_reused=self.reused,
+            images_decoded=self.pixels.decoded,
+            bytes_estimated=self.bytes_estimated + self.pixels.bytes_estimated,
+            bytes_written=self.bytes_written + self.pixels.bytes_written,
+        )
 
     def objection(self, boundary: Boundary, parts: list[ImageIndex], views: Views | None = None) -> str | None:
         """Return why the activations of these images cannot be kept, or None when they can.

@@ -5,7 +5,7 @@ from headstart.tracking.journal import (
     count_pending,
     record_tracking,
     report_refused_entries,
-    what_is_tracked,
+    tracking_record,
 )
 from headstart.tracking.reading import fetch_run, logged_runs
 from headstart.tracking.resend import pending_journals, send_pending
@@ -40,5 +40,5 @@ __all__ = [
     "send_pending",
     "store_uri",
     "tracked_run",
-    "what_is_tracked",
+    "tracking_record",
 ]

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from filelock import FileLock, Timeout
 
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
-from headstart.core.files import write_json
 from headstart.core.full_disk import naming_full_disk
-from headstart.results.runs import read_results
+from headstart.results.file import read_results, write_results
+from headstart.results.sections import Tracking
+from headstart.results.types import RunResults
 
 DIRECTORY = "tracking"  # in the directory of a run or a sweep
 Entry = dict[str, Any]  # with its kind and its time in milliseconds since the epoch
@@ -219,32 +221,43 @@ def report_refused_entries(files: Iterable[Path]) -> None:
         console.print(f"  Warning: {text}", markup=False, soft_wrap=True)
 
 
-def what_is_tracked(output: Path) -> dict[str, Any]:
-    """Return what `results.json` says of a run's tracking, as its newest journal has it.
+@dataclass(frozen=True)
+class TrackingRecord:
+    """How far the tracking store has a run, as its newest journal says."""
 
-    Args:
-        output: directory of a run that has one.
-    """
-    found = journals(output)
-    progress = _read_progress(found[-1])
-    header, _ = next(_entries(found[-1], 0))
-    told: dict[str, Any] = {"waiting": sum(count_pending(file) for file in found)}
-    if progress["refused"]:
-        told["refused"] = progress["refused"]
-    run_id = progress["run_id"] or header["id"]
-    return {"run_id": run_id, "experiment_id": progress["experiment_id"], "tracking": told}
+    run_id: str
+    experiment_id: str | None
+    tracking: Tracking
+
+    def added_to(self, results: RunResults) -> RunResults:
+        """Return results with this record."""
+        return replace(results, run_id=self.run_id, experiment_id=self.experiment_id, tracking=self.tracking)
 
 
-def record_tracking(output: Path) -> dict[str, Any]:
-    """Let `results.json`, where there is one, say what `what_is_tracked` returns, and return it.
+def tracking_record(output: Path) -> TrackingRecord:
+    """Return how far the tracking store has a run.
 
     Args:
         output: directory of a run that has a journal.
     """
-    told, results = what_is_tracked(output), read_results(output)
-    if results is not None and any(results.get(key) != value for key, value in told.items()):
-        write_json(output / "results.json", {**results, **told})
-    return told
+    found = journals(output)
+    progress = _read_progress(found[-1])
+    header, _ = next(_entries(found[-1], 0))
+    waiting, refused = sum(count_pending(file) for file in found), tuple(progress["refused"])
+    run_id = progress["run_id"] or header["id"]
+    return TrackingRecord(run_id, progress["experiment_id"], Tracking(waiting=waiting, refused=refused or None))
+
+
+def record_tracking(output: Path) -> TrackingRecord:
+    """Bring a run's `results.json`, if it has one, up to date with `tracking_record`, and return that.
+
+    Args:
+        output: directory of a run that has a journal.
+    """
+    record, results = tracking_record(output), read_results(output)
+    if results is not None and record.added_to(results) != results:
+        write_results(output, record.added_to(results))
+    return record
 
 
 def _progress_file(file: Path) -> Path:

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 from headstart.core.errors import HeadstartError
-from headstart.core.files import file_name, write_json
+from headstart.core.files import file_name
+from headstart.results.file import write_results
+from headstart.results.types import RunResults
 from headstart.tracking.store import is_not_made, reachable
 
 COMPARED = {"config.yaml", "splits.csv", "predictions.csv", "history.csv", "results.json"}  # what a comparison reads
@@ -67,5 +69,5 @@ def fetch_run(uri: str, run_id: str, into: Path) -> Path:
             client.download_artifacts(run_id, name, str(directory))
     if "results.json" not in logged:  # it failed, or is of before results.json was logged
         status = run.info.status if run.info.status != "FINISHED" else "UNFINISHED"
-        write_json(directory / "results.json", {"run_id": run_id, "status": status, "error": NO_RESULTS})
+        write_results(directory, RunResults(run_id=run_id, status=status, error=NO_RESULTS))
     return directory

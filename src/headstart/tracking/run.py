@@ -17,6 +17,7 @@ from headstart.tracking.journal import (
     SECONDS_FOR_OTHERS,
     Journal,
     JournalInUseError,
+    TrackingRecord,
     count_pending,
     journals,
     record_tracking,
@@ -244,14 +245,14 @@ def _where_there_is_room() -> Iterator[None]:
             raise
 
 
-def log_results(output: Path) -> dict[str, Any]:
+def log_results(output: Path) -> TrackingRecord:
     """Log results.json, which is written when the run is over, so that a comparison elsewhere can fetch it.
 
     Args:
         output: directory of the run.
 
     Returns:
-        What `results.json` says of the tracking.
+        How far the tracking store has the run.
     """
     journal = Journal(journals(output)[-1], SECONDS_FOR_OTHERS)
     away = journal.waits()

@@ -11,15 +11,15 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from headstart.core.console import console
-from headstart.core.files import write_json
-from headstart.results.runs import read_results
+from headstart.results.file import read_results, write_results
 from headstart.tracking.failures import PermanentError, UncertainError, taking
-from headstart.tracking.journal import Entry, Journal, what_is_tracked
+from headstart.tracking.journal import Entry, Journal, tracking_record
 from headstart.tracking.store import StoreUnavailable, http_timeouts, import_mlflow, open_store
 
 PARAMETERS_A_CALL = 100  # MLflow's limit
@@ -187,9 +187,10 @@ def _log_results(client: Any, journal: Journal, entry: Entry) -> None:
     results = read_results(journal.output)
     if results is None:
         raise PermanentError(f"{journal.output / 'results.json'} is gone")
-    told = what_is_tracked(journal.output)
-    told["tracking"]["waiting"] = 0
-    write_json(journal.output / "results.json", {**results, **told})
+    results = tracking_record(journal.output).added_to(results)
+    if results.tracking is not None:
+        results = replace(results, tracking=replace(results.tracking, waiting=0))
+    write_results(journal.output, results)
     client.log_artifact(journal.run_id, str(journal.output / "results.json"))
 
 
