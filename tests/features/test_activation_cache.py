@@ -223,8 +223,8 @@ def test_the_estimate_is_what_is_written(root: Path, tmp_path: Path) -> None:
     values(activations, index, split_point("last_block"))
     summary = activations.summary()
     on_disk = sum(file.stat().st_size for file in (tmp_path / "tables").rglob("*.rows"))
-    assert summary["bytes_written"] == on_disk
-    assert summary["bytes_estimated"] == pytest.approx(on_disk, rel=0.1)
+    assert summary.bytes_written == on_disk
+    assert summary.bytes_estimated == pytest.approx(on_disk, rel=0.1)
 
 
 def test_an_image_that_cannot_be_read_leaves_nothing(root: Path, tmp_path: Path) -> None:

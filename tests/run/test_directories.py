@@ -70,7 +70,7 @@ def test_directories_of_the_environment_are_fixed_once(tmp_path: Path, monkeypat
         ({RUNNING: '{"run_id": "abcdef0123", "status": "RUNNING"}'}, "which holds run abcdef01, RUNNING; choose"),
         (
             {CHECKPOINT: "", "results.json": '{"run_id": "abcdef0123", "status": "KILLED"}'},
-            "which holds run abcdef01, KILLED; python run.py resume={} resumes it; choose",
+            "which holds run abcdef01, KILLED; headstart train resume={} resumes it; choose",
         ),
         ({"results.json": "half of i"}, "which holds a run, UNFINISHED; choose"),
     ],
