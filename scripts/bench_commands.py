@@ -11,7 +11,17 @@ from typing import Any
 
 from bench_jpegs import HEIGHT, WIDTH, write_jpegs
 from bench_report import NOT_REPORTED, Report, alternate, compared
-from bench_run import Finished, run, run_alone, scaled, seconds_of, stage_epochs, workspace
+from bench_run import (
+    Finished,
+    accuracy_of_run,
+    run,
+    run_alone,
+    scaled,
+    seconds_of,
+    seconds_of_run,
+    stage_epochs,
+    workspace,
+)
 
 OFF, AUTO = "cache=off", "cache=auto"
 PLACES = {"efficientnet_lite0": (224, "packaged")}  # image size and weights; of all others:
@@ -56,7 +66,7 @@ def frozen(options: argparse.Namespace) -> Report:
         }
 
     def training(one: Finished) -> float:
-        return float(one.results["seconds"]["training"])
+        return seconds_of_run(one).training or 0.0
 
     figures = {
         "whole command": figure(lambda one: one.seconds, cached),
@@ -68,7 +78,7 @@ def frozen(options: argparse.Namespace) -> Report:
     report = Report(name, {"": "", OFF: "{:.1f} s", AUTO: "{:.1f} s", "ratio": "{:.1f}"})
     report.rows = [compared({"": what}, OFF, AUTO, figure) for what, figure in figures.items()]
     waiting = {
-        side: median(one.results["waiting_for_input"]["head"] for one in runs)
+        side: median((one.results.data_wait_fraction or {})["head"] for one in runs)
         for side, runs in ((OFF, uncached), (AUTO, cached))
     }
     report.rows.append(
@@ -86,7 +96,7 @@ def frozen(options: argparse.Namespace) -> Report:
         ),
         accuracies(
             f"test accuracy after {options.uncached_epochs} epochs, and after {options.epochs}",
-            {side: runs[0][0].results["splits"]["test"]["accuracy"] for side, runs in found.items()},
+            {side: accuracy_of_run(runs[0][0], "test") for side, runs in found.items()},
         ),
     ]
     report.notes = [
@@ -132,7 +142,7 @@ def last_block(options: argparse.Namespace) -> Report:
             figures = {
                 side: [
                     scaled(
-                        one.results["seconds"]["stage_last_block"] if what == stage else one.seconds,
+                        seconds_of_run(one).stages["last_block"] if what == stage else one.seconds,
                         stage_epochs(one, "last_block"),
                         options.epochs,
                     )
@@ -177,7 +187,8 @@ def memory(options: argparse.Namespace) -> Report:
     found = alternate({side: partial(measure, count) for side, count in counts.items()}, options.repetitions)
     peaks = {side: [one.peak_bytes / 1e6 for one, _ in runs] for side, runs in found.items()}
     for side, runs in found.items():
-        estimate = runs[0][0].results["cache"].get("bytes_estimated")
+        cache = runs[0][0].results.cache
+        estimate = cache.bytes_estimated if cache else None
         report.rows.append(
             {
                 "images": counts[side],
@@ -250,7 +261,7 @@ def startup(options: argparse.Namespace) -> Report:
 
 def until_first_step(finished: Finished) -> float | None:
     """Return the seconds from the end of the imports to the end of the first training step, where a run tells."""
-    seconds = finished.results["seconds"]
-    if seconds.get("first_step") is None:
+    seconds = seconds_of_run(finished)
+    if seconds.first_step is None:
         return None
-    return seconds["first_step"] - seconds["start_up"] - seconds["data"]
+    return seconds.first_step - (seconds.start_up or 0.0) - (seconds.data or 0.0)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).absolute().parents[1]
 os.environ.setdefault("HEADSTART_OUTPUTS", str(ROOT / "outputs"))
 
 from headstart.core.console import console  # noqa: E402
 from headstart.core.errors import HeadstartError  # noqa: E402
+from headstart.results.file import read_results  # noqa: E402
 from headstart.results.runs import find_run  # noqa: E402
 from pages import replace_block  # noqa: E402
 
@@ -40,26 +39,29 @@ def demo_block(directory: Path) -> str:
     Args:
         directory: of a finished run with two stages or more.
     """
-    results: dict[str, Any] = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+    results = read_results(directory)
+    if results is None or not (results.seconds and results.environment and results.validation and results.splits):
+        raise HeadstartError(f"Expected a finished run that was evaluated. Received: {directory}")
+    environment = results.environment
     with (directory / "history.csv").open(encoding="utf-8", newline="") as file:
         epochs = list(csv.DictReader(file))
     first = epochs[0]["stage"]
     head = max(float(epoch["validation_accuracy"]) for epoch in epochs if epoch["stage"] == first)
     lines = [
         "<!-- demo: written by scripts/update_readme.py -->",
-        f"`make demo` ends like this, {results['seconds']['total']:.0f} seconds after the installation on "
-        f"{results['environment']['processors']} cores without a GPU (Python {results['environment']['python']}, "
-        f"TensorFlow {results['environment']['packages']['tensorflow']}):",
+        f"`make demo` ends like this, {results.seconds.total:.0f} seconds after the installation on "
+        f"{environment.processors} cores without a GPU (Python {environment.python}, "
+        f"TensorFlow {environment.packages['tensorflow']}):",
         "",
         "| | images | accuracy | 95 % interval | macro F1 |",
         "| --- | ---: | ---: | --- | ---: |",
-        f"| validation, after the stage `{first}` | {results['splits']['validation']['images']} | {head:.4f} | | |",
+        f"| validation, after the stage `{first}` | {results.validation.images} | {head:.4f} | | |",
     ]
-    for name, split in results["splits"].items():
-        interval = f"{split['accuracy_low']:.3f} to {split['accuracy_high']:.3f}"
+    for name, split in results.splits.items():
+        interval = f"{split.accuracy_low:.3f} to {split.accuracy_high:.3f}"
         lines.append(
-            f"| {name}, the saved classifier | {split['images']} | {split['accuracy']:.4f} | {interval} | "
-            f"{split['macro_f1']:.4f} |"
+            f"| {name}, the saved classifier | {split.images} | {split.accuracy:.4f} | {interval} | "
+            f"{split.macro_f1:.4f} |"
         )
     return "\n".join([*lines, "<!-- /demo -->"])
 

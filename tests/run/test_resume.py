@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import TINY
 
 from headstart.config import compose, to_yaml
 from headstart.config.identity import config_hash
@@ -25,6 +26,7 @@ from headstart.run.resume import (
     find_unfinished,
     with_execution_settings,
 )
+from headstart.tracking import begin_run
 
 
 @pytest.fixture
