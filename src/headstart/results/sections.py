@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headstart.results.codec import to_plain
-
 PHASES = ("start_up", "data", "scenario", "model", "training", "saving", "evaluation", "tracking")
 
 
@@ -107,10 +105,6 @@ class Seconds:
     def phases(self) -> dict[str, float]:
         """Return the seconds of each phase that the run reached."""
         return {name: seconds for name in PHASES if (seconds := getattr(self, name)) is not None}
-
-    def entries(self) -> dict[str, float]:
-        """Return all figures as the file has them, by key."""
-        return to_plain(self)
 
 
 @dataclass(frozen=True, kw_only=True)

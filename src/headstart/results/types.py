@@ -1,4 +1,4 @@
-"""What a run found: the type that results.json is the serialised form of."""
+"""The results of a run; results.json is their serialised form."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ UNFINISHED = "UNFINISHED"  # of a run that left no results: it is in progress, o
 class RunResults:
     """Everything that a run found.
 
-    A section is absent (None) if the run did not get that far, or if it does something else: a run that labels
-    unlabelled images has `pictures`, one with `find_lr=true` a learning rate, all others `splits`.
+    A section is absent (None) if the run did not get that far, or does something else: a run on unlabelled images has
+    `pictures`, one with `find_lr=true` has a learning rate, all others have `splits`.
     """
 
     run_id: str | None
