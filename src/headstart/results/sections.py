@@ -32,7 +32,7 @@ class Dataset:
     images: dict[str, int]
     """Number of images by split: `train`, `validation` and `test`."""
     classes: int
-    """Number of classes that the classifier tells apart."""
+    """Number of classes that the classifier distinguishes."""
     image_size: int
     """Side of the classifier's input in pixels."""
     value_range: tuple[float, float] | None = None

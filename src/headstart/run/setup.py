@@ -135,7 +135,7 @@ def describe_dataset(config: Config, index: ImageIndex, classes: int, image_size
     Args:
         config: the resolved configuration.
         index: the images.
-        classes: number of classes that the classifier tells apart.
+        classes: number of classes that the classifier distinguishes.
         image_size: side of its input in pixels.
     """
     return Dataset(
