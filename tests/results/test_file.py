@@ -134,6 +134,12 @@ def test_the_first_version_is_upgraded(tmp_path: Path) -> None:
     assert read_results(tmp_path) == RESULTS
 
 
+def test_a_run_that_the_first_version_did_not_end_is_read(tmp_path: Path) -> None:
+    running = {**version_1(), "status": "RUNNING", "seconds": {}}
+    (tmp_path / "running.json").write_text(json.dumps(running))
+    assert read_results(tmp_path, "running.json") == dataclasses.replace(RESULTS, status="RUNNING", seconds=None)
+
+
 def test_unknown_keys_are_ignored_and_missing_ones_are_none(tmp_path: Path) -> None:
     content = {**version_1(), "of_my_own": [1, 2], "dataset": {**version_1()["dataset"], "mine": 3}}
     (tmp_path / "results.json").write_text(json.dumps(content))

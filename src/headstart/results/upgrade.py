@@ -1,7 +1,7 @@
 """Older results.json files in the form of the present version.
 
-Version 1 (no `schema_version`): `waiting_for_input` in place of `data_wait_fraction`, and `cut` in place of
-`split_point` in what `scenario=auto` measured.
+Version 1 (no `schema_version`): `waiting_for_input` in place of `data_wait_fraction`, `cut` in place of `split_point`
+in what `scenario=auto` measured, and empty `seconds` in running.json.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ def upgrade_results(content: dict[str, Any], known: int) -> dict[str, Any]:
 
 def _from_1(content: dict[str, Any]) -> dict[str, Any]:
     content = {{"waiting_for_input": "data_wait_fraction"}.get(key, key): value for key, value in content.items()}
+    if content.get("seconds") == {}:
+        del content["seconds"]
     scenario = content.get("scenario")
     if isinstance(scenario, dict) and "probes" in scenario:
         probes = [_with_split_point(one) for one in scenario["probes"]]
