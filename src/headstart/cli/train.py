@@ -155,7 +155,7 @@ def _goes_on(started: float) -> bool:
 
 
 def _fail_where_it_differs(results: RunResults) -> None:
-    """Let the exit code say that a run differs from the one that it reproduces; the run has printed it."""
+    """Fail the command if a run differs from the one that it reproduces; the run has printed the comparison."""
     if results.reproduces and results.reproduces.verdict == "differs":
         FAILURES.append(sentence(results.reproduces))
 

@@ -30,30 +30,31 @@ from headstart.run.environment import environment_changes
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
 
-# Directory within the run's own, with the files of the original that are compared; their names are no run's.
+# Directory of the original's files below the new run's; under these names nothing takes it for a run.
 ORIGINAL = "reproduced"
 RESULTS, SPLITS = "original_results.json", "original_splits.csv"
 KEPT = {"results.json": RESULTS, "splits.csv": SPLITS}
 MAY_DIFFER = (Decides.LOCATION, Decides.NOTHING)  # what keys decide that a command may give beside `reproduce`
-AGREES_WITHIN = 1e-3  # absolute, of every figure: less than an image in a thousand
+AGREES_WITHIN = 1e-3  # largest absolute difference of a figure: less than one image in a thousand
 SHOWN = ("accuracy", "macro F1", "log loss")  # columns of the table
 
 
 def configuration_to_reproduce(
     asked: Config, overrides: list[str], output: Path, launched_in: Path | None = None
 ) -> tuple[Config, list[str]]:
-    """Return the stored configuration of the run that `reproduce` names, and what its command line said.
+    """Return the stored configuration of the run that `reproduce` names, and the overrides that it was started with.
 
-    What is needed of that run is copied into the new one's directory, which so stands for itself.
+    The files that the comparison needs are copied into the new run's directory, so that it does not depend on the
+    original any more.
 
     Args:
         asked: the configuration that this command composed.
         overrides: of this command.
         output: directory of the new run.
-        launched_in: what a relative directory is relative to; None is the working directory.
+        launched_in: base of a relative directory; None is the working directory.
 
     Raises:
-        HeadstartError: when there is no such run, it is not finished, or the command asks for something else as well.
+        HeadstartError: when there is no such run, it is not finished, or the command overrides its configuration.
     """
     name = next(text.partition("=")[2].strip("'\"") for text in overrides if text.startswith("reproduce="))
     given = [_key(text) for text in overrides if _key(text) != "reproduce"]
@@ -177,7 +178,7 @@ def print_comparison(results: RunResults, reproduces: Reproduction) -> None:
 
 
 def _find(name: str, asked: Config, temporary: Path) -> Path:
-    """Return the directory of the run, or what the tracking store kept of it."""
+    """Return the directory of the run, or a copy of its files from the tracking store."""
     try:
         return find_run(name)
     except HeadstartError:
