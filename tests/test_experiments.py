@@ -16,6 +16,7 @@ from headstart.config import compose
 from headstart.core.paths import conf_directory
 from headstart.model.freeze import open_for_training
 from headstart.model.network import build_network
+from headstart.results.file import plain_results
 from headstart.run.experiment import run
 from headstart.training.display import count_parameters
 
@@ -155,7 +156,7 @@ def test_every_recipe_runs_in_its_own_layout(name: str, tmp_path: Path) -> None:
     output.mkdir()
     size = 75 if "inception" in name else 32
     overrides = [f"dataset.root={root}", "backbone.weights=none", f"image_size={size}", "epochs=1", "steps_per_epoch=2"]
-    results = run(compose([f"experiment={name}", *overrides]), output)
+    results = plain_results(run(compose([f"experiment={name}", *overrides]), output))
     assert results == json.loads((output / "results.json").read_text(encoding="utf-8"))
     assert results["status"] == "FINISHED"
     assert results["recipe"]["name"] == name

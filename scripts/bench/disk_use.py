@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from bench_reports import Report, alternate
+from headstart.core.errors import HeadstartError
 from jpegs import HEIGHT, WIDTH, write_jpegs
 from timed_run import Finished, run, workspace
 
@@ -35,7 +36,7 @@ def disk(options: argparse.Namespace) -> Report:
         peaks = [peak / 1e6 for _, peak in runs]
         report.measured[f"{most}, {named}"] = peaks
         report.commands.append(runs[0][0].command)
-        figures = {estimated: runs[0][0].results["disk"]["bytes_estimated"] / 1e6, most: max(peaks)}
+        figures = {estimated: bytes_estimated(runs[0][0]) / 1e6, most: max(peaks)}
         what = {"backbone": named, "": f"freeze={freeze}"}
         report.rows.append({**what, **figures, "ratio": figures[estimated] / figures[most]})
     report.notes = [
@@ -44,6 +45,17 @@ def disk(options: argparse.Namespace) -> Report:
         f"at with {1000 * INTERVAL:.0f} ms between two looks, and the most of {options.repetitions} runs"
     ]
     return report
+
+
+def bytes_estimated(finished: Finished) -> int:
+    """Return the bytes that a run was expected to write.
+
+    Raises:
+        HeadstartError: when nothing was run.
+    """
+    if finished.results.disk is None:
+        raise HeadstartError(f"Expected a command that trains. Received: {finished.command}")
+    return finished.results.disk.bytes_estimated
 
 
 def watch(overrides: list[str], directory: Path, pictures: Path) -> tuple[Finished, int]:

@@ -11,7 +11,7 @@ from statistics import mean, median, stdev
 from bench_reports import Report, alternate
 from headstart.config import override_key, swept_values
 from headstart.core.errors import HeadstartError
-from timed_run import Finished, run_alone
+from timed_run import Finished, accuracy_of_run, run_alone, seconds_of_run
 
 
 def settings(options: argparse.Namespace) -> Report:
@@ -40,8 +40,8 @@ def settings(options: argparse.Namespace) -> Report:
         report.rows.append(
             {
                 key: value,
-                "test accuracy": _spread([one.results["splits"]["test"]["accuracy"] for one in runs]),
-                "validation accuracy": _spread([one.results["splits"]["validation"]["accuracy"] for one in runs]),
+                "test accuracy": _spread([accuracy_of_run(one, "test") for one in runs]),
+                "validation accuracy": _spread([accuracy_of_run(one, "validation") for one in runs]),
                 "training": median(_seconds(runs)),
                 "ratio": slowest / median(_seconds(runs)),
             }
@@ -56,7 +56,7 @@ def settings(options: argparse.Namespace) -> Report:
 
 
 def _seconds(runs: list[Finished]) -> list[float]:
-    return [one.results["seconds"]["training"] for one in runs]
+    return [seconds_of_run(one).training or 0.0 for one in runs]
 
 
 def _spread(values: list[float]) -> str:

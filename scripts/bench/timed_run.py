@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import shlex
 import subprocess
@@ -15,9 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from headstart.core.errors import HeadstartError
+from headstart.results.file import RESULTS, load_results
+from headstart.results.sections import Seconds
+from headstart.results.types import RunResults
 
 ROOT = Path(__file__).absolute().parents[2]
 MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes, of ru_maxrss
@@ -30,7 +31,7 @@ class Finished:
     command: str  # as it can be typed in the project's directory
     seconds: float  # of the whole process
     peak_bytes: int  # resident memory
-    results: dict[str, Any]  # results.json; empty where nothing was run
+    results: RunResults  # empty ones if nothing was trained
     epochs: list[dict[str, str]]  # the rows of history.csv
 
 
@@ -76,11 +77,11 @@ def run(overrides: list[str], work: Path, pictures: Path | None = None, temporar
             said.seek(0)
             last = " / ".join(said.read().splitlines()[-5:])
             raise HeadstartError(f"Expected `{command}` to succeed. Received: exit code {process.returncode}: {last}")
-    results: dict[str, Any] = {}
+    results = RunResults(run_id=None)
     epochs: list[dict[str, str]] = []
     for output in set(work.glob("outputs/runs/*")) - before:
-        results = json.loads((output / "results.json").read_text(encoding="utf-8"))
-        command = project_command(results["command"], pictures)  # as the run itself says it was called
+        results = load_results(output / RESULTS)
+        command = project_command(str(results.command), pictures)  # as the run itself says it was called
         with (output / "history.csv").open(encoding="utf-8", newline="") as file:
             epochs = list(csv.DictReader(file))
     return Finished(command, seconds, usage.ru_maxrss * MEMORY_UNIT, results, epochs)
@@ -97,6 +98,29 @@ def project_command(command: str, pictures: Path | None = None) -> str:
     if pictures is not None and not pictures.is_relative_to(ROOT):
         command = command.replace(str(pictures), "JPEGS")
     return command.replace(f"{ROOT}{os.sep}", "")
+
+
+def seconds_of_run(finished: Finished) -> Seconds:
+    """Return where the time of a run went.
+
+    Raises:
+        HeadstartError: when nothing was run.
+    """
+    if finished.results.seconds is None:
+        raise HeadstartError(f"Expected a command that trains. Received: {finished.command}")
+    return finished.results.seconds
+
+
+def accuracy_of_run(finished: Finished, split: str) -> float:
+    """Return the accuracy of a run on a split.
+
+    Raises:
+        HeadstartError: when it was not evaluated on the split.
+    """
+    splits = finished.results.splits or {}
+    if split not in splits:
+        raise HeadstartError(f"Expected a command that evaluates on {split} images. Received: {finished.command}")
+    return splits[split].accuracy
 
 
 def scaled(seconds: float, measured: list[float], epochs: int) -> float:

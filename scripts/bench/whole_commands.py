@@ -11,7 +11,16 @@ from typing import Any
 
 from bench_reports import NOT_REPORTED, Report, alternate, compared
 from jpegs import HEIGHT, WIDTH, write_jpegs
-from timed_run import Finished, run, run_alone, scaled, seconds_of, stage_epochs, workspace
+from timed_run import (
+    Finished,
+    run,
+    run_alone,
+    scaled,
+    seconds_of,
+    seconds_of_run,
+    stage_epochs,
+    workspace,
+)
 
 OFF, AUTO = "cache=off", "cache=auto"
 PLACES = {"efficientnet_lite0": (224, "packaged")}  # image size and weights; of all others:
@@ -56,7 +65,7 @@ def frozen(options: argparse.Namespace) -> Report:
         }
 
     def training(one: Finished) -> float:
-        return float(one.results["seconds"]["training"])
+        return seconds_of_run(one).training or 0.0
 
     figures = {
         "whole command": figure(lambda one: one.seconds, cached),
@@ -86,7 +95,9 @@ def frozen_shares(sides: dict[str, list[Finished]], same: int, epochs: int) -> l
         same: the last epoch that both sides reached.
         epochs: that the cached side ran.
     """
-    waiting = {side: median(one.results["waiting_for_input"]["head"] for one in runs) for side, runs in sides.items()}
+    waiting = {
+        side: median((one.results.data_wait_fraction or {})["head"] for one in runs) for side, runs in sides.items()
+    }
     return [
         {
             "": "of the steps of training, waiting",
@@ -99,7 +110,7 @@ def frozen_shares(sides: dict[str, list[Finished]], same: int, epochs: int) -> l
         ),
         accuracies(
             f"test accuracy after {same} epochs, and after {epochs}",
-            {side: runs[0].results["splits"]["test"]["accuracy"] for side, runs in sides.items()},
+            {side: accuracy_of_run(runs[0], "test") for side, runs in sides.items()},
         ),
     ]
 
@@ -137,7 +148,7 @@ def last_block(options: argparse.Namespace) -> Report:
             figures = {
                 side: [
                     scaled(
-                        one.results["seconds"]["stage_last_block"] if what == stage else one.seconds,
+                        seconds_of_run(one).stages["last_block"] if what == stage else one.seconds,
                         stage_epochs(one, "last_block"),
                         options.epochs,
                     )
@@ -182,7 +193,8 @@ def memory(options: argparse.Namespace) -> Report:
     found = alternate({side: partial(measure, count) for side, count in counts.items()}, options.repetitions)
     peaks = {side: [one.peak_bytes / 1e6 for one, _ in runs] for side, runs in found.items()}
     for side, runs in found.items():
-        estimate = runs[0][0].results["cache"].get("bytes_estimated")
+        cache = runs[0][0].results.cache
+        estimate = cache.bytes_estimated if cache else None
         report.rows.append(
             {
                 "images": counts[side],
@@ -255,7 +267,7 @@ def startup(options: argparse.Namespace) -> Report:
 
 def until_first_step(finished: Finished) -> float | None:
     """Return the seconds from the end of the imports to the end of the first training step, where a run tells."""
-    seconds = finished.results["seconds"]
-    if seconds.get("first_step") is None:
+    seconds = seconds_of_run(finished)
+    if seconds.first_step is None:
         return None
-    return seconds["first_step"] - seconds["start_up"] - seconds["data"]
+    return seconds.first_step - (seconds.start_up or 0.0) - (seconds.data or 0.0)

@@ -25,6 +25,8 @@ from headstart.core.errors import HeadstartError
 from headstart.core.markdown_page import replace_block, row
 from headstart.core.paths import outputs_directory
 from headstart.core.program import exit_with
+from headstart.results.file import read_results
+from headstart.results.types import RunResults
 
 ROOT = Path(__file__).absolute().parents[2]
 
@@ -99,11 +101,10 @@ def run(*words: object) -> None:
         raise HeadstartError(f"Expected this to succeed: {shlex.join(['headstart', *command])}. Received: a failure")
 
 
-def results_of(directory: Path) -> dict[str, Any] | None:
-    """Return what a finished run found; None where there is none."""
-    file = directory / "results.json"
-    results = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return results if results.get("status") == "FINISHED" else None
+def results_of(directory: Path) -> RunResults | None:
+    """Return the results of a finished run; None if there is none."""
+    results = read_results(directory)
+    return results if results is not None and results.finished else None
 
 
 def correct_of(directory: Path) -> dict[str, bool]:
@@ -123,8 +124,8 @@ def compare(found: dict[str, Any]) -> list[dict[str, Any]]:
         runs = [correct_of(directory) for directory in directories]
         paths = sorted(runs[0])
         shares[cell] = np.mean([[one[path] for path in paths] for one in runs], axis=0)  # of the seeds, by image
-        results = [results_of(directory) or {} for directory in directories]
-        accuracies = [one["splits"]["test"]["accuracy"] for one in results]
+        finished = [ran for path in directories if (ran := results_of(path))]
+        accuracies = [ran.test.accuracy for ran in finished if ran.test]
         rows.append(
             {
                 "cell": cell,
@@ -132,8 +133,8 @@ def compare(found: dict[str, Any]) -> list[dict[str, Any]]:
                 "accuracy": float(np.mean(accuracies)),
                 "least": min(accuracies),
                 "most": max(accuracies),
-                "validation": float(np.mean([one["splits"]["validation"]["accuracy"] for one in results])),
-                "seconds": float(np.mean([one["seconds"]["total"] for one in results])),
+                "validation": float(np.mean([ran.validation.accuracy for ran in finished if ran.validation])),
+                "seconds": float(np.mean([ran.seconds.total for ran in finished if ran.seconds])),
             }
         )
     rows.sort(key=lambda one: -one["accuracy"])
@@ -190,8 +191,8 @@ def block(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> str:
             "",
             f"**{name}**: {scenario['cell']}. {scenario['images_per_class']['median']:,.0f} training images a class; "
             f"of {scenario['measured_images']:,} measured the last cut tells {last['accuracy']:.1%}, the best "
-            f"({best['cut']}, {best['depth']:.0%} of the depth) {best['accuracy']:.1%}, p = {p_value}; ImageNet's "
-            f"classifier is {sure}: {labels}.",
+            f"({best['split_point']}, {best['depth']:.0%} of the depth) {best['accuracy']:.1%}, p = {p_value}; "
+            f"ImageNet's classifier is {sure}: {labels}.",
         ]
         if one["runs"]:
             names = (

@@ -15,7 +15,10 @@ from headstart.core.files import write_json, write_text
 from headstart.core.markdown_page import replace_block, row
 from headstart.core.paths import conf_directory
 from headstart.core.program import exit_with
+from headstart.results.codec import to_plain
+from headstart.results.file import read_results
 from headstart.results.runs import find_run, finished_runs
+from headstart.results.types import RunResults
 
 ROOT = Path(__file__).absolute().parents[2]
 
@@ -52,33 +55,31 @@ def keep_figures(names: list[str]) -> None:
     """
     MEASURED.mkdir(parents=True, exist_ok=True)
     for directory in [find_run(name) for name in names] or [run for run, _ in finished_runs()]:
-        file = directory / "results.json"
-        results = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        recipe = (results.get("recipe") or {}).get("name")
+        results = read_results(directory)
+        recipe = results.recipe.name if results and results.recipe else None
         if recipe is None and names:
             raise HeadstartError(f"Expected a finished run of a recipe. Received: {directory}")
-        if recipe is not None:
+        if results is not None and recipe is not None:
             config = from_yaml((directory / "config.yaml").read_text(encoding="utf-8"))
             write_json(MEASURED / f"{recipe}-{config.backbone.name}.json", figures_of(results, config))
 
 
-def figures_of(results: dict[str, Any], config: Config) -> dict[str, Any]:
-    """Return what the table tells of a run: its figures and what they depend on, no paths of the machine."""
+def figures_of(results: RunResults, config: Config) -> dict[str, Any]:
+    """Return what the table shows of a run: its figures and what they depend on, no paths of the machine."""
     return {
-        "recipe": results["recipe"]["name"],
-        "command": results["command"],
-        "seed": results["seed"],
+        "recipe": results.recipe.name if results.recipe else None,
+        "command": results.command,
+        "seed": results.seed,
         "backbone": {"name": config.backbone.name, "weights": config.backbone.weights},
-        "dataset": {key: value for key, value in results["dataset"].items() if key != "root"},  # of this machine
-        "splits": {
-            split: {key: value for key, value in figures.items() if not isinstance(value, list)}
-            for split, figures in results["splits"].items()
-        },
-        "stages": results.get("stages", {}),
-        "pictures": results.get("pictures", {}).get("first", []),
-        "seconds": results["seconds"],
+        "dataset": {key: value for key, value in to_plain(results.dataset).items() if key != "root"},  # of this machine
+        "splits": {split: to_plain(figures.whole_split()) for split, figures in (results.splits or {}).items()},
+        "stages": to_plain(results.stages or {}),
+        "pictures": to_plain(results.pictures.first if results.pictures else ()),
+        "seconds": to_plain(results.seconds),
         "environment": {
-            key: results["environment"][key] for key in ("python", "processors", "gpus", "precision", "packages")
+            key: value
+            for key, value in to_plain(results.environment).items()
+            if key in ("python", "processors", "gpus", "precision", "packages")
         },
     }
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 from pathlib import Path
-from typing import Any
 
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.markdown_page import replace_block
 from headstart.core.program import exit_with
+from headstart.results.file import read_results
 from headstart.results.runs import find_run
 
 ROOT = Path(__file__).absolute().parents[2]
@@ -38,26 +37,29 @@ def demo_block(directory: Path) -> str:
     Args:
         directory: of a finished run with two stages or more.
     """
-    results: dict[str, Any] = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+    results = read_results(directory)
+    if results is None or not (results.seconds and results.environment and results.validation and results.splits):
+        raise HeadstartError(f"Expected a finished run that was evaluated. Received: {directory}")
+    environment = results.environment
     with (directory / "history.csv").open(encoding="utf-8", newline="") as file:
         epochs = list(csv.DictReader(file))
     first = epochs[0]["stage"]
     head = max(float(epoch["validation_accuracy"]) for epoch in epochs if epoch["stage"] == first)
     lines = [
         "<!-- demo: written by scripts/docs/update_readme.py -->",
-        f"`make demo` ends like this, {results['seconds']['total']:.0f} seconds after the installation on "
-        f"{results['environment']['processors']} cores without a GPU (Python {results['environment']['python']}, "
-        f"TensorFlow {results['environment']['packages']['tensorflow']}):",
+        f"`make demo` ends like this, {results.seconds.total:.0f} seconds after the installation on "
+        f"{environment.processors} cores without a GPU (Python {environment.python}, "
+        f"TensorFlow {environment.packages['tensorflow']}):",
         "",
         "| | images | accuracy | 95 % interval | macro F1 |",
         "| --- | ---: | ---: | --- | ---: |",
-        f"| validation, after the stage `{first}` | {results['splits']['validation']['images']} | {head:.4f} | | |",
+        f"| validation, after the stage `{first}` | {results.validation.images} | {head:.4f} | | |",
     ]
-    for name, split in results["splits"].items():
-        interval = f"{split['accuracy_low']:.3f} to {split['accuracy_high']:.3f}"
+    for name, split in results.splits.items():
+        interval = f"{split.accuracy_low:.3f} to {split.accuracy_high:.3f}"
         lines.append(
-            f"| {name}, the saved classifier | {split['images']} | {split['accuracy']:.4f} | {interval} | "
-            f"{split['macro_f1']:.4f} |"
+            f"| {name}, the saved classifier | {split.images} | {split.accuracy:.4f} | {interval} | "
+            f"{split.macro_f1:.4f} |"
         )
     return "\n".join([*lines, "<!-- /demo -->"])
 

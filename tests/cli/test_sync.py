@@ -10,7 +10,8 @@ from pathlib import Path
 import mlflow
 from conftest import HEADSTART
 
-from headstart.results.runs import RUNNING, read_results
+from headstart.results.file import load_results
+from headstart.results.runs import RUNNING
 from headstart.run.resume import exclusive_run_directory
 from headstart.tracking import begin_run
 
@@ -27,7 +28,7 @@ def test_a_run_whose_process_died_is_closed(tmp_path: Path) -> None:
     assert mlflow.MlflowClient(uri).get_run(tracker.run_id).info.status == "RUNNING"
     assert "its process had died; the run is KILLED" in sync(tmp_path)
     assert mlflow.MlflowClient(uri).get_run(tracker.run_id).info.status == "KILLED"
-    assert (read_results(run) or {})["status"] == "KILLED"
+    assert load_results(run / "results.json").status == "KILLED"
     assert "Nothing waits" in sync(tmp_path)
 
 

@@ -88,7 +88,7 @@ def test_the_csv_holds_the_figures_as_numbers(small: Comparison) -> None:
     assert [row["strategy"] for row in rows] == ["freeze=none", "freeze=all"]
     assert [row["verdict"] for row in rows] == ["best", "worse"]
     best = small.strategies[0]
-    mean = sum(run.results["splits"]["test"]["accuracy"] for run in best.runs) / 2
+    mean = sum(run.results.test.accuracy for run in best.runs if run.results.test) / 2
     assert float(rows[0]["test_accuracy"]) == pytest.approx(mean)
     assert float(rows[0]["seconds"]) == 110
     assert float(rows[1]["p_value"]) < 0.05

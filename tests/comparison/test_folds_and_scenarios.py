@@ -24,7 +24,7 @@ FOLDS, IMAGES = 4, 80
 def extended(run: Run, **nodes: Any) -> Run:
     """Return a run whose configuration has other nodes."""
     assert run.config is not None
-    return Run(run.directory, run.status, run.results, dataclasses.replace(run.config, **nodes), run.error)
+    return Run(run.directory, run.results, dataclasses.replace(run.config, **nodes), run.error)
 
 
 def fold_run(directory: Path, freeze: str, seed: int, fold: int, right: np.ndarray) -> Run:

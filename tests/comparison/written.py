@@ -15,6 +15,8 @@ import numpy as np
 from headstart.comparison import Run, read_run
 from headstart.config import Config, compose, to_yaml
 from headstart.evaluation.metrics import evaluate
+from headstart.evaluation.results import split_results
+from headstart.results.codec import to_plain
 
 CLASSES = tuple(str(number) for number in range(10))
 
@@ -80,7 +82,7 @@ def write_run(
         probabilities[np.arange(images), predicted] = generator.uniform(0.5, 1, images)
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         found = evaluate(labels, probabilities, classes)
-        splits[split] = found.summary()
+        splits[split] = to_plain(split_results(found))
         for path, label, row in zip(paths, labels, probabilities, strict=True):
             best = int(row.argmax())
             names = classes[label], classes[best]
@@ -103,8 +105,15 @@ def write_run(
         "status": "FINISHED",
         "seed": config.seed,
         "seconds": {"total": seconds},
-        "dataset": {"name": config.dataset.name, "root": str(root) if root else None, "classes": len(classes)},
-        "best_epoch": {"epoch": epochs},
+        "dataset": {
+            "name": config.dataset.name,
+            "root": str(root) if root else None,
+            "fingerprint": "0" * 64,
+            "images": {"train": images, "validation": images, "test": images},
+            "classes": len(classes),
+            "image_size": 48,
+        },
+        "best_epoch": dict(zip(columns, history[-1], strict=False), learning_rate=1e-3, seconds=1.0),
         "parameters": {"total": 3_425_834, "trainable": 12_810 if config.freeze.name == "all" else 2_100_000},
         "model_bytes": 14_300_000,
         "splits": splits,

@@ -224,8 +224,8 @@ def test_the_estimate_equals_the_bytes_written(root: Path, tmp_path: Path) -> No
     values(activations, index, split_point("last_block"))
     summary = activations.summary()
     on_disk = sum(file.stat().st_size for file in (tmp_path / "tables").rglob("*.rows"))
-    assert summary["bytes_written"] == on_disk
-    assert summary["bytes_estimated"] == pytest.approx(on_disk, rel=0.1)
+    assert summary.bytes_written == on_disk
+    assert summary.bytes_estimated == pytest.approx(on_disk, rel=0.1)
 
 
 def test_an_unreadable_image_leaves_no_rows(root: Path, tmp_path: Path) -> None:

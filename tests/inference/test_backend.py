@@ -25,6 +25,7 @@ from headstart.features.boundary import frozen_boundary
 from headstart.inference.backend import COMPARED, TOLERANCE, forward, resolve_inference_backend
 from headstart.inference.openvino import import_openvino
 from headstart.model.network import Network, build_network
+from headstart.results.codec import to_plain
 from headstart.run.experiment import run
 from headstart.run.setup import set_up_run
 
@@ -71,7 +72,7 @@ def test_a_missing_package_is_reported_before_any_work(finished_run: Path, tmp_p
         load_classifier(finished_run, engine="openvino")
     config = compose(["inference_backend=openvino", "dataset=folder", f"dataset.root={tmp_path}/missing"])
     with pytest.raises(HeadstartError, match="pip install"):
-        set_up_run(config, tmp_path, Clock(time.time()), {})
+        set_up_run(config, tmp_path, Clock(time.time()))
 
 
 def test_an_unknown_backend_is_refused() -> None:
@@ -177,10 +178,11 @@ def test_a_run_records_which_backend_ran(
 ) -> None:
     request.getfixturevalue(prepared)
     overrides = [f"dataset.root={folder}", "freeze=scratch", "epochs=1", "inference_backend=openvino"]
-    environment = run(compose([*TINY, *overrides]), tmp_path)["environment"]
-    assert environment["engine"] == ran
-    assert "openvino" in environment["packages"]
-    assert json.loads((tmp_path / "results.json").read_text())["environment"] == environment
+    environment = run(compose([*TINY, *overrides]), tmp_path).environment
+    assert environment is not None
+    assert environment.engine == ran
+    assert "openvino" in environment.packages
+    assert json.loads((tmp_path / "results.json").read_text())["environment"] == to_plain(environment)
 
 
 @pytest.mark.usefixtures("openvino")

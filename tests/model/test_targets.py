@@ -114,11 +114,11 @@ def test_only_layers_need_the_backbone() -> None:
 def test_a_run_is_refused_before_its_images_are_read(train: str, says: str, tmp_path: Path) -> None:
     given = [*TINY, "dataset.root=/nowhere", "freeze=last_block", f"freeze.stages.1.train={train}"]
     with pytest.raises(HeadstartError, match=says):  # not that there is no such directory
-        set_up_run(compose(given), tmp_path, Clock(0.0), {})
+        set_up_run(compose(given), tmp_path, Clock(0.0))
 
 
 @pytest.mark.slow
 def test_every_cell_of_a_scenario_to_be_measured_is_checked(tmp_path: Path) -> None:
     given = ["scenario=auto", "dataset=folder", "dataset.root=/nowhere", "freeze.stages.0.train={from: head}"]
     with pytest.raises(HeadstartError, match=r"freeze\.stages\.0\.train to be one of"):
-        set_up_run(compose(given), tmp_path, Clock(0.0), {})
+        set_up_run(compose(given), tmp_path, Clock(0.0))

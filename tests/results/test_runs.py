@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from headstart.core.errors import HeadstartError
+from headstart.results.figures import SplitResults
+from headstart.results.file import write_results
 from headstart.results.runs import find_run, finished_runs
+from headstart.results.sections import Dataset
+from headstart.results.types import RunResults
+
+
+def split(accuracy: float, loss: float) -> SplitResults:
+    others = dict.fromkeys(("accuracy_low", "accuracy_high", "macro_f1", "balanced_accuracy"), accuracy)
+    return SplitResults(images=10, accuracy=accuracy, log_loss=loss, calibration_error=0.0, **others)
 
 
 @pytest.fixture
@@ -37,7 +46,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_finished_runs_oldest_first(place: Path) -> None:
     names = [directory.relative_to(place).as_posix() for directory, _ in finished_runs()]
     assert names == ["runs/first", "runs/second", "sweeps/today/0"]
-    assert [results["run_id"] for _, results in finished_runs(place)] == ["aaaa1111", "aaaa2222", "bbbb3333"]
+    assert [results.run_id for _, results in finished_runs(place)] == ["aaaa1111", "aaaa2222", "bbbb3333"]
 
 
 @pytest.mark.parametrize(
@@ -82,10 +91,11 @@ def test_the_best_run_is_that_of_the_highest_validation_accuracy_on_the_same_ima
     runs = [("other", "b", 1.0, 0.1, 1.0), ("good", "a", 0.9, 0.2, 0.5), ("sure", "a", 0.9, 0.1, 0.4)]
     runs += [("lucky", "a", 0.8, 0.3, 1.0), ("last", "a", 0.7, 0.3, 0.9)]
     for position, (name, images, accuracy, loss, test) in enumerate(runs):
-        splits = {"validation": {"accuracy": accuracy, "log_loss": loss}, "test": {"accuracy": test}}
-        results = {"run_id": name, "status": "FINISHED", "dataset": {"fingerprint": images}, "splits": splits}
+        splits = {"validation": split(accuracy, loss), "test": split(test, 0.1)}
+        dataset = Dataset(name="digits", root=None, fingerprint=images, images={}, classes=2, image_size=32)
+        results = RunResults(run_id=name, status="FINISHED", dataset=dataset, splits=splits)
         file = tmp_path / "runs" / name / "results.json"
         file.parent.mkdir(parents=True)
-        file.write_text(json.dumps(results))
+        write_results(file.parent, results)
         os.utime(file, (position, position))
     assert find_run("best") == tmp_path / "runs" / "sure"

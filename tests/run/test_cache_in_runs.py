@@ -21,6 +21,7 @@ from headstart.cache import table as table_module
 from headstart.cache.store import Cache
 from headstart.config import compose
 from headstart.core.paths import conf_directory
+from headstart.results.file import plain_results
 from headstart.run.experiment import run
 
 IMAGES = 30  # 18 to train on, 6 to validate, 6 to test
@@ -39,7 +40,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def results_of(output: Path, folder: Path, *overrides: str) -> dict[str, Any]:
     """Run, and return the results."""
     output.mkdir()
-    return run(compose([*TINY, f"dataset.root={folder}", "epochs=1", *overrides]), output)
+    return plain_results(run(compose([*TINY, f"dataset.root={folder}", "epochs=1", *overrides]), output))
 
 
 def predictions(output: Path) -> tuple[list[str], np.ndarray]:
@@ -150,9 +151,8 @@ def test_runs_that_are_killed_while_they_compute_leave_a_cache_to_build_on(
     assert found["cache"]["images_decoded"] < count
     assert_sound(cache)
     assert not [file for file in cache.rglob("*") if file.name.endswith(".partial")]
-    (tmp_path / "plain").mkdir()
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "no cache"))
-    plain = run(compose([*TINY, f"dataset.root={folder}", "epochs=1", "freeze=all", "cache=off"]), tmp_path / "plain")
+    plain = results_of(tmp_path / "plain", folder, "freeze=all", "cache=off")
     assert plain["splits"]["test"]["accuracy"] == found["splits"]["test"]["accuracy"]
     np.testing.assert_allclose(predictions(tmp_path / "whole")[1], predictions(tmp_path / "plain")[1], atol=1e-5)
 

@@ -118,7 +118,8 @@ def test_a_picture_that_cannot_be_read_can_be_left_out(tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"broken\.jpg .*dataset\.bad_images=skip"):
         run(compose([*CLASSIFY, f"dataset.root={album}"]), output)
     results = run(compose([*CLASSIFY, f"dataset.root={album}", "dataset.bad_images=skip"]), output)
-    assert results["pictures"]["images"] == 2
+    assert results.pictures is not None
+    assert results.pictures.images == 2
 
 
 @pytest.mark.slow
@@ -161,5 +162,5 @@ def test_names_without_a_font_and_long_ones_stay_in_the_figure(output: Path, tmp
     album = write_pictures(tmp_path / "album", {"x": 2})
     (album / "x" / "000.png").rename(album / ("猫" * 40 + ".png"))
     found = report_labels(load_classifier(output), index_unlabelled(album), 1, "title", tmp_path)
-    assert found["images"] == 2
+    assert found.images == 2
     assert (tmp_path / "figures" / "labels.png").exists()

@@ -22,6 +22,8 @@ from headstart.data.files.images import load_image
 from headstart.data.load import load_index
 from headstart.model.backbones.registry import get_entry
 from headstart.model.image_size import choose_image_size
+from headstart.results.file import load_results, plain_results
+from headstart.results.types import SCHEMA_VERSION
 from headstart.run.experiment import run
 
 
@@ -43,6 +45,7 @@ def results(finished_run: Path) -> dict[str, Any]:
 
 
 def test_results_say_what_ran(results: dict[str, Any], finished_run: Path) -> None:
+    assert results["schema_version"] == SCHEMA_VERSION
     assert results["status"] == "FINISHED"
     assert len(results["run_id"]) == 32
     assert results["seed"] == 0
@@ -55,9 +58,13 @@ def test_results_say_what_ran(results: dict[str, Any], finished_run: Path) -> No
     assert "error" not in results
 
 
-def test_each_stage_says_how_long_it_waited_for_its_input(results: dict[str, Any]) -> None:
-    assert set(results["waiting_for_input"]) == set(results["parameters"]["trainable_by_stage"])
-    assert all(0 <= share <= 1 for share in results["waiting_for_input"].values())
+def test_results_are_read_back_as_they_were_written(results: dict[str, Any], finished_run: Path) -> None:
+    assert plain_results(load_results(finished_run / "results.json")) == results
+
+
+def test_each_stage_says_how_long_it_waited_for_data(results: dict[str, Any]) -> None:
+    assert set(results["data_wait_fraction"]) == set(results["parameters"]["trainable_by_stage"])
+    assert all(0 <= share <= 1 for share in results["data_wait_fraction"].values())
 
 
 def test_accuracy_lies_within_its_interval(results: dict[str, Any]) -> None:
@@ -191,7 +198,7 @@ def test_names_of_any_kind_and_no_test_split(tmp_path: Path) -> None:
     results = run(
         compose([*TINY, f"dataset.root='{root}'", "freeze=scratch", "epochs=1", "dataset.split.test=0"]), output
     )
-    assert list(results["splits"]) == ["validation"]
+    assert list(results.splits or {}) == ["validation"]
     assert {row["split"] for row in rows_of(output / "predictions.csv")} == {"validation"}
     assert {row["label"] for row in rows_of(output / "predictions.csv")} == set(names)
     assert set(load_classifier(output).class_names) == set(names)
@@ -200,7 +207,8 @@ def test_names_of_any_kind_and_no_test_split(tmp_path: Path) -> None:
 def test_mixed_precision_trains_and_saves_a_float32_classifier(binary_folder: Path, tmp_path: Path) -> None:
     overrides = ["freeze=scratch", "epochs=1", "precision=mixed_float16", "head.output=sigmoid"]
     results = run(compose([*TINY, f"dataset.root={binary_folder}", *overrides]), tmp_path)
-    assert results["environment"]["precision"] == "mixed_float16"
+    assert results.environment is not None
+    assert results.environment.precision == "mixed_float16"
     classifier = load_classifier(tmp_path)
     assert {layer.dtype_policy.name for layer in classifier.model.layers} == {"float32"}
     assert {weight.dtype for weight in classifier.model.weights} == {"float32"}
@@ -209,7 +217,8 @@ def test_mixed_precision_trains_and_saves_a_float32_classifier(binary_folder: Pa
     said = [[float(row["probability_cat"]), float(row["probability_dog"])] for row in rows]
     np.testing.assert_allclose(said, classifier.probabilities(images), atol=1e-5)
     right = [row["label"] == row["predicted"] for row in rows if row["split"] == "test"]
-    assert results["splits"]["test"]["accuracy"] == pytest.approx(np.mean(right))
+    assert results.test is not None
+    assert results.test.accuracy == pytest.approx(np.mean(right))
 
 
 def test_image_size_suits_the_dataset_and_the_backbone() -> None:

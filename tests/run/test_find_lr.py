@@ -9,7 +9,6 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -20,16 +19,24 @@ from PIL import Image
 from headstart.config import compose, scenario_cells
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import conf_directory
+from headstart.results.file import plain_results
 from headstart.results.runs import find_run, finished_runs
+from headstart.results.sections import LearningRateSuggestion
+from headstart.results.types import RunResults
 from headstart.run.display import print_suggestion
 from headstart.run.experiment import run
 
 ROOT = conf_directory().parent
 
 
-def find(folder: Path, output: Path, *overrides: str) -> dict[str, Any]:
+def find(folder: Path, output: Path, *overrides: str) -> RunResults:
     output.mkdir(parents=True, exist_ok=True)
     return run(compose([*TINY, f"dataset.root={folder}", "find_lr=true", *overrides]), output)
+
+
+def suggestion(results: RunResults) -> float | None:
+    assert results.learning_rate is not None
+    return results.learning_rate.suggested_learning_rate
 
 
 def test_what_a_sweep_leaves_behind(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,12 +49,13 @@ def test_what_a_sweep_leaves_behind(folder: Path, tmp_path: Path, monkeypatch: p
         *("learning_rate.csv", "figures/learning_rate.png", "results.json"),
     }
     assert not list(tmp_path.glob("mlflow*"))
-    assert json.loads((output / "results.json").read_text()) == results
-    assert results["status"] == "FINISHED"
-    assert results["run_id"] is None
-    assert "accuracy" not in json.dumps(results)
-    assert results["configured_learning_rate"] == 3e-3
-    assert 1e-6 < results["suggested_learning_rate"] < 1
+    written = json.loads((output / "results.json").read_text())
+    assert written == plain_results(results)
+    assert written["status"] == "FINISHED"
+    assert written["run_id"] is None
+    assert "accuracy" not in json.dumps(written)
+    assert written["configured_learning_rate"] == 3e-3
+    assert 1e-6 < written["suggested_learning_rate"] < 1
 
     with (output / "learning_rate.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -75,7 +83,7 @@ def test_the_cache_gives_the_same_sweep(binary_folder: Path, tmp_path: Path, mon
         for name in ("cached", "plain")
     ]
     np.testing.assert_allclose(*losses, rtol=1e-3, atol=1e-4)
-    assert cached["suggested_learning_rate"] == pytest.approx(plain["suggested_learning_rate"], rel=0.2)
+    assert suggestion(cached) == pytest.approx(suggestion(plain), rel=0.2)
 
 
 @pytest.mark.parametrize("own", [(), ("freeze.stages.0.optimizer.learning_rate=0.5",)])
@@ -88,7 +96,7 @@ def test_the_printed_command_trains_at_the_suggested_rate(
 ) -> None:
     given = [*TINY, f"dataset.root='{folder}'", "freeze=scratch", *own]
     monkeypatch.setattr(sys, "argv", ["run.py", *given, "find_lr=true"])
-    rate = find(folder, tmp_path, "freeze=scratch", *own)["suggested_learning_rate"]
+    rate = suggestion(find(folder, tmp_path, "freeze=scratch", *own))
     printed = capsys.readouterr().out
     assert str(tmp_path / "figures" / "learning_rate.png") in printed
     command = next(line for line in printed.splitlines() if line.strip().startswith("python run.py"))
@@ -103,15 +111,14 @@ def test_the_printed_command_trains_at_the_suggested_rate_in_every_scenario(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     given = ["scenario=auto", "optimizer.learning_rate=0.5"]
-    results = {
-        "suggested_learning_rate": 0.012,
-        "configured_learning_rate": 0.5,
-        "suggestion_reason": "where the smoothed loss falls most steeply",
-        "stage": "head",
-        "output": "outputs/runs/one",
-        "command": shlex.join(["python", "run.py", *given, "find_lr=true"]),
-    }
-    print_suggestion(results)
+    command = shlex.join(["python", "run.py", *given, "find_lr=true"])
+    found = LearningRateSuggestion(
+        stage="head",
+        configured_learning_rate=0.5,
+        suggested_learning_rate=0.012,
+        suggestion_reason="where the smoothed loss falls most steeply",
+    )
+    print_suggestion(RunResults(run_id=None, output="outputs/runs/one", command=command), found)
     words = shlex.split(capsys.readouterr().out.splitlines()[-1])
     for cell in scenario_cells(compose(words[2:])).values():
         first, *others = [stage.optimizer.learning_rate for stage in cell.freeze.stages]
@@ -131,9 +138,10 @@ def test_nothing_is_suggested_where_the_loss_is_never_finite(
     nothing = keras.initializers.Constant(float("nan"))
     monkeypatch.setattr(keras.initializers, "GlorotUniform", lambda seed: nothing)
     results = find(folder, tmp_path, "freeze=all", "cache=off")
-    assert results["status"] == "FINISHED"
-    assert results["suggested_learning_rate"] is None
-    assert "never finite" in results["suggestion_reason"]
+    assert results.finished
+    assert results.learning_rate is not None
+    assert results.learning_rate.suggested_learning_rate is None
+    assert "never finite" in results.learning_rate.suggestion_reason
     assert (tmp_path / "figures" / "learning_rate.png").exists()
     printed = capsys.readouterr().out
     assert "No learning rate to suggest" in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,7 +13,9 @@ from conftest import TINY, write_pictures
 
 from headstart.config import Config, compose
 from headstart.core.errors import HeadstartError
-from headstart.results.runs import finished_runs, read_results
+from headstart.results.file import load_results
+from headstart.results.runs import finished_runs
+from headstart.results.sections import FigureChange, Reproduction
 from headstart.run.experiment import run
 from headstart.run.reproduce import ORIGINAL, RESULTS, configuration_to_reproduce, sentence
 
@@ -34,21 +37,22 @@ def edited(run_directory: Path, directory: Path, change: Any) -> Path:
 def test_the_same_run_gives_the_same_figures(
     finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    original = read_results(finished_run) or {}
-    config, overrides = reproduce(tmp_path / "again", f"reproduce={original['run_id'][:8]}", "time_limit=1h")
-    assert (config.reproduce, config.time_limit) == (original["run_id"], "1h")
+    original = load_results(finished_run / "results.json")
+    config, overrides = reproduce(tmp_path / "again", f"reproduce={str(original.run_id)[:8]}", "time_limit=1h")
+    assert (config.reproduce, config.time_limit) == (original.run_id, "1h")
     results = run(config, tmp_path / "again", overrides=overrides)
-    assert results["reproduces"]["verdict"] == "identical"
-    assert results["reproduces"]["figures"] > 40
-    assert results["config_hash"] == original["config_hash"]
+    assert results.reproduces is not None
+    assert results.reproduces.verdict == "identical"
+    assert results.reproduces.figures > 40
+    assert results.config_hash == original.config_hash
     told = capsys.readouterr().out
     assert told.index("the same commit, versions and machine") < told.index("epoch ")  # before it is trained
-    assert f"are those of run {original['run_id'][:8]}, to the last digit" in told
+    assert f"are those of run {str(original.run_id)[:8]}, to the last digit" in told
 
     import mlflow
 
-    tracked = mlflow.MlflowClient(results["tracking_uri"]).get_run(results["run_id"])
-    assert tracked.data.tags["reproduces"] == original["run_id"]
+    tracked = mlflow.MlflowClient(results.tracking_uri).get_run(results.run_id)
+    assert tracked.data.tags["reproduces"] == original.run_id
     assert tracked.data.tags["reproduced"] == "identical"
     assert "to the last digit" in tracked.data.tags["mlflow.note.content"]
 
@@ -63,10 +67,11 @@ def test_other_figures_and_versions_are_said(
 
     config, _ = reproduce(tmp_path / "again", f"reproduce={edited(finished_run, tmp_path / 'original', change)}")
     results = run(config, tmp_path / "again")
-    assert results["status"] == "FINISHED"
-    assert results["reproduces"]["verdict"] == "differs"
-    assert results["reproduces"]["largest_difference"]["figure"] == "splits.test.log_loss"
-    assert results["reproduces"]["differing_figures"] == 1
+    assert results.finished
+    assert results.reproduces is not None
+    assert results.reproduces.verdict == "differs"
+    assert results.reproduces.largest_difference.figure == "splits.test.log_loss"
+    assert results.reproduces.differing_figures == 1
     told = capsys.readouterr().out
     assert told.index("commit abc then") < told.index("keras 1.0 then") < told.index("epoch ")
     assert "Not reproduced: 1 of" in told
@@ -91,16 +96,16 @@ def test_other_images_are_refused_with_what_is_different(tmp_path: Path) -> None
 
 
 def test_a_run_whose_directory_is_gone_is_fetched_from_the_store(finished_run: Path, tmp_path: Path) -> None:
-    original = read_results(finished_run) or {}
+    original = load_results(finished_run / "results.json")
     elsewhere = tmp_path / "elsewhere"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTART_OUTPUTS", str(elsewhere))  # where no run is
         config, _ = reproduce(
-            elsewhere / "again", f"reproduce={original['run_id']}", f"tracking.uri={original['tracking_uri']}"
+            elsewhere / "again", f"reproduce={original.run_id}", f"tracking.uri={original.tracking_uri}"
         )
-    assert config.reproduce == original["run_id"]
+    assert config.reproduce == original.run_id
     assert config.freeze == compose([*TINY, "freeze=last_block", "epochs=2"]).freeze
-    assert json.loads((elsewhere / "again" / ORIGINAL / RESULTS).read_text()) == original
+    assert load_results(elsewhere / "again" / ORIGINAL / RESULTS) == original
     assert not finished_runs(tmp_path)  # the copy is none
 
 
@@ -130,16 +135,18 @@ def test_an_unfinished_run_is_refused(finished_run: Path, tmp_path: Path) -> Non
 
 
 def test_the_verdict_is_a_sentence() -> None:
-    known = {
-        "run_id": "abcdef0123",
-        "figures": 10,
-        "differing_figures": 2,
-        "largest_difference": {"figure": "splits.test.accuracy", "then": 0.75, "now": 0.7501},
-        "changed": ["keras 3.1 then, 3.2 now"],
-    }
-    within = sentence({**known, "verdict": "agrees"})
+    known = Reproduction(
+        run_id="abcdef0123",
+        verdict="agrees",
+        figures=10,
+        differing_figures=2,
+        largest_difference=FigureChange(figure="splits.test.accuracy", then=0.75, now=0.7501),
+        changed=("keras 3.1 then, 3.2 now",),
+        then={},
+    )
+    within = sentence(known)
     assert within == (
         "Reproduced within 0.001: 2 of 10 figures are not those of run abcdef01; most of all splits.test.accuracy: "
         "0.75 then, 0.7501 now."
     )
-    assert sentence({**known, "verdict": "differs"}).endswith("(keras 3.1 then, 3.2 now).")
+    assert sentence(dataclasses.replace(known, verdict="differs")).endswith("(keras 3.1 then, 3.2 now).")

@@ -1,16 +1,23 @@
-"""Which runs can be gone on with, and what is refused."""
+"""Which runs can be resumed, and which are refused."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+from conftest import TINY
 
 from headstart.config import compose, to_yaml
 from headstart.config.identity import config_hash
 from headstart.core.errors import HeadstartError
+from headstart.results.file import read_results, write_results
 from headstart.results.runs import CHECKPOINT
+from headstart.results.sections import Dataset
+from headstart.results.types import RunResults
+from headstart.run.environment import describe_environment
+from headstart.run.experiment import run
 from headstart.run.resume import (
     check_same_images,
     exclusive_run_directory,
@@ -19,6 +26,7 @@ from headstart.run.resume import (
     find_unfinished,
     with_execution_settings,
 )
+from headstart.tracking import begin_run
 
 
 @pytest.fixture
@@ -62,7 +70,7 @@ def test_how_the_work_is_done_may_be_given_beside_resume() -> None:
 
 
 def test_what_is_not_there_or_finished_is_named(interrupted: Path) -> None:
-    with pytest.raises(HeadstartError, match=r"Received: wxyz; the runs under .* that can be gone on with are abcdef"):
+    with pytest.raises(HeadstartError, match=r"Received: wxyz; the runs under .* that can be resumed are abcdef"):
         find_unfinished("wxyz")
     (interrupted / "results.json").write_text('{"run_id": "abcdef", "status": "FINISHED"}', encoding="utf-8")
     with pytest.raises(HeadstartError, match="Expected a run that is not finished"):
@@ -81,11 +89,11 @@ def test_a_directory_has_one_run_at_a_time(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_that_could_be_gone_on_with_is_not_overwritten(interrupted: Path) -> None:
+def test_a_run_that_can_be_resumed_is_not_overwritten(interrupted: Path) -> None:
     left = interrupted / ".history.csv.123.partial"
     left.touch()
     with (
-        pytest.raises(HeadstartError, match=r"goes on with it, and removing its checkpoint\.npz gives it up"),
+        pytest.raises(HeadstartError, match=r"Resume it with headstart train resume=.* or remove its checkpoint\.npz"),
         exclusive_run_directory(interrupted, resume=False),
     ):
         pass
@@ -93,11 +101,42 @@ def test_a_run_that_could_be_gone_on_with_is_not_overwritten(interrupted: Path) 
         assert not left.exists()
 
 
-def test_other_images_are_refused() -> None:
-    before, now = ({"dataset": {"fingerprint": name * 20, "root": "photos"}} for name in ("a", "b"))
-    check_same_images({}, now)
-    check_same_images(now, now)
+def test_other_images_and_another_environment(capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = (
+        Dataset(name="folder", root="photos", fingerprint=name * 20, images={}, classes=2, image_size=32)
+        for name in ("a", "b")
+    )
+    before = describe_environment([], "float32", "tensorflow")
+    now = dataclasses.replace(before, python="2.7", packages={**before.packages, "keras": "1.0"})
+    began = RunResults(run_id="abcdef", dataset=one, environment=before)
+    check_same_images(None, one, now)
+    check_same_images(began, one, before)
+    assert capsys.readouterr().out == ""
+    check_same_images(began, one, now)
+    warnings = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert [line.split()[1] for line in warnings] == ["python", "keras"]
+    assert warnings[1].endswith("then, 1.0 now: the figures may differ")
     with pytest.raises(HeadstartError, match="Expected the images that this run began with"):
-        check_same_images(before, now)
-    with pytest.raises(HeadstartError, match="Expected the images that this run began with"):  # of the next attempt
-        check_same_images(now, {"dataset": {"fingerprint": "b" * 20, "root": "photos"}})
+        check_same_images(began, other, now)
+
+
+def test_a_run_on_other_images_is_refused_each_time(folder: Path, tmp_path: Path) -> None:
+    config = compose([*TINY, f"dataset.root={folder}", "freeze=scratch", "epochs=1"])
+    dataset = Dataset(name="folder", root=str(folder), fingerprint="a" * 20, images={}, classes=3, image_size=32)
+    began = RunResults(run_id="abcdef", status="KILLED", dataset=dataset)
+    begin_run(f"sqlite:///{tmp_path}/store.db", "headstart", "killed", {}, tmp_path).close()
+    write_results(tmp_path, began)
+    for _ in range(2):
+        with pytest.raises(HeadstartError, match="Expected the images that this run began with"):
+            run(config, tmp_path, resume=True)
+        found = read_results(tmp_path)
+        assert found is not None
+        assert (found.status, found.dataset) == ("FAILED", dataset)
+
+
+def test_what_a_newer_version_left_is_refused_or_left_alone(interrupted: Path) -> None:
+    content = json.loads((interrupted / "results.json").read_text(encoding="utf-8"))
+    (interrupted / "results.json").write_text(json.dumps({**content, "schema_version": 99}), encoding="utf-8")
+    with pytest.raises(HeadstartError, match=r"written by a newer headstart \(results schema 99, .* Update headstart"):
+        find_unfinished(str(interrupted))
+    assert find_interrupted(compose(["seed=5", "resume=auto"])) is None

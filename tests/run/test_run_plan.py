@@ -57,8 +57,8 @@ def test_a_run_like_no_other_is_timed(
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ("find_lr=true", "Expected plan=true without find_lr"),
-        ("reproduce=latest", "Expected plan=true without reproduce"),
+        ("find_lr=true", "Pass plan=true or find_lr, not both"),
+        ("reproduce=latest", "Pass plan=true or reproduce, not both"),
         ("dataset.root=/nowhere", "Expected dataset.root to be the directory of the images"),
         ("backbone.weights=imagenet", "Expected backbone.weights of small_cnn to be one of"),
     ],

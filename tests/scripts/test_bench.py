@@ -7,6 +7,7 @@ import json
 import sys
 import time
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ import whole_commands
 from bench_reports import read_report
 from headstart.core.errors import HeadstartError
 from headstart.core.markdown_page import replace_block
+from headstart.results.file import load_results
+from headstart.results.types import RunResults
 from jpegs import COLOURS, write_jpegs
 from timed_run import Finished, project_command, run, run_alone, scaled
 
@@ -34,8 +37,11 @@ TINY_BLOCKS = ("--backbones", "small_cnn", *TINY[2:])
 def started(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Answer every command with a run that is there already, and return the list of the commands."""
     lines: list[list[str]] = []
-    results = json.loads((finished_run / "results.json").read_text())
-    results["seconds"]["first_step"] = results["seconds"]["start_up"] + results["seconds"]["data"] + 2
+    results = load_results(finished_run / "results.json")
+    seconds = results.seconds
+    assert seconds is not None
+    first_step = (seconds.start_up or 0.0) + (seconds.data or 0.0) + 2
+    results = replace(results, seconds=replace(seconds, first_step=first_step))
     with (finished_run / "history.csv").open(newline="") as file:
         epochs = list(csv.DictReader(file))
 
@@ -147,10 +153,19 @@ def test_a_file_with_two_names_takes_its_room_once_and_one_that_vanished_none(
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_startup_names_every_command(started: list[list[str]], tmp_path: Path, told: bool) -> None:
+def test_startup_names_every_command(
+    started: list[list[str]], tmp_path: Path, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not told:  # by a version of headstart that does not
-        whole_commands.run([], tmp_path).results["seconds"].pop("first_step")
-        started.clear()
+        answer = whole_commands.run
+
+        def without_first_step(*arguments: Any) -> Finished:
+            found = answer(*arguments)
+            assert found.results.seconds is not None
+            seconds = replace(found.results.seconds, first_step=None)
+            return replace(found, results=replace(found.results, seconds=seconds))
+
+        monkeypatch.setattr(whole_commands, "run", without_first_step)
     report = measure(tmp_path, "startup", *TINY, "--images", "8")
     assert [line[0] for line in started[:2]] == ["--help", "--cfg"]
     assert started[2] == started[3]  # the second time from the cache
@@ -227,7 +242,7 @@ def test_a_command_is_measured_and_named(tmp_path: Path) -> None:
     assert finished.command == "python run.py --cfg job dataset.root=JPEGS"
     assert finished.seconds > 0
     assert finished.peak_bytes > 1_000_000
-    assert finished.results == {}
+    assert finished.results == RunResults(run_id=None)
 
 
 def test_a_command_that_fails_says_why(tmp_path: Path) -> None:

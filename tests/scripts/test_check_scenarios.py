@@ -11,17 +11,25 @@ import pytest
 
 import check_scenarios
 from headstart.config import CELLS
+from headstart.results.figures import SplitResults
+from headstart.results.file import write_results
+from headstart.results.sections import Seconds
+from headstart.results.types import RunResults
 
 IMAGES = 200
 RIGHT = {"small_similar": 180, "large_similar": 179, "small_different": 140, "large_different": 181}
 
 
+def with_accuracy(accuracy: float) -> SplitResults:
+    others = dict.fromkeys(("accuracy_low", "accuracy_high", "macro_f1", "balanced_accuracy"), accuracy)
+    return SplitResults(images=IMAGES, accuracy=accuracy, log_loss=1.0, calibration_error=0.0, **others)
+
+
 def write_run(directory: Path, right: int) -> Path:
     """Write what a run leaves behind that gets the first so many test images right."""
     directory.mkdir(parents=True)
-    splits = {"test": {"accuracy": right / IMAGES}, "validation": {"accuracy": 0.5}}
-    results = {"status": "FINISHED", "splits": splits, "seconds": {"total": 12.0}}
-    (directory / "results.json").write_text(json.dumps(results))
+    splits = {"test": with_accuracy(right / IMAGES), "validation": with_accuracy(0.5)}
+    write_results(directory, RunResults(run_id=None, status="FINISHED", splits=splits, seconds=Seconds(total=12.0)))
     with (directory / "predictions.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["path", "split", "correct"])
         writer.writeheader()
@@ -34,7 +42,7 @@ def write_run(directory: Path, right: int) -> Path:
 @pytest.fixture
 def found(tmp_path: Path) -> dict[str, Any]:
     runs = {cell: [write_run(tmp_path / cell / str(seed), RIGHT[cell] + seed) for seed in (0, 1)] for cell in CELLS}
-    cut = {"cut": "top", "depth": 1.0, "channels": 8, "accuracy": 0.9}
+    cut = {"split_point": "top", "depth": 1.0, "channels": 8, "accuracy": 0.9}
     scenario = {
         "cell": "small_similar",
         "images_per_class": {"median": 100.0},

@@ -18,6 +18,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
+from headstart.results.sections import Tracking
 from headstart.tracking import (
     JournalInUseError,
     StoreUnavailable,
@@ -29,7 +30,7 @@ from headstart.tracking import (
 )
 from headstart.tracking import background as sending_in_background
 from headstart.tracking.background import BackgroundSender
-from headstart.tracking.journal import Journal, count_pending, journals, tracking_summary
+from headstart.tracking.journal import Journal, count_pending, journals, tracking_record
 from headstart.tracking.resend import send_pending
 
 EPOCHS = range(1, 31)
@@ -154,7 +155,7 @@ def test_a_store_that_is_unreachable_for_a_while_gets_everything_once(
     assert said.count("does not answer") == 1
     assert f"kept in {tmp_path / 'run' / 'tracking'}" in said.replace("\n", " ")
     assert "answers again" in said
-    assert tracking_summary(tmp_path / "run")["tracking"] == {"waiting": 0}
+    assert tracking_record(tmp_path / "run").tracking == Tracking(waiting=0)
 
 
 def log_everything_but_the_first_epoch(tracker: Tracker) -> None:
@@ -172,7 +173,7 @@ def test_a_store_that_stays_unreachable_gets_everything_later(
     [file] = pending_journals(tmp_path / "run")
     assert f"headstart sync {tmp_path / 'run'}" in capsys.readouterr().out.replace("\n", " ")
     waiting = count_pending(file)
-    assert tracking_summary(tmp_path / "run")["tracking"] == {"waiting": waiting}
+    assert tracking_record(tmp_path / "run").tracking == Tracking(waiting=waiting)
     with pytest.raises(StoreUnavailable, match=r"Expected a tracking store at .* Received: the file does not exist"):
         send_pending(file)
     assert not store.file.exists()  # no empty one was made
@@ -197,7 +198,7 @@ def test_sending_an_entry_twice_changes_nothing(store: Store, tmp_path: Path) ->
     assert send_pending(file).entries == len(file.read_text().splitlines())
     check_everything(store)
     assert store.counts() == before
-    assert tracking_summary(tmp_path / "run")["run_id"] == run_id
+    assert tracking_record(tmp_path / "run").run_id == run_id
 
 
 def test_lost_answers_create_no_duplicates(
@@ -248,10 +249,10 @@ def test_a_refused_entry_is_reported_and_the_rest_is_sent(
         tracker.log_metrics({"test_accuracy": 0.5})
     assert store.run().info.status == "FINISHED"
     assert store.history("test_accuracy") == [(0, 0.5)]
-    told = tracking_summary(tmp_path / "run")["tracking"]
-    assert told["waiting"] == 0
-    assert "Changing param values is not allowed" in told["refused"][0]
-    assert told["refused"][1].endswith("nowhere.csv no longer exists")
+    told = tracking_record(tmp_path / "run").tracking
+    assert told.waiting == 0
+    assert "Changing param values is not allowed" in (told.refused or ())[0]
+    assert (told.refused or ())[1].endswith("nowhere.csv no longer exists")
     assert "Warning: not tracked: parameters: " in capsys.readouterr().out
 
 
@@ -267,9 +268,9 @@ def test_artifacts_that_cannot_be_written_block_nothing(
         tracker.log_metrics({"test_accuracy": 0.5})
     run = mlflow.MlflowClient(store.uri).get_run(tracker.run_id)
     assert (run.info.status, run.data.metrics) == ("FINISHED", {"test_accuracy": 0.5})
-    told = tracking_summary(tmp_path / "run")["tracking"]
-    assert told["waiting"] == 0
-    assert [reason.partition(":")[0] for reason in told["refused"]] == ["file", "file"]
+    told = tracking_record(tmp_path / "run").tracking
+    assert told.waiting == 0
+    assert [reason.partition(":")[0] for reason in told.refused or ()] == ["file", "file"]
     kept = [json.loads(line) for line in tracker.journal.refused_file.read_text().splitlines()]
     assert [entry["path"] for entry in kept] == ["one.csv", "two.csv"]
     said = " ".join(capsys.readouterr().out.split())
@@ -346,10 +347,10 @@ def test_a_job_starts_while_the_store_is_unreachable(store: Store, tmp_path: Pat
     store.put_back()
     [file] = pending_journals(tmp_path / "0")
     assert send_pending(file, store.uri).status == "FINISHED"  # it has another address by now
-    told = tracking_summary(tmp_path / "0")
-    run = mlflow.MlflowClient(store.uri).get_run(told["run_id"])
+    told = tracking_record(tmp_path / "0")
+    run = mlflow.MlflowClient(store.uri).get_run(told.run_id)
     assert run.data.tags["sweep"] == "mine"
-    assert run.info.experiment_id == told["experiment_id"]
+    assert run.info.experiment_id == told.experiment_id
     assert len(run.data.params) == 2
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from headstart.tracking import StoreUnavailable, Tracker
-from headstart.tracking.journal import Journal, count_pending, report_refused_entries, tracking_summary
+from headstart.tracking.journal import Journal, count_pending, report_refused_entries, tracking_record
 from headstart.tracking.sending import MAX_FAILURES, send
 
 Answer = tuple[int, dict[str, Any] | str]
@@ -118,7 +118,7 @@ def test_a_refused_entry_is_kept_in_a_file_and_the_rest_is_sent(
     assert count_pending(journal.file) == 0
     [kept] = [json.loads(line) for line in journal.refused_file.read_text().splitlines()]
     assert kept["values"] == {"mlflow.note.content": "bad"}
-    [reason] = tracking_summary(journal.output)["tracking"]["refused"]
+    [reason] = tracking_record(journal.output).tracking.refused or ()
     assert reason == f"tags: {kept['reason']}"
     report_refused_entries([journal.file])
     said = capsys.readouterr().out
@@ -135,7 +135,7 @@ def test_an_entry_that_breaks_the_server_is_retried_later(server: Server, journa
     assert notes(server) == ["first"]
     send(journal)
     assert notes(server) == ["first", "last"]
-    assert len(tracking_summary(journal.output)["tracking"]["refused"]) == 1
+    assert len(tracking_record(journal.output).tracking.refused or ()) == 1
 
 
 def test_a_server_that_breaks_once_loses_nothing(server: Server, journal: Journal) -> None:
@@ -145,7 +145,7 @@ def test_a_server_that_breaks_once_loses_nothing(server: Server, journal: Journa
     server.answers = lambda path, body: None
     send(journal)
     assert notes(server) == ["first", "bad", "last"]
-    assert "refused" not in tracking_summary(journal.output)["tracking"]
+    assert tracking_record(journal.output).tracking.refused is None
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_server_that_is_overloaded_gets_everything_later(server: Server, journ
     for _ in range(MAX_FAILURES + 1):
         with pytest.raises(StoreUnavailable):
             send(journal)
-    assert "refused" not in tracking_summary(journal.output)["tracking"]
+    assert tracking_record(journal.output).tracking.refused is None
 
 
 def test_one_invalid_metric_does_not_lose_the_others(server: Server, journal: Journal) -> None:
@@ -191,4 +191,4 @@ def test_one_invalid_metric_does_not_lose_the_others(server: Server, journal: Jo
     send(journal)
     steps = sorted(metric["step"] for body in server.taken for metric in body.get("metrics", []))
     assert steps == [1, 2, 4, 5]
-    assert len(tracking_summary(journal.output)["tracking"]["refused"]) == 2
+    assert len(tracking_record(journal.output).tracking.refused or ()) == 2

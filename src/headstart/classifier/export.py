@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headstart.classifier.description import LABELS, plain_description, read_description
 from headstart.classifier.saved import TOLERANCE, Classifier
 from headstart.core.errors import HeadstartError, expect_one_of
 from headstart.core.files import atomic_directory, write_json
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     import keras
 
 Run = Callable[[np.ndarray], np.ndarray]  # pixels (n, size, size, 3) to outputs (n, ...)
-
-LABELS = "labels.json"
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,8 @@ def export_classifier(classifier: Classifier, name: str, directory: Path) -> Exp
     check_export_directory(directory)
     form = FORMATS[name]
     if classifier.directory is None:
-        raise HeadstartError("Expected a saved classifier with reference images. Received: one that was not saved")
-    labels = json.loads((classifier.directory / LABELS).read_text(encoding="utf-8"))
+        raise HeadstartError("Expected a saved classifier with reference pictures. Received: one that was not saved")
+    labels = plain_description(read_description(classifier.directory))
     with np.load(classifier.directory / "reference.npz", allow_pickle=False) as reference:
         images, expected = reference["images"].astype(np.float32), reference["probabilities"]
     try:

@@ -1,7 +1,7 @@
 """The saved classifier: a directory that plain Keras can load, and that headstart verifies when it loads it.
 
-model.keras     from RGB pixels 0-255 of its image size to probabilities, without custom code
-labels.json     class names in the order of the outputs, image size, resize mode, value range
+model.keras     RGB pixels 0-255 of its image size to probabilities; no custom code
+labels.json     class names in the order of the outputs, image size, resize mode, range of values: see description.py
 config.yaml     the resolved configuration of the run
 reference.npz   a few images with their probabilities at the time of saving
 """
@@ -9,8 +9,6 @@ reference.npz   a few images with their probabilities at the time of saving
 from __future__ import annotations
 
 import io
-import json
-import math
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,12 +18,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headstart.classifier.description import LABELS, ClassifierDescription, read_description, write_description
 from headstart.config import Config, to_yaml
-from headstart.core.errors import HeadstartError, expect_one_of
-from headstart.core.files import atomic_directory, write_json, write_text
+from headstart.core.errors import HeadstartError
+from headstart.core.files import atomic_directory, write_text
 from headstart.core.tensorflow_import import import_tensorflow
 from headstart.data.files.high_bit_depth import ValueRange
-from headstart.data.files.images import RESIZE_MODES, load_image
+from headstart.data.files.images import load_image
 from headstart.inference.backend import InferenceModel, check_inference_backend, forward, resolve_inference_backend
 from headstart.model.backbones.weights import UNREADABLE
 from headstart.model.heads import class_probabilities
@@ -34,9 +33,9 @@ from headstart.model.trusted import expect_trusted_model
 if TYPE_CHECKING:
     import keras
 
-TOLERANCE = 1e-4  # of a probability: far above the effect of batch size and CPU, far below that of a changed model
-LARGEST_REFERENCE = 256_000_000  # bytes; the reference images of the largest networks take a tenth
-FILES = ("model.keras", "labels.json", "config.yaml", "reference.npz")
+TOLERANCE = 1e-4  # on a probability: far above what another batch size or processor changes, far below a real change
+LARGEST_REFERENCE = 256_000_000  # bytes, of which a few pictures of the largest networks take a tenth
+FILES = ("model.keras", LABELS, "config.yaml", "reference.npz")
 
 
 @dataclass(frozen=True)
@@ -126,20 +125,19 @@ def save_classifier(
     """
     import keras
 
-    labels = {
-        "class_names": list(class_names),
-        "image_size": image_size,
-        "resize": config.dataset.resize,
-        "backbone": config.backbone.name,
-        "output": config.head.output,
-        "format": 1,
-        **({"value_range": list(value_range)} if value_range else {}),
-    }
+    description = ClassifierDescription(
+        class_names=class_names,
+        image_size=image_size,
+        resize=config.dataset.resize,
+        backbone=config.backbone.name,
+        output=config.head.output,
+        value_range=value_range,
+    )
     expected = _predict_eagerly(model, images)
     with atomic_directory(directory) as partial:
-        # A model of the same layers that was never compiled, so that no optimizer is saved.
+        # A model of the same layers that was never compiled: the optimizer has no place in an artifact.
         keras.Model(model.input, model.output, name="classifier").save(partial / "model.keras")
-        write_json(partial / "labels.json", labels)
+        write_description(partial, description)
         write_text(partial / "config.yaml", to_yaml(config))
         np.savez_compressed(partial / "reference.npz", images=images, probabilities=expected)
 
@@ -169,17 +167,25 @@ def load_classifier(directory: str | Path, inference_backend: str = "tensorflow"
     import tensorflow as tf
 
     try:
-        class_names, image_size, resize, value_range = _read_labels(directory / "labels.json")
-        images, expected = _read_reference(directory / "reference.npz", image_size)
+        description = read_description(directory)
+        images, expected = _read_reference(directory / "reference.npz", description.image_size)
         expect_trusted_model(directory / "model.keras")
         model = keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
-        classifier = Classifier(model, class_names, image_size, resize, directory, inference_backend, value_range)
+        classifier = Classifier(
+            model,
+            description.class_names,
+            description.image_size,
+            description.resize,
+            directory,
+            inference_backend,
+            description.value_range,
+        )
         received = (
             classifier.probabilities(images)
             if resolve_inference_backend(inference_backend) == "openvino"
             else _predict_eagerly(model, images)
         )
-        if received.shape != (len(images), len(class_names)):
+        if received.shape != (len(images), len(description.class_names)):
             raise ValueError("labels.json belongs to another model.keras")
     except (*UNREADABLE, HeadstartError, tf.errors.OpError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -192,35 +198,6 @@ def load_classifier(directory: str | Path, inference_backend: str = "tensorflow"
             "version of Keras computes different values"
         )
     return classifier
-
-
-def _read_labels(file: Path) -> tuple[tuple[str, ...], int, str, ValueRange | None]:
-    """Return the names of the classes, the image size, the resize mode and the range of values.
-
-    Raises:
-        ValueError, HeadstartError: when the file holds anything else.
-    """
-    try:
-        labels = json.loads(file.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise ValueError("labels.json is nested too deeply") from error
-    match labels:
-        case {"class_names": [*names], "image_size": int(size), "resize": str(resize)} if (
-            len(names) > 1 and all(isinstance(name, str) for name in names) and size > 0
-        ):
-            expect_one_of("resize", resize, RESIZE_MODES)
-            return tuple(names), size, resize, _value_range(labels.get("value_range"))
-    raise ValueError("labels.json does not hold class_names (a list of names), image_size and resize")
-
-
-def _value_range(saved: object) -> ValueRange | None:
-    """Return the range of values that labels.json holds; None where it holds none, as where all images had 8 bits."""
-    match saved:
-        case None:
-            return None
-        case [int() | float() as low, int() | float() as high] if -math.inf < low < high < math.inf:
-            return float(low), float(high)
-    raise ValueError(f"value_range in labels.json is not [LOW, HIGH] but {saved}")
 
 
 def _read_reference(file: Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import hydra
 from hydra.errors import HydraException
@@ -26,6 +26,7 @@ from headstart.core.paths import conf_directory
 from headstart.core.program import prepare_program
 from headstart.core.signals import exit_code, handle_signals
 from headstart.results.runs import objective
+from headstart.results.types import RunResults
 from headstart.run.reproduce import configuration_to_reproduce, sentence
 from headstart.run.resume import (
     expect_only_execution_settings,
@@ -155,10 +156,10 @@ def _goes_on(started: float) -> bool:
     return True
 
 
-def _fail_where_it_differs(results: dict[str, Any]) -> None:
-    """Let the exit code say that a run did not come out as the one that it reproduces, which has been said."""
-    if results.get("reproduces", {}).get("verdict") == "differs":
-        FAILURES.append(sentence(results["reproduces"]))
+def _fail_where_it_differs(results: RunResults) -> None:
+    """Fail the command if a run differs from the one that it reproduces; the run has printed the comparison."""
+    if results.reproduces and results.reproduces.verdict == "differs":
+        FAILURES.append(sentence(results.reproduces))
 
 
 def _expect_known_flags() -> None:

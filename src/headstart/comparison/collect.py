@@ -1,4 +1,4 @@
-"""Reads a run's directory: configuration, results, predictions and training history."""
+"""Reading what runs left: configuration, results, the right and wrong predictions, the epochs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from headstart.config import Config, from_yaml
 from headstart.core.errors import HeadstartError
-
-UNFINISHED = "UNFINISHED"  # status of a run without results.json: still running, or killed
+from headstart.results.file import RESULTS, load_results
+from headstart.results.types import RunResults
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,21 +32,24 @@ class Predictions:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run, as read from its directory.
+    """One run, as its directory holds it.
 
     Args:
-        directory: with config.yaml and results.json; a finished run also has predictions.csv and history.csv.
-        status: FINISHED, FAILED, KILLED or UNFINISHED.
-        results: the content of results.json; empty if there is none.
+        directory: with config.yaml and results.json, and of a finished run predictions.csv and history.csv.
+        results: of results.json; empty ones if there is none.
         config: the resolved configuration; None if it cannot be read.
-        error: its first line; None if nothing went wrong.
+        error: the first line of what went wrong; None if nothing did.
     """
 
     directory: Path
-    status: str
-    results: dict[str, Any]
+    results: RunResults
     config: Config | None
     error: str | None = None
+
+    @property
+    def status(self) -> str:
+        """FINISHED, FAILED, KILLED, RUNNING or UNFINISHED."""
+        return self.results.status
 
     @cached_property
     def test(self) -> Predictions | None:
@@ -84,11 +86,11 @@ class Run:
     def bytes(self) -> int | None:
         """Size of the saved model; None if unknown."""
         file = self.directory / "classifier" / "model.keras"
-        return file.stat().st_size if file.is_file() else self.results.get("model_bytes")
+        return file.stat().st_size if file.is_file() else self.results.model_bytes
 
 
 def read_run(directory: Path) -> Run:
-    """Return the run in a directory, finished or not.
+    """Return the run in a directory, whatever its status.
 
     Args:
         directory: with results.json, config.yaml, or both.
@@ -96,25 +98,24 @@ def read_run(directory: Path) -> Run:
     Raises:
         HeadstartError: when the directory has neither file.
     """
-    results_file, config_file = directory / "results.json", directory / "config.yaml"
+    results_file, config_file = directory / RESULTS, directory / "config.yaml"
     if not results_file.is_file() and not config_file.is_file():
         raise HeadstartError(f"Expected a run's directory, with results.json or config.yaml. Received: {directory}")
-    results: dict[str, Any] = {}
+    results = RunResults(run_id=None)
     config, error = None, None
     try:
         if results_file.is_file():
-            results = json.loads(results_file.read_text(encoding="utf-8"))
+            results = load_results(results_file)
         if config_file.is_file():
             config = from_yaml(config_file.read_text(encoding="utf-8"))
     except (OSError, ValueError, HeadstartError) as problem:  # a truncated file, or another version of headstart
         error = str(problem)
-    status = str(results.get("status", UNFINISHED))
-    if error is None and status != "FINISHED":
-        error = str(results.get("error") or _without_error(status))
-    if error is None and "splits" in results:
+    if error is None and not results.finished:
+        error = results.error or _without_error(results.status)
+    if error is None and results.splits is not None:
         absent = [name for name in ("predictions.csv", "splits.csv", "history.csv") if not (directory / name).is_file()]
         error = f"{', '.join(absent)} is missing" if absent else None
-    return Run(directory, status, results, config, error.strip().splitlines()[0] if error else None)
+    return Run(directory, results, config, error.strip().splitlines()[0] if error else None)
 
 
 def read_runs(directory: Path) -> list[Run]:
@@ -129,7 +130,7 @@ def read_runs(directory: Path) -> list[Run]:
 
 def is_run(directory: Path) -> bool:
     """Return whether a directory belongs to a run."""
-    return (directory / "results.json").is_file() or (directory / "config.yaml").is_file()
+    return (directory / RESULTS).is_file() or (directory / "config.yaml").is_file()
 
 
 def read_predictions(file: Path, split: str) -> Predictions | None:

@@ -220,9 +220,9 @@ def scenario_figure(strategies: Sequence[Strategy], rows: Sequence[Row]) -> Figu
 
 
 def scenario_of(strategy: Strategy) -> str | None:
-    """Return the scenario of a strategy's runs, as configured or measured."""
-    cell = strategy.runs[0].results.get("scenario", {}).get("cell")
-    return cell or strategy.config.scenario.cell
+    """Return the scenario that a strategy's runs are in: named by the configuration, or measured."""
+    scenario = strategy.runs[0].results.scenario
+    return (scenario.cell if scenario else None) or strategy.config.scenario.cell
 
 
 def _cell(column: int, line: int, filled: bool) -> Any:

@@ -151,8 +151,8 @@ def picture_figures(strategies: Sequence[Strategy]) -> tuple[dict[str, Figure], 
     if len(same) < 2:
         return {}, "Images that only one strategy gets right need two strategies with the same test images."
     first, second = same[0], same[1]
-    dataset = first.runs[0].results.get("dataset", {})
-    root, value_range = dataset.get("root"), dataset.get("value_range")
+    dataset = first.runs[0].results.dataset
+    root, values = (dataset.root, dataset.value_range) if dataset else (None, None)
     if root is None or not Path(root).is_dir():
         return {}, f"The images are not on this machine ({root or 'an older run did not record their directory'})."
     only_first, only_second = _disagreements(first, second)
@@ -165,7 +165,6 @@ def picture_figures(strategies: Sequence[Strategy]) -> tuple[dict[str, Figure], 
         shown, captions = [], []
         for image in images[:IMAGES]:
             try:
-                values = tuple(value_range) if value_range else None
                 shown.append(load_image(Path(root) / image.path, IMAGE_SIZE, resize, value_range=values))
             except HeadstartError as error:
                 return figures, f"The images cannot be shown. {error}"

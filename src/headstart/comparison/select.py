@@ -73,7 +73,7 @@ def select_experiment(name: str, uri: str | None, fetched: Path) -> list[Run]:
         HeadstartError: when the experiment has no run.
     """
     here = [run for run in local_runs() if run.config and run.config.tracking.experiment == name]
-    known = {run.results.get("run_id") for run in here}
+    known = {run.results.run_id for run in here}
     address = uri or store_uri(TrackingConfig("local"))
     logged = [run_id for run_id in list_run_ids(address, name) if run_id not in known]
     runs = here + [read_run(fetch_run(address, run_id, fetched)) for run_id in logged]
@@ -102,9 +102,7 @@ def _directory(name: str) -> Path | None:
 
 
 def _by_id(name: str, uri: str | None, fetched: Path) -> Run:
-    fitting = [
-        run for run in local_runs() if len(name) >= SHORTEST_ID and str(run.results.get("run_id")).startswith(name)
-    ]
+    fitting = [run for run in local_runs() if len(name) >= SHORTEST_ID and str(run.results.run_id).startswith(name)]
     if len(fitting) == 1:
         return fitting[0]
     if len(fitting) > 1:

@@ -189,5 +189,5 @@ def _outcome(difference: float, p_value: float) -> str:
 
 
 def _rank(strategy: Strategy) -> tuple[float, float]:
-    loss = strategy.mean("splits", "validation", "log_loss")
-    return -strategy.validation_accuracy, 0.0 if loss is None else loss
+    accuracy, loss = strategy.validation_accuracy, strategy.validation_loss
+    return 1.0 if accuracy is None else -accuracy, 0.0 if loss is None else loss

@@ -68,22 +68,35 @@ class Strategy:
             return accuracy_interval([float(values.mean()) for values in right.values()], correct, images, "folds")
         return accuracy_interval([float(values.mean()) for values in by_seed], correct, images)
 
-    def mean(self, *keys: str) -> float | None:
-        """Return the mean over the runs of a value in results.json; None if no run has it."""
-        values = [value for run in self.runs if (value := _inside(run.results, keys)) is not None]
-        return fmean(values) if values else None
+    @property
+    def validation_accuracy(self) -> float | None:
+        """The mean over the runs, by which the best strategy is chosen; None if no run has it."""
+        return _mean([found.accuracy for run in self.runs if (found := run.results.validation)])
 
     @property
-    def validation_accuracy(self) -> float:
-        """The mean validation accuracy over the runs, by which strategies are ranked; -1 if unknown."""
-        value = self.mean("splits", "validation", "accuracy")
-        return -1.0 if value is None else value
+    def validation_loss(self) -> float | None:
+        """The mean over the runs; None if no run has it."""
+        return _mean([found.log_loss for run in self.runs if (found := run.results.validation)])
+
+    @property
+    def test_macro_f1(self) -> float | None:
+        """The mean over the runs; None if no run has it."""
+        return _mean([found.macro_f1 for run in self.runs if (found := run.results.test)])
+
+    @property
+    def seconds(self) -> float | None:
+        """The mean seconds of a whole run; None if no run has them."""
+        return _mean([found.total for run in self.runs if (found := run.results.seconds)])
+
+    @property
+    def trainable_parameters(self) -> float | None:
+        """The mean number of parameters that the last stage trains; None if no run has it."""
+        return _mean([found.trainable for run in self.runs if (found := run.results.parameters)])
 
     @property
     def best_epochs(self) -> tuple[int, int] | None:
         """The lowest and the highest best validation epoch of the runs."""
-        epochs = [_inside(run.results, ("best_epoch", "epoch")) for run in self.runs]
-        known = [int(epoch) for epoch in epochs if epoch is not None]
+        known = [run.results.best_epoch.epoch for run in self.runs if run.results.best_epoch]
         return (min(known), max(known)) if known else None
 
     @property
@@ -143,9 +156,9 @@ def fold_of(run: Run) -> int:
 
 
 def _reason_to_leave_out(run: Run) -> str | None:
-    """Return why a run cannot be compared; None if it can."""
-    if (run.config and run.config.find_lr) or (run.error is None and "splits" not in run.results):
-        return f"{run.directory.name} is left out: it ran the learning-rate finder and has no accuracy"
+    """Say why a run has nothing that could be compared."""
+    if (run.config and run.config.find_lr) or (run.error is None and run.results.splits is None):
+        return f"{run.directory.name} is left out: it looked for a learning rate, and has no accuracy"
     if run.config and run.config.head.output == "imagenet":
         return f"{run.directory.name} is left out: it labels unlabelled images and has no accuracy"
     return None
@@ -210,16 +223,12 @@ def _text(value: Any) -> str:
 
 
 def _name_of_failed(label: str, run: Run) -> str:
-    """Return the name of a run that did not finish: its overrides, else its strategy and seed."""
-    overrides = run.results.get("overrides")
-    if overrides:
-        return " ".join(map(str, overrides))
+    """Return the name of a run that did not finish: its own words on the command line, else its strategy and seed."""
+    if run.results.overrides:
+        return " ".join(run.results.overrides)
     return f"{label} seed={seed_of(run)}" if label else (run_name(run.config) if run.config else run.directory.name)
 
 
-def _inside(results: dict[str, Any], keys: Sequence[str]) -> Any:
-    """Return a value of nested dictionaries; None if a key is missing."""
-    node: Any = results
-    for key in keys:
-        node = node.get(key) if isinstance(node, dict) else None
-    return node
+def _mean(values: Sequence[float]) -> float | None:
+    """Return the mean; None of nothing."""
+    return fmean(values) if values else None

@@ -124,11 +124,11 @@ def make_rows(strategies: Sequence[Strategy], significances: Sequence[Significan
             failed=strategy.failed,
             test=strategy.test_accuracy(),
             significance=significance,
-            validation_accuracy=strategy.mean("splits", "validation", "accuracy"),
+            validation_accuracy=strategy.validation_accuracy,
             best_epochs=strategy.best_epochs,
-            macro_f1=strategy.mean("splits", "test", "macro_f1"),
-            seconds=strategy.mean("seconds", "total"),
-            trainable_parameters=strategy.mean("parameters", "trainable"),
+            macro_f1=strategy.test_macro_f1,
+            seconds=strategy.seconds,
+            trainable_parameters=strategy.trainable_parameters,
             model_bytes=strategy.bytes,
         )
         for strategy, significance in zip(strategies, significances, strict=True)

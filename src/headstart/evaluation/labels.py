@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from headstart.data.pixel_cache import Files
 from headstart.evaluation.plots import labels_figure
 from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
 from headstart.model.heads import best_labels
+from headstart.results.figures import LabelConfidence, LabelledPicture, PictureLabels
 
 if TYPE_CHECKING:
     from headstart.classifier.saved import Classifier
@@ -28,8 +29,8 @@ SHOWN = 20  # images in the figure, in the terminal and in results.json; predict
 @ignore_missing_glyphs()
 def report_labels(
     classifier: Classifier, index: ImageIndex, batch_size: int, title: str, directory: Path
-) -> dict[str, Any]:
-    """Label every image, and write predictions.csv, with a row for each, and a figure of the first ones.
+) -> PictureLabels:
+    """Label every picture and write what was found: predictions.csv, a row for each, and a sheet of the first ones.
 
     Args:
         classifier: the saved one.
@@ -37,10 +38,6 @@ def report_labels(
         batch_size: of the inference.
         title: of the figure.
         directory: of the run.
-
-    Returns:
-        How many pictures there are, their mean confidence, how many have each label, and the first pictures with
-        their best labels.
 
     Raises:
         HeadstartError: when an image cannot be read.
@@ -50,7 +47,7 @@ def report_labels(
     decoded = Files(index, classifier.image_size, classifier.resize).batches(iter(order))
     labels: Counter[str] = Counter()
     confidence = 0.0
-    first: list[dict[str, Any]] = []
+    first: list[LabelledPicture] = []
     shown: list[np.ndarray] = []
     with open_csv(directory / "predictions.csv") as file:
         writer = csv.writer(file)
@@ -65,15 +62,16 @@ def report_labels(
                 labels[top[0]["label"]] += 1
                 confidence += top[0]["confidence"]
                 if len(first) < SHOWN:
-                    first.append({"path": path, **top[0], "top": top})
+                    likeliest = tuple(LabelConfidence(**best) for best in top)
+                    first.append(LabelledPicture(path=path, **top[0], top=likeliest))
                     shown.append(image)
-    captions = [(Path(row["path"]).name, [(best["label"], best["confidence"]) for best in row["top"]]) for row in first]
+    captions = [(Path(picture.path).name, [(best.label, best.confidence) for best in picture.top]) for picture in first]
     if len(index) > SHOWN:
         title = f"{title}, the first {SHOWN} of {len(index):,}"
     save_figure(labels_figure(shown, captions, title), directory / "figures" / "labels.png")
-    return {
-        "images": len(index),
-        "mean_confidence": round(confidence / len(index), 6),
-        "labels": dict(labels.most_common()),
-        "first": first,
-    }
+    return PictureLabels(
+        images=len(index),
+        mean_confidence=round(confidence / len(index), 6),
+        labels=dict(labels.most_common()),
+        first=tuple(first),
+    )

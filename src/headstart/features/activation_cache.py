@@ -22,6 +22,7 @@ from headstart.data.index import ImageIndex
 from headstart.data.pixel_cache import Pixels
 from headstart.features.boundary import EVERY_SPLIT_POINT, Boundary
 from headstart.inference.backend import InferenceModel, forward, resolve_inference_backend
+from headstart.results.sections import CacheUse
 
 if TYPE_CHECKING:
     import keras
@@ -106,15 +107,15 @@ class ActivationCache:
         """Bytes of activations that this run wrote to disk."""
         return sum(table.bytes_written for table in self._tables())
 
-    def summary(self) -> dict[str, int]:
-        """Return the numbers of images and bytes that this run computed, reused and wrote."""
-        return {
-            "images_computed": self.computed,
-            "images_reused": self.reused,
-            "images_decoded": self.pixels.decoded,
-            "bytes_estimated": self.bytes_estimated + self.pixels.bytes_estimated,
-            "bytes_written": self.bytes_written + self.pixels.bytes_written,
-        }
+    def summary(self) -> CacheUse:
+        """Return what was computed, found and written in this run."""
+        return CacheUse(
+            images_computed=self.computed,
+            images_reused=self.reused,
+            images_decoded=self.pixels.decoded,
+            bytes_estimated=self.bytes_estimated + self.pixels.bytes_estimated,
+            bytes_written=self.bytes_written + self.pixels.bytes_written,
+        )
 
     def objection(self, boundary: Boundary, parts: list[ImageIndex], views: Views | None = None) -> str | None:
         """Return why the activations of these images cannot be cached, or None if they can.

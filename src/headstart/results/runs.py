@@ -1,79 +1,93 @@
-"""Finding what earlier runs left behind: by directory, by run id, as the latest one or the best one."""
+"""Finding what earlier runs left: by directory, by run id, as the latest or the best one."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import outputs_directory
+from headstart.results.file import RESULTS, read_results
+from headstart.results.types import RunResults
+from headstart.results.upgrade import NewerSchemaError
 
-RUNNING = "running.json"  # in the directory of a run that is under way
+RUNNING = "running.json"  # in the directory of a run that is in progress
 CHECKPOINT = "checkpoint.npz"  # in the directory of a run whose training began and that is not finished
-
-
-def read_results(directory: Path) -> dict[str, Any] | None:
-    """Return what a run's results.json says, None where there is none that can be read.
-
-    Args:
-        directory: of the run.
-    """
-    try:
-        results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # being written by somebody's own tool, or not headstart's: not a run
-        return None
-    return results if isinstance(results, dict) else None
+FoundRun = tuple[Path, RunResults]  # a run's directory and what it found
 
 
 def is_finished(directory: Path) -> bool:
     """Return whether a directory holds a finished run.
 
     Args:
-        directory: of a run; need not be there.
+        directory: of a run; need not exist.
+
+    Raises:
+        NewerSchemaError: when a newer version of headstart wrote its results.
     """
-    return (read_results(directory) or {}).get("status") == "FINISHED"
+    results = read_results(directory)
+    return results is not None and results.finished
 
 
-def objective(results: dict[str, Any], wanted: str) -> float | tuple[float, float] | None:
-    """Return what a sweeper is told of a run, None where no accuracy on validation images is known.
+def objective(results: RunResults, wanted: str) -> float | tuple[float, float] | None:
+    """Return the value that a sweeper optimizes; None if no accuracy on validation images is known.
 
     Args:
         results: of the run.
         wanted: `accuracy`, or `accuracy_and_seconds` for both.
     """
-    accuracy = results.get("splits", {}).get("validation", {}).get("accuracy")
-    if accuracy is None or wanted == "accuracy":
-        return accuracy
-    return accuracy, results["seconds"]["total"]
+    if results.validation is None:
+        return None
+    if wanted == "accuracy" or results.seconds is None:
+        return results.validation.accuracy
+    return results.validation.accuracy, results.seconds.total
 
 
-def finished_runs(outputs: Path | None = None) -> list[tuple[Path, dict[str, Any]]]:
-    """Return the directories below the outputs that hold a finished run, with their results, oldest first.
+def readable_runs(directories: Iterable[Path], name: str = RESULTS) -> list[FoundRun]:
+    """Return the directories whose results can be read, with these; say how many a newer headstart wrote.
+
+    Args:
+        directories: of runs.
+        name: of the file with the results.
+    """
+    found: list[FoundRun] = []
+    newer: list[NewerSchemaError] = []
+    for directory in directories:
+        try:
+            results = read_results(directory, name)
+        except NewerSchemaError as error:
+            newer.append(error)
+        else:
+            found += [(directory, results)] if results is not None else []
+    if newer:
+        console.print(f"  Warning: {len(newer)} runs are left out. {newer[0]}", markup=False, soft_wrap=True)
+    return found
+
+
+def finished_runs(outputs: Path | None = None) -> list[FoundRun]:
+    """Return the directories of the finished runs below the outputs, with their results, oldest first.
 
     Args:
         outputs: where to look; None is headstart's own outputs.
     """
-    found = []
-    for file in (outputs or outputs_directory()).glob("*/**/results.json"):
-        if file.parent.name == "artifacts":  # the copy that a tracking store among the outputs keeps
-            continue
-        results = read_results(file.parent)
-        if results and results.get("status") == "FINISHED" and results.get("run_id"):
-            found.append((file.parent, results))
-    return sorted(found, key=lambda run: (run[0] / "results.json").stat().st_mtime)
+    files = (outputs or outputs_directory()).glob(f"*/**/{RESULTS}")
+    # A tracking store among the outputs keeps copies.
+    runs = readable_runs(file.parent for file in files if file.parent.name != "artifacts")
+    finished = [run for run in runs if run[1].finished and run[1].run_id]
+    return sorted(finished, key=lambda run: (run[0] / RESULTS).stat().st_mtime)
 
 
 def find_run(name: str) -> Path:
     """Return the directory of a run.
 
     Args:
-        name: a directory, an MLflow run id or its beginning (at least 4 characters), `latest`, or `best`: of the runs
-            on the same images as the latest one, that with the highest validation accuracy. The test split chooses
-            nothing, so that its figure stays honest.
+        name: a directory, an MLflow run id or its beginning (at least 4 characters), `latest`, or `best`: the run with
+            the highest validation accuracy among those on the same images as the latest one. The test split chooses
+            nothing, so that its figures stay honest.
 
     Raises:
-        HeadstartError: when nothing or more than one run fits.
+        HeadstartError: when no run or more than one matches.
     """
     if Path(name).is_dir():
         return Path(name)
@@ -85,7 +99,7 @@ def find_run(name: str) -> Path:
     fitting = with_id(name, runs)
     if len(fitting) == 1:
         return fitting[0]
-    known = ", ".join(str(results["run_id"])[:8] for _, results in runs[-5:]) or "none yet"
+    known = ", ".join(str(results.run_id)[:8] for _, results in runs[-5:]) or "none yet"
     problem = "several runs begin so" if fitting else "no such directory or run"
     raise HeadstartError(
         f"Expected a run's directory, an MLflow run id, latest or best. Received: {name} ({problem}); "
@@ -93,24 +107,22 @@ def find_run(name: str) -> Path:
     )
 
 
-def with_id(name: str, runs: list[tuple[Path, dict[str, Any]]]) -> list[Path]:
-    """Return the directories of the runs whose MLflow id is a name, or begins so.
+def with_id(name: str, runs: Iterable[FoundRun]) -> list[Path]:
+    """Return the directories of the runs whose MLflow id is a name or begins with it.
 
     Args:
-        name: fits nothing with less than 4 characters.
-        runs: directories, and what is known of each.
+        name: matches nothing with less than 4 characters.
+        runs: directories and results.
     """
-    return [directory for directory, known in runs if len(name) >= 4 and str(known.get("run_id", "")).startswith(name)]
+    return [directory for directory, known in runs if len(name) >= 4 and (known.run_id or "").startswith(name)]
 
 
-def _best(runs: list[tuple[Path, dict[str, Any]]]) -> Path:
+def _best(runs: list[FoundRun]) -> Path:
     """Return the best of the runs on the latest one's images: by validation accuracy, ties by the lower loss."""
 
-    def images(results: dict[str, Any]) -> str | None:
-        return results.get("dataset", {}).get("fingerprint")
+    def rank(run: FoundRun) -> tuple[float, float]:
+        validation = run[1].validation
+        return (validation.accuracy, -validation.log_loss) if validation else (-1.0, 0.0)
 
-    def rank(run: tuple[Path, dict[str, Any]]) -> tuple[float, float]:
-        validation = run[1].get("splits", {}).get("validation", {})
-        return validation.get("accuracy", -1.0), -validation.get("log_loss", 0.0)
-
-    return max((run for run in runs if images(run[1]) == images(runs[-1][1])), key=rank)[0]
+    images = runs[-1][1].fingerprint
+    return max((run for run in runs if run[1].fingerprint == images), key=rank)[0]

@@ -1,4 +1,4 @@
-"""What a run will write, estimated from its network before the first epoch, and whether the disks have room for it."""
+"""The bytes that a run will write, estimated before the first epoch, and whether the disks have room for them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from headstart.core.errors import HeadstartError
 from headstart.core.full_disk import nearest_existing
 from headstart.model.freeze import moving_weights, open_for_training
 from headstart.results.runs import CHECKPOINT
+from headstart.results.sections import DiskUse
 from headstart.run.setup import REFERENCE_IMAGES
 from headstart.training.optimizers import slots
 
@@ -41,14 +42,14 @@ class Estimate:
 
 
 def estimate(network: Network, stages: list[StageConfig], image_size: int, images: int, classes: int) -> Estimate:
-    """Return what a run will write.
+    """Return the bytes that a run will write.
 
     Args:
         network: the classifier; what trains in it is set, as training does again.
-        stages: that it will be trained in; without any there is no checkpoint.
-        image_size: side in pixels.
-        images: how many there are.
-        classes: likewise.
+        stages: in which it will be trained; without any there is no checkpoint.
+        image_size: side of the input in pixels.
+        images: number of images.
+        classes: number of classes.
     """
     weights = network.classifier.weights
     moved: set[int] = set()
@@ -66,15 +67,15 @@ def estimate(network: Network, stages: list[StageConfig], image_size: int, image
 
 
 def expect_room(found: Estimate, output: Path, artifacts: Path | None) -> dict[int, int]:
-    """Raise unless there is room for all that a run writes at any one time, on each disk; return what that is.
+    """Raise unless each disk has room for all that a run writes at any one time; return the bytes it needs.
 
-    The checkpoint is written beside the one before, and stays until the run is over. MLflow puts a copy of the
-    classifier together among the temporary files before it goes to the store.
+    Each checkpoint is written beside the previous one, and stays until the run is over. MLflow assembles a copy of the
+    classifier among the temporary files before it sends it to the store.
 
     Args:
         found: what the run will write.
         output: directory of the run.
-        artifacts: where the tracking store keeps its artifacts; None where a server does.
+        artifacts: where the tracking store keeps its artifacts; None if a server does.
 
     Returns:
         Bytes for each device.
@@ -88,7 +89,7 @@ def expect_room(found: Estimate, output: Path, artifacts: Path | None) -> dict[i
         [(output, 2 * checkpoint + found.tables)],
         [(output, checkpoint + classifier + found.tables), *((place, classifier) for place in copies)],
     ]
-    present = output / CHECKPOINT  # of a run that is gone on with, which has its place already
+    present = output / CHECKPOINT  # of a run that is resumed, whose bytes are on the disk already
     there = present.stat().st_size if present.exists() else 0
     needed: dict[int, int] = {}
     places: dict[int, Path] = {}
@@ -110,6 +111,21 @@ def expect_room(found: Estimate, output: Path, artifacts: Path | None) -> dict[i
                 "HEADSTART_OUTPUTS to another disk"
             )
     return needed
+
+
+def disk_use(found: Estimate, needed: dict[int, int]) -> DiskUse:
+    """Return the section `disk` of a run's results.
+
+    Args:
+        found: bytes that the run will write.
+        needed: bytes that it needs of each device, see `expect_room`.
+    """
+    return DiskUse(
+        checkpoint=found.checkpoint,
+        classifier=found.classifier,
+        tables=found.tables,
+        bytes_estimated=sum(needed.values()),
+    )
 
 
 def _bytes(variables: list[keras.Variable], beside: int) -> int:

@@ -1,4 +1,4 @@
-"""How long a run takes and how much it writes, by the runs that finished before."""
+"""An estimate of how long a run takes and how much it writes, from the runs that finished before."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from headstart.config.fields import Decides
 from headstart.config.keys import deciding_values
 from headstart.core.errors import HeadstartError
 from headstart.results.runs import finished_runs
+from headstart.results.sections import Dataset, Seconds
 
-MOST_RUNS = 200  # of before that are looked at, the latest ones
-COPIES = 2  # of what a run writes: in its directory, and as artifacts of the tracking store
+MOST_RUNS = 200  # the latest ones, which are looked at
+COPIES = 2  # of what a run writes: in its directory, and among the artifacts of the tracking store
 
 
 @dataclass(frozen=True)
 class Estimated:
-    """What a run will take, by what has run before."""
+    """How long a run will take and how much it will write."""
 
     seconds: float
-    source: str  # which runs it is known from
+    source: str  # the runs that it is estimated from
     bytes: float
 
 
@@ -33,22 +34,22 @@ class PastRun:
 
     directory: Path
     config: Config
-    results: dict[str, Any]
+    dataset: Dataset
+    seconds: Seconds
 
     @property
     def work(self) -> float:
         """Return the pixels that it trained on, counted once an epoch."""
-        dataset = self.results["dataset"]
-        return float(dataset["images"]["train"] * count_epochs(self.config) * dataset["image_size"] ** 2)
+        return float(self.dataset.images["train"] * count_epochs(self.config) * self.dataset.image_size**2)
 
     @functools.cached_property
     def bytes(self) -> float:
-        """Return what it wrote."""
+        """Return the bytes that it wrote."""
         return float(COPIES * sum(file.stat().st_size for file in self.directory.rglob("*") if file.is_file()))
 
 
 def estimate_from(past: list[PastRun], config: Config, work: float) -> Estimated | None:
-    """Return what a run will take by the runs that are closest to it, None where there is none.
+    """Return an estimate from the runs that are closest to a run; None if there is none.
 
     Args:
         past: see `past_runs`.
@@ -67,21 +68,20 @@ def past_runs() -> list[PastRun]:
     """Return the latest finished runs below the outputs."""
     found = []
     for directory, results in finished_runs()[-MOST_RUNS:]:
-        if "total" not in results.get("seconds", {}) or "images" not in results.get("dataset", {}):
+        if results.dataset is None or results.seconds is None:
             continue
         try:
             config = from_yaml((directory / "config.yaml").read_text(encoding="utf-8"))
         except (OSError, HeadstartError):  # of another version: no help for an estimate
             continue
-        found.append(PastRun(directory, config, results))
+        found.append(PastRun(directory, config, results.dataset, results.seconds))
     return found
 
 
 def _seconds(run: PastRun, work: float) -> float:
-    """Return how long another amount of the same work takes: what is not training stays."""
-    seconds = run.results["seconds"]
-    training = seconds.get("training", 0.0)
-    return seconds["total"] - training + training * (work / run.work if run.work else 1.0)
+    """Return how long another amount of the same work takes: only the time of training changes with it."""
+    training = run.seconds.training or 0.0
+    return run.seconds.total - training + training * (work / run.work if run.work else 1.0)
 
 
 def _same_but_seed(run: Config, config: Config) -> bool:

@@ -1,4 +1,4 @@
-"""What a run would do: its images and stages, how long it takes and how much it writes; nothing is run."""
+"""`plan=true`: prints a run's images and stages, how long it takes and how much it writes; nothing is run."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ from headstart.tracking import artifacts_directory, store_uri
 
 @dataclass(frozen=True)
 class Costs:
-    """What a run will take."""
+    """The time and the disk space that a run will take."""
 
-    seconds: float | None  # None where it is not known
-    source: str  # what the seconds are known from
+    seconds: float | None  # None if there is no estimate
+    source: str  # how the seconds were estimated, or why there is no estimate
     bytes: float | None
 
 
 def plan_run(config: Config, output: Path) -> None:
-    """Print what a run would do, and run nothing but, where nothing like it has run before, a few steps to time them.
+    """Print what a run would do; if no similar run has finished here, time a few of its steps.
 
     Args:
         config: the resolved configuration, with `plan=true`.
         output: the directory that the run would have.
 
     Raises:
-        HeadstartError: where the run would be refused, or there is nothing to plan.
+        HeadstartError: if the run would be refused, or there is nothing to plan.
     """
     for key, asked in (("find_lr", config.find_lr), ("reproduce", config.reproduce is not None)):
         if asked:
-            raise HeadstartError(f"Expected plan=true without {key}, which plans no run of its own. Received: both")
+            raise HeadstartError(f"plan=true plans a run that trains. Pass plan=true or {key}, not both")
     image_size = check_configuration(config)
     index = load_index(config.dataset, cache_directory(), config.cv)
     console.print(f"\n[bold]Plan of {escape(run_name(config))}[/]", soft_wrap=True)
@@ -66,7 +66,7 @@ def plan_run(config: Config, output: Path) -> None:
     if found is not None:
         costs = Costs(found.seconds, f"runs that were {found.source}", found.bytes)
     elif config.scenario.name == "auto" or not trains:
-        costs = Costs(None, "no run like it has finished here", None)
+        costs = Costs(None, "no similar run has finished here", None)
     else:
         costs = _probe(config, index, images, image_size, output)
     _print_costs(config, costs, output)
@@ -87,16 +87,16 @@ def _print_stages(config: Config, index: ImageIndex) -> None:
 
 
 def _steps(config: Config, index: ImageIndex) -> int:
-    """Return how many batches an epoch has."""
+    """Return the number of batches in an epoch."""
     return config.steps_per_epoch or -(-len(index.split("train")) // config.batch_size)
 
 
 def _probe(config: Config, index: ImageIndex, images: dict[str, int], image_size: int, output: Path) -> Costs:
-    """Build the network, time a few steps of each stage on a few images, and return what the whole will take."""
+    """Build the network, time a few steps of each stage on a few images, and return what the whole run will take."""
     from headstart.core.tensorflow_import import import_tensorflow
 
     began = time.perf_counter()
-    console.print("  Nothing like it has run here: a few steps are timed", soft_wrap=True)
+    console.print("  No similar run has finished here: a few steps are timed", soft_wrap=True)
     import_tensorflow()
     from headstart.model.network import build_network
     from headstart.run.disk_estimate import estimate, expect_room
@@ -132,10 +132,10 @@ def _probe(config: Config, index: ImageIndex, images: dict[str, int], image_size
 def _print_costs(config: Config, costs: Costs, output: Path) -> None:
     """Print how long the run takes, how much it writes, and that nothing was run."""
     if config.scenario.name == "auto":
-        console.print("  scenario=auto measures the images first; its stages are known then.", soft_wrap=True)
+        console.print("  scenario=auto measures the images first; its stages are known only then.", soft_wrap=True)
     interrupted = find_interrupted(config) if config.resume is not None else None
     if interrupted is not None:
-        text = f"  resume=auto continues the run in {interrupted}, so that it takes less than a whole run."
+        text = f"  resume=auto resumes the run in {interrupted}, which takes less than a whole run."
         console.print(text, markup=False, soft_wrap=True)
     place = nearest_existing(output.absolute().parent)
     free = f"{decimal(shutil.disk_usage(place).free)} are free"

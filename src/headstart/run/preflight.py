@@ -14,8 +14,17 @@ from headstart.scenario.check import check_measurable
 from headstart.training.linear_head import check_linear_head
 
 
+def possible_configurations(config: Config) -> list[Config]:
+    """Return the configurations that a run may train with: one for each scenario if it measures which one it is in.
+
+    Args:
+        config: the resolved configuration.
+    """
+    return list(scenario_cells(config).values()) if config.scenario.name == "auto" else [config]
+
+
 def check_configuration(config: Config) -> int:
-    """Raise when a run cannot work whatever its images are; return the side of its input in pixels.
+    """Raise if a run cannot work whatever its images are; return the side of its input in pixels.
 
     Args:
         config: the resolved configuration.
@@ -23,10 +32,9 @@ def check_configuration(config: Config) -> int:
     Raises:
         HeadstartError: naming the key that has to change.
     """
-    measured = config.scenario.name == "auto"
-    if measured:
+    if config.scenario.name == "auto":
         check_measurable(config)
-    for possible in scenario_cells(config).values() if measured else [config]:
+    for possible in possible_configurations(config):
         check_targets(possible)
         check_linear_head(possible)
     check_inference_backend(config.inference_backend)

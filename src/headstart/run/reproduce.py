@@ -1,16 +1,15 @@
-"""Running what a finished run stored once more, and telling whether it comes out the same."""
+"""Running the stored configuration of a finished run again, and comparing the figures."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import re
 import shlex
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -18,40 +17,45 @@ from headstart.config import Config, from_yaml, given_value, override_key, witho
 from headstart.config.fields import Decides
 from headstart.config.keys import keys_of, what_decides, with_given
 from headstart.core.console import console, print_titled
-from headstart.core.environment import differences
 from headstart.core.errors import HeadstartError, printable
 from headstart.core.files import atomic_directory
 from headstart.core.paths import absolute
-from headstart.results.runs import find_run, read_results
+from headstart.results.codec import to_plain
+from headstart.results.figures import SplitResults
+from headstart.results.file import load_results, read_results
+from headstart.results.runs import find_run
+from headstart.results.sections import Environment, FigureChange, OriginalFigures, Reproduction
+from headstart.results.types import RunResults
+from headstart.run.environment import environment_changes
 
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
 
-# Directory within the run's own, with what is compared of the original; not named as in a run, which it is none of.
+# Directory of the original's files below the new run's; under these names nothing takes it for a run.
 ORIGINAL = "reproduced"
 RESULTS, SPLITS = "original_results.json", "original_splits.csv"
 KEPT = {"results.json": RESULTS, "splits.csv": SPLITS}
 MAY_DIFFER = (Decides.LOCATION, Decides.NOTHING)  # what keys decide that a command may give beside `reproduce`
-FIGURES = ("splits", "stages", "pictures", "best_epoch")  # of results.json
-AGREES_WITHIN = 1e-3  # absolute, of every figure: less than an image in a thousand
-SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "log_loss": "log loss"}
+AGREES_WITHIN = 1e-3  # largest absolute difference of a figure: less than one image in a thousand
+SHOWN = ("accuracy", "macro F1", "log loss")  # columns of the table
 
 
 def configuration_to_reproduce(
     asked: Config, overrides: list[str], output: Path, launched_in: Path | None = None
 ) -> tuple[Config, list[str]]:
-    """Return the stored configuration of the run that `reproduce` names, and what its command line said.
+    """Return the stored configuration of the run that `reproduce` names, and the overrides that it was started with.
 
-    What is needed of that run is copied into the new one's directory, which so stands for itself.
+    The files that the comparison needs are copied into the new run's directory, so that it does not depend on the
+    original any more.
 
     Args:
         asked: the configuration that this command composed.
         overrides: of this command.
         output: directory of the new run.
-        launched_in: what a relative directory is relative to; None is the working directory.
+        launched_in: base of a relative directory; None is the working directory.
 
     Raises:
-        HeadstartError: when there is no such run, it is not finished, or the command asks for something else as well.
+        HeadstartError: when there is no such run, it is not finished, or the command overrides its configuration.
     """
     name, beside = str(given_value(overrides, "reproduce")), without(overrides, ["reproduce"])
     given = [override_key(text) for text in beside]
@@ -65,10 +69,10 @@ def configuration_to_reproduce(
     with tempfile.TemporaryDirectory() as temporary:
         place = absolute(name, launched_in)
         found = place if place.is_dir() else _find(name, asked, Path(temporary))
-        results = read_results(found) or {}
+        results = read_results(found)
         absent = [file for file in ("config.yaml", *KEPT) if not (found / file).is_file()]
-        if results.get("status") != "FINISHED" or "splits" not in results or absent:
-            why = f"without {', '.join(absent)}" if absent else f"which is {results.get('status', 'no run')}"
+        if results is None or not results.finished or results.splits is None or absent:
+            why = f"without {', '.join(absent)}" if absent else f"which is {results.status if results else 'no run'}"
             raise HeadstartError(f"Expected a finished run that evaluated a classifier. Received: {found}, {why}")
         stored = from_yaml((found / "config.yaml").read_text(encoding="utf-8"))
         with atomic_directory(output / ORIGINAL) as original:
@@ -76,34 +80,34 @@ def configuration_to_reproduce(
                 shutil.copyfile(found / file, original / name_here)
     given += [key.name for key in keys_of(Config) if key.field.metadata.get("of_command")]
     config = with_given(stored, asked, given, MAY_DIFFER)
-    config = dataclasses.replace(config, resume=None, reproduce=results.get("run_id") or name)
-    return config, results.get("overrides", [])
+    config = dataclasses.replace(config, resume=None, reproduce=results.run_id or name)
+    return config, list(results.overrides or ())
 
 
-def report_differences(output: Path, index: ImageIndex, environment: dict[str, Any]) -> list[str]:
-    """Print what is not as it was when the original ran, before anything is trained, and return it.
+def report_differences(output: Path, index: ImageIndex, environment: Environment) -> list[str]:
+    """Print what changed since the original ran, before anything is trained, and return it.
 
     Args:
         output: directory of the new run.
         index: its images.
-        environment: see `describe_environment`.
+        environment: of the new run.
 
     Raises:
-        HeadstartError: when the images are others, or in other splits.
+        HeadstartError: when the images are different ones, or in different splits.
     """
     original = _original(output)
     _expect_same_images(output / ORIGINAL, original, index)
-    changed = differences(original["environment"], environment)
-    name = _name(original)
-    console.print(f"\n[bold]Reproducing {name}[/]  {original['output']}", soft_wrap=True)
+    changed = environment_changes(original.environment, environment) if original.environment else []
+    name = _name(original.run_id)
+    console.print(f"\n[bold]Reproducing {name}[/]  {original.output}", soft_wrap=True)
     console.print(f"  the same images (fingerprint {index.fingerprint[:16]})")
     for phrase in changed or ["the same commit, versions and machine"]:
         console.print(f"  {phrase}", markup=False, soft_wrap=True)
     return changed
 
 
-def compare_with_original(output: Path, results: dict[str, Any], changed: list[str]) -> dict[str, Any]:
-    """Return what `results.json` says of the comparison with the run that was reproduced.
+def compare_with_original(output: Path, results: RunResults, changed: list[str]) -> Reproduction:
+    """Return the comparison with the run that is reproduced.
 
     Args:
         output: directory of the new run.
@@ -115,63 +119,67 @@ def compare_with_original(output: Path, results: dict[str, Any], changed: list[s
     gaps = {key: abs(then[key] - now[key]) if key in now else float("inf") for key in then}
     worst = max(gaps, key=lambda key: gaps[key])
     verdict = "identical" if not gaps[worst] else "agrees" if gaps[worst] <= AGREES_WITHIN else "differs"
-    return {
-        "run_id": original["run_id"],
-        "verdict": verdict,
-        "figures": len(then),
-        "differing_figures": sum(gap > 0 for gap in gaps.values()),
-        "largest_difference": {
-            "figure": worst,
-            "then": then[worst],
-            "now": now.get(worst),
-        },
-        "changed": changed,
-        "then": {split: {key: figures.get(key) for key in SHOWN} for split, figures in original["splits"].items()},
-    }
+    return Reproduction(
+        run_id=original.run_id,
+        verdict=verdict,
+        figures=len(then),
+        differing_figures=sum(gap > 0 for gap in gaps.values()),
+        largest_difference=FigureChange(figure=worst, then=then[worst], now=now.get(worst)),
+        changed=tuple(changed),
+        then={split: _main_figures(found) for split, found in (original.splits or {}).items()},
+    )
 
 
-def sentence(reproduces: dict[str, Any]) -> str:
-    """Return in a sentence whether a run came out the same.
+def _main_figures(split: SplitResults) -> OriginalFigures:
+    return OriginalFigures(accuracy=split.accuracy, macro_f1=split.macro_f1, log_loss=split.log_loss)
+
+
+def sentence(reproduces: Reproduction) -> str:
+    """Return in a sentence whether the figures are the same.
 
     Args:
-        reproduces: see `compare_with_original`.
+        reproduces: the comparison.
     """
-    count, worst, name = reproduces["figures"], reproduces["largest_difference"], _name(reproduces)
-    if reproduces["verdict"] == "identical":
+    count, worst, name = reproduces.figures, reproduces.largest_difference, _name(reproduces.run_id)
+    if reproduces.verdict == "identical":
         return f"Reproduced: all {count:,} figures are those of {name}, to the last digit."
     said = (
-        f"{reproduces['differing_figures']:,} of {count:,} figures are not those of {name}; "
-        f"most of all {worst['figure']}: {worst['then']:g} then, {worst['now']} now"
+        f"{reproduces.differing_figures:,} of {count:,} figures are not those of {name}; "
+        f"most of all {worst.figure}: {worst.then:g} then, {worst.now} now"
     )
-    if reproduces["verdict"] == "agrees":
+    if reproduces.verdict == "agrees":
         return f"Reproduced within {AGREES_WITHIN:g}: {said}."
-    why = "; ".join(reproduces["changed"]) or "commit, versions and machine are the same: see deterministic"
+    why = "; ".join(reproduces.changed) or "commit, versions and machine are the same: see deterministic"
     return f"Not reproduced: {said} ({why})."
 
 
-def print_comparison(results: dict[str, Any]) -> None:
+def print_comparison(results: RunResults, reproduces: Reproduction) -> None:
     """Print the figures of every split then and now, and whether they agree.
 
     Args:
-        results: what `results.json` says.
+        results: of the new run.
+        reproduces: the comparison with the original.
     """
-    reproduces = results["reproduces"]
     table = Table()
     table.add_column("split")
-    for title in SHOWN.values():
+    for title in SHOWN:
         table.add_column(f"{title}\nthen", justify="right")
         table.add_column("\nnow", justify="right")
-    for split, then in reproduces["then"].items():
-        now = results["splits"].get(split, {})
-        cells = [f"{figures[key]:.6f}" if key in figures else "" for key in SHOWN for figures in (then, now)]
-        table.add_row(split, *cells)
-    if reproduces["then"]:
-        print_titled(f"Compared with {_name(reproduces)}", table)
+    for split, then in reproduces.then.items():
+        now = (results.splits or {}).get(split)
+        both = [
+            (then.accuracy, now.accuracy if now else None),
+            (then.macro_f1, now.macro_f1 if now else None),
+            (then.log_loss, now.log_loss if now else None),
+        ]
+        table.add_row(split, *("" if value is None else f"{value:.6f}" for pair in both for value in pair))
+    if reproduces.then:
+        print_titled(f"Compared with {_name(reproduces.run_id)}", table)
     console.print(f"  {sentence(reproduces)}", markup=False, soft_wrap=True)
 
 
 def _find(name: str, asked: Config, temporary: Path) -> Path:
-    """Return the directory of the run, or what the tracking store kept of it."""
+    """Return the directory of the run, or a copy of its files from the tracking store."""
     try:
         return find_run(name)
     except HeadstartError:
@@ -182,14 +190,14 @@ def _find(name: str, asked: Config, temporary: Path) -> Path:
         return fetch_run(store_uri(asked.tracking), name, temporary)
 
 
-def _original(output: Path) -> dict[str, Any]:
+def _original(output: Path) -> RunResults:
     """Return the results of the run that is reproduced."""
-    return json.loads((output / ORIGINAL / RESULTS).read_text(encoding="utf-8"))
+    return load_results(output / ORIGINAL / RESULTS)
 
 
-def _expect_same_images(original: Path, results: dict[str, Any], index: ImageIndex) -> None:
-    """Raise where the images are not those of the original, with what is different."""
-    then = results["dataset"]["fingerprint"]
+def _expect_same_images(original: Path, results: RunResults, index: ImageIndex) -> None:
+    """Raise if the images are not those of the original, with what is different."""
+    then = str(results.fingerprint)
     if index.fingerprint == then:
         return
     with (original / SPLITS).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -209,9 +217,9 @@ def _expect_same_images(original: Path, results: dict[str, Any], index: ImageInd
     }
     told = ", ".join(f"{len(paths):,} {what} ({_some(paths)})" for what, paths in found.items() if paths)
     raise HeadstartError(
-        f"Expected the {len(old):,} images of {_name(results)} (fingerprint {then[:12]}). Received: others "
+        f"Expected the {len(old):,} images of {_name(results.run_id)} (fingerprint {then[:12]}). Received: others "
         f"({index.fingerprint[:12]}) in {index.root}: {told}. Nothing was trained; the same configuration on these "
-        f"images: {shlex.join(['headstart', 'train', *results.get('overrides', [])])}"
+        f"images: {shlex.join(['headstart', 'train', *(results.overrides or ())])}"
     )
 
 
@@ -221,13 +229,24 @@ def _some(paths: list[str]) -> str:
     return printable(shortened(paths, 2))
 
 
-def _figures(results: dict[str, Any]) -> dict[str, float]:
-    """Return every number that tells how good the classifier is, under a dotted key; seconds are not among them."""
+def _figures(results: RunResults) -> dict[str, float]:
+    """Return every figure of the classifier's quality under a dotted key; seconds are not among them."""
     from headstart.tracking import flatten
 
-    flat = flatten({key: results[key] for key in FIGURES if key in results})
+    sections = {
+        "splits": results.splits,
+        "stages": results.stages,
+        "pictures": results.pictures,
+        "best_epoch": results.best_epoch,
+    }
+    flat = flatten(to_plain({key: section for key, section in sections.items() if section is not None}))
     return {key: value for key, value in flat.items() if isinstance(value, (int, float)) and "seconds" not in key}
 
 
-def _name(results: dict[str, Any]) -> str:
-    return f"run {str(results.get('run_id') or 'without an id')[:8]}"
+def _name(run_id: str | None) -> str:
+    return f"run {(run_id or 'without an id')[:8]}"
+
+
+def _key(override: str) -> str:
+    """Return the key of an override, without what says that it is added or removed."""
+    return override.partition("=")[0].lstrip("+~").partition("@")[0]

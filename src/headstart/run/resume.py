@@ -1,65 +1,67 @@
-"""Going on with a run that ended before its time, in its own directory and its own run of the tracking store."""
+"""Resuming an interrupted run, in the same directory and the same run of the tracking store."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from headstart.config import Config, compose, from_yaml, override_key
 from headstart.config.fields import Decides
 from headstart.config.identity import config_hash
 from headstart.config.keys import what_decides, with_given
 from headstart.core.console import console
-from headstart.core.environment import differences
 from headstart.core.errors import HeadstartError
 from headstart.core.files import remove_partial_files
 from headstart.core.paths import cache_directory, outputs_directory
 from headstart.core.process_lock import Lock
 from headstart.data.files.checks import check_images
 from headstart.data.load import load_index
-from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, read_results, with_id
+from headstart.results.file import RESULTS, read_results
+from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, with_id
+from headstart.results.sections import Dataset, Environment
+from headstart.results.types import UNFINISHED, RunResults
+from headstart.results.upgrade import NewerSchemaError
+from headstart.run.environment import environment_changes
 
 LOG = logging.getLogger(__name__)
 LOCK = ".run.lock"
-TRACES = ("results.json", RUNNING, CHECKPOINT, "config.yaml")  # files of which a run leaves one at least
+TRACES = (RESULTS, RUNNING, CHECKPOINT, "config.yaml")  # files of which a run leaves one at least
 
 
 @contextlib.contextmanager
 def exclusive_run_directory(output: Path, resume: bool) -> Iterator[None]:
-    """Keep a directory to one run.
+    """Reserve a directory for one run.
 
     Args:
-        output: directory of the run; made when it is not there.
-        resume: whether the run that it holds is gone on with.
+        output: directory of the run; made if it does not exist.
+        resume: whether the run that it holds is resumed.
 
     Raises:
         InUseError: when another process runs in it.
-        HeadstartError: when it holds a run that would be lost.
+        HeadstartError: when it holds a run that would be overwritten.
     """
     output.mkdir(parents=True, exist_ok=True)
     with locked(output):
         if is_finished(output):
             raise HeadstartError(
-                f"Expected a directory without a finished run, which nothing replaces. Received: {output}; choose "
+                f"Expected a directory without a finished run, which is never overwritten. Received: {output}; choose "
                 "another one, or remove it"
             )
         remove_partial_files(output)
         if not resume and (output / CHECKPOINT).exists():
             raise HeadstartError(
-                f"Expected a directory without a run that could be gone on with. Received: {output}; "
-                f"{resume_command(output)} goes on with it, and removing its {CHECKPOINT} gives it up"
+                f"Expected a directory without a run that can be resumed. Received: {output}. Resume it with "
+                f"{resume_command(output)}, or remove its {CHECKPOINT} to give it up"
             )
         yield
 
 
 @contextlib.contextmanager
 def locked(output: Path) -> Iterator[None]:
-    """Keep the directory of a run to this process, to run in it or to close a run that died there.
+    """Reserve the directory of a run for this process, to run in it or to close a run that died there.
 
     Args:
         output: the directory.
@@ -74,36 +76,38 @@ def locked(output: Path) -> Iterator[None]:
         lock.release()
 
 
-def unfinished_results(directory: Path) -> dict[str, Any]:
-    """Return what is known of a run that is not finished; nothing where it was not opened in the tracking store.
+def unfinished_results(directory: Path) -> RunResults | None:
+    """Return the results of a run that is not finished; None if it was not opened in the tracking store.
 
     Args:
         directory: of the run.
+
+    Raises:
+        NewerSchemaError: when a newer version of headstart wrote them.
     """
-    running = directory / RUNNING
-    known = json.loads(running.read_text(encoding="utf-8")) if running.exists() else read_results(directory)
-    return known if known and known.get("run_id") else {}
+    known = read_results(directory, RUNNING if (directory / RUNNING).exists() else RESULTS)
+    return known if known and known.run_id else None
 
 
-def check_same_images(before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise when a run would go on with other images than it began with.
+def check_same_images(before: RunResults | None, dataset: Dataset, environment: Environment) -> None:
+    """Raise if a run would be resumed on other images than it began with; warn if the environment has changed.
 
     Args:
-        before: `unfinished_results` of the run; may be empty.
-        now: its results so far; where they are refused they go on saying what the run began with, so that the next
-            attempt is refused too.
+        before: `unfinished_results` of the run.
+        dataset: the images that it would be resumed on.
+        environment: in which it would be resumed.
 
     Raises:
         HeadstartError: naming both fingerprints.
     """
-    expected, received = (results.get("dataset", {}).get("fingerprint") for results in (before, now))
-    if expected is not None and expected != received:
-        root, now["dataset"] = now["dataset"]["root"], before["dataset"]
+    if before is None:
+        return
+    if before.fingerprint not in (None, dataset.fingerprint):
         raise HeadstartError(
-            f"Expected the images that this run began with (fingerprint {expected[:12]}). "
-            f"Received: others ({str(received)[:12]}) in {root}; start a new run on them"
+            f"Expected the images that this run began with (fingerprint {str(before.fingerprint)[:12]}). "
+            f"Received: others ({dataset.fingerprint[:12]}) in {dataset.root}; start a new run on them"
         )
-    for phrase in differences(before.get("environment", {}), now.get("environment", {})):
+    for phrase in environment_changes(before.environment, environment) if before.environment else ():
         console.print(f"  Warning: {phrase}: the figures may differ", markup=False, soft_wrap=True)
         LOG.warning("%s: the figures may differ", phrase)
 
@@ -118,8 +122,7 @@ def find_unfinished(name: str) -> tuple[Path, Config]:
         HeadstartError: when there is no such run, or it is finished.
     """
     directory = Path(name).absolute() if Path(name).is_dir() else _find(name)
-    results = read_results(directory) or {}
-    if results.get("status") == "FINISHED":
+    if is_finished(directory):
         raise HeadstartError(f"Expected a run that is not finished. Received: {directory}, which is")
     stored = directory / "config.yaml"
     if not stored.exists():
@@ -128,28 +131,28 @@ def find_unfinished(name: str) -> tuple[Path, Config]:
 
 
 def expect_only_execution_settings(name: str, given: list[str]) -> None:
-    """Raise where a command that resumes a run says anything but how the work is done.
+    """Raise if a command that resumes a run gives anything but execution settings.
 
     Args:
         name: of the run, as on the command line.
         given: the other words of the command line.
 
     Raises:
-        HeadstartError: naming what is too much.
+        HeadstartError: naming the other words.
     """
     others = [word for word in given if what_decides(Config, override_key(word)) is not Decides.NOTHING]
     if others:
         raise HeadstartError(
-            f"Expected resume={name} alone or with how the work is done (time_limit, checkpoint_seconds, cache, "
-            f"inference_backend), as the run keeps its configuration. Received: {' '.join(others)}"
+            f"Expected resume={name} alone or with execution settings (time_limit, checkpoint_seconds, cache, "
+            f"inference_backend), because the run keeps its configuration. Received: {' '.join(others)}"
         )
 
 
 def with_execution_settings(stored: Config, given: list[str]) -> Config:
-    """Return the configuration of a run with how the work is done from now on.
+    """Return the configuration of a run with other execution settings.
 
     Args:
-        stored: as the run began.
+        stored: the configuration that the run began with.
         given: words of the command line, see `expect_only_execution_settings`.
 
     Raises:
@@ -173,13 +176,13 @@ def find_interrupted(config: Config, preferred: Path | None = None) -> Path | No
     here = [preferred] if preferred and any((preferred / name).exists() for name in (CHECKPOINT, RUNNING)) else []
     for directory in (*here, *reversed(_unfinished())):
         before = unfinished_results(directory)
-        if before.get("config_hash") == digest and has_same_images(before, config):
+        if before and before.config_hash == digest and has_same_images(before, config):
             return directory
     return None
 
 
-def has_same_images(results: dict[str, Any], config: Config) -> bool:
-    """Return whether a run began with the images that there are now; the digest of its configuration does not say so.
+def has_same_images(results: RunResults, config: Config) -> bool:
+    """Return whether a run began with the images that there are now, which the digest of its configuration leaves open.
 
     Args:
         results: of the run.
@@ -188,29 +191,28 @@ def has_same_images(results: dict[str, Any], config: Config) -> bool:
     Raises:
         HeadstartError: when they are missing or wrong.
     """
-    expected = results.get("dataset", {}).get("fingerprint")
-    if expected is None:  # it ended before they were read
+    if results.fingerprint is None:  # it ended before they were read
         return True
     index = load_index(config.dataset, cache_directory(), config.cv)
     dataset = config.dataset
     checked, _ = check_images(index, dataset.bad_images, cache_directory(), dataset.value_range)
-    return expected == checked.fingerprint
+    return results.fingerprint == checked.fingerprint
 
 
 def expect_unused(output: Path) -> None:
-    """Raise where a directory holds a run already, whatever became of it; nothing in it is changed.
+    """Raise if a directory holds a run already, whatever its status; nothing in it is changed.
 
     Args:
         output: directory that a new run would have.
 
     Raises:
-        HeadstartError: naming the run that is there, and the way out.
+        HeadstartError: naming the run, and the way out.
     """
     if not any((output / name).exists() for name in TRACES):
         return
-    known = unfinished_results(output) or read_results(output) or {}
-    which = f"run {known['run_id'][:8]}" if known.get("run_id") else "a run"
-    which += f", {known.get('status', 'UNFINISHED')}"
+    known = unfinished_results(output) or read_results(output)
+    which = f"run {known.run_id[:8]}" if known and known.run_id else "a run"
+    which += f", {known.status if known else UNFINISHED}"
     way_out = f"; {resume_command(output)} resumes it" if (output / CHECKPOINT).exists() else ""
     raise HeadstartError(
         f"Expected a directory without a run. Received: {output}, which holds {which}{way_out}; choose another "
@@ -219,14 +221,14 @@ def expect_unused(output: Path) -> None:
 
 
 def resume_command(output: Path) -> str:
-    """Return the command that goes on with the run in a directory."""
+    """Return the command that resumes the run in a directory."""
     return f"headstart train resume={shlex.quote(str(output))}"
 
 
 def print_resume_command(output: Path) -> None:
-    """Print how a run that was interrupted can be gone on with."""
+    """Print the command that resumes a run, if it left a checkpoint."""
     if (output / CHECKPOINT).exists():
-        console.print(f"Saved. To go on:\n  {resume_command(output)}", markup=False, soft_wrap=True)
+        console.print(f"Saved. Resume it with\n  {resume_command(output)}", markup=False, soft_wrap=True)
 
 
 def _find(name: str) -> Path:
@@ -234,18 +236,28 @@ def _find(name: str) -> Path:
     runs = _unfinished()
     if name == "latest" and runs:
         return runs[-1]
-    known = [(directory, unfinished_results(directory)) for directory in runs]
+    known = [(directory, results) for directory in runs if (results := unfinished_results(directory))]
     fitting = with_id(name, known)
     if len(fitting) == 1:
         return fitting[0]
-    last = ", ".join(str(results.get("run_id", ""))[:8] for _, results in known[-5:]) or "none"
+    last = ", ".join(str(results.run_id)[:8] for _, results in known[-5:]) or "none"
     raise HeadstartError(
         f"Expected resume to be a run's directory, its MLflow run id, latest or auto. Received: {name}; the runs under "
-        f"{outputs_directory()} that can be gone on with are {last}"
+        f"{outputs_directory()} that can be resumed are {last}"
     )
 
 
 def _unfinished() -> list[Path]:
     """Return the directories of runs that began to train, or died before, oldest first."""
     files = [file for name in (CHECKPOINT, RUNNING) for file in outputs_directory().glob(f"*/**/{name}")]
-    return sorted({file.parent for file in files}, key=lambda directory: directory.stat().st_mtime)
+    directories = sorted({file.parent for file in files}, key=lambda directory: directory.stat().st_mtime)
+    return [directory for directory in directories if _is_readable(directory)]
+
+
+def _is_readable(directory: Path) -> bool:
+    """Return whether this version can read a run; those of newer versions are none of its business."""
+    try:
+        unfinished_results(directory)
+    except NewerSchemaError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""What a run starts from once everything has been checked, and how its classifier is saved."""
+"""Setting up a run: checking its images, building its network; and saving the classifier that it trains."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from headstart.audit.in_run import audit_run
 from headstart.classifier.saved import Classifier, load_classifier, save_classifier
-from headstart.config import Config, scenario_cells
-from headstart.core.environment import Clock, describe_environment
+from headstart.config import Config
+from headstart.core.environment import Clock
 from headstart.core.files import write_json
 from headstart.core.log import log_event
 from headstart.core.paths import cache_directory
@@ -24,22 +24,25 @@ from headstart.data.load import load_index
 from headstart.inference.backend import resolve_inference_backend
 from headstart.model.imagenet import imagenet_classes
 from headstart.model.targets import check_layer_names, names_a_layer
+from headstart.results.scenario import Scenario
+from headstart.results.sections import Dataset, Environment
 from headstart.run.display import print_data, print_derived
-from headstart.run.preflight import check_configuration
+from headstart.run.environment import describe_environment
+from headstart.run.preflight import check_configuration, possible_configurations
 from headstart.training.hardware import expect_gpu, prepare_devices
 
 if TYPE_CHECKING:
     from headstart.model.network import Network
 
 LOG = logging.getLogger(__name__)
-REFERENCE_IMAGES = 8  # kept in the artifact, to prove it later
+REFERENCE_IMAGES = 8  # saved with the classifier, to check it whenever it is loaded
 
 
 @dataclass(frozen=True)
 class RunSetup:
-    """A run's configuration, its images and its network."""
+    """A run that is ready to train: configuration, images, network, and what its results say of them."""
 
-    config: Config
+    config: Config  # with the freeze schedule and optimizer of the scenario that was measured
     output: Path
     index: ImageIndex
     class_names: tuple[str, ...]  # in the order of the network's outputs
@@ -47,10 +50,12 @@ class RunSetup:
     network: Network
     strategy: Any  # tf.distribute.Strategy
     precision: str
-    environment: dict[str, Any]  # what results.json says of it
+    dataset: Dataset
+    environment: Environment
+    scenario: Scenario
 
     def save(self, split: str) -> Classifier:
-        """Save the classifier with some images of a split as its reference, and return it as it was saved."""
+        """Save the classifier with some images of a split as its reference, and return it loaded from disk."""
         config, directory = self.config, self.output / "classifier"
         network = self.network if self.precision == "float32" else self._in_single_precision()
         images = self.index.split(split)
@@ -68,12 +73,10 @@ class RunSetup:
             np.stack(reference),
             images.value_range,
         )
-        classifier = load_classifier(directory, config.inference_backend)
-        self.environment["engine"] = classifier.forward.engine  # where it was not the one that was chosen
-        return classifier
+        return load_classifier(directory, config.inference_backend)
 
     def _in_single_precision(self) -> Network:
-        """Return the network with the same weights without half precision, to give the same numbers everywhere."""
+        """Return the network with the same weights in float32, which gives the same numbers on every machine."""
         from headstart.model.network import build_network
         from headstart.training.hardware import seed_everything
 
@@ -85,45 +88,35 @@ class RunSetup:
         return whole
 
 
-def set_up_run(config: Config, output: Path, clock: Clock, results: dict[str, Any]) -> RunSetup:
+def set_up_run(config: Config, output: Path, clock: Clock) -> RunSetup:
     """Check configuration and data, start TensorFlow, build the network.
 
     Args:
         config: the resolved configuration.
         output: directory of the run; gets splits.csv, data_report.json and, with pictures, data_report/.
         clock: of the run.
-        results: gets what is known of dataset and environment.
 
     Raises:
         HeadstartError: for anything that the user can mend.
     """
-    clock.begin("data")  # before TensorFlow is imported, so that what is wrong is said at once
-    measured = config.scenario.name == "auto"
+    clock.begin("data")  # before TensorFlow is imported, so that the user learns at once what is wrong
     image_size = check_configuration(config)
-    devices = _start_where_needed(config, measured, image_size, clock)
-    index, data_report = check_images(
-        load_index(config.dataset, cache_directory(), config.cv),
-        config.dataset.bad_images,
-        cache_directory(),
-        config.dataset.value_range,
-    )
-    index.write_csv(output / "splits.csv")
-    described, warnings = audit_run(config, index, data_report, image_size, output)
-    write_json(output / "data_report.json", described)
+    devices = _start_where_needed(config, image_size, clock)
+    index = _checked_images(config, image_size, output)
     class_names = imagenet_classes() if config.head.output == "imagenet" else index.class_names
-    report_data(index, warnings)
 
     clock.begin("start_up")
     devices = _start_tensorflow(config.device) if devices is None else devices
     from headstart.model.network import build_network
     from headstart.training.hardware import choose_precision, choose_strategy, seed_everything
 
-    if measured:
+    scenario = Scenario(name=config.scenario.name, cell=config.scenario.cell)
+    if config.scenario.name == "auto":
         from headstart.scenario.choose import choose_scenario
 
         clock.begin("scenario")
         seed_everything(config.seed, config.deterministic, "float32")  # whatever another job has left behind
-        config, results["scenario"] = choose_scenario(config, index, image_size, output)
+        config, scenario = choose_scenario(config, index, image_size, output)
     clock.begin("model")
     strategy = choose_strategy(devices)
     precision = choose_precision(config.precision)
@@ -131,20 +124,31 @@ def set_up_run(config: Config, output: Path, clock: Clock, results: dict[str, An
 
     with strategy.scope():
         network = build_network(config.backbone, config.head, len(class_names), image_size, config.seed)
-    results["dataset"] = {
-        "name": config.dataset.name,
-        "root": str(index.root),
-        "fingerprint": index.fingerprint,
-        "images": {split: int(counts.sum()) for split, counts in index.counts().items()},
-        "classes": len(class_names),
-        "image_size": image_size,
-        **({"value_range": list(index.value_range)} if index.value_range else {}),
-    }
-    inference_backend = resolve_inference_backend(config.inference_backend)
-    results["environment"] = describe_environment(devices, precision, inference_backend)
-    print_derived(results, config, network)
+    dataset = describe_dataset(config, index, len(class_names), image_size)
+    environment = describe_environment(devices, precision, resolve_inference_backend(config.inference_backend))
+    print_derived(dataset, environment, config, network)
     return RunSetup(
-        config, output, index, class_names, image_size, network, strategy, precision, results["environment"]
+        config, output, index, class_names, image_size, network, strategy, precision, dataset, environment, scenario
+    )
+
+
+def describe_dataset(config: Config, index: ImageIndex, classes: int, image_size: int) -> Dataset:
+    """Return the section `dataset` of a run's results.
+
+    Args:
+        config: the resolved configuration.
+        index: the images.
+        classes: number of classes that the classifier distinguishes.
+        image_size: side of its input in pixels.
+    """
+    return Dataset(
+        name=config.dataset.name,
+        root=str(index.root),
+        fingerprint=index.fingerprint,
+        images={split: int(counts.sum()) for split, counts in index.counts().items()},
+        classes=classes,
+        image_size=image_size,
+        value_range=index.value_range,
     )
 
 
@@ -162,10 +166,24 @@ def report_data(index: ImageIndex, warnings: list[str]) -> None:
         LOG.warning(warning)
 
 
-def _start_where_needed(config: Config, measured: bool, image_size: int, clock: Clock) -> list[str] | None:
-    """Check before the images are read what only TensorFlow can tell; return the GPUs where it had to be started."""
-    possible = scenario_cells(config).values() if measured else [config]
-    by_layer = [one for one in possible if names_a_layer(one)]
+def _checked_images(config: Config, image_size: int, output: Path) -> ImageIndex:
+    """Return the images that can be used; print and write what the checks found."""
+    index, data_report = check_images(
+        load_index(config.dataset, cache_directory(), config.cv),
+        config.dataset.bad_images,
+        cache_directory(),
+        config.dataset.value_range,
+    )
+    index.write_csv(output / "splits.csv")
+    described, warnings = audit_run(config, index, data_report, image_size, output)
+    write_json(output / "data_report.json", described)
+    report_data(index, warnings)
+    return index
+
+
+def _start_where_needed(config: Config, image_size: int, clock: Clock) -> list[str] | None:
+    """Check before the images are read what only TensorFlow knows; return the GPUs if it had to be started."""
+    by_layer = [one for one in possible_configurations(config) if names_a_layer(one)]
     if config.device != "gpu" and not by_layer:
         return None
     clock.begin("start_up")

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from headstart.config import Config
 from headstart.config.identity import config_hash
-from headstart.data.index import ImageIndex
+from headstart.results.types import RunResults
+from headstart.run.setup import RunSetup
 
 
-def run_tags(config: Config, index: ImageIndex, output: Path) -> dict[str, str]:
-    """Return what runs are searched by."""
+def run_tags(setup: RunSetup) -> dict[str, str]:
+    """Return the tags that a run has from its start.
+
+    Args:
+        setup: of the run.
+    """
+    config = setup.config
     return {
         "dataset": config.dataset.name,
         "backbone": config.backbone.name,
         "head": config.head.name,
         "freeze": config.freeze.name,
-        "dataset_fingerprint": index.fingerprint,
+        "dataset_fingerprint": setup.index.fingerprint,
         "config_hash": config_hash(config),
-        "output": str(output),
+        "output": str(setup.output),
         **({"recipe": config.recipe.name} if config.recipe.name else {}),
+        **({"scenario": setup.scenario.cell} if setup.scenario.cell else {}),
     }
+
+
+def result_tags(results: RunResults) -> dict[str, str]:
+    """Return the tags that a run gets when it is over.
+
+    Args:
+        results: of the run.
+    """
+    tags = {"best_stage": results.best_epoch.stage} if results.best_epoch else {}
+    if results.reproduces:
+        tags.update(reproduces=str(results.reproduces.run_id), reproduced=results.reproduces.verdict)
+    return tags

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any
 
 from headstart.config import Config, scenario_cells, to_yaml
 from headstart.core.console import console
 from headstart.core.files import write_json, write_text
 from headstart.data.index import ImageIndex
 from headstart.features.activation_cache import open_activation_cache
+from headstart.results.codec import from_plain, to_plain
+from headstart.results.scenario import Scenario, ScenarioMeasurement
 from headstart.scenario.display import print_placement, write_figure
 from headstart.scenario.measure import measure_scenario
+from headstart.scenario.square import Placement
 
 FILE = "scenario.json"
 FIGURE = "figures/scenario_probes.png"
 
 
-def choose_scenario(config: Config, index: ImageIndex, image_size: int, output: Path) -> tuple[Config, dict[str, Any]]:
-    """Measure and print the scenario of the training images, and return the configuration for it.
+def choose_scenario(config: Config, index: ImageIndex, image_size: int, output: Path) -> tuple[Config, Scenario]:
+    """Measure the training images, say which scenario they are in, and return what it calls for.
 
     Args:
         config: of a run with `scenario=auto`.
@@ -27,7 +30,7 @@ def choose_scenario(config: Config, index: ImageIndex, image_size: int, output: 
         output: directory of the run, for scenario.json, figures/scenario_probes.png, and a new config.yaml.
 
     Returns:
-        The configuration with the freeze schedule and optimizer of the cell, and what results.json says of it.
+        The configuration with the freeze schedule and optimizer of the cell, and the section of the results.
 
     Raises:
         HeadstartError: when the scenario cannot be measured.
@@ -37,13 +40,24 @@ def choose_scenario(config: Config, index: ImageIndex, image_size: int, output: 
     chosen, given = cells[placement.cell], given_groups(cells)
     print_placement(placement, cells)
     for group in given:
-        console.print(f"  {group}={getattr(chosen, group).name} was set explicitly and is kept.", markup=False)
-    console.print(f"  Training with scenario={placement.cell}.", markup=False)
-    found = {"name": "auto", "cell": placement.cell, "given": given, **placement.to_dict()}
-    write_json(output / FILE, found)
+        console.print(f"  {group}={getattr(chosen, group).name} was given and stays.", markup=False)
+    console.print(f"  Training as scenario={placement.cell} calls for.", markup=False)
+    found = scenario_of(placement, given)
+    write_json(output / FILE, to_plain(found))
     write_figure(placement, f"{config.dataset.name}, {config.backbone.name}", output / FIGURE)
     write_text(output / "config.yaml", to_yaml(chosen))
     return chosen, found
+
+
+def scenario_of(placement: Placement, given: list[str]) -> Scenario:
+    """Return the section of a run's results about the scenario that was measured.
+
+    Args:
+        placement: what was measured.
+        given: groups that the command set, see `given_groups`.
+    """
+    measured = from_plain(ScenarioMeasurement, {**dataclasses.asdict(placement), "given": given})
+    return Scenario(name="auto", cell=placement.cell, measured=measured)
 
 
 def given_groups(cells: dict[str, Config]) -> list[str]:

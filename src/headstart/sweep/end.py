@@ -124,7 +124,7 @@ def _compare(sweep: Sweep) -> Comparison | None:
     from headstart.comparison import compare, read_runs
 
     runs = read_runs(sweep.path)
-    if not any(run.results.get("splits") for run in runs):
+    if not any(run.results.splits for run in runs):
         return None
     comparison = compare(runs, sweep.path / "comparison", f"Sweep {sweep.name}")
     comparison.print(console)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 from rich.markup import escape
@@ -18,7 +17,9 @@ from headstart import config as configuration
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.process_lock import InUseError, live_owner
-from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, objective, read_results
+from headstart.results.file import RESULTS, read_results
+from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, objective
+from headstart.results.types import RunResults
 from headstart.run.resume import LOCK, locked
 from headstart.sweep.record import Sweep
 from headstart.sweep.results import JobDirectory, find_job_directory, free_directory, mark_dead, write_failure
@@ -49,7 +50,7 @@ def run_member(composed: DictConfig, hydra: DictConfig) -> float | tuple[float, 
         _exit_if_abandoned(sweep)  # a worker may outlive the sweep, with jobs in its queue
         resolve = partial(configuration.resolve, composed, overrides, configuration.search_path_of(hydra))
         results = _results(sweep, resolve, Path(hydra.runtime.output_dir), number, overrides, share)
-    if results is not None and results["status"] == "FINISHED":
+    if results is not None and results.finished:
         return objective(results, composed.objective)
     if not hydra.sweeper._target_.endswith("BasicSweeper"):
         raise JobFailed(f"{label}: {_reason(results)}")
@@ -94,8 +95,8 @@ def _results(
     number: int,
     overrides: list[str],
     share: tuple[int, int],
-) -> dict[str, Any] | None:
-    """Run a job unless it is done, and return its results; None if it was not started."""
+) -> RunResults | None:
+    """Return the results of a job; None if it was not started."""
     label = sweep.label(overrides)
     started = time.time()
     if (sweep.path / STOPPED).exists():
@@ -139,8 +140,8 @@ def _results(
         sweep.note("in progress", number, label, directory=output.name, error=reason)
         return None
     ended = read_results(output)
-    if ended is None or (ended["status"] != "FINISHED" and not ended.get("run_id")):
-        reason = str(ended["error"]) if ended else _death(code)
+    if ended is None or (not ended.finished and not ended.run_id):
+        reason = str(ended.error) if ended else _death(code)
         if ended is None:
             write_failure(output, reason, overrides, config)
         run_in_subprocess(record_failure, sweep, output, label, _tags(sweep), reason, log=log)
@@ -155,7 +156,7 @@ def _tags(sweep: Sweep) -> dict[str, str]:
 def _cleared(place: JobDirectory) -> JobDirectory:
     """Delete the files of an earlier attempt in a free directory; return another state if it is no longer free."""
     place.directory.mkdir(parents=True, exist_ok=True)
-    left = ("console.log", *(() if place.resume else ("results.json", RUNNING, CHECKPOINT)))
+    left = ("console.log", *(() if place.resume else (RESULTS, RUNNING, CHECKPOINT)))
     try:
         with locked(place.directory):
             if is_finished(place.directory):  # by another process, since it was checked
@@ -244,24 +245,29 @@ def record_failure(sweep: Sweep, output: Path, label: str, tags: dict[str, str],
     return 0
 
 
-def _end(sweep: Sweep, number: int, label: str, started: float, output: Path) -> dict[str, Any]:
-    """Record the end of a job in the sweep's journal, and return its results."""
-    results = read_results(output) or {}
-    seconds = round(time.time() - started, 1)
-    event = {"FINISHED": "finished", "KILLED": "killed"}.get(results["status"], "failed")
-    error = str(results["error"]).splitlines()[0] if results.get("error") else None
-    told = {"directory": output.name, "seconds": seconds, "accuracy": objective(results, "accuracy"), "error": error}
-    sweep.note(event, number, label, **told)
+def _end(sweep: Sweep, number: int, label: str, started: float, output: Path) -> RunResults:
+    """Note how a job ended, and return its results."""
+    results = read_results(output) or RunResults(run_id=None)
+    event = {"FINISHED": "finished", "KILLED": "killed"}.get(results.status, "failed")
+    sweep.note(
+        event,
+        number,
+        label,
+        directory=output.name,
+        seconds=round(time.time() - started, 1),
+        accuracy=objective(results, "accuracy"),
+        error=results.first_error_line,
+    )
     if event != "finished" and sweep.on_error == "stop":
         (sweep.path / STOPPED).touch()
     return results
 
 
-def _reason(results: dict[str, Any] | None) -> str:
-    """Return why a job has no result."""
+def _reason(results: RunResults | None) -> str:
+    """Say why a job has no result."""
     if results is None:
         return "not started; the lines above say why"
-    return str(results.get("error") or results["status"])
+    return results.error or results.status
 
 
 def _death(code: int) -> str:

@@ -17,7 +17,8 @@ from headstart.core.paths import cache_directory
 from headstart.data.load import load_index
 from headstart.model.backbones.registry import get_entry
 from headstart.model.image_size import choose_image_size
-from headstart.results.runs import read_results
+from headstart.results.file import RESULTS
+from headstart.results.runs import readable_runs
 from headstart.run.estimate import PastRun, count_epochs, estimate_from, past_runs
 from headstart.run.preflight import check_configuration
 from headstart.sweep.results import find_finished, finished_before
@@ -42,11 +43,8 @@ def plan_jobs(directory: Path, jobs: Sequence[tuple[str, Callable[[], Config]]])
         jobs: the label of each job, and a function that returns its configuration.
     """
     past = past_runs()
-    before = {
-        results.get("config_hash"): results["status"]
-        for file in directory.glob("*/results.json")
-        if (results := read_results(file.parent))
-    }
+    found = readable_runs(file.parent for file in directory.glob(f"*/{RESULTS}"))
+    before = {results.config_hash: results.status for _, results in found}
     counts: dict[str, int] = {}
     return [_plan(directory, label, resolve, past, before, counts) for label, resolve in jobs]
 

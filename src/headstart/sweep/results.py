@@ -5,19 +5,20 @@ A directory with a finished job is never written to: only `find_job_directory` d
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from headstart.config import Config
 from headstart.config.identity import config_hash
 from headstart.core.errors import HeadstartError
-from headstart.core.files import write_json
 from headstart.core.log import log_end
 from headstart.core.process_lock import InUseError, live_owner
 from headstart.data.load import images_directory
-from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, read_results
+from headstart.results.file import RESULTS, load_results, read_results, write_results
+from headstart.results.runs import CHECKPOINT, RUNNING, is_finished
+from headstart.results.types import RunResults
+from headstart.results.upgrade import NewerSchemaError
 from headstart.run.resume import LOCK, has_same_images, locked, unfinished_results
 
 
@@ -27,9 +28,9 @@ class JobDirectory:
 
     state: str  # done | free | in progress | kept (finished or interrupted, but its images cannot be read now)
     directory: Path
-    results: dict[str, Any] | None = None  # of a job that is done
-    resume: bool = False  # whether a free directory holds a checkpoint of this job
-    reason: str = ""  # why the state is neither done nor free
+    results: RunResults | None = None  # of a job that is done
+    resume: bool = False  # whether a free directory holds this job's own checkpoint
+    reason: str = ""  # why it is neither done nor free
 
 
 def find_job_directory(sweep: Path, preferred: Path, config: Config) -> JobDirectory:
@@ -75,7 +76,8 @@ def finished_in_place(sweep: Path, config: Config) -> list[Path]:
     here = images_directory(config.dataset)
 
     def is_on_this_machine(directory: Path) -> bool:
-        root = (read_results(directory) or {}).get("dataset", {}).get("root")
+        results = read_results(directory)
+        root = results.dataset.root if results and results.dataset else None
         return None in (here, root) or root == str(here)
 
     return [directory for directory in finished_before(sweep, config_hash(config)) if is_on_this_machine(directory)]
@@ -88,11 +90,11 @@ def finished_before(sweep: Path, digest: str) -> list[Path]:
         sweep: directory of the sweep.
         digest: `config_hash` of the configuration.
     """
-    directories = [file.parent for file in sorted(sweep.glob("*/results.json"))]
-    return [one for one in directories if is_finished(one) and (read_results(one) or {}).get("config_hash") == digest]
+    found = [(file.parent, read_results(file.parent)) for file in sorted(sweep.glob(f"*/{RESULTS}"))]
+    return [directory for directory, results in found if results and results.finished and results.config_hash == digest]
 
 
-def find_finished(sweep: Path, config: Config) -> tuple[Path, dict[str, Any]] | None:
+def find_finished(sweep: Path, config: Config) -> tuple[Path, RunResults] | None:
     """Return the finished job of a sweep with the same configuration on the same images, if there is one.
 
     Args:
@@ -100,9 +102,9 @@ def find_finished(sweep: Path, config: Config) -> tuple[Path, dict[str, Any]] | 
         config: the job's resolved configuration.
     """
     for directory in finished_before(sweep, config_hash(config)):
-        results = read_results(directory) or {}
-        # Images are read only if everything else is the same.
-        if has_same_images(results, config):
+        results = read_results(directory)
+        # The images are read only if everything else is the same.
+        if results is not None and has_same_images(results, config):
             return directory, results
     return None
 
@@ -130,19 +132,21 @@ def is_free(directory: Path, config: Config | None) -> bool:
         config: of the job that would write to it; None if unknown.
     """
     try:
-        (directory / "results.json").stat()
+        (directory / RESULTS).stat()
     except FileNotFoundError:
-        known = unfinished_results(directory)
+        known = _known_unfinished(directory)
     except OSError:
         return False
     else:
-        if is_finished(directory) or read_results(directory) is None:  # of which nobody knows what it says
+        try:
+            known = load_results(directory / RESULTS)
+        except (OSError, ValueError, NewerSchemaError):  # nobody knows what would be lost
             return False
-        known = read_results(directory) or {}
+        if known.finished:
+            return False
     if config is None:
-        return "config_hash" not in known
-    digest = config_hash(config)
-    return known.get("config_hash", digest) == digest and has_same_images(known, config)
+        return known.config_hash is None
+    return known.config_hash in (None, config_hash(config)) and has_same_images(known, config)
 
 
 def can_resume(directory: Path, config: Config) -> bool:
@@ -153,7 +157,7 @@ def can_resume(directory: Path, config: Config) -> bool:
         config: the job's resolved configuration.
     """
     before = unfinished_results(directory)
-    if not (directory / CHECKPOINT).exists() or before.get("config_hash") != config_hash(config):
+    if before is None or not (directory / CHECKPOINT).exists() or before.config_hash != config_hash(config):
         return False
     return has_same_images(before, config)
 
@@ -161,7 +165,12 @@ def can_resume(directory: Path, config: Config) -> bool:
 def _running(sweep: Path, digest: str) -> list[Path]:
     """Return the directories of a sweep with a run of the configuration that is running, or was until it died."""
     directories = [file.parent for file in sorted(sweep.glob(f"*/{RUNNING}"))]
-    return [one for one in directories if unfinished_results(one).get("config_hash") == digest]
+    return [one for one in directories if _known_unfinished(one).config_hash == digest]
+
+
+def _known_unfinished(directory: Path) -> RunResults:
+    """Return the results of a run that is not finished, empty ones if it was not opened in the tracking store."""
+    return unfinished_results(directory) or RunResults(run_id=None)
 
 
 def write_failure(directory: Path, error: str, overrides: list[str], config: Config | None = None) -> None:
@@ -178,9 +187,15 @@ def write_failure(directory: Path, error: str, overrides: list[str], config: Con
     """
     if is_finished(directory):
         raise HeadstartError(f"Expected a directory without a finished run. Received: {directory}")
-    digest = {"config_hash": config_hash(config)} if config else {}
-    known = {"run_id": None, "status": "FAILED", "error": error, "overrides": overrides, "output": str(directory)}
-    write_json(directory / "results.json", {**known, **digest})
+    results = RunResults(
+        run_id=None,
+        status="FAILED",
+        error=error,
+        overrides=tuple(overrides),
+        output=str(directory),
+        config_hash=config_hash(config) if config else None,
+    )
+    write_results(directory, results)
     log_end(directory, "FAILED", error)
 
 
@@ -212,9 +227,9 @@ def mark_dead(directory: Path, status: str, reason: str) -> None:
     """
     from headstart.tracking import continue_run, record_tracking
 
-    running = json.loads((directory / RUNNING).read_text(encoding="utf-8"))
+    running = load_results(directory / RUNNING)
     if not is_finished(directory):
-        write_json(directory / "results.json", {**running, "status": status, "error": reason})
+        write_results(directory, dataclasses.replace(running, status=status, error=reason))
         log_end(directory, status, reason)
         run = continue_run(directory)
         if run is not None:

@@ -8,7 +8,7 @@ from headstart.tracking.journal import (
     count_pending,
     record_tracking,
     report_refused_entries,
-    tracking_summary,
+    tracking_record,
 )
 from headstart.tracking.reading import fetch_run, list_run_ids, newest_experiment
 from headstart.tracking.resend import pending_journals, send_pending
@@ -46,5 +46,5 @@ __all__ = [
     "send_pending",
     "store_uri",
     "tracked_run",
-    "tracking_summary",
+    "tracking_record",
 ]

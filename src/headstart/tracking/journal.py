@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from filelock import FileLock, Timeout
 
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
-from headstart.core.files import write_json
 from headstart.core.full_disk import full_disk_errors_name
-from headstart.results.runs import read_results
+from headstart.results.file import read_results, write_results
+from headstart.results.sections import Tracking
+from headstart.results.types import RunResults
 
 DIRECTORY = "tracking"  # in the directory of a run or a sweep
 Entry = dict[str, Any]  # `kind`, `time` (milliseconds since the Unix epoch), and the content
@@ -219,8 +221,21 @@ def report_refused_entries(files: Iterable[Path]) -> None:
         console.print(f"  Warning: {text}", markup=False, soft_wrap=True)
 
 
-def tracking_summary(output: Path) -> dict[str, Any]:
-    """Return the ids and the tracking section that `results.json` holds, read from the newest journal.
+@dataclass(frozen=True)
+class TrackingRecord:
+    """How far the tracking store has a run, as its newest journal says."""
+
+    run_id: str
+    experiment_id: str | None
+    tracking: Tracking
+
+    def added_to(self, results: RunResults) -> RunResults:
+        """Return results with this record."""
+        return replace(results, run_id=self.run_id, experiment_id=self.experiment_id, tracking=self.tracking)
+
+
+def tracking_record(output: Path) -> TrackingRecord:
+    """Return how far the tracking store has a run.
 
     Args:
         output: directory of a run that has a journal.
@@ -228,23 +243,21 @@ def tracking_summary(output: Path) -> dict[str, Any]:
     found = journals(output)
     progress = _read_progress(found[-1])
     header, _ = next(_entries(found[-1], 0))
-    told: dict[str, Any] = {"waiting": sum(count_pending(file) for file in found)}
-    if progress["refused"]:
-        told["refused"] = progress["refused"]
+    waiting, refused = sum(count_pending(file) for file in found), tuple(progress["refused"])
     run_id = progress["run_id"] or header["id"]
-    return {"run_id": run_id, "experiment_id": progress["experiment_id"], "tracking": told}
+    return TrackingRecord(run_id, progress["experiment_id"], Tracking(waiting=waiting, refused=refused or None))
 
 
-def record_tracking(output: Path) -> dict[str, Any]:
-    """Update the tracking section of `results.json`, if the file exists, and return what `tracking_summary` does.
+def record_tracking(output: Path) -> TrackingRecord:
+    """Bring a run's `results.json`, if it has one, up to date with `tracking_record`, and return that.
 
     Args:
         output: directory of a run that has a journal.
     """
-    told, results = tracking_summary(output), read_results(output)
-    if results is not None and any(results.get(key) != value for key, value in told.items()):
-        write_json(output / "results.json", {**results, **told})
-    return told
+    record, results = tracking_record(output), read_results(output)
+    if results is not None and record.added_to(results) != results:
+        write_results(output, record.added_to(results))
+    return record
 
 
 def _progress_file(file: Path) -> Path:

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 from headstart.core.errors import HeadstartError
-from headstart.core.files import file_name, write_json
+from headstart.core.files import file_name
+from headstart.results.file import write_results
+from headstart.results.types import RunResults
 from headstart.tracking.store import is_missing_sqlite, reachable
 
 COMPARED = {"config.yaml", "splits.csv", "predictions.csv", "history.csv", "results.json"}  # artifacts
@@ -71,7 +73,7 @@ def fetch_run(uri: str, run_id: str, into: Path) -> Path:
             client.download_artifacts(run_id, name, str(directory))
     if "results.json" not in logged:  # the run failed, or its version did not log results.json yet
         status = run.info.status if run.info.status != "FINISHED" else "UNFINISHED"
-        write_json(directory / "results.json", {"run_id": run_id, "status": status, "error": NO_RESULTS})
+        write_results(directory, RunResults(run_id=run_id, status=status, error=NO_RESULTS))
     return directory
 
 

@@ -17,6 +17,7 @@ from headstart.tracking.journal import (
     LOCK_TIMEOUT,
     Journal,
     JournalInUseError,
+    TrackingRecord,
     count_pending,
     journals,
     record_tracking,
@@ -244,14 +245,14 @@ def _ignore_full_disk() -> Iterator[None]:
             raise
 
 
-def log_results(output: Path) -> dict[str, Any]:
-    """Log results.json, which is written after the run has ended, so that a comparison elsewhere can fetch it.
+def log_results(output: Path) -> TrackingRecord:
+    """Log results.json, which is written when the run is over, so that a comparison elsewhere can fetch it.
 
     Args:
         output: directory of the run.
 
     Returns:
-        The ids and the tracking section of `results.json`, see `tracking_summary`.
+        How far the tracking store has the run.
     """
     journal = Journal(journals(output)[-1], LOCK_TIMEOUT)
     unavailable = journal.has_pending()

@@ -11,14 +11,14 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from headstart.core.console import console
-from headstart.core.files import write_json
-from headstart.results.runs import read_results
+from headstart.results.file import read_results, write_results
 from headstart.tracking.failures import PermanentError, UncertainError, translate_store_errors
-from headstart.tracking.journal import Entry, Journal, tracking_summary
+from headstart.tracking.journal import Entry, Journal, tracking_record
 from headstart.tracking.served_model import save_served_model
 from headstart.tracking.store import StoreUnavailable, http_timeouts, import_mlflow, open_store
 
@@ -187,9 +187,10 @@ def _log_results(client: Any, journal: Journal, entry: Entry) -> None:
     results = read_results(journal.output)
     if results is None:
         raise PermanentError(f"{journal.output / 'results.json'} no longer exists")
-    told = tracking_summary(journal.output)
-    told["tracking"]["waiting"] = 0
-    write_json(journal.output / "results.json", {**results, **told})
+    results = tracking_record(journal.output).added_to(results)
+    if results.tracking is not None:
+        results = replace(results, tracking=replace(results.tracking, waiting=0))
+    write_results(journal.output, results)
     client.log_artifact(journal.run_id, str(journal.output / "results.json"))
 
 

@@ -1,0 +1,127 @@
+"""The figures of a classifier: of each epoch, of each split, and of pictures that have no labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochFigures:
+    """The figures of one epoch."""
+
+    epoch: int
+    """Number of the epoch, from 1 on, counted over all stages."""
+    stage: str
+    """Name of the stage that the epoch belongs to."""
+    train_loss: float
+    """Mean cross-entropy over the training images while they were trained on (natural logarithm, 0 or more)."""
+    train_accuracy: float
+    """Share of the training images labelled right while they were trained on, 0 to 1."""
+    validation_loss: float
+    """Mean cross-entropy over the validation images (natural logarithm, 0 or more)."""
+    validation_accuracy: float
+    """Share of the validation images labelled right, 0 to 1."""
+    learning_rate: float
+    """Learning rate of the last step; 0 where scikit-learn fits the head, or where a schedule ends there."""
+    seconds: float
+    """Seconds that the epoch took, its validation included."""
+
+
+class ConfusedPair(NamedTuple):
+    """Two classes that the classifier confuses; in the file a list of three values."""
+
+    true: str
+    """Class of the images."""
+    predicted: str
+    """Class that they were given."""
+    images: int
+    """Number of such images, at least 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassFigures:
+    """The figures of one class in one split; null is what the split cannot say because it has no image of the class."""
+
+    name: str
+    """Name of the class."""
+    precision: float | None
+    """Share of the images given this class that belong to it, 0 to 1; 0 where the class was never predicted."""
+    recall: float | None
+    """Share of the images of this class that were recognized, 0 to 1."""
+    f1: float | None
+    """Harmonic mean of precision and recall, 0 to 1."""
+    support: int
+    """Number of images of this class in the split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitFigures:
+    """The figures of a whole split; means over classes leave out the classes without an image in it."""
+
+    images: int
+    """Number of images in the split."""
+    accuracy: float
+    """Share of the images labelled right, 0 to 1."""
+    accuracy_low: float
+    """Lower end of the 95 % interval of the accuracy (Wilson), 0 to 1."""
+    accuracy_high: float
+    """Upper end of the 95 % interval of the accuracy (Wilson), 0 to 1."""
+    macro_f1: float
+    """Mean F1 over the classes, 0 to 1."""
+    balanced_accuracy: float
+    """Mean recall over the classes, 0 to 1."""
+    log_loss: float
+    """Mean cross-entropy over the images (natural logarithm, 0 or more)."""
+    calibration_error: float
+    """Expected calibration error over 15 bins, 0 to 1: how far confidence is from accuracy."""
+    top5_accuracy: float | None = None
+    """Share of the images whose class is among the five likeliest, 0 to 1; absent with five classes or fewer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitResults(SplitFigures):
+    """The figures of a whole split and of each class in it."""
+
+    most_confused: tuple[ConfusedPair, ...] = ()
+    """The most confused pairs, up to ten, the most frequent first."""
+    per_class: tuple[ClassFigures, ...] = ()
+    """The figures of each class, in the order of the classifier's outputs."""
+
+    def whole_split(self) -> SplitFigures:
+        """Return the figures of the whole split alone."""
+        return SplitFigures(**{item.name: getattr(self, item.name) for item in fields(SplitFigures)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelConfidence:
+    """A label and the classifier's confidence in it."""
+
+    label: str
+    """Name of the class."""
+    confidence: float
+    """Probability of the class, 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledPicture(LabelConfidence):
+    """A picture with its likeliest label."""
+
+    path: str
+    """Path of the file below the directory of the pictures."""
+    top: tuple[LabelConfidence, ...]
+    """The likeliest labels, up to five, the likeliest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureLabels:
+    """The labels that a pretrained network gave unlabelled images; predictions.csv has those of all images."""
+
+    images: int
+    """Number of images."""
+    mean_confidence: float
+    """Mean probability of the likeliest label, 0 to 1."""
+    labels: dict[str, int]
+    """Number of images by their likeliest label, the most frequent label first."""
+    first: tuple[LabelledPicture, ...]
+    """The first images, up to 20, with their likeliest labels."""

@@ -1,0 +1,66 @@
+"""results.json and running.json: the one writer and the one reader."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from headstart.core.files import write_json
+from headstart.results.codec import from_plain, to_plain
+from headstart.results.types import SCHEMA_VERSION, RunResults
+from headstart.results.upgrade import upgrade_results
+
+RESULTS = "results.json"  # in the directory of a run that is over
+
+
+def write_results(directory: Path, results: RunResults, name: str = RESULTS) -> None:
+    """Write results atomically.
+
+    Args:
+        directory: of the run.
+        results: all that is known.
+        name: of the file.
+    """
+    write_json(directory / name, plain_results(results))
+
+
+def plain_results(results: RunResults) -> dict[str, Any]:
+    """Return results as results.json holds them."""
+    return {"schema_version": SCHEMA_VERSION, **to_plain(results)}
+
+
+def load_results(file: Path) -> RunResults:
+    """Return the results in a file, upgraded if an older version wrote them.
+
+    Args:
+        file: results.json, or another one with the same content.
+
+    Raises:
+        NewerSchemaError: when a newer version of headstart wrote it.
+        OSError: when the file cannot be read.
+        ValueError: when it holds something else, naming the key.
+    """
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{file.name} holds no results")
+    try:
+        return from_plain(RunResults, upgrade_results(content, SCHEMA_VERSION))
+    except (TypeError, AttributeError) as error:  # of an older file whose sections are something else
+        raise ValueError(f"{file.name} holds something else: {error}") from error
+
+
+def read_results(directory: Path, name: str = RESULTS) -> RunResults | None:
+    """Return the results of a run; None if there are none that can be read.
+
+    Args:
+        directory: of the run.
+        name: of the file.
+
+    Raises:
+        NewerSchemaError: when a newer version of headstart wrote them.
+    """
+    try:
+        return load_results(directory / name)
+    except (OSError, ValueError, RecursionError):  # half written by another tool, or not headstart's: not a run
+        return None

@@ -1,0 +1,114 @@
+"""The results of a run; results.json is their serialised form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from headstart.results.figures import EpochFigures, PictureLabels, SplitFigures, SplitResults
+from headstart.results.scenario import Scenario
+from headstart.results.sections import (
+    CacheUse,
+    Dataset,
+    DiskUse,
+    Environment,
+    LearningRateSuggestion,
+    Parameters,
+    Recipe,
+    Reproduction,
+    Seconds,
+    Tracking,
+)
+
+SCHEMA_VERSION = 2  # of results.json; see headstart.results.upgrade for what each version changed
+UNFINISHED = "UNFINISHED"  # of a run that left no results: it is in progress, or was killed before it could say so
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResults:
+    """Everything that a run found.
+
+    A section is absent (None) if the run did not get that far, or does something else: a run on unlabelled images has
+    `pictures`, one with `find_lr=true` has a learning rate, all others have `splits`.
+    """
+
+    run_id: str | None
+    """MLflow id of the run; null before it is tracked, and if it is not tracked."""
+    status: str = UNFINISHED
+    """`RUNNING`, `FINISHED`, `FAILED`, `KILLED` (interrupted) or `UNFINISHED` (unknown)."""
+    error: str | None = None
+    """What went wrong; absent if nothing did."""
+    command: str | None = None
+    """The command, as it can be typed again."""
+    overrides: tuple[str, ...] | None = None
+    """Overrides of the configuration on the command line."""
+    config_hash: str | None = None
+    """Digest of the configuration that decides the figures (16 hexadecimal digits)."""
+    recipe: Recipe | None = None
+    """The published recipe that the run follows."""
+    scenario: Scenario | None = None
+    """The transfer-learning scenario that the run trains for."""
+    seed: int | None = None
+    """Seed of everything random."""
+    output: str | None = None
+    """Directory of the run."""
+    resumed: int | None = None
+    """How often the run was resumed; absent if it never was."""
+    dataset: Dataset | None = None
+    """The images that the run used."""
+    environment: Environment | None = None
+    """Versions, machine and how it was used."""
+    disk: DiskUse | None = None
+    """Bytes that the run was expected to write."""
+    experiment_id: str | None = None
+    """Id of the MLflow experiment; absent before the store has the run."""
+    tracking_uri: str | None = None
+    """Address of the tracking store."""
+    stages: dict[str, dict[str, SplitFigures]] | None = None
+    """Figures after each stage, by stage and split (`evaluate_after_each_stage=true`)."""
+    best_epoch: EpochFigures | None = None
+    """The epoch whose weights the classifier has: the best by validation accuracy, then by validation loss."""
+    parameters: Parameters | None = None
+    """The numbers of parameters of the classifier."""
+    data_wait_fraction: dict[str, float] | None = None
+    """Share of the time of its training steps that each stage spent waiting for data, 0 to 1."""
+    model_bytes: int | None = None
+    """Size of the saved model.keras in bytes."""
+    splits: dict[str, SplitResults] | None = None
+    """Figures of the saved classifier by split (`validation`, `test`); empty if it only labelled unlabelled images."""
+    pictures: PictureLabels | None = None
+    """Labels of unlabelled images."""
+    cache: CacheUse | None = None
+    """What the run took from the cache and added to it."""
+    learning_rate: LearningRateSuggestion | None = field(default=None, metadata={"inline": True})
+    """What `find_lr=true` found."""
+    reproduces: Reproduction | None = None
+    """The comparison with the run that `reproduce` names."""
+    seconds: Seconds | None = None
+    """Where the time went."""
+    tracking: Tracking | None = None
+    """How far the tracking store has the run."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run finished."""
+        return self.status == "FINISHED"
+
+    @property
+    def validation(self) -> SplitResults | None:
+        """The figures of the validation split; None if it was not evaluated."""
+        return (self.splits or {}).get("validation")
+
+    @property
+    def test(self) -> SplitResults | None:
+        """The figures of the test split; None if it was not evaluated."""
+        return (self.splits or {}).get("test")
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The fingerprint of the images; None if the run ended before they were read."""
+        return self.dataset.fingerprint if self.dataset else None
+
+    @property
+    def first_error_line(self) -> str | None:
+        """The first line of what went wrong; None if nothing did."""
+        return self.error.splitlines()[0] if self.error else None

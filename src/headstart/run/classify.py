@@ -1,0 +1,30 @@
+"""`head=imagenet`: labels unlabelled images with the saved classifier; no training, no accuracy."""
+
+from __future__ import annotations
+
+from headstart.classifier.saved import Classifier
+from headstart.results.figures import PictureLabels
+from headstart.run.setup import RunSetup
+from headstart.tracking import Tracker
+
+
+def label_pictures(setup: RunSetup, classifier: Classifier, tracker: Tracker) -> PictureLabels:
+    """Label all images; write and track the labels.
+
+    Args:
+        setup: of the run.
+        classifier: as it was saved.
+        tracker: of the run.
+
+    Raises:
+        HeadstartError: when an image cannot be read.
+    """
+    from headstart.evaluation.labels import report_labels
+
+    config, output = setup.config, setup.output
+    title = f"{config.dataset.name}: labels by {config.backbone.name} as it is"
+    labels = report_labels(classifier, setup.index, config.batch_size, title, output)
+    tracker.log_metrics({"images": labels.images, "mean_confidence": labels.mean_confidence})
+    tracker.log_files([output / "predictions.csv"])
+    tracker.log_files([output / "figures" / "labels.png"], "figures")
+    return labels

@@ -1,0 +1,62 @@
+"""The section `environment` of a run's results, and what changed between two of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from headstart.core.environment import commit
+from headstart.results.sections import Environment
+
+RECORDED_PACKAGES = ("headstart", "tensorflow", "keras", "numpy", "pillow", "scikit-learn", "mlflow", "hydra-core")
+
+
+def describe_environment(devices: list[str], precision: str, engine: str) -> Environment:
+    """Return the versions, the commit, the machine and how it was used.
+
+    Args:
+        devices: names of the GPUs that train.
+        precision: the Keras dtype policy.
+        engine: the backend that runs inference, `tensorflow` or `openvino`.
+    """
+    packages = (*RECORDED_PACKAGES, *(["openvino"] if engine == "openvino" else []))
+    return Environment(
+        commit=commit(),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        visible_gpus=os.environ.get("CUDA_VISIBLE_DEVICES"),
+        gpus=tuple(devices),
+        precision=precision,
+        engine=engine,
+        packages={package: version(package) for package in packages},
+    )
+
+
+def environment_changes(then: Environment, now: Environment) -> list[str]:
+    """Return what changed between two environments, a phrase each.
+
+    Args:
+        then: the earlier one.
+        now: the later one.
+    """
+    before, after = _flat(then), _flat(now)
+    return [
+        f"{name} {_text(value)} then, {_text(after.get(name))} now"
+        for name, value in before.items()
+        if value != after.get(name)
+    ]
+
+
+def _flat(environment: Environment) -> dict[str, Any]:
+    """Return every value by name, without CUDA_VISIBLE_DEVICES: the names of the GPUs say which ones it left."""
+    values = {item.name: getattr(environment, item.name) for item in dataclasses.fields(environment)}
+    del values["visible_gpus"], values["packages"]
+    return {**values, **environment.packages}
+
+
+def _text(value: Any) -> str:
+    return ", ".join(value) or "none" if isinstance(value, tuple) else "none" if value is None else str(value)

@@ -1,0 +1,36 @@
+"""`find_lr=true`: varies the learning rate of the first stage; nothing is trained, tracked or saved."""
+
+from __future__ import annotations
+
+from headstart.config.identity import run_name
+from headstart.results.sections import LearningRateSuggestion
+from headstart.run.setup import RunSetup
+
+
+def find_learning_rate(setup: RunSetup) -> LearningRateSuggestion:
+    """Raise the learning rate of the first stage step by step, put the weights back, and return what the loss suggests.
+
+    Args:
+        setup: of the run; its directory gets learning_rate.csv and a figure.
+
+    Raises:
+        HeadstartError: when an image cannot be read.
+    """
+    from headstart.evaluation.training_report import report_learning_rate
+    from headstart.features.activation_cache import open_activation_cache
+    from headstart.training.inputs import ImageInputs
+    from headstart.training.learning_rate_finder import sweep_learning_rate
+
+    config, stage = setup.config, setup.config.freeze.stages[0]
+    with setup.strategy.scope():
+        inputs = ImageInputs(config, setup.index, open_activation_cache(config, setup.image_size))
+        sweep = sweep_learning_rate(setup.network, stage, inputs, config.label_smoothing)
+    configured = stage.optimizer.learning_rate
+    title = f"{run_name(config)}: stage {stage.name}, {stage.optimizer.name}"
+    report_learning_rate(sweep, configured, title, setup.output)
+    return LearningRateSuggestion(
+        stage=stage.name,
+        configured_learning_rate=configured,
+        suggested_learning_rate=sweep.suggestion,
+        suggestion_reason=sweep.reason,
+    )

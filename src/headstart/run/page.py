@@ -1,0 +1,82 @@
+"""The description of a run at the top of its page in MLflow."""
+
+from __future__ import annotations
+
+from headstart.config import Config
+from headstart.results.figures import PictureLabels, SplitFigures
+from headstart.results.scenario import Scenario
+from headstart.results.types import RunResults
+from headstart.run.display import with_interval
+from headstart.run.reproduce import sentence
+
+
+def markdown(results: RunResults, config: Config) -> str:
+    """Return the description of a run as Markdown.
+
+    Args:
+        results: the figures so far.
+        config: the run's configuration.
+    """
+    figures = _labels(results, results.pictures, config) if results.pictures else _splits(results, config)
+    reproduced = [sentence(results.reproduces), ""] if results.reproduces else []
+    return "\n".join([*reproduced, *figures, f"`{results.command}`"])
+
+
+def _labels(results: RunResults, pictures: PictureLabels, config: Config) -> list[str]:
+    """Return lines about the first pictures and their labels, and an empty one."""
+    rows = [
+        (picture.path.replace("|", "\\|"), picture.label, f"{picture.confidence:.4f}") for picture in pictures.first
+    ]
+    return [
+        "| picture | label | confidence |",
+        "| --- | --- | ---: |",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+        f"{pictures.images:,} pictures, {config.backbone.name} as it is, {_image_size(results)} px.",
+        "",
+    ]
+
+
+def _splits(results: RunResults, config: Config) -> list[str]:
+    """Return lines with the figures of every split, the best epoch, stages and scenario, and an empty one."""
+    best, splits = results.best_epoch, results.splits or {}
+    origin = f"Best epoch {best.epoch} (stage {best.stage}), " if best else ""
+    return [
+        "| split | images | accuracy | 95 % interval | macro F1 |",
+        "| --- | ---: | ---: | --- | ---: |",
+        *(
+            f"| {name} | {split.images:,} | {' | '.join(with_interval(split, 4))} | {split.macro_f1:.4f} |"
+            for name, split in splits.items()
+        ),
+        "",
+        *_stages(results.stages or {}),
+        f"{origin}{config.backbone.name}, head {config.head.name}, "
+        f"freeze {config.freeze.name}, {_image_size(results)} px, seed {config.seed}.",
+        "",
+        *(_scenario(results.scenario) if results.scenario else []),
+    ]
+
+
+def _scenario(scenario: Scenario) -> list[str]:
+    """Return lines about the scenario of a run with the evidence that was measured, and an empty one."""
+    if not scenario.cell:
+        return []
+    if scenario.measured is None:
+        return [f"Scenario {scenario.cell}.", ""]
+    return [f"Scenario {scenario.cell}, measured:", "", *(f"- {reason}" for reason in scenario.measured.why), ""]
+
+
+def _stages(stages: dict[str, dict[str, SplitFigures]]) -> list[str]:
+    """Return lines with the accuracy of every split after each of several stages, and an empty one."""
+    if len(stages) < 2:
+        return []
+    rows = [
+        f"| {name} | {split} | {' | '.join(with_interval(figures, 4))} |"
+        for name, splits in stages.items()
+        for split, figures in splits.items()
+    ]
+    return ["| after the stage | split | accuracy | 95 % interval |", "| --- | --- | ---: | --- |", *rows, ""]
+
+
+def _image_size(results: RunResults) -> int | None:
+    return results.dataset.image_size if results.dataset else None

@@ -1,0 +1,153 @@
+"""Training through all stages, and the evaluation of the saved classifier; each returns its sections of the results."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from headstart.classifier.saved import Classifier
+from headstart.config import StageConfig
+from headstart.config.identity import run_name
+from headstart.core.files import file_name
+from headstart.core.signals import parse_duration
+from headstart.results.figures import EpochFigures, SplitFigures, SplitResults
+from headstart.results.runs import CHECKPOINT
+from headstart.results.sections import Parameters
+from headstart.run.setup import RunSetup
+from headstart.tracking import Tracker
+
+if TYPE_CHECKING:
+    from headstart.evaluation.predictor import Predictor
+    from headstart.features.activation_cache import ActivationCache
+    from headstart.training.history import EpochRecord
+    from headstart.training.stages import TrainingResult
+
+AfterStage = Callable[[str, dict[str, SplitFigures]], None]  # stage, figures by split
+
+
+def train(
+    setup: RunSetup, activations: ActivationCache, tracker: Tracker, started: float, after_stage: AfterStage
+) -> TrainingResult:
+    """Train the network through all stages and track its epochs.
+
+    Args:
+        setup: of the run.
+        activations: cache of the frozen part.
+        tracker: of the run.
+        started: when the process began, in seconds since the epoch; `time_limit` counts from there.
+        after_stage: called with the figures after each stage but the last one, if `evaluate_after_each_stage` is set;
+            after the last stage the saved classifier is evaluated.
+    """
+    from headstart.training.checkpoint import Checkpoints
+    from headstart.training.inputs import ImageInputs
+    from headstart.training.settings import StageCallbacks, TrainingSettings
+    from headstart.training.stages import train_stages
+
+    config = setup.config
+    stages = [stage.name for stage in config.freeze.stages]
+
+    def track_epoch(record: EpochRecord) -> None:
+        figures = {key: value for key, value in dataclasses.asdict(record).items() if isinstance(value, float)}
+        figures["stage"] = float(stages.index(record.stage))
+        tracker.log_metrics({f"epoch/{key}": value for key, value in figures.items()}, record.epoch)
+
+    def evaluate_stage(stage: StageConfig) -> None:
+        if config.evaluate_after_each_stage and stage.name != stages[-1]:
+            after_stage(stage.name, _evaluate_stage(setup, activations, tracker, stage))
+
+    limit = None if config.time_limit is None else started + parse_duration(config.time_limit)
+    with setup.strategy.scope():
+        training = train_stages(
+            setup.network,
+            config.freeze.stages,
+            ImageInputs(config, setup.index, activations),
+            TrainingSettings(config.head, config.seed, config.label_smoothing, config.patience),
+            StageCallbacks(track_epoch, evaluate_stage),
+            Checkpoints(setup.output / CHECKPOINT, config.checkpoint_seconds),
+            limit,
+        )
+    waited = {f"data_wait_fraction/{file_name(name)}": share for name, share in training.data_wait_fraction.items()}
+    tracker.log_metrics(waited)
+    return training
+
+
+def best_epoch_of(training: TrainingResult) -> EpochFigures:
+    """Return the figures of the best epoch."""
+    return EpochFigures(**dataclasses.asdict(training.best))
+
+
+def parameters_of(setup: RunSetup, training: TrainingResult) -> Parameters:
+    """Return the numbers of parameters after training."""
+    return Parameters(
+        total=setup.network.classifier.count_params(),
+        trainable=list(training.trainable_parameters.values())[-1],
+        trainable_by_stage=training.trainable_parameters,
+    )
+
+
+def data_wait_fractions_of(training: TrainingResult) -> dict[str, float]:
+    """Return the share of its step time that each stage spent waiting for data, 0 to 1."""
+    return {name: round(share, 4) for name, share in training.data_wait_fraction.items()}
+
+
+def evaluate(
+    setup: RunSetup, classifier: Classifier, activations: ActivationCache, training: TrainingResult, tracker: Tracker
+) -> dict[str, SplitResults]:
+    """Evaluate the saved classifier on every split that it did not learn from; write, track and return the figures.
+
+    Args:
+        setup: of the run.
+        classifier: as it was saved.
+        activations: cache of the frozen part.
+        training: its stages, for the figures of their epochs.
+        tracker: of the run.
+    """
+    from headstart.evaluation.report import report_splits
+    from headstart.evaluation.results import split_results
+    from headstart.evaluation.training_report import report_training
+
+    config, output = setup.config, setup.output
+    predictor = _predictor(setup, classifier, config.freeze.stages[-1], activations)
+    report_training(training.history, training.best.epoch, run_name(config), output)
+    evaluations = report_splits(predictor, setup.index, output)
+    tracker.log_metrics({"best_epoch": training.best.epoch})
+    for split, evaluation in evaluations.items():
+        tracker.log_metrics({f"{split}_{key}": value for key, value in evaluation.summary().items()})
+    tracker.log_files(output / name for name in ("history.csv", "predictions.csv"))
+    tracker.log_files(sorted(output.glob("*_report*")))
+    tracker.log_files(sorted((output / "figures").glob("*.png")), "figures")
+    return {split: split_results(evaluation) for split, evaluation in evaluations.items()}
+
+
+def _evaluate_stage(
+    setup: RunSetup, activations: ActivationCache, tracker: Tracker, stage: StageConfig
+) -> dict[str, SplitFigures]:
+    """Evaluate the network with the best weights so far; write, track and return the figures by split."""
+    from headstart.evaluation.report import report_stage
+    from headstart.evaluation.results import split_figures
+
+    config, name = setup.config, stage.name
+    classifier = Classifier(
+        setup.network.classifier,
+        setup.index.class_names,
+        setup.image_size,
+        config.dataset.resize,
+        setup.output,
+        config.inference_backend,
+    )
+    predictor = _predictor(setup, classifier, stage, activations)
+    evaluations = report_stage(predictor, setup.index, name, setup.output)
+    for split, found in evaluations.items():
+        figures = {f"after_{file_name(name)}/{split}_{key}": value for key, value in found.summary().items()}
+        tracker.log_metrics(figures)
+    return {split: split_figures(found) for split, found in evaluations.items()}
+
+
+def _predictor(setup: RunSetup, classifier: Classifier, stage: StageConfig, activations: ActivationCache) -> Predictor:
+    """Return a predictor of whole splits that reuses the activations of what the stage left frozen."""
+    from headstart.evaluation.predictor import make_predictor
+
+    config = setup.config
+    entry = setup.network.entry
+    return make_predictor(classifier, entry, stage.train, config.batch_size, activations, config.cache.activations)
