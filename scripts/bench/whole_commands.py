@@ -13,6 +13,7 @@ from bench_reports import NOT_REPORTED, Report, alternate, compared
 from jpegs import HEIGHT, WIDTH, write_jpegs
 from timed_run import (
     Finished,
+    accuracy_of_run,
     run,
     run_alone,
     scaled,
