@@ -269,7 +269,7 @@ def _parse(word: str) -> Override | None:
 
     try:
         return _parser().parse_override(word)
-    except HydraException:
+    except (HydraException, RecursionError):  # which Hydra itself will say
         return None
 
 
