@@ -186,7 +186,7 @@ class _StageLoop:
         """Return the input of a stage, and print what the stage does."""
         stage_input = self.inputs(self.network, stage, number)
         if resumed and resumed.step < stage_input.steps and resumed.step % stage_input.steps_at_once:
-            # It was saved on a machine that groups the steps otherwise.
+            # The checkpoint comes from a machine with other step groups.
             stage_input = replace(stage_input, steps_at_once=1)
         rates = block_rates([block.name for block in self.network.blocks], stage.optimizer.layer_decay)
         trainable = self.network.classifier.trainable_variables

@@ -113,7 +113,7 @@ def _timed(
 
 
 def choose_timing_samples(index: ImageIndex, batch_size: int) -> tuple[ImageIndex, ImageIndex]:
-    """Return two sets of images of about a batch each, spread over a data set; the same where there are few.
+    """Return two sets of about a batch of images each, spread over the data set; they overlap if it is small.
 
     Args:
         index: all images.
