@@ -158,9 +158,7 @@ def test_food11_is_written_as_it_is_read_without(food, tmp_path, capsys):
         (["food11", "Food-11/training", "new"], "Expected the folders training, validation and evaluation"),
     ],
 )
-def test_nothing_is_written_for_what_cannot_be_done(
-    prepare, photos, food, tmp_path, monkeypatch, capsys, arguments, message
-):
+def test_nothing_is_written_for_what_cannot_be_done(photos, food, tmp_path, monkeypatch, capsys, arguments, message):
     (tmp_path / "taken").mkdir()
     (tmp_path / "a file").touch()
     for split in ("train", "test"):
