@@ -1,4 +1,4 @@
-"""What plan=true says of jobs: done or not, how long they take by what has run before."""
+"""The plan of a sweep: the state of its jobs, and their duration estimated from past runs."""
 
 from __future__ import annotations
 

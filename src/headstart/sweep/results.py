@@ -135,7 +135,7 @@ def is_free(directory: Path, config: Config | None) -> bool:
     except OSError:
         return False
     else:
-        if is_finished(directory) or read_results(directory) is None:  # of which nobody knows what it says
+        if is_finished(directory) or read_results(directory) is None:  # unreadable, so possibly a finished run
             return False
         known = read_results(directory) or {}
     if config is None:
