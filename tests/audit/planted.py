@@ -1,4 +1,4 @@
-"""Pictures in which faults are planted for an audit to find."""
+"""Images with planted faults for an audit to find."""
 
 from __future__ import annotations
 

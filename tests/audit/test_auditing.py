@@ -1,4 +1,4 @@
-"""The audit as a whole, without a network: page, table, sentences; what it lists can be left out of the next run."""
+"""A whole audit without a network: page, table, warnings; the next run can exclude what the table lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of images that show the same, the findings name those to leave out, and which one stays."""
+"""Findings about duplicates name the images to exclude and the one to keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In a run the audit adds a section to the data report, sentences to its warnings, a page and a table beside it."""
+"""In a run, the audit adds a section to the data report, warnings, a page and a table."""
 
 from __future__ import annotations
 

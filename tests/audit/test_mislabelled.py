@@ -1,4 +1,4 @@
-"""Planted wrong labels come first, with the class they should have; right ones are left alone."""
+"""Planted wrong labels are found with the right class; correct labels are not reported."""
 
 from __future__ import annotations
 

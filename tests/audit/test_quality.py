@@ -1,4 +1,4 @@
-"""Images that stand out by light, sharpness or size are found; an ordinary data set has next to none."""
+"""Images with unusual brightness, sharpness or size are found; an ordinary data set has almost none."""
 
 from __future__ import annotations
 

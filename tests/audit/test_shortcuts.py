@@ -1,4 +1,4 @@
-"""Classes that one property of the files gives away are named with the accuracy; others are not."""
+"""Classes that one property of the files predicts are reported with the accuracy; others are not."""
 
 from __future__ import annotations
 

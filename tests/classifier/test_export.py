@@ -1,4 +1,4 @@
-"""Exports: proved in their own runtime, complete or not at all."""
+"""Exports are verified in their runtime, and written completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The saved classifier: plain Keras loads it, headstart proves it, a damaged one is refused."""
+"""The saved classifier: plain Keras loads it, headstart verifies it, a damaged one is refused."""
 
 from __future__ import annotations
 

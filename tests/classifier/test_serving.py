@@ -1,4 +1,4 @@
-"""The served classifier: the answers of the one on disk, and HTTP 400 with a reason for what is no picture."""
+"""The served classifier answers like the one on disk, and with HTTP 400 and a reason if the input is no image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cross-validation folds are pooled, scenarios fill their square."""
+"""Cross-validation folds are pooled, and the four scenarios are drawn."""
 
 from __future__ import annotations
 

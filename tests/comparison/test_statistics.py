@@ -1,4 +1,4 @@
-"""Intervals and tests against known answers."""
+"""Confidence intervals and significance tests against known values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs become strategies, named by what differs."""
+"""Runs are grouped into strategies, named by the settings that differ."""
 
 from __future__ import annotations
 

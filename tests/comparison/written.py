@@ -1,4 +1,4 @@
-"""Directories of runs as a finished run leaves them, written without training: strategies of known accuracy."""
+"""Writes directories of finished runs without training, for strategies of known accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heat maps agree with what can be computed by hand, whatever the backbone and the head."""
+"""Heat maps agree with a computation by hand for all kinds of backbones and heads."""
 
 from __future__ import annotations
 

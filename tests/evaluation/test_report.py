@@ -1,4 +1,4 @@
-"""What is written about the training of each stage, and about the classifier after each of them."""
+"""The reports of each stage's training, and of the classifier after it."""
 
 from __future__ import annotations
 

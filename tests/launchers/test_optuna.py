@@ -1,4 +1,4 @@
-"""`hydra/sweeper=optuna`: it proposes, learns, goes on after failures, and takes up a study of before."""
+"""`hydra/sweeper=optuna` proposes values, learns, continues after failures, and continues an earlier study."""
 
 from __future__ import annotations
 

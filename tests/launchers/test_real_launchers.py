@@ -1,4 +1,4 @@
-"""Each launcher really launches: all jobs end, each with its share of the machine, below one parent run."""
+"""Jobs of each real launcher finish, each with its share of the machine, under one parent run."""
 
 from __future__ import annotations
 

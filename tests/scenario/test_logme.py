@@ -1,4 +1,4 @@
-"""LogME against the evidence itself, maximised by a general optimizer, and against what must hold of it."""
+"""LogME equals the evidence maximised by a general optimizer, and has its invariances."""
 
 from __future__ import annotations
 

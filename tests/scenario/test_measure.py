@@ -1,4 +1,4 @@
-"""What is measured, on which images, and a run that trains as its measured scenario calls for."""
+"""Measuring a scenario, the images it uses, and a run that trains with the measured scenario."""
 
 from __future__ import annotations
 

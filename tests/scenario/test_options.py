@@ -1,4 +1,4 @@
-"""What a scenario sets, what wins over it, and what a run's digest says of it."""
+"""The settings of a scenario, the settings that override it, and its effect on a run's digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probe: each image judged by a regression that never saw it, without fitting one for each."""
+"""The probe equals a regression fitted without each image in turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where data lies in the square: by how many images there are, and by which depth serves them best."""
+"""The scenario of a data set follows from the number of images and from the depth of the best probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one line for each job that is over."""
+"""The line that is printed for each job that has ended."""
 
 from __future__ import annotations
 

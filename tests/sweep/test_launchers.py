@@ -1,4 +1,4 @@
-"""What launchers are told that they do not know, without any of them installed."""
+"""Adaptations to Hydra's launchers, without any of them installed."""
 
 from __future__ import annotations
 

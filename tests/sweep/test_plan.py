@@ -1,4 +1,4 @@
-"""What plan=true says of jobs: done or not, how long they take by what has run before."""
+"""The plan of a sweep: the state of its jobs, and their duration estimated from past runs."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def test_the_plan_shows_totals(tmp_path: Path, capsys: pytest.CaptureFixture[str
         PlannedJob("seed=0", "done", None, "", None),
         PlannedJob("seed=1", "to run", 60.0, "like it", 1e6),
         PlannedJob("seed=2", "to run", 60.0, "like it", 1e6),
-        PlannedJob("seed=3", "to run", None, "nothing like it has run here", None),
+        PlannedJob("seed=3", "to run", None, "no similar run has finished here", None),
     ]
     print_plan("mine", tmp_path, jobs, at_once=2)
     said = capsys.readouterr().out
     assert "1 of 4 jobs are done. 2 of the others take about 60 s, 2 at once, and write 2.0 MB" in said
-    assert "For 1 there is no estimate" in said
+    assert "1 cannot be estimated until a similar run has finished." in said
     assert "Nothing was run." in said

@@ -1,4 +1,4 @@
-"""The record of a sweep: what tells its jobs apart, and the journal of what became of them."""
+"""The record of a sweep: the labels of its jobs, and the journal of their events."""
 
 from __future__ import annotations
 

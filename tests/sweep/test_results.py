@@ -1,4 +1,4 @@
-"""What a sweep finds of its jobs: those that are done, those that were interrupted, where the next one may write."""
+"""The finished and interrupted jobs of a sweep, and the directories that jobs may write to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process for each job: what it inherits, how its end is told, which share of the machine it keeps to."""
+"""Subprocesses of jobs: their environment, their exit codes, their share of the machine."""
 
 from __future__ import annotations
 

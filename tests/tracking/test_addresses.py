@@ -1,4 +1,4 @@
-"""Addresses of tracking stores: what is refused, with what was meant, and paths that an address has to escape."""
+"""Addresses of tracking stores: wrong ones are refused with a suggestion, and paths are escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is logged goes through a journal: a store may be away, answers may be lost, processes may die."""
+"""The journal loses nothing when the store is unreachable, answers are lost, or processes die."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tracking server that answers with errors: what is its own fault waits, what it will never take is set aside."""
+"""A tracking server that answers with errors: entries are retried if the server is at fault, else refused for good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves in MLflow: everything under one id, whatever happens to the run, and nothing anywhere else."""
+"""What a run logs to MLflow: everything under one run id, however the run ends, and nothing elsewhere."""
 
 from __future__ import annotations
 

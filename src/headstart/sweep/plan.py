@@ -74,7 +74,7 @@ def _plan(
     state = {"FAILED": "failed before", "KILLED": "interrupted"}.get(before.get(config_hash(config), ""), "to run")
     found = estimate_from(past, config, work)
     if found is None:
-        return PlannedJob(label, state, None, "nothing like it has run here", None)
+        return PlannedJob(label, state, None, "no similar run has finished here", None)
     return PlannedJob(label, state, found.seconds, found.source, found.bytes)
 
 

@@ -140,7 +140,7 @@ def is_free(directory: Path, config: Config | None) -> bool:
     else:
         try:
             known = load_results(directory / RESULTS)
-        except (OSError, ValueError, NewerSchemaError):  # nobody knows what would be lost
+        except (OSError, ValueError, NewerSchemaError):  # unreadable, so possibly a finished run
             return False
         if known.finished:
             return False

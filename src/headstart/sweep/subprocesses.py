@@ -71,7 +71,7 @@ def _work(
     `detached` is whether the parent ignores the end of its terminal.
     """
     os.environ.clear()
-    os.environ.update(environment)  # the fork server has the environment of its own start
+    os.environ.update(environment)  # the fork server still has the environment it was started with
     if hasattr(signal, "SIGHUP"):  # the fork server ignores it
         signal.signal(signal.SIGHUP, signal.SIG_IGN if detached else signal.SIG_DFL)
     with log.open("ab") as file:
