@@ -32,12 +32,12 @@ from headstart.core.console import console, track
 from headstart.core.errors import HeadstartError, printable
 from headstart.core.files import MAX_FILE_NAME_BYTES, truncate_to_bytes, write_text
 from headstart.core.program import exit_with
-from headstart.data.files.formats import IMAGE_EXTENSIONS, describe_others, endings
+from headstart.data.files.formats import IMAGE_EXTENSIONS, count_suffixes, describe_unsupported
 from headstart.data.files.high_bit_depth import ValueRange
 from headstart.data.files.ignored import IgnoredFiles
 from headstart.data.files.images import load_image
 from headstart.data.files.links import expect_links_inside
-from headstart.data.files.value_range import doubtful_values
+from headstart.data.files.value_range import value_range_warnings
 from headstart.data.files.walk import files_below, is_image
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         classifier = find_classifier(directory, options)
         if options.value_range:
             classifier = replace(classifier, value_range=tuple(options.value_range))
-        for note in doubtful_values(files, classifier.value_range):
+        for note in value_range_warnings(files, classifier.value_range):
             say(note)
         results = track(classifier.predict(files, options.batch_size), len(files), "labelling")
         rows = [answer(file, result, classifier.class_names, options.top) for file, result in results]
@@ -154,7 +154,7 @@ def find_images(given: list[Path], follow_links: bool = False, litter: IgnoredFi
                 expect_links_inside(path, "--follow-links")
             found = set(files_below(path, litter))
             below = sorted(file for file in found if is_image(file.name))
-            others = describe_others(endings(found.difference(below)))
+            others = describe_unsupported(count_suffixes(found.difference(below)))
             if not below:
                 raise HeadstartError(
                     f"Expected pictures ({', '.join(sorted(IMAGE_EXTENSIONS))}) below {path}. Received: none. {others}"
@@ -312,8 +312,8 @@ def files_to_draw(rows: list[dict[str, Any]], directory: Path) -> Iterator[Path]
         if "error" in row:
             continue
         stem = Path(row["path"]).stem
-        endings = itertools.chain([".png"], (f"_{number}.png" for number in itertools.count(2)))
-        names = (f"{truncate_to_bytes(stem, MAX_FILE_NAME_BYTES - len(ending))}{ending}" for ending in endings)
+        count_suffixes = itertools.chain([".png"], (f"_{number}.png" for number in itertools.count(2)))
+        names = (f"{truncate_to_bytes(stem, MAX_FILE_NAME_BYTES - len(ending))}{ending}" for ending in count_suffixes)
         name = next(name for name in names if name.casefold() not in used)
         used.add(name.casefold())
         yield directory / name

@@ -64,7 +64,7 @@ def test_images_of_a_given_test_split_take_no_part(tmp_path: Path) -> None:
     tested = set.union(*(names(fold(root, number), "test") for number in range(FOLDS)))
     assert len(tested) == 18
     assert not any(path.startswith("test/") for path in tested)
-    assert "8 images of the test split take no part in the cross-validation" in fold(root, 0).notes
+    assert "8 images of the test split are not part of the cross-validation" in fold(root, 0).notes
 
 
 def test_groups_stay_together(tmp_path: Path) -> None:

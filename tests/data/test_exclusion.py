@@ -34,14 +34,14 @@ def test_paths_that_are_not_there_are_noted(tmp_path: Path) -> None:
     file = table(tmp_path, "path\ncat/1.png\ncat/gone.png\n")
     assert exclude_images(LISTING, file).notes == (
         f"dataset.exclude={file} left 1 image out",
-        f"dataset.exclude={file} lists images that are not there (1): cat/gone.png",
+        f"dataset.exclude={file} lists images that do not exist (1): cat/gone.png",
     )
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("path\nother/1.png\n", "of whose 1 paths none is there, other/1.png"),
+        ("path\nother/1.png\n", "none of whose 1 paths exists, other/1.png"),
         ("file\ncat/1.png\n", "with the column path. Received: "),
         ("", "with no columns"),
         ("path,why\ncat/1.png,x\n,y\n", "Expected a path in row 3 of"),

@@ -9,7 +9,7 @@ import pytest
 from headstart.config import CrossValidationConfig, DatasetConfig
 from headstart.core.errors import HeadstartError
 from headstart.data.index import ImageIndex
-from headstart.data.label_spelling import comparable, quoted, spelled
+from headstart.data.label_spelling import comparison_key, normalize_name, quoted
 from headstart.data.load import load_index
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
@@ -74,18 +74,18 @@ def test_folders_that_look_the_same_are_one_class_and_keep_their_paths(tmp_path:
 @pytest.mark.parametrize("label", ["cat ", DECOMPOSED, "\u200bcat"])
 def test_a_label_by_itself_loses_what_nobody_sees(tmp_path: Path, label: str) -> None:
     index = load_table(tmp_path, [label] * 5 + ["dog"] * 5)
-    assert index.class_names == (spelled(label), "dog")
+    assert index.class_names == (normalize_name(label), "dog")
     assert not index.notes
 
 
 @pytest.mark.parametrize("name", ["cat", "Big Cat", COMPOSED, "a  b", "日本", "T-shirt/top", "🏴\U000e0067\U000e007f"])
 def test_ordinary_names_stay_as_they_are(name: str) -> None:
-    assert spelled(name) == name
+    assert normalize_name(name) == name
 
 
 def test_flags_made_of_tags_stay_different() -> None:
     england, scotland = ("🏴" + "".join(chr(0xE0000 + ord(letter)) for letter in code) for code in ("gbeng", "gbsct"))
-    assert comparable(england) != comparable(scotland)
+    assert comparison_key(england) != comparison_key(scotland)
 
 
 def test_quotes_show_what_differs() -> None:

@@ -141,11 +141,11 @@ def test_hidden_and_other_files_are_left_out_and_deep_ones_found(tmp_path):
     assert index.class_names == ("cat", "dog")
     assert np.bincount(index.labels).tolist() == [6, 6]
     assert {"dog/puppies/young/1.PNG", "cat/linked/0.png"} < set(index.paths)
-    deeper, others, litter = index.notes
+    deeper, others, ignored = index.notes
     assert "(2: cat (linked); dog (loop, puppies))" in deeper
     assert ".txt: 1" in others
-    assert "(6; " in litter
-    assert "__MACOSX: 1 folder" in litter
+    assert "(6; " in ignored
+    assert "__MACOSX: 1 folder" in ignored
 
 
 def test_empty_class_directory_is_reported(tmp_path):

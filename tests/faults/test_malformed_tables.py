@@ -14,12 +14,12 @@ from headstart.core.errors import HeadstartError
 from headstart.data.sources.csv_table import list_csv
 
 FIELDS = re.compile(r"""["',;|\s]+""")
-MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16"}
+BYTE_ORDER_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16"}
 
 
 def images_named(data: bytes, paths: list[str]) -> set[str]:
     """Return the images that somebody who opens a table sees in its rows; paths that ran into something are none."""
-    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), "utf-8")
     lines = re.split(r"[\r\n]+", data.decode(encoding))
     return {path for line in lines if not line.startswith("#") for path in FIELDS.split(line)} & set(paths)
 

@@ -215,9 +215,9 @@ def _expect_same_images(original: Path, results: dict[str, Any], index: ImageInd
 
 
 def _some(paths: list[str]) -> str:
-    from headstart.data.index import shortened
+    from headstart.data.index import first_few
 
-    return printable(shortened(paths, 2))
+    return printable(first_few(paths, 2))
 
 
 def _figures(results: dict[str, Any]) -> dict[str, float]:

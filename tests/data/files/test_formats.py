@@ -12,8 +12,8 @@ from PIL import Image
 
 from headstart.config import DatasetConfig
 from headstart.core.errors import HeadstartError
-from headstart.data.files.formats import FORMATS, IMAGE_EXTENSIONS, OTHER_KINDS, describe_others
-from headstart.data.files.images import examine, load_image
+from headstart.data.files.formats import FORMATS, IMAGE_EXTENSIONS, UNSUPPORTED_KINDS, describe_unsupported
+from headstart.data.files.images import load_image, verify_image
 from headstart.data.load import load_index
 
 UNREAD = {"HEIC": ".heic", "camera raw": ".CR2", "PDF or PostScript": ".pdf", "video": ".mp4", "DICOM": ".dcm"}
@@ -32,7 +32,7 @@ def test_formats_of_phones_are_read_where_they_can_be(form: str, tmp_path: Path)
     coded, plain = io.BytesIO(), io.BytesIO()
     picture().save(coded, form, quality=95)
     picture().save(plain, "PNG")
-    assert examine(coded.getvalue()) is None
+    assert verify_image(coded.getvalue()) is None
     shown = load_image(coded.getvalue(), 16, "stretch").astype(int)
     assert np.abs(shown - load_image(plain.getvalue(), 16, "stretch")).mean() < 2
     with pytest.raises(HeadstartError, match=r"decode|cannot be decoded"):
@@ -40,16 +40,18 @@ def test_formats_of_phones_are_read_where_they_can_be(form: str, tmp_path: Path)
 
 
 def test_other_files_are_counted_with_what_to_do() -> None:
-    said = describe_others({".cr2": 2, ".NEF": 1, ".mp4": 3, ".txt": 5, "no suffix": 1, ".xyz": 0})
-    assert said.startswith(f"Files of other kinds than {' '.join(IMAGE_EXTENSIONS)} were left out (")
+    said = describe_unsupported({".cr2": 2, ".NEF": 1, ".mp4": 3, ".txt": 5, "no suffix": 1, ".xyz": 0})
+    assert said.startswith(f"Files other than {' '.join(IMAGE_EXTENSIONS)} were left out (")
     assert "(camera raw: 3, video: 3, .txt: 5, no suffix: 1); camera raw: develop them" in said
     assert "ffmpeg" in said
-    assert describe_others({}) == ""
-    assert "(.a: 1, .b: 1, .c: 1, .d: 1, .e: 1, 2 more kinds)" in describe_others({f".{name}": 1 for name in "abcdefg"})
+    assert describe_unsupported({}) == ""
+    assert "(.a: 1, .b: 1, .c: 1, .d: 1, .e: 1, 2 more kinds)" in describe_unsupported(
+        {f".{name}": 1 for name in "abcdefg"}
+    )
 
 
 def test_no_kind_claims_what_another_one_has() -> None:
-    extensions = [extension for kind in OTHER_KINDS for extension in kind.extensions]
+    extensions = [extension for kind in UNSUPPORTED_KINDS for extension in kind.extensions]
     assert len(set(extensions)) == len(extensions)
     assert set(extensions) & set(IMAGE_EXTENSIONS) <= {".heic", ".heif", ".hif", ".avif"}
 

@@ -99,7 +99,7 @@ def test_nothing_but_bad_images_is_an_error_either_way(root):
 def test_second_check_reads_no_file(root, monkeypatch):
     (root / "train" / "cat" / "bad.png").write_bytes(b"no image")
     first, first_report = checked(root, "skip")
-    monkeypatch.setattr(checks, "examine", lambda *_: pytest.fail("a file was read again"))
+    monkeypatch.setattr(checks, "verify_image", lambda *_: pytest.fail("a file was read again"))
     again, report = checked(root, "skip")
     assert again.digests == first.digests
     assert report == first_report

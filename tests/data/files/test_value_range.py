@@ -19,8 +19,8 @@ from headstart.config import DatasetConfig, compose
 from headstart.core.errors import HeadstartError
 from headstart.data.files.checks import DataReport, check_images
 from headstart.data.files.high_bit_depth import Values
-from headstart.data.files.images import UnreadableImageError, examine, load_image
-from headstart.data.files.value_range import choose_value_range, doubtful_values
+from headstart.data.files.images import UnreadableImageError, load_image, verify_image
+from headstart.data.files.value_range import choose_value_range, value_range_warnings
 from headstart.data.index import ImageIndex
 from headstart.data.load import load_index
 from headstart.data.pixel_cache import Files
@@ -81,7 +81,7 @@ def as_eight_bits(name: str, size: int = 20) -> np.ndarray:
 
 @pytest.mark.parametrize("name", FILES)
 def test_twelve_bits_show_the_picture_that_eight_bits_show(name: str) -> None:
-    found = examine(FILES[name])
+    found = verify_image(FILES[name])
     assert found is not None
     assert (found.low, found.high) == (0, 4095)
     for size in (20, 11):
@@ -129,11 +129,11 @@ def test_transparent_colours_of_sixteen_bits_are_white() -> None:
 )
 def test_values_that_cannot_be_used_are_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(UnreadableImageError, match=reason):
-        examine(data)
+        verify_image(data)
 
 
 def test_signed_bytes_are_no_bright_ones() -> None:
-    found = examine(tiff(np.array([[-5, 100]]), 8, SIGNED))
+    found = verify_image(tiff(np.array([[-5, 100]]), 8, SIGNED))
     assert found is not None
     assert (found.kind, found.low, found.high) == ("signed 8-bit", -5, 100)
     pixels = load_image(tiff(np.array([[-128, 127]]), 8, SIGNED), 2, "stretch", value_range=(-128, 127))
@@ -278,7 +278,7 @@ def test_a_data_set_is_read_as_the_bits_it_uses(tmp_path: Path, monkeypatch: pyt
     assert plain.pixel_keys == plain.digests
     assert set(deep.pixel_keys).isdisjoint(deep.digests)
 
-    monkeypatch.setattr("headstart.data.files.checks.examine", lambda *_: pytest.fail("a file was read again"))
+    monkeypatch.setattr("headstart.data.files.checks.verify_image", lambda *_: pytest.fail("a file was read again"))
     again, report_again = checked(tmp_path / "deep", tmp_path / "cache")
     assert (again.value_range, report_again) == (deep.value_range, report)
     full, _ = checked(tmp_path / "deep", tmp_path / "cache", value_range="full")
@@ -305,12 +305,12 @@ def test_new_pictures_outside_the_range_are_noted(tmp_path: Path) -> None:
     (tmp_path / "none.png").write_bytes(b"no image")
     Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
     files = sorted(tmp_path.iterdir())
-    [dark] = doubtful_values(files, None)
+    [dark] = value_range_warnings(files, None)
     assert "use values 0 to 4095, which are nearly black: 0 to 65535 is read, since the classifier saw no such" in dark
-    [clipped] = doubtful_values(files, (0, 4095))
+    [clipped] = value_range_warnings(files, (0, 4095))
     assert "0 to 65535; those outside 0 to 4095 become black or white" in clipped
-    assert doubtful_values(files, (0, 65535)) != []
-    assert doubtful_values([tmp_path / "plain.png", tmp_path / "bright.tif"], None) == []
+    assert value_range_warnings(files, (0, 65535)) != []
+    assert value_range_warnings([tmp_path / "plain.png", tmp_path / "bright.tif"], None) == []
 
 
 def run_on(directory: Path, bits: int, *overrides: str) -> Path:

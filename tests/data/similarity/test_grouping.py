@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_read_is_on_its_own(root: Path, tmp_path: Path) ->
 
 def test_splits_that_are_given_cannot_be_changed(root: Path, tmp_path: Path) -> None:
     rows = [ImageRow("dog/00.png", "dog", "train"), ImageRow("dog/02.png", "dog", "validation")]
-    with pytest.raises(HeadstartError, match="brings its own splits") as caught:
+    with pytest.raises(HeadstartError, match="a dataset with its own splits") as caught:
         group_near_duplicates(Listing(root, rows), LIMITS, tmp_path)
     assert "dataset.exclude=audit.csv" in str(caught.value)
 

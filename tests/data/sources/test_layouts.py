@@ -239,7 +239,7 @@ CASES = [
     ),
     Case("parts of one set", classes("HAM10000_images_part_1 HAM10000_images_part_2"), refused=r"no class is called"),
     Case("parts in folders", {"images_001/images": 3, "images_002/images": 3}, refused=r"no class is called"),
-    Case("images and masks", classes("images masks"), refused=r"images, masks, which no class is called"),
+    Case("images and masks", classes("images masks"), refused=r"images, masks, which are unlikely names of classes"),
     Case("with and without a mask", classes("with_mask without_mask"), counted("with_mask without_mask", 3, 1, 1)),
     Case(
         "real and fake faces", classes("training_real training_fake"), counted("training_fake training_real", 3, 1, 1)
@@ -260,7 +260,7 @@ CASES = [
         "splits within classes",
         each(PETS, "train val test", 2),
         counted(PETS, 2, 2, 2),
-        notes=("split folders of its own",),
+        notes=("its own split folders",),
     ),
     Case("splits within some classes", {**each("cat", "train test", 5), "dog": 5}, refused=r"one level deeper, in cat"),
     Case(
@@ -327,7 +327,7 @@ CASES = [
         notes=(r"Pictures in test .*left out \(7\); .*predict\.py latest \S+/test",),
     ),
     Case("pictures alone in train", {"train": 5, **each("test", PETS, 5)}, refused=r"training images"),
-    Case("pictures alone in the root", {"": 5}, refused=r"a folder for each class.*5 pictures without one"),
+    Case("pictures alone in the root", {"": 5}, refused=r"a folder for each class.*5 images without one"),
     Case(
         "unknown in test",
         {**each("train", PETS, 5), "test/unknown": 3},
@@ -432,13 +432,13 @@ CASES = [
         notes=(r"\(3; \._\*: 3 files\)",),
     ),
     Case(
-        "litter in splits",
+        "ignored in splits",
         {**two("train", "test"), "train/@eaDir/cat": 3, "@eaDir/test": 3},
         counted(PETS, 4, 1, 2),
         notes=("@eaDir: 2 folders",),
     ),
     Case(
-        "litter beside a wrapper",
+        "ignored beside a wrapper",
         {**each("data", PETS, 5), "__MACOSX/data": 3},
         refused=r"dataset\.root=\S+/data reads",
     ),
@@ -446,7 +446,7 @@ CASES = [
     Case("one class", classes("cat"), refused=r"at least two classes.*Received: cat"),
     Case("an empty root", {}, refused="no images"),
     Case("empty classes", {"cat": 0, "dog": 0}, refused="no images"),
-    Case("litter alone", {"@eaDir/cat": 3, "__MACOSX": 2}, refused="no images"),
+    Case("ignored alone", {"@eaDir/cat": 3, "__MACOSX": 2}, refused="no images"),
     Case("an empty class", {**classes(PETS), "fish": 0}, WHOLE, notes=(r"without an image were left out \(1\): fish",)),
     # dataset.splits
     Case(
@@ -484,7 +484,7 @@ CASES = [
     Case(
         "the same folder twice",
         two("learn", "final"),
-        refused=r"in each other\. Received: learn and learn",
+        refused=r"within each other\. Received: learn and learn",
         splits={"train": "learn", "test": "learn"},
     ),
     Case(
@@ -597,12 +597,12 @@ FLAT = [
         splits={"train": "train"},
     ),
     Case(
-        "pictures beside split folders, litter within",
+        "pictures beside split folders, ignored within",
         {"train": 5, "test": 2, "0_9.png": 0, "1_9.png": 0, "train/@eaDir": 1, "__MACOSX": 1},
         counted("one zero", 4, 1, 2),
         notes=(r"beside the folders of splits.*\(2 in ", r"\(2; .*@eaDir: 1 folder"),
     ),
-    Case("litter alone", {"__MACOSX": 3}, refused="no images"),
+    Case("ignored alone", {"__MACOSX": 3}, refused="no images"),
 ]  # the classes `zero` and `one`, with as many images each
 
 
@@ -617,8 +617,8 @@ def test_layout_of_numbered_files(case: Case, tmp_path: Path, picture: bytes) ->
 
 
 def test_pictures_are_found_without_litter(tmp_path: Path, picture: bytes) -> None:
-    litter = {"@eaDir/a": 2, "$RECYCLE.BIN": 1, "._0.png": 0, "deep/lost+found": 1, ".thumbnails": 3}
-    root = write(tmp_path / "root", {"": 2, "deep/er": 1, **litter}, picture)
+    ignored = {"@eaDir/a": 2, "$RECYCLE.BIN": 1, "._0.png": 0, "deep/lost+found": 1, ".thumbnails": 3}
+    root = write(tmp_path / "root", {"": 2, "deep/er": 1, **ignored}, picture)
     index = load_index(DatasetConfig(name="pictures", source="pictures", root=str(root)), tmp_path / "cache")
     assert index.paths == ("0.png", "1.png", "deep/er/0.png")
     [note] = index.notes

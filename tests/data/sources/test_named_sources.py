@@ -104,7 +104,7 @@ def test_pictures_need_no_classes(tmp_path):
 
 def test_pictures_that_are_missing_or_filtered_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(HeadstartError, match=r"Expected pictures .*empty\. Received: none"):
+    with pytest.raises(HeadstartError, match=r"Expected images .*empty\. Received: none"):
         load("pictures", tmp_path, root=str(tmp_path / "empty"))
     with pytest.raises(HeadstartError, match=r"no dataset\.classes for pictures.*Received: cat"):
         load("pictures", tmp_path, root=str(tmp_path / "empty"), classes=["cat"])

@@ -105,7 +105,7 @@ def test_a_table_gives_its_rows(tmp_path: Path, content: str | bytes, rows: list
         ("path,label\na.png,cat\nb\0.png,dog\n", r"to be text\. Received: a NUL byte in row 3; remove it"),
         ("path,label\na.png,cat\n".encode("utf-16-le"), r"a NUL byte in row 1; it looks like UTF-16 without"),
         ("path,label\na.png,caf\xe9\n".encode("latin-1"), r"UTF-8\. Received: another encoding in row 2.*'a.png,café'"),
-        (codecs.BOM_UTF16_LE + b"abc", r"to be the UTF-16 that its first bytes say"),
+        (codecs.BOM_UTF16_LE + b"abc", r"to be UTF-16 as its byte order mark says"),
         (
             b"PK\x03\x04\x14\0",
             r"to be text\. Received: .*images\.csv, which is a spreadsheet or an archive",
@@ -226,7 +226,7 @@ def test_a_file_is_found_by_its_accents_in_another_encoding(tmp_path: Path, writ
     if listing.rows[0].path != name:  # a disk that does not tell the two apart has found it at once
         assert not listing.notes
     else:
-        assert listing.notes[0].endswith("have the accents of the table in another encoding (1)")
+        assert listing.notes[0].endswith("whose accents the table encodes differently were matched (1)")
 
 
 def test_of_two_files_that_look_the_same_the_exact_name_decides(tmp_path: Path) -> None:

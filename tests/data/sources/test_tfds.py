@@ -107,7 +107,7 @@ def test_data_set_without_splits_is_split_here(tmp_path):
     ("collection", "message"),
     [
         ("tiny_cloths", r"dataset\.collection.*Received: tiny_cloths; did you mean tiny_clothes\?"),
-        ("tiny_clothes:9.9.9", r"a configuration and a version that exist\. Received: tiny_clothes:9\.9\.9"),
+        ("tiny_clothes:9.9.9", r"name an existing configuration and version\. Received: tiny_clothes:9\.9\.9"),
         ("tiny_unlabelled", r"tiny_unlabelled .*images with a class each.*Received: None"),
         ("tiny_test", r"a split train in tiny_test.*Received: test"),
         (None, r"dataset\.collection.*Received: nothing"),
