@@ -57,7 +57,7 @@ def fold_digest(index: ImageIndex) -> list[tuple[str, str]]:
     return sorted(zip(index.paths, index.splits.tolist(), strict=True))
 
 
-def test_images_of_a_given_test_split_take_no_part(tmp_path: Path) -> None:
+def test_images_of_a_given_test_split_are_excluded(tmp_path: Path) -> None:
     root = tmp_path / "split"
     for split, count in {"train": 6, "valid": 3, "test": 4}.items():
         write_pictures(root / split, {"cat": count, "dog": count}, seed=count)

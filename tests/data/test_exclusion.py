@@ -1,4 +1,4 @@
-"""Images that a table lists are left out; a table that cannot be meant is refused."""
+"""Images that a table lists are left out, and invalid tables are refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_an_empty_table_leaves_nothing_out(tmp_path: Path) -> None:
     assert exclude_images(LISTING, table(tmp_path, "path\n")).rows == LISTING.rows
 
 
-def test_paths_that_are_not_there_are_noted(tmp_path: Path) -> None:
+def test_missing_paths_are_noted(tmp_path: Path) -> None:
     file = table(tmp_path, "path\ncat/1.png\ncat/gone.png\n")
     assert exclude_images(LISTING, file).notes == (
         f"dataset.exclude={file} left 1 image out",
@@ -48,13 +48,13 @@ def test_paths_that_are_not_there_are_noted(tmp_path: Path) -> None:
         ("path\n" + '"' + "x" * 200_000 + '"\n', "Expected dataset.exclude to be a CSV file"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(text: str, expected: str, tmp_path: Path) -> None:
+def test_an_invalid_table_is_refused(text: str, expected: str, tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match="Expected") as caught:
         exclude_images(LISTING, table(tmp_path, text))
     assert expected in str(caught.value)
 
 
-def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"Expected dataset\.exclude to be a file"):
         exclude_images(LISTING, str(tmp_path / "none.csv"))
 

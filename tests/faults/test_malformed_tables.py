@@ -25,7 +25,7 @@ def images_named(data: bytes, paths: list[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("number", range(8))
-def test_sound_tables_give_every_row(number: int, tmp_path: Path) -> None:
+def test_valid_tables_give_every_row(number: int, tmp_path: Path) -> None:
     paths = write_images(tmp_path)
     table = tmp_path / "images.csv"
     table.write_text(originals(paths)[number], encoding="utf-8", newline="")

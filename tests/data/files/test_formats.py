@@ -1,4 +1,4 @@
-"""Which files are read, by their content, and what is said of all others."""
+"""Formats are recognised by content, and unsupported files are reported with advice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def picture() -> Image.Image:
 
 
 @pytest.mark.parametrize("form", ["AVIF", "HEIF"])
-def test_formats_of_phones_are_read_where_they_can_be(form: str, tmp_path: Path) -> None:
+def test_phone_formats_are_read_if_supported(form: str, tmp_path: Path) -> None:
     if form not in FORMATS:
         pytest.skip(f"{form} is not read here")
     for extension in {"AVIF": (".avif",), "HEIF": (".heic", ".heif")}[form]:
@@ -39,7 +39,7 @@ def test_formats_of_phones_are_read_where_they_can_be(form: str, tmp_path: Path)
         load_image(coded.getvalue()[:300], 16, "stretch")
 
 
-def test_other_files_are_counted_with_what_to_do() -> None:
+def test_unsupported_files_are_counted_with_advice() -> None:
     said = describe_unsupported({".cr2": 2, ".NEF": 1, ".mp4": 3, ".txt": 5, "no suffix": 1, ".xyz": 0})
     assert said.startswith(f"Files other than {' '.join(IMAGE_EXTENSIONS)} were left out (")
     assert "(camera raw: 3, video: 3, .txt: 5, no suffix: 1); camera raw: develop them" in said
@@ -50,14 +50,14 @@ def test_other_files_are_counted_with_what_to_do() -> None:
     )
 
 
-def test_no_kind_claims_what_another_one_has() -> None:
+def test_kinds_have_distinct_suffixes() -> None:
     extensions = [extension for kind in UNSUPPORTED_KINDS for extension in kind.extensions]
     assert len(set(extensions)) == len(extensions)
     assert set(extensions) & set(IMAGE_EXTENSIONS) <= {".heic", ".heif", ".hif", ".avif"}
 
 
 @pytest.mark.parametrize("source", ["folder", "flat", "pictures"])
-def test_every_source_notes_what_it_does_not_read(source: str, tmp_path: Path) -> None:
+def test_every_source_notes_unsupported_files(source: str, tmp_path: Path) -> None:
     if source == "folder":
         root = write_pictures(tmp_path / "root", {"cat": 5, "dog": 5})
         place = root / "cat"
@@ -75,7 +75,7 @@ def test_every_source_notes_what_it_does_not_read(source: str, tmp_path: Path) -
             assert f"{name}: 1" in note
 
 
-def test_where_there_is_nothing_but_other_files_it_is_said_what_they_are(tmp_path: Path) -> None:
+def test_a_folder_of_unsupported_files_is_explained(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "photo.cr2").write_bytes(b"content")

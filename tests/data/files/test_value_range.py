@@ -1,4 +1,4 @@
-"""Images of more than 8 bits: one range of values for the whole data set, measured, said, kept with the classifier."""
+"""Images with more than 8 bits: one range of values per dataset, measured, reported, stored with the classifier."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def as_eight_bits(name: str, size: int = 20) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_twelve_bits_show_the_picture_that_eight_bits_show(name: str) -> None:
+def test_twelve_bits_look_like_eight_bits(name: str) -> None:
     found = verify_image(FILES[name])
     assert found is not None
     assert (found.low, found.high) == (0, 4095)
@@ -100,7 +100,7 @@ def test_twelve_bits_show_the_picture_that_eight_bits_show(name: str) -> None:
         tiff(65535 - grey() * 257, photometric=0),
     ],
 )
-def test_sixteen_bits_that_are_used_need_no_range(data: bytes) -> None:
+def test_fully_used_sixteen_bits_need_no_range(data: bytes) -> None:
     three = data in (png16(colour() * 257), *(tiff(colour() * 257, 16, 1, 2, "<", True, packed) for packed in (0, 1)))
     expected = as_eight_bits("colours" if three else "grey")
     for value_range in (None, (0.0, 65535.0)):
@@ -132,7 +132,7 @@ def test_values_that_cannot_be_used_are_refused_with_the_reason(data: bytes, rea
         verify_image(data)
 
 
-def test_signed_bytes_are_no_bright_ones() -> None:
+def test_negative_signed_bytes_are_not_bright() -> None:
     found = verify_image(tiff(np.array([[-5, 100]]), 8, SIGNED))
     assert found is not None
     assert (found.kind, found.low, found.high) == ("signed 8-bit", -5, 100)
@@ -167,7 +167,7 @@ def fractions(low: float, high: float) -> Values:
         ([0, 50], [fractions(0, 37.2)], (0, 50)),
     ],
 )
-def test_the_range_of_a_data_set(setting: Any, measured: list[Values], expected: tuple[float, float] | None) -> None:
+def test_the_range_of_a_dataset(setting: Any, measured: list[Values], expected: tuple[float, float] | None) -> None:
     chosen, _ = choose_value_range(setting, {f"{number}.png": one for number, one in enumerate(measured)})
     assert chosen == expected
 
@@ -187,7 +187,7 @@ def test_the_range_of_a_data_set(setting: Any, measured: list[Values], expected:
         ("full", [fractions(0, 1)], "value_range=full.*floating-point"),
     ],
 )
-def test_a_range_that_cannot_be_told_is_refused(setting: Any, measured: list[Values], sentence: str) -> None:
+def test_an_ambiguous_range_is_refused(setting: Any, measured: list[Values], sentence: str) -> None:
     with pytest.raises(HeadstartError, match=sentence):
         choose_value_range(setting, {f"{number}.png": one for number, one in enumerate(measured)})
 
@@ -215,12 +215,12 @@ def test_a_range_that_cannot_be_told_is_refused(setting: Any, measured: list[Val
         ),
     ],
 )
-def test_what_is_said_of_the_range(setting: Any, measured: list[Values], sentence: str) -> None:
+def test_the_notes_on_the_range(setting: Any, measured: list[Values], sentence: str) -> None:
     _, notes = choose_value_range(setting, {f"{number}.png": one for number, one in enumerate(measured)})
     assert notes == (sentence,)
 
 
-def test_ordinary_data_has_nothing_to_be_told() -> None:
+def test_usual_data_gets_no_note() -> None:
     assert choose_value_range("auto", {"0.png": values(0, 65535)}) == ((0, 65535), ())
     assert choose_value_range("full", {"0.png": values(0, 4095)}) == ((0, 65535), ())
 
@@ -233,7 +233,7 @@ def test_a_wrong_setting_is_refused(setting: str) -> None:
         compose([f"dataset.value_range={setting}"])
 
 
-def test_right_settings_are_taken() -> None:
+def test_valid_settings_are_accepted() -> None:
     for given, expected in (("auto", "auto"), ("full", "full"), ("[-3,2.5]", [-3, 2.5])):
         assert compose([f"dataset.value_range={given}"]).dataset.value_range == expected
 
@@ -266,7 +266,7 @@ def pixels_of(index: ImageIndex) -> np.ndarray:
     return next(Files(index, 24, "stretch").batches(iter([np.arange(len(index))])))
 
 
-def test_a_data_set_is_read_as_the_bits_it_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dataset_is_read_with_the_bits_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep, report = checked(write_stripes(tmp_path / "deep", 12), tmp_path / "cache")
     plain, plain_report = checked(write_stripes(tmp_path / "plain", 8), tmp_path / "cache")
     assert deep.value_range == (0, 4095)
@@ -287,7 +287,7 @@ def test_a_data_set_is_read_as_the_bits_it_uses(tmp_path: Path, monkeypatch: pyt
     assert not set(full.pixel_keys) & set(deep.pixel_keys)
 
 
-def test_files_of_eight_bits_beside_deep_ones_stay_as_they_are(tmp_path: Path) -> None:
+def test_eight_bit_files_beside_deeper_ones_do_not_change(tmp_path: Path) -> None:
     root = write_pictures(tmp_path / "root", {"cat": 6, "dog": 6})
     Image.fromarray(grey().astype(np.uint8)).save(root / "cat" / "photo.jpg")
     before = pixels_of(checked(root, tmp_path / "cache")[0])

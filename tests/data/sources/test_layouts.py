@@ -616,7 +616,7 @@ def test_layout_of_numbered_files(case: Case, tmp_path: Path, picture: bytes) ->
     check(case, root, source="flat", label_names=["zero", "one"])
 
 
-def test_pictures_are_found_without_litter(tmp_path: Path, picture: bytes) -> None:
+def test_ignored_files_are_not_found(tmp_path: Path, picture: bytes) -> None:
     ignored = {"@eaDir/a": 2, "$RECYCLE.BIN": 1, "._0.png": 0, "deep/lost+found": 1, ".thumbnails": 3}
     root = write(tmp_path / "root", {"": 2, "deep/er": 1, **ignored}, picture)
     index = load_index(DatasetConfig(name="pictures", source="pictures", root=str(root)), tmp_path / "cache")
@@ -625,14 +625,14 @@ def test_pictures_are_found_without_litter(tmp_path: Path, picture: bytes) -> No
     assert re.search(r"left out \(5; .*@eaDir: 1 folder.*\._\*: 1 file\)", note)
 
 
-def test_links_among_litter_do_not_matter(tmp_path: Path, picture: bytes) -> None:
+def test_links_among_ignored_files_do_not_matter(tmp_path: Path, picture: bytes) -> None:
     root = write(tmp_path / "root", {**classes(PETS), "@eaDir": 1}, picture)
     (root / "@eaDir" / "out").symlink_to(tmp_path)
     assert len(load_index(DatasetConfig(name="folder", source="folder", root=str(root)), tmp_path / "cache")) == 10
 
 
 @pytest.mark.parametrize("source", ["csv", "digits", "pictures"])
-def test_splits_are_refused_where_there_are_no_folders(source: str, tmp_path: Path) -> None:
+def test_splits_are_refused_for_sources_without_folders(source: str, tmp_path: Path) -> None:
     config = DatasetConfig(name=source, source=source, root=str(tmp_path), splits="none")
     with pytest.raises(HeadstartError, match=f"source folder or flat. Received: none with {source}"):
         load_index(config, tmp_path / "cache")
@@ -641,7 +641,7 @@ def test_splits_are_refused_where_there_are_no_folders(source: str, tmp_path: Pa
 @pytest.mark.parametrize(
     "names", [("learn more", "final (1)"), ("2017", "it's"), ('a "b"', "back\\slash"), ("null", "a,b")]
 )
-def test_the_override_of_a_refusal_works(names: tuple[str, str], tmp_path: Path, picture: bytes) -> None:
+def test_the_suggested_override_works(names: tuple[str, str], tmp_path: Path, picture: bytes) -> None:
     root = write(tmp_path / "my data", each(list(names), PETS, 5), picture)
     with pytest.raises(HeadstartError) as caught:
         load_index(DatasetConfig(name="folder", source="folder", root=str(root)), tmp_path / "cache")
@@ -660,6 +660,6 @@ def test_the_override_of_a_refusal_works(names: tuple[str, str], tmp_path: Path,
 
 
 @pytest.mark.parametrize("splits", ["{train: learn, test: [final]}", "none"])
-def test_splits_can_stand_in_a_file(splits: str) -> None:
+def test_splits_can_be_set_in_a_file(splits: str) -> None:
     config = from_yaml(to_yaml(compose(["dataset=folder"])).replace("splits: auto", f"splits: {splits}"))
     assert config.dataset.splits == ("none" if splits == "none" else {"train": "learn", "test": ["final"]})

@@ -1,4 +1,4 @@
-"""Tables as people have them: each gives its rows, or one sentence with the row that is wrong."""
+"""Real-life tables: each gives its rows, or one sentence that names the wrong row."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_wrong_names_of_columns_are_refused(tmp_path: Path, columns: dict[str, s
         read(tmp_path, "path,label,split\na.png,cat,train\n", **columns)
 
 
-def test_columns_are_of_tables_alone(tmp_path: Path) -> None:
+def test_columns_are_refused_for_other_sources(tmp_path: Path) -> None:
     config = DatasetConfig(name="folder", source="folder", root=str(tmp_path), columns=ColumnsConfig(path="x"))
     with pytest.raises(HeadstartError, match=r"dataset\.columns only with dataset\.source=csv.*folder"):
         load_index(config, tmp_path)
@@ -210,7 +210,7 @@ def test_columns_are_of_tables_alone(tmp_path: Path) -> None:
         ("path,label\ndeep\\e.png,cat\n", "Backslashes in paths of the table were read as slashes (1)"),
     ],
 )
-def test_what_was_decided_is_noted(tmp_path: Path, content: str, note: str) -> None:
+def test_the_detected_layout_is_noted(tmp_path: Path, content: str, note: str) -> None:
     assert "\n".join(read(tmp_path, content).notes) == note
 
 
@@ -229,7 +229,7 @@ def test_a_file_is_found_by_its_accents_in_another_encoding(tmp_path: Path, writ
         assert listing.notes[0].endswith("whose accents the table encodes differently were matched (1)")
 
 
-def test_of_two_files_that_look_the_same_the_exact_name_decides(tmp_path: Path) -> None:
+def test_the_exact_name_decides_between_files_that_look_the_same(tmp_path: Path) -> None:
     names = [unicodedata.normalize(form, "é.png") for form in ("NFC", "NFD")]
     assert [row.path for row in read(tmp_path, f"path,label\n{names[1]},cat\n", *names).rows] == names[1:]
     mixed = [f"{names[0]}{names[1]}", f"{names[1]}{names[0]}"]
@@ -239,6 +239,6 @@ def test_of_two_files_that_look_the_same_the_exact_name_decides(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", [".", "nowhere.csv", "/dev/zero"])
-def test_what_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_table_that_is_not_a_file_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(HeadstartError, match=r"Expected dataset\.csv to be a file\. Received: "):
         list_csv(tmp_path / name, tmp_path)
