@@ -182,7 +182,7 @@ def test_the_range_of_a_dataset(setting: Any, measured: list[Values], expected: 
         ),
         ("auto", [fractions(0, 254.5)], r"\[LOW,HIGH\].*floating-point images .* 0 to 254.5"),
         ("auto", [fractions(-0.2, 1)], r"\[LOW,HIGH\].*floating-point images .* -0.2 to 1"),
-        ("auto", [fractions(0, 1), values(0, 4095)], "one range of values.*floating-point.*, but 16-bit"),
+        ("auto", [fractions(0, 1), values(0, 4095)], "the same range of values.*floating-point.*, but 16-bit"),
         ("full", [values(0, 70_000, "32-bit")], "from 0 to 65535 for dataset.value_range=full.*70000"),
         ("full", [fractions(0, 1)], "value_range=full.*floating-point"),
     ],

@@ -90,7 +90,7 @@ def test_groups_that_straddle_a_given_test_split_are_noted(root: Path, tmp_path:
         ImageRow("dog/02.png", "dog", "train"),
     ]
     notes = group_near_duplicates(Listing(root, rows), LIMITS, tmp_path).notes
-    assert notes[-1].endswith("the test split is given, and 1 groups straddle it")
+    assert notes[-1].endswith("has its own test split, and 1 groups straddle it")
 
 
 def test_an_unknown_setting_is_refused() -> None:

@@ -508,7 +508,7 @@ CASES = [
     Case(
         "a split folder of pictures",
         {**each("learn", PETS, 5), "final": 3},
-        refused=r"a folder for each class in \S+/final.*3 pictures without",
+        refused=r"a folder for each class in \S+/final.*3 images without",
         splits={"train": "learn", "test": "final"},
     ),
     Case(

@@ -56,7 +56,7 @@ def test_flat_files_are_read_in_place(tmp_path):
     assert index.class_names == ("Bread", "Egg", "Noodles-Pasta")  # natural order, not that of the numbers
     names = {path: index.class_names[label] for path, label in zip(index.paths, index.labels, strict=True)}
     assert (names["training/1_3.png"], names["evaluation/2_0.png"]) == ("Noodles-Pasta", "Egg")
-    assert any("other kinds" in note for note in index.notes)
+    assert any("Files other than" in note for note in index.notes)
     assert sorted(root.rglob("*")) == before
 
 
