@@ -69,7 +69,9 @@ def test_every_source_notes_unsupported_files(source: str, tmp_path: Path) -> No
     for extension in UNREAD.values():
         (place / f"0_file{extension}").write_bytes(b"content")
     config = DatasetConfig(name=source, source=source, root=str(root), label_names=["cat", "dog"])
-    [note] = [note for note in load_index(config, tmp_path).notes if "Files other than" in note]  # nothing is decoded yet
+    [note] = [
+        note for note in load_index(config, tmp_path).notes if "Files other than" in note
+    ]  # nothing is decoded yet
     for name, extension in UNREAD.items():
         if extension not in IMAGE_EXTENSIONS:
             assert f"{name}: 1" in note

@@ -121,12 +121,12 @@ def test_a_table_gives_its_rows(tmp_path: Path, content: str | bytes, rows: list
         ("path,label\n ,cat\n", r"a path in row 2"),
         # the header
         ("", r"columns path,label.*Received: $"),
-        ("a.png,cat\nb.png,dog\n", r"names of the columns in the first row .*path,label\. Received: a\.png,cat"),
-        ("7;cat\n", r"names of the columns .*path;label\. Received: 7;cat, where 7 is an image"),
-        ("a.png\nb.png\n", r"names of the columns in the first row .*a\.png is an image"),
+        ("a.png,cat\nb.png,dog\n", r"column names in the first row .*path,label\. Received: a\.png,cat"),
+        ("7;cat\n", r"column names .*path;label\. Received: 7;cat, where 7 is an image"),
+        ("a.png\nb.png\n", r"column names in the first row .*a\.png is an image"),
         ("photo,kind\na.png,cat\n", r"columns path,label.* Received: photo,kind; dataset\.columns\.path="),
         ("path\na.png\n", r"columns path,label.* Received: path$"),
-        ("path,label,label\na.png,cat,dog\n", r"name of its own\. Received: label more than once"),
+        ("path,label,label\na.png,cat,dog\n", r"unique name\. Received: label more than once"),
         (
             "file,image,label\na.png,b.png,cat\n",
             r"one column for the path .*file and image; .*columns\.path=file",
@@ -145,7 +145,10 @@ def test_a_table_gives_its_rows(tmp_path: Path, content: str | bytes, rows: list
         ("path,label,patient_id\na.png,cat,\n", r"a group in row 2 .*column patient_id; .*columns\.group=false"),
         ("path,label\na.png,cat\n./a.png,dog\n", r"each path once .*\./a\.png in row 2 and row 3|row 2 and row 3"),
         ("id,breed\nid7,cat\n", r"row 2: id7 \(there is id7\.jpg\); the paths have no suffix"),
-        ("file\tscan\tlabel\nx\ta.png\tcat\n", r"row 2: x; the column scan has files.*dataset\.columns\.path=scan"),
+        (
+            "file\tscan\tlabel\nx\ta.png\tcat\n",
+            r"row 2: x; the column scan has existing files.*dataset\.columns\.path=scan",
+        ),
         ("label,path\n#cat,c.png\n", r"1 that are not, row 2: c\.png"),
         ("path,label\nupper.png,cat\n", r"row 2: upper\.png \(there is Upper\.PNG\)"),
         ("path,label\n" + "n" * 300 + ".png,cat\n", r"1 that are not, row 2: nnn"),
