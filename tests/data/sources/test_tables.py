@@ -185,7 +185,7 @@ def test_columns_can_be_named(
         ({"path": "scan"}, r"dataset\.columns\.path to be one of path, label, split\. Received: scan in .*images\.csv"),
         ({"label": None}, r"columns path,label"),
         ({"label": "path"}, r"columns path,label.* Received: path,label,split"),
-        ({"path": "label", "label": "label"}, r"a column of its own .*path: label, label: label"),
+        ({"path": "label", "label": "label"}, r"Expected separate columns .*path: label, label: label"),
     ],
 )
 def test_wrong_names_of_columns_are_refused(tmp_path: Path, columns: dict[str, str | None], says: str) -> None:
