@@ -57,14 +57,14 @@ def fold_digest(index: ImageIndex) -> list[tuple[str, str]]:
     return sorted(zip(index.paths, index.splits.tolist(), strict=True))
 
 
-def test_images_of_a_given_test_split_take_no_part(tmp_path: Path) -> None:
+def test_images_of_a_given_test_split_are_excluded(tmp_path: Path) -> None:
     root = tmp_path / "split"
     for split, count in {"train": 6, "valid": 3, "test": 4}.items():
         write_pictures(root / split, {"cat": count, "dog": count}, seed=count)
     tested = set.union(*(names(fold(root, number), "test") for number in range(FOLDS)))
     assert len(tested) == 18
     assert not any(path.startswith("test/") for path in tested)
-    assert "8 images of the test split take no part in the cross-validation" in fold(root, 0).notes
+    assert "8 images of the test split are not part of the cross-validation" in fold(root, 0).notes
 
 
 def test_groups_stay_together(tmp_path: Path) -> None:

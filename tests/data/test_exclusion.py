@@ -1,4 +1,4 @@
-"""Images that a table lists are left out; a table that cannot be meant is refused."""
+"""Images that a table lists are left out, and invalid tables are refused."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ def test_an_empty_table_leaves_nothing_out(tmp_path: Path) -> None:
     assert exclude_images(LISTING, table(tmp_path, "path\n")).rows == LISTING.rows
 
 
-def test_paths_that_are_not_there_are_noted(tmp_path: Path) -> None:
+def test_missing_paths_are_noted(tmp_path: Path) -> None:
     file = table(tmp_path, "path\ncat/1.png\ncat/gone.png\n")
     assert exclude_images(LISTING, file).notes == (
         f"dataset.exclude={file} left 1 image out",
-        f"dataset.exclude={file} lists images that are not there (1): cat/gone.png",
+        f"dataset.exclude={file} lists images that do not exist (1): cat/gone.png",
     )
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("path\nother/1.png\n", "of whose 1 paths none is there, other/1.png"),
+        ("path\nother/1.png\n", "none of whose 1 paths exists, other/1.png"),
         ("file\ncat/1.png\n", "with the column path. Received: "),
         ("", "with no columns"),
         ("path,why\ncat/1.png,x\n,y\n", "Expected a path in row 3 of"),
         ("path\n" + '"' + "x" * 200_000 + '"\n', "Expected dataset.exclude to be a CSV file"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(text: str, expected: str, tmp_path: Path) -> None:
+def test_an_invalid_table_is_refused(text: str, expected: str, tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match="Expected") as caught:
         exclude_images(LISTING, table(tmp_path, text))
     assert expected in str(caught.value)
 
 
-def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"Expected dataset\.exclude to be a file"):
         exclude_images(LISTING, str(tmp_path / "none.csv"))
 

@@ -9,7 +9,7 @@ import pytest
 from headstart.config import CrossValidationConfig, DatasetConfig
 from headstart.core.errors import HeadstartError
 from headstart.data.index import ImageIndex
-from headstart.data.label_spelling import comparable, quoted, spelled
+from headstart.data.label_spelling import comparison_key, normalize_name, quoted
 from headstart.data.load import load_index
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
@@ -72,20 +72,20 @@ def test_folders_that_look_the_same_are_one_class_and_keep_their_paths(tmp_path:
 
 
 @pytest.mark.parametrize("label", ["cat ", DECOMPOSED, "\u200bcat"])
-def test_a_label_by_itself_loses_what_nobody_sees(tmp_path: Path, label: str) -> None:
+def test_invisible_characters_are_removed_from_labels(tmp_path: Path, label: str) -> None:
     index = load_table(tmp_path, [label] * 5 + ["dog"] * 5)
-    assert index.class_names == (spelled(label), "dog")
+    assert index.class_names == (normalize_name(label), "dog")
     assert not index.notes
 
 
 @pytest.mark.parametrize("name", ["cat", "Big Cat", COMPOSED, "a  b", "日本", "T-shirt/top", "🏴\U000e0067\U000e007f"])
 def test_ordinary_names_stay_as_they_are(name: str) -> None:
-    assert spelled(name) == name
+    assert normalize_name(name) == name
 
 
 def test_flags_made_of_tags_stay_different() -> None:
     england, scotland = ("🏴" + "".join(chr(0xE0000 + ord(letter)) for letter in code) for code in ("gbeng", "gbsct"))
-    assert comparable(england) != comparable(scotland)
+    assert comparison_key(england) != comparison_key(scotland)
 
 
 def test_quotes_show_what_differs() -> None:
@@ -93,7 +93,7 @@ def test_quotes_show_what_differs() -> None:
     assert quoted([COMPOSED, DECOMPOSED]) == [r"'caf\xe9'", r"'cafe\u0301'"]
 
 
-def test_classes_that_differ_in_case_stay_two_with_a_warning(tmp_path: Path) -> None:
+def test_classes_that_differ_in_case_stay_separate_with_a_note(tmp_path: Path) -> None:
     index = load_table(tmp_path, ["Cat"] * 4 + ["cat"] * 5 + ["dog"] * 4)
     assert index.class_names == ("Cat", "cat", "dog")
     assert index.notes == (
@@ -122,7 +122,7 @@ def test_small_classes_are_left_out_with_a_note(tmp_path: Path) -> None:
     assert not load_folder(root, min_images=4, classes=["a", "b", "c"]).notes
 
 
-def test_images_are_counted_after_labels_were_merged(tmp_path: Path) -> None:
+def test_images_are_counted_after_merging_labels(tmp_path: Path) -> None:
     assert load_table(tmp_path, ["a"] * 2 + ["a "] * 2 + ["b"] * 4, min_images=4).class_names == ("a", "b")
 
 
@@ -136,13 +136,13 @@ def test_images_of_a_given_test_split_do_not_count(tmp_path: Path) -> None:
     assert "(2): c: 1, d: 0" in index.notes[0]
 
 
-def test_two_classes_have_to_be_left(tmp_path: Path) -> None:
+def test_at_least_two_classes_must_remain(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"a": 9, "b": 5, "c": 4})
     with pytest.raises(HeadstartError, match=r"min_images to leave at least two .* a: 9, b: 5, c: 4\. Received: 6"):
         load_folder(root, min_images=6)
 
 
-def test_what_is_too_few_is_said_with_all_ways_out(tmp_path: Path) -> None:
+def test_too_few_images_are_reported_with_all_ways_out(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"a": 9, "b": 5, "rare": 1, "odd": 2})
     with pytest.raises(
         HeadstartError,
@@ -156,7 +156,7 @@ def test_what_is_too_few_is_said_with_all_ways_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("folds", "least"), [(2, 4), (3, 3), (5, 5)])
-def test_folds_need_an_image_to_test_to_validate_and_to_train_on(tmp_path: Path, folds: int, least: int) -> None:
+def test_folds_need_images_for_test_validation_and_training(tmp_path: Path, folds: int, least: int) -> None:
     root = write(tmp_path / "root", {"a": 9, "b": least, "c": least - 1})
     config = DatasetConfig(name="f", source="folder", root=str(root))
     with pytest.raises(HeadstartError, match=rf"at least {least} images .*cv\.folds={folds}.*c: {least - 1}\); "):
@@ -167,7 +167,7 @@ def test_folds_need_an_image_to_test_to_validate_and_to_train_on(tmp_path: Path,
         assert all(count.all() for count in index.counts().values())
 
 
-def test_groups_are_counted_where_there_are_any(tmp_path: Path) -> None:
+def test_groups_are_counted_if_present(tmp_path: Path) -> None:
     groups = {"a": 6, "b": 4, "c": 2}
     rows = [f"{name}{n}{k}.png,{name},{name}{n}" for name, count in groups.items() for n in range(count) for k in "xy"]
     for row in rows:

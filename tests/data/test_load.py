@@ -1,4 +1,4 @@
-"""The sources: what they find, how they split it, and what they refuse."""
+"""Loading datasets: the images of each source, their splits, and errors."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_folder_of_classes_is_split_by_class(tmp_path):
     assert index.file(0).is_file()
 
 
-def test_split_is_seeded_and_stays_when_images_are_added(tmp_path):
+def test_split_is_seeded_and_stable_when_images_are_added(tmp_path):
     root = write_classes(tmp_path / "root", a=50, b=50)
     first, again, other = (load_folder(root, split={"seed": seed}) for seed in (0, 0, 1))
     assert first.paths == again.paths
@@ -105,7 +105,7 @@ def test_split_folders_under_their_usual_names(tmp_path, names):
     assert all(path.split("/")[0] == names[2] for path in index.split("test").paths)
 
 
-def test_missing_validation_folder_is_made_from_train(tmp_path):
+def test_missing_validation_split_is_taken_from_train(tmp_path):
     root = tmp_path / "root"
     write_classes(root / "train", cat=8, dog=8)
     write_classes(root / "test", cat=3, dog=3)
@@ -128,7 +128,7 @@ def test_class_may_be_called_train(tmp_path):
     assert load_folder(write_classes(tmp_path / "root", car=5, train=5)).class_names == ("car", "train")
 
 
-def test_hidden_and_other_files_are_left_out_and_deep_ones_found(tmp_path):
+def test_hidden_and_other_files_are_left_out_and_nested_images_found(tmp_path):
     root = write_classes(tmp_path / "root", cat=5, dog=5)
     for name in (".DS_Store", ".ipynb_checkpoints/1.png", "__MACOSX/cat/1.png", "cat/._1.png", "cat/.x/1.png"):
         write_image(root / name)
@@ -141,11 +141,11 @@ def test_hidden_and_other_files_are_left_out_and_deep_ones_found(tmp_path):
     assert index.class_names == ("cat", "dog")
     assert np.bincount(index.labels).tolist() == [6, 6]
     assert {"dog/puppies/young/1.PNG", "cat/linked/0.png"} < set(index.paths)
-    deeper, others, litter = index.notes
+    deeper, others, ignored = index.notes
     assert "(2: cat (linked); dog (loop, puppies))" in deeper
     assert ".txt: 1" in others
-    assert "(6; " in litter
-    assert "__MACOSX: 1 folder" in litter
+    assert "(6; " in ignored
+    assert "__MACOSX: 1 folder" in ignored
 
 
 def test_empty_class_directory_is_reported(tmp_path):
@@ -209,7 +209,7 @@ def test_ambiguous_split_folders_are_refused(tmp_path):
 # Share of the training images
 
 
-def test_smaller_fractions_lie_within_larger_ones(tmp_path):
+def test_smaller_fractions_are_subsets_of_larger_ones(tmp_path):
     root = write_classes(tmp_path / "root", a=50, rare=5)
     whole = load_folder(root)
     larger = set(whole.split("train").paths)
@@ -350,7 +350,7 @@ def test_digits_are_real_files(tmp_path):
     assert [path.name for path in (tmp_path / "cache" / "datasets").iterdir()] == ["digits"]
 
 
-def test_digits_written_by_several_at_once_are_whole(tmp_path):
+def test_digits_written_by_several_processes_are_complete(tmp_path):
     directory = tmp_path / "datasets" / "digits"
     threads = [threading.Thread(target=list_digits, args=(tmp_path,)) for _ in range(3)]
     for thread in threads:

@@ -13,7 +13,7 @@ from image_files import PNG, Chunk, chunk, chunks_of, png16, png_of, tiff_of
 from PIL import Image, PngImagePlugin
 
 Generator = np.random.Generator
-KINDS = (  # bits, samples, format and photometric interpretation of TIFFs that people have
+SPECIAL_FILES = (  # bits, samples, format and photometric interpretation of TIFFs that people have
     (8, 1, 1, 0),
     (8, 3, 1, 2),
     (8, 1, 2, 1),
@@ -146,7 +146,7 @@ def samples(generator: Generator) -> bytes:
     """Return a TIFF of any bits, kind and number of samples, whole or damaged, which few readers read."""
     choose = generator.choice
     order, planar = str(choose(["<", ">"])), int(choose([1, 1, 1, 2]))
-    bits, count, form, photometric = [int(part) for part in choose(KINDS)]
+    bits, count, form, photometric = [int(part) for part in choose(SPECIAL_FILES)]
     if generator.integers(3) == 0:  # something that hardly anybody writes
         bits, count = int(choose([1, 2, 4, 12, 24, 48, 64])), int(choose([1, 2, 3, 4, 5]))
         form, photometric = int(choose([1, 2, 3, 4, 5, 6])), int(choose([0, 1, 2, 3, 5, 6, 8]))

@@ -150,7 +150,7 @@ def test_a_run_that_does_not_fit_is_refused_before_anything_is_computed(disk: Di
         pytest.param("runs/*/tracking", "", id="journal"),
     ],
 )
-def test_a_disk_that_fills_up_costs_nothing_that_was_complete(
+def test_a_full_disk_leaves_completed_files_intact(
     moment: str, file: str, disk: Disk, whole: Path, tmp_path: Path
 ) -> None:
     cache = whole.parents[1] / "cache"
@@ -170,7 +170,7 @@ def test_a_disk_that_fills_up_costs_nothing_that_was_complete(
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_without_a_cache_whose_disk_fills_up(disk: Disk, whole: Path, tmp_path: Path) -> None:
+def test_a_run_continues_when_the_disk_of_its_cache_fills_up(disk: Disk, whole: Path, tmp_path: Path) -> None:
     process = disk.start([*COMMAND, f"hydra.run.dir={tmp_path / 'run'}"], disk.place / "cache")
     while process.poll() is None and not list(disk.inside.glob("cache/tables/*/lock")):
         time.sleep(0.001)

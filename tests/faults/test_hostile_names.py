@@ -12,7 +12,7 @@ from conftest import TINY, write_pictures
 
 from headstart.classifier.saved import load_classifier
 from headstart.config import compose
-from headstart.data.label_spelling import spelled
+from headstart.data.label_spelling import normalize_name
 from headstart.run.experiment import run
 
 NAMES = [
@@ -36,8 +36,10 @@ def test_hostile_names_go_through_a_run(outputs: Path, tmp_path: Path, capsys: p
         with (directory / table).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows.append(list(csv.DictReader(file)))
         assert all((root / row["path"]).is_file() for row in rows[-1])
-        assert all(row["label"] == spelled(row["path"].split("/")[0]) for row in rows[-1])
-    shown = {spelled(name) for name in NAMES}  # without the blanks around a name, and what nobody sees at its end
+        assert all(row["label"] == normalize_name(row["path"].split("/")[0]) for row in rows[-1])
+    shown = {
+        normalize_name(name) for name in NAMES
+    }  # without the blanks around a name, and what nobody sees at its end
     assert {row["label"] for row in rows[0]} == shown
     assert {f"probability_{name}" for name in shown} < set(rows[1][0])
     results = json.loads((directory / "results.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""A run that is killed at any moment and gone on with ends as one that was not."""
+"""A run that is killed at any moment and resumed ends like an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -108,13 +108,17 @@ def interrupted(whole: tuple[Path, float], tmp_path: Path, seed: int, end: signa
 
 
 @pytest.mark.parametrize("kill", range(30))
-def test_a_run_that_is_killed_ends_as_if_it_was_not(kill: int, whole: tuple[Path, float], tmp_path: Path) -> None:
+def test_a_killed_and_resumed_run_ends_like_an_uninterrupted_one(
+    kill: int, whole: tuple[Path, float], tmp_path: Path
+) -> None:
     code, said = interrupted(whole, tmp_path, kill, signal.SIGKILL)
     assert code in (-signal.SIGKILL, 0), said
 
 
 @pytest.mark.parametrize("number", range(10))
-def test_a_run_that_is_terminated_ends_as_if_it_was_not(number: int, whole: tuple[Path, float], tmp_path: Path) -> None:
+def test_a_terminated_and_resumed_run_ends_like_an_uninterrupted_one(
+    number: int, whole: tuple[Path, float], tmp_path: Path
+) -> None:
     end = (signal.SIGTERM, signal.SIGHUP)[number % 2]
     code, said = interrupted(whole, tmp_path, number, end)
     assert code in (128 + end, 0), said

@@ -1,4 +1,4 @@
-"""Malformed images, bombs and files that are none: nothing crashes, hangs or takes a gigabyte; each one is named."""
+"""Malformed images, bombs and files that are not images: no crash, no hang, no gigabyte of memory; each is named."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_in_a_process(root: Path, cache: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(1500, marks=pytest.mark.slow)])
-def test_malformed_images_are_named_and_sound_ones_taken(count: int, tmp_path: Path) -> None:
+def test_malformed_images_are_named_and_valid_ones_read(count: int, tmp_path: Path) -> None:
     root = tmp_path / "root"
     written = {file.relative_to(root).as_posix() for file in write_malformed(root, count)}
     found = read_in_a_process(root, tmp_path / "cache")
@@ -76,7 +76,7 @@ def test_png_chunks_and_tiff_samples_cost_no_image_and_no_traceback(tmp_path: Pa
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as when headstart is imported by itself
-def test_every_bomb_is_refused_for_what_it_is() -> None:
+def test_every_bomb_is_refused_with_the_reason() -> None:
     reasons = {}
     for name, data in bombs().items():
         with pytest.raises(UnreadableImageError) as caught:
@@ -88,7 +88,7 @@ def test_every_bomb_is_refused_for_what_it_is() -> None:
     assert reasons["no_bytes.png"] == "the file is empty"
 
 
-def test_text_and_profiles_are_never_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_and_profiles_are_never_decompressed(monkeypatch: pytest.MonkeyPatch) -> None:
     inflated = []
 
     class Inflater:
@@ -111,7 +111,7 @@ def test_text_and_profiles_are_never_inflated(monkeypatch: pytest.MonkeyPatch) -
     assert sum(inflated) <= 2 << 20  # of the two that may say how the image is turned
 
 
-def test_the_limits_are_those_of_the_configuration(tmp_path: Path) -> None:
+def test_the_configured_limits_apply(tmp_path: Path) -> None:
     root = write_pictures(tmp_path / "root", {"cat": 5, "dog": 5}, size=20)
     Image.new("RGB", (50, 40)).save(root / "cat" / "large.png")
     (root / "dog" / "heavy.bmp").write_bytes((root / "dog" / "000.png").read_bytes() + bytes(30_000))
@@ -173,7 +173,7 @@ def test_many_workers_stay_within_the_memory_of_a_process(form: str, tmp_path: P
     assert float(answer.stdout) < 1000
 
 
-def test_many_frames_and_pages_cost_one(tmp_path: Path) -> None:
+def test_only_the_first_frame_or_page_is_decoded(tmp_path: Path) -> None:
     frames = [Image.new("L", (8, 8), number % 256) for number in range(1000)]
     for form in ("GIF", "WEBP", "PNG", "TIFF"):
         file = tmp_path / f"frames.{form.lower()}"

@@ -14,18 +14,18 @@ from headstart.core.errors import HeadstartError
 from headstart.data.sources.csv_table import list_csv
 
 FIELDS = re.compile(r"""["',;|\s]+""")
-MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16"}
+BYTE_ORDER_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16"}
 
 
 def images_named(data: bytes, paths: list[str]) -> set[str]:
     """Return the images that somebody who opens a table sees in its rows; paths that ran into something are none."""
-    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), "utf-8")
     lines = re.split(r"[\r\n]+", data.decode(encoding))
     return {path for line in lines if not line.startswith("#") for path in FIELDS.split(line)} & set(paths)
 
 
 @pytest.mark.parametrize("number", range(8))
-def test_sound_tables_give_every_row(number: int, tmp_path: Path) -> None:
+def test_valid_tables_give_every_row(number: int, tmp_path: Path) -> None:
     paths = write_images(tmp_path)
     table = tmp_path / "images.csv"
     table.write_text(originals(paths)[number], encoding="utf-8", newline="")

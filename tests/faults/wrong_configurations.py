@@ -178,7 +178,7 @@ def oddly_written(generator: np.random.Generator) -> list[str]:
     return [str(generator.choice([f"{key}={odd}", f"{key}='{odd}'", f"{odd}={key}", f"{key}{odd}=1"]))]
 
 
-KINDS = (
+SPECIAL_FILES = (
     misspelt,
     of_the_wrong_type,
     out_of_range,
@@ -198,7 +198,7 @@ def wrong_configurations(count: int, seed: int = 0) -> list[list[str]]:
     found: list[list[str]] = []
     number = 0
     while len(found) < count:
-        overrides = KINDS[number % len(KINDS)](generator)
+        overrides = SPECIAL_FILES[number % len(SPECIAL_FILES)](generator)
         number += 1
         if overrides not in found and REQUIRED not in overrides:
             found.append(overrides)

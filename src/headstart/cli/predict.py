@@ -17,10 +17,10 @@ from headstart.cli.parser import RUN_HELP, CommandParser
 from headstart.cli.predict_output import FORMATS, answer, show
 from headstart.core.console import print_to_stderr, track
 from headstart.core.errors import HeadstartError, printable
-from headstart.data.files.formats import IMAGE_EXTENSIONS, describe_others, endings
+from headstart.data.files.formats import IMAGE_EXTENSIONS, count_suffixes, describe_unsupported
 from headstart.data.files.ignored import IgnoredFiles
 from headstart.data.files.links import expect_links_inside
-from headstart.data.files.value_range import doubtful_values
+from headstart.data.files.value_range import value_range_warnings
 from headstart.data.files.walk import files_below, is_image
 from headstart.inference.backend import ENGINES
 from headstart.results.runs import find_run
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         classifier = find_classifier(directory, options)
         if options.value_range:
             classifier = replace(classifier, value_range=tuple(options.value_range))
-        for note in doubtful_values(files, classifier.value_range):
+        for note in value_range_warnings(files, classifier.value_range):
             say(note)
         results = track(classifier.predict(files, options.batch_size), len(files), "labelling")
         rows = [answer(file, result, classifier.class_names, options.top) for file, result in results]
@@ -128,7 +128,7 @@ def find_images(given: list[Path], follow_links: bool = False, litter: IgnoredFi
                 expect_links_inside(path, "--follow-links")
             found = set(files_below(path, litter))
             below = sorted(file for file in found if is_image(file.name))
-            others = describe_others(endings(found.difference(below)))
+            others = describe_unsupported(count_suffixes(found.difference(below)))
             if not below:
                 raise HeadstartError(
                     f"Expected pictures ({', '.join(sorted(IMAGE_EXTENSIONS))}) below {path}. Received: none. {others}"

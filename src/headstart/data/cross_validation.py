@@ -15,27 +15,26 @@ from headstart.data.sources.listing import Listing
 
 
 def choose_fold(listing: Listing, cv: CrossValidationConfig, seed: int) -> Listing:
-    """Return the listing with one fold as its test split, and everything else as training images.
+    """Return the listing with one fold as its test split and all other folds as training images.
 
-    The folds are stratified by class, and keep groups together. Images of a test split that the source brings are left
-    out, so that they stay unseen whatever the folds choose; those of its validation split take part.
+    The folds are stratified by class, and keep groups together. They exclude the source's own test split, which stays
+    unseen, and include its validation split.
 
     Args:
         listing: images with or without splits.
-        cv: how many folds there are, and which one is asked for.
-        seed: of the division into folds.
+        cv: the number of folds, and the chosen one.
+        seed: of the assignment to folds.
 
     Returns:
-        The listing itself where there are no folds.
+        The new listing; without folds, the listing itself.
 
     Raises:
-        HeadstartError: when no fold is chosen, or one of an unknown number, or a class has fewer images (groups, where
-            there are any) than folds.
+        HeadstartError: when no valid fold is chosen, or a class has fewer images (or groups) than folds.
 
     Source: https://scikit-learn.org/stable/modules/cross_validation.html
     """
     if cv.folds is None and cv.fold is not None:
-        raise HeadstartError(f"Expected cv.folds, the number of folds, beside cv.fold. Received: cv.fold={cv.fold}")
+        raise HeadstartError(f"Expected cv.folds, the number of folds, with cv.fold. Received: cv.fold={cv.fold}")
     if cv.folds is None:
         return listing
     if cv.fold is None or cv.fold >= cv.folds:
@@ -49,7 +48,7 @@ def choose_fold(listing: Listing, cv: CrossValidationConfig, seed: int) -> Listi
     grouped = bool(rows) and rows[0].group is not None
     units = {(row.label, row.group if grouped else row.path) for row in rows}
     counts = Counter(label for label, _ in units)
-    least = max(cv.folds, 4 if cv.folds == 2 else 3)  # two stay beside every fold: to train on and to validate on
+    least = max(cv.folds, 4 if cv.folds == 2 else 3)  # two outside each fold: for training and validation
     purpose = f"in {listing.root} for cv.folds={cv.folds}"
     expect_enough(counts, least, "group" if grouped else "image", purpose)
     labels = np.array([row.label for row in rows])
@@ -58,7 +57,7 @@ def choose_fold(listing: Listing, cv: CrossValidationConfig, seed: int) -> Listi
     folds = list(kind(cv.folds, shuffle=True, random_state=seed).split(labels, labels, groups))
     held_out = set(folds[cv.fold][1].tolist())
     left_out = len(listing.rows) - len(rows)
-    note = f"{left_out:,} images of the test split take no part in the cross-validation"
+    note = f"{left_out:,} images of the test split are not part of the cross-validation"
     return replace(
         listing,
         rows=[row._replace(split="test" if position in held_out else "train") for position, row in enumerate(rows)],

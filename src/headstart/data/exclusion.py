@@ -1,4 +1,4 @@
-"""Leaves images out that a table lists, such as what a person has kept of an audit's findings."""
+"""Excludes the images that a table lists, such as the findings of an audit that a person has confirmed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from headstart.core.errors import HeadstartError
 from headstart.core.files import atomic_file
-from headstart.data.index import shortened
+from headstart.data.index import first_few
 from headstart.data.sources.listing import Listing
 
 
@@ -18,44 +18,44 @@ def exclude_images(listing: Listing, table: str | None) -> Listing:
 
     Args:
         listing: the images.
-        table: a CSV file with the column `path`, relative to the root; other columns say why, for people. None leaves
-            nothing out.
+        table: a CSV file with the column `path`, relative to the root; other columns are ignored. None excludes
+            nothing.
 
     Raises:
-        HeadstartError: when the table cannot be read, or lists nothing but images that are not there.
+        HeadstartError: when the table cannot be read, or none of its images exists.
     """
     if table is None:
         return listing
     listed = excluded_paths(exclusion_file(table))
-    there = {row.path for row in listing.rows}
-    absent = sorted(listed - there)
+    existing = {row.path for row in listing.rows}
+    absent = sorted(listed - existing)
     if listed and len(absent) == len(listed):
         raise HeadstartError(
             f"Expected dataset.exclude to list images below {listing.root}, relative to it. "
-            f"Received: {table}, of whose {len(listed):,} paths none is there, {shortened(absent, 3)}"
+            f"Received: {table}, none of whose {len(listed):,} paths exists, {first_few(absent, 3)}"
         )
     left_out = len(listed) - len(absent)
     notes = [f"dataset.exclude={table} left {left_out:,} {'image' if left_out == 1 else 'images'} out"]
     if absent:
-        notes.append(f"dataset.exclude={table} lists images that are not there ({len(absent):,}): {shortened(absent)}")
+        notes.append(f"dataset.exclude={table} lists images that do not exist ({len(absent):,}): {first_few(absent)}")
     return replace(
         listing, rows=[row for row in listing.rows if row.path not in listed], notes=(*listing.notes, *notes)
     )
 
 
 def exclusion_file(table: str) -> Path:
-    """Return the absolute path of the table, `~` being the home directory."""
+    """Return the absolute path of the table; `~` is the home directory."""
     return Path(table).expanduser().absolute()
 
 
 def excluded_paths(table: Path) -> set[str]:
-    """Return the paths that a table lists, each once.
+    """Return the set of paths that a table lists.
 
     Args:
         table: the CSV file, UTF-8, with a header.
 
     Raises:
-        HeadstartError: naming the file, and the row without a path.
+        HeadstartError: when the table cannot be read, or a row has no path.
     """
     try:
         with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -78,11 +78,11 @@ def excluded_paths(table: Path) -> set[str]:
 
 
 def record_exclusion(table: str, directory: Path) -> dict[str, str]:
-    """Copy the table into a run's directory, and return what the data report says of it.
+    """Copy the table into a run's directory, and return its entry in the data report.
 
     Args:
         table: as in the configuration.
-        directory: within that of the run; is made.
+        directory: created within the directory of the run.
     """
     directory.mkdir(exist_ok=True)
     data = exclusion_file(table).read_bytes()

@@ -1,4 +1,4 @@
-"""Which images there are: paths, labels, splits, and the fingerprint that tells one dataset from another."""
+"""The index of a dataset: paths, labels and splits of its images, and a fingerprint of all of them."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, eq=False)
 class ImageIndex:
-    """Every image of a dataset, known by file; the pixels stay on disk.
+    """The images of a dataset by file, without their pixels.
 
     Args:
         root: directory that the paths are relative to.
         class_names: the classes, in natural order: 2 before 10.
         paths: file of each image, relative to the root, with forward slashes.
-        labels: int32 (n,), position of each image's class among `class_names`.
+        labels: int32 (n,), position of each image's class in `class_names`.
         splits: str (n,), the split of each image, one of `SPLITS`.
-        digests: SHA-256 of each file's bytes in hexadecimal; empty until `check_images` fills it.
-        notes: what the source left out, one sentence each.
-        limits: what a file may ask for when it is read.
-        value_range: the values that become black and white in files of more than 8 bits; None where there are none,
-            and until `check_images` has chosen it.
+        digests: SHA-256 of each file's content in hexadecimal; empty before `check_images`.
+        notes: what the source left out or assumed, one sentence each.
+        limits: the limits on image files.
+        value_range: the values that become black and white in files with more than 8 bits; None without such files,
+            and before `check_images`.
     """
 
     root: Path
@@ -84,14 +84,14 @@ class ImageIndex:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over path, class, split and content of all images, whatever their order and wherever the root is."""
+        """SHA-256 over path, class, split and content of all images, independent of their order and of the root."""
         if len(self.digests) != len(self.paths):
             raise ValueError("Expected the digests of all images for a fingerprint. Received: none; see check_images")
         rows = sorted(zip(self.paths, self._labels_by_name(), self.splits.tolist(), self.digests, strict=True))
         return hashlib.sha256("\n".join(map(json.dumps, rows)).encode()).hexdigest()
 
     def write_csv(self, path: Path) -> None:
-        """Write path,label,split,digest, a row for each image, which the csv source reads back."""
+        """Write a CSV file with path,label,split,digest of each image, which the csv source can read."""
         digests = self.digests or ("",) * len(self)
         with open_csv(path) as file:
             writer = csv.writer(file)
@@ -99,10 +99,10 @@ class ImageIndex:
             writer.writerows(zip(self.paths, self._labels_by_name(), self.splits.tolist(), digests, strict=True))
 
     def expect_every_class(self) -> None:
-        """Raise unless there are two classes or more, each with an image to train on and one to validate on.
+        """Raise unless there are at least two classes, each with a training and a validation image.
 
         Raises:
-            HeadstartError: naming the classes that are missing.
+            HeadstartError: naming the missing classes.
         """
         if len(self.class_names) < 2:
             raise HeadstartError(
@@ -114,7 +114,7 @@ class ImageIndex:
             if absent:
                 raise HeadstartError(
                     f"Expected at least one image of every class in the {split} split of {self.root}. "
-                    f"Received: none of {shortened(absent)}; add some, or name the classes to keep with "
+                    f"Received: none of {first_few(absent)}; add some, or name the classes to keep with "
                     "dataset.classes=[A,B]"
                 )
 
@@ -123,12 +123,12 @@ class ImageIndex:
 
 
 def natural_key(text: str) -> tuple[list[str | int], str]:
-    """Return a sort key by which numbers inside names count as numbers, and case only breaks ties."""
+    """Return a sort key that compares numbers in names as numbers, and ignores case except to break ties."""
     parts = re.split(r"(\d+)", text)
     return [int(part) if position % 2 else part.casefold() for position, part in enumerate(parts)], text
 
 
-def shortened(items: Sequence[str], most: int = 5) -> str:
-    """Return the first items as a list for a message, and how many more there are."""
+def first_few(items: Sequence[str], most: int = 5) -> str:
+    """Return the first items for a message, joined by commas, and the number of further items."""
     listed = ", ".join(items[:most])
     return f"{listed} and {len(items) - most} more" if len(items) > most else listed

@@ -1,4 +1,4 @@
-"""How names are compared: without anything that nobody sees, such as blanks around them or the encoding of accents."""
+"""Normalizes names for comparison: without surrounding blanks, invisible characters and encodings of accents."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import unicodedata
 from collections.abc import Iterable
 
 
-def spelled(text: str) -> str:
-    """Return a name with composed accents (NFC), without blanks and invisible characters around it."""
+def normalize_name(text: str) -> str:
+    """Return a name with composed accents (NFC), without surrounding blanks and invisible characters."""
     if text.isascii():
         return text.strip()
     composed = unicodedata.normalize("NFC", text)
-    seen = [position for position, letter in enumerate(composed) if not (letter.isspace() or _invisible(letter))]
-    return composed[seen[0] : seen[-1] + 1] if seen else ""
+    shown = [position for position, letter in enumerate(composed) if not (letter.isspace() or _invisible(letter))]
+    return composed[shown[0] : shown[-1] + 1] if shown else ""
 
 
-def comparable(text: str) -> str:
-    """Return what names are compared by: as `spelled`, each run of blanks as one, without invisible characters."""
-    return " ".join("".join(letter for letter in spelled(text) if not _invisible(letter)).split())
+def comparison_key(text: str) -> str:
+    """Return a key that is equal for names that look the same, whatever their blanks and invisible characters."""
+    return " ".join("".join(letter for letter in normalize_name(text) if not _invisible(letter)).split())
 
 
 def quoted(names: Iterable[str]) -> list[str]:
-    """Return names in quotes, with escapes wherever two of them would look the same."""
+    """Return names in quotes; escape non-ASCII characters in all of them if two would look the same."""
     listed = list(names)
     shown = [repr(name) for name in listed]
     different = {unicodedata.normalize("NFC", text) for text in shown}
@@ -29,5 +29,5 @@ def quoted(names: Iterable[str]) -> list[str]:
 
 
 def _invisible(letter: str) -> bool:
-    """Tell zero-width spaces, joiners, marks of direction and the like; tags are not, which make flags of emoji."""
+    """Return whether a character is invisible, such as a zero-width space; tags, which form emoji of flags, are not."""
     return unicodedata.category(letter) == "Cf" and not "\U000e0000" <= letter <= "\U000e007f"

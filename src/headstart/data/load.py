@@ -1,4 +1,4 @@
-"""Where images come from: the sources by name, and the checks that hold for all of them."""
+"""Loads the index of a dataset from one of the sources, and applies the checks and splits common to all sources."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ NO_FOLDS = CrossValidationConfig()
 
 
 def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidationConfig = NO_FOLDS) -> ImageIndex:
-    """Return the images of a dataset with their labels and splits; no image is read yet.
+    """Return the images of a dataset with their labels and splits, without reading them.
 
     Args:
         config: the dataset's configuration.
-        cache_directory: where a source may keep files that can be made again.
-        cv: which fold of a cross-validation is the test split; without folds the splits stay as they are.
+        cache_directory: directory for files that a source downloads or writes.
+        cv: the fold of a cross-validation that is the test split; no folds leave the splits unchanged.
 
     Raises:
         HeadstartError: when a value is out of range, when there are no images, fewer than two classes, or a class
@@ -73,7 +73,7 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
 
 
 def images_directory(config: DatasetConfig) -> Path | None:
-    """Return the directory that the images' paths are relative to, None where headstart makes the images itself.
+    """Return the directory that the images' paths are relative to, None for sources that write the images themselves.
 
     Args:
         config: the dataset's configuration.
@@ -84,26 +84,26 @@ def images_directory(config: DatasetConfig) -> Path | None:
 
 
 def expect_root(config: DatasetConfig) -> Path:
-    """Return the root as an absolute path, `~` being the home directory.
+    """Return the root as an absolute path; `~` is the home directory.
 
     Args:
         config: the dataset's configuration.
 
     Raises:
-        HeadstartError: when it is no directory, with where people get the images if the configuration knows.
+        HeadstartError: when the root is not a directory; says where to download the images if the configuration does.
     """
     directory = images_directory(config)
     if config.root is None or directory is None:
         raise HeadstartError("Expected dataset.root to be the directory of the images. Received: nothing")
     if directory.is_dir():
         return directory
-    what = "is a file" if directory.exists() else "does not exist"
+    problem = "is a file" if directory.exists() else "does not exist"
     help_text = ""
     if config.origin is not None:
         origin = " ".join(config.origin.split())
-        help_text = f"; where to get them: {origin}. Then put them there, or say dataset.root=DIRECTORY"
+        help_text = f"; where to get them: {origin}. Then put them there, or set dataset.root=DIRECTORY"
     raise HeadstartError(
-        f"Expected dataset.root to be the directory of the images. Received: {directory} ({what}){help_text}"
+        f"Expected dataset.root to be the directory of the images. Received: {directory} ({problem}){help_text}"
     )
 
 
@@ -116,12 +116,12 @@ def _list_csv(config: DatasetConfig) -> Listing:
 
 
 def _named_columns(config: DatasetConfig) -> dict[str, str | None]:
-    """Return the columns of a table that are named, None for one that is not to be read."""
+    """Return the configured columns of a table by role; None for a role to ignore."""
     return {role: name or None for role, name in asdict(config.columns).items() if name is not None}
 
 
 def _root_to_walk(config: DatasetConfig) -> Path:
-    """Return the root, once no link below it leads out or all of them may."""
+    """Return the root after checking that links below it do not lead out, unless the configuration allows it."""
     root = expect_root(config)
     if not config.follow_links:
         expect_links_inside(root)

@@ -1,4 +1,4 @@
-"""How images without a split get one: stratified by class, seeded, the same on every machine."""
+"""Splits images into training, validation and test: stratified by class, seeded, and the same on every machine."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from headstart.config import SplitConfig
 from headstart.core.errors import HeadstartError
 from headstart.data.classes import expect_enough
-from headstart.data.index import ImageIndex, natural_key, shortened
+from headstart.data.index import ImageIndex, first_few, natural_key
 from headstart.data.sources.listing import Listing
 
 
 def build_index(listing: Listing, split: SplitConfig) -> ImageIndex:
-    """Put the rows of a source in order, split what has no split yet, and return the index.
+    """Sort the images of a source, split them if the source does not, and return the index.
 
-    Rows without any split are divided into train, validation and, unless its fraction is 0, test. Rows with splits but
-    without validation give the validation fraction of their training images to it.
+    Images without splits are split into train, validation and, unless its fraction is 0, test. If only the validation
+    split is missing, it takes its fraction from the training images.
 
     Args:
         listing: at least one image.
@@ -56,7 +56,7 @@ def build_index(listing: Listing, split: SplitConfig) -> ImageIndex:
     remaining = 1.0
     for name, fraction in fractions.items():
         train = np.flatnonzero(index.splits == "train")
-        share = fraction / remaining  # of what the splits before have left
+        share = fraction / remaining  # of the images that earlier splits have left
         if groups is None:
             chosen = _stratified(index, train, share, split.seed)
         else:
@@ -69,15 +69,15 @@ def build_index(listing: Listing, split: SplitConfig) -> ImageIndex:
 
 
 def training_fraction(index: ImageIndex, fraction: float, seed: int) -> ImageIndex:
-    """Return the index with only a share of its training images, stratified; smaller shares lie within larger ones.
+    """Return the index with a stratified fraction of its training images; smaller fractions are subsets of larger ones.
 
     Args:
         index: images with splits.
-        fraction: share of each class to keep, over 0 to 1; at least one image of each class stays.
-        seed: another seed keeps other images.
+        fraction: of each class to keep, above 0 and at most 1; at least one image of each class stays.
+        seed: decides which images are kept.
 
     Raises:
-        HeadstartError: when the share is out of range.
+        HeadstartError: when the fraction is out of range.
     """
     if not 0 < fraction <= 1:
         raise HeadstartError(f"Expected dataset.fraction to be above 0 and at most 1. Received: {fraction}")
@@ -91,7 +91,7 @@ def training_fraction(index: ImageIndex, fraction: float, seed: int) -> ImageInd
 
 
 def _stratified(index: ImageIndex, positions: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Choose a share of each class, at least one image, never all of them if there are two or more."""
+    """Choose a share of each class: at least one image, and not all of them unless there is only one."""
     chosen = []
     for members in _by_class(index, positions):
         number = max(1, min(len(members) - 1, round(share * len(members))))
@@ -102,7 +102,7 @@ def _stratified(index: ImageIndex, positions: np.ndarray, share: float, seed: in
 def _stratified_groups(
     index: ImageIndex, positions: np.ndarray, groups: list[str], share: float, seed: int, name: str
 ) -> np.ndarray:
-    """Choose whole groups that hold about a share of each class: one of round(1 / share) folds.
+    """Choose complete groups with about a share of each class: one of round(1 / share) folds.
 
     Source: StratifiedGroupKFold of scikit-learn, https://scikit-learn.org/stable/modules/cross_validation.html
     """
@@ -118,7 +118,7 @@ def _stratified_groups(
         held_out
         for _, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(labels, labels, groups)
     ]
-    # The folds differ in size and in the classes they hold; the best has all classes and is nearest to the share.
+    # Folds differ in size and in their classes; the best fold has all classes and is nearest to the share.
     best = min(
         every_fold,
         key=lambda fold: (-np.unique(labels[fold]).size, abs(len(fold) - share * len(positions))),
@@ -126,37 +126,37 @@ def _stratified_groups(
     return positions[best]
 
 
-def _expect_enough(index: ImageIndex, groups: list[str] | None, made: list[str]) -> None:
-    """Raise unless each class has an image (or a group) for each split that is made, and one to train on."""
+def _expect_enough(index: ImageIndex, groups: list[str] | None, new_splits: list[str]) -> None:
+    """Raise unless each class has an image (or a group) for each new split, and one for training."""
     train = np.flatnonzero(index.splits == "train")
     units = {(int(index.labels[position]), groups[position] if groups else int(position)) for position in train}
     counts = Counter(index.class_names[label] for label, _ in units)
-    parts = "train, validation and test" if "test" in made else "train and validation"
+    parts = "train, validation and test" if "test" in new_splits else "train and validation"
     purpose = f"in {index.root}, one for each of {parts}"
-    expect_enough(counts, 1 + len(made), "group" if groups else "image", purpose)
+    expect_enough(counts, 1 + len(new_splits), "group" if groups else "image", purpose)
 
 
 def _expect_all_classes(index: ImageIndex, train: np.ndarray, chosen: np.ndarray, name: str, unit: str) -> None:
-    """Raise unless both the chosen images and those that stay in train hold every class of train."""
-    stay = np.setdiff1d(train, chosen)
+    """Raise unless the chosen images and the remaining training images both have every class."""
+    remaining = np.setdiff1d(train, chosen)
     classes = np.unique(index.labels[train])
     absent = [index.class_names[label] for label in classes if not np.isin(label, index.labels[chosen])]
-    absent += [index.class_names[label] for label in classes if not np.isin(label, index.labels[stay])]
+    absent += [index.class_names[label] for label in classes if not np.isin(label, index.labels[remaining])]
     if absent:
         raise _too_few(index, absent, name, unit)
 
 
 def _too_few(index: ImageIndex, classes: list[str], split: str, unit: str) -> HeadstartError:
-    """Return the error for classes that cannot be in every split."""
+    """Return the error for classes with too few images or groups for every split."""
     return HeadstartError(
         f"Expected at least one {unit} of every class in {index.root} for each split. "
-        f"Received: too few {unit}s of {shortened(classes)} to make a {split} split; dataset.classes=[A,B] names the "
+        f"Received: too few {unit}s of {first_few(classes)} to make a {split} split; dataset.classes=[A,B] names the "
         "classes to keep"
     )
 
 
 def _by_class(index: ImageIndex, positions: np.ndarray) -> list[np.ndarray]:
-    """Return the positions of each class that has any."""
+    """Return the positions of each class, in the order of the labels, without empty classes."""
     members = defaultdict(list)
     for position in positions:
         members[int(index.labels[position])].append(position)
@@ -164,9 +164,9 @@ def _by_class(index: ImageIndex, positions: np.ndarray) -> list[np.ndarray]:
 
 
 def _shuffled(index: ImageIndex, positions: np.ndarray, salt: str) -> list[int]:
-    """Order positions by a salted hash of their paths.
+    """Sort positions by a salted hash of their paths.
 
-    Unlike a shuffle by a random generator, this leaves most images in their split when others are added or removed.
+    Unlike a random shuffle, this keeps most images in their split when others are added or removed.
     """
 
     def rank(position: int) -> str:

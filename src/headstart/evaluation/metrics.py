@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -117,18 +118,22 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple
     Raises:
         HeadstartError: when a number is outside its range.
     """
-    from scipy.stats import binomtest
-
     if total < 1 or not 0 <= correct <= total:
         raise HeadstartError(
             f"Expected a number of correct predictions from 0 to a total of 1 or more. Received: {correct} of {total}"
         )
     if not 0 < confidence < 1:
-        raise HeadstartError(
-            f"Expected the confidence of an interval to be above 0 and below 1. Received: {confidence}"
-        )
-    interval = binomtest(correct, total).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+        raise HeadstartError(f"Expected the confidence of an interval to be over 0 and below 1. Received: {confidence}")
+    # In closed form: SciPy's proportion_ci takes a thousand times longer, for every bin of a calibration plot too, and
+    # differs in the last bit, so that the results of earlier runs would not be reproduced to the digit.
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    fraction = correct / total
+    centre = (fraction + z**2 / (2 * total)) / (1 + z**2 / total)
+    margin = z / (1 + z**2 / total) * (fraction * (1 - fraction) / total + z**2 / (4 * total**2)) ** 0.5
+    # Both ends are exact in the two extreme cases, where rounding would leave 1e-17 or 0.9999999.
+    low = 0.0 if correct == 0 else centre - margin
+    high = 1.0 if correct == total else centre + margin
+    return low, high
 
 
 def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> Evaluation:

@@ -1,1 +1,1 @@
-"""Backbones, heads, and what of them trains."""
+"""Backbones, heads, and the choice of layers to train."""

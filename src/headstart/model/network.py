@@ -1,4 +1,4 @@
-"""A classifier put together: pixels, preprocessing, backbone, head."""
+"""Builds a classifier from pixels, preprocessing, backbone and head."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class Network:
-    """A classifier and the parts that it is made of; they share their variables."""
+    """A classifier and its parts, which share their variables."""
 
     entry: BackboneEntry
     backbone: keras.Model
     head: keras.Model
     blocks: list[Block]  # of the backbone, from input to output
-    classifier: keras.Model  # RGB pixels 0-255 to probabilities; the one that is saved
+    classifier: keras.Model  # from RGB pixels 0-255 to probabilities; the model that is saved
 
     def training_model(self, batch_norm: str) -> keras.Model:
-        """Return the model that a stage fits, on the same variables as the classifier.
+        """Return the model that a stage trains, with the same variables as the classifier.
 
         Args:
-            batch_norm: `frozen` holds the whole backbone in inference mode, so that its batch norms use the statistics
-                of pretraining; `train` lets the layers that train follow the mode of training.
+            batch_norm: `frozen` runs the whole backbone in inference mode, so that its batch norms use the statistics
+                of pretraining; `train` runs trainable layers in training mode.
         """
         if batch_norm == "train":
             return self.classifier
@@ -40,12 +40,12 @@ class Network:
 
 
 def inference_mode(backbone: keras.Model) -> keras.layers.Layer:
-    """Return a layer that calls a backbone, or a part of one, in inference mode whatever the mode of training is."""
+    """Return a layer that calls a backbone, or a part of one, in inference mode even during training."""
     import keras
 
     class InferenceMode(keras.layers.Layer):
-        # Saying training=False while the classifier is put together does not last: a functional model that is
-        # fitted passes training=True on to every layer inside (Keras 3.15, models/functional.py, operation_fn).
+        # Passing training=False when building the classifier has no lasting effect: during fit, a functional model
+        # passes training=True to every layer inside (Keras 3.15, models/functional.py, operation_fn).
         def __init__(self, backbone: keras.Model) -> None:
             super().__init__(name="backbone_in_inference_mode")
             self.backbone = backbone
@@ -62,16 +62,16 @@ def build_network(
     """Build a classifier from its configuration.
 
     Args:
-        backbone: which network and where its weights come from.
-        head: which layers on top of it.
+        backbone: the network, and the source of its weights.
+        head: the layers on top.
         classes: number of classes, at least 2.
         image_size: side of the square input in pixels.
         seed: of the new layers' initial weights.
-        with_weights: whether the backbone's weights are loaded; without, every variable starts at random.
+        with_weights: whether to load the backbone's weights; otherwise all variables are random.
 
     Raises:
-        HeadstartError: for an unknown backbone, weights that are missing or do not fit, an image too small, a head that
-            the backbone cannot have.
+        HeadstartError: when the backbone is unknown, its weights are missing or do not fit, the images are too small,
+            or the head does not fit the backbone.
     """
     entry = get_entry(backbone.name)
     weights = backbone.weights if with_weights else "none"
@@ -88,10 +88,10 @@ def build_network(
 
 
 def parts_of(classifier: keras.Model, entry: BackboneEntry) -> Network:
-    """Return a classifier that was loaded, or built, with the parts it is made of.
+    """Return a classifier with its parts.
 
     Args:
-        classifier: what `build_network` made and `save_classifier` saved.
+        classifier: a model from `build_network`, possibly saved and loaded in between.
         entry: of its backbone.
     """
     backbone, head = classifier.get_layer("backbone"), classifier.get_layer("head")
@@ -101,7 +101,7 @@ def parts_of(classifier: keras.Model, entry: BackboneEntry) -> Network:
 def _connect(
     entry: BackboneEntry, backbone: keras.layers.Layer, head: keras.Model, shape: tuple[int, ...]
 ) -> keras.Model:
-    """Return the model from pixels of a shape to probabilities through the given parts."""
+    """Connect preprocessing, backbone and head to a model from pixels to probabilities."""
     import keras
 
     pixels = keras.Input(shape, name="pixels", dtype="float32")

@@ -1,6 +1,6 @@
-"""From RGB pixels to what a backbone was trained on, inside the model.
+"""Normalizes RGB pixels inside the model as the backbone's pretraining did.
 
-Only stock Keras layers and operations, so that a saved classifier loads in safe mode with nothing but Keras.
+It uses only Keras's own layers and operations, so that a saved classifier loads in safe mode with Keras alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 class InputNormalization(NamedTuple):
-    """A linear change of each channel: `scale * pixel + offset`, after reversing the channels if `bgr`."""
+    """A linear function of each channel: `scale * pixel + offset`, after reversing the channels if `bgr`."""
 
     scale: float | tuple[float, ...]
     offset: float | tuple[float, ...]
@@ -25,7 +25,7 @@ class InputNormalization(NamedTuple):
 
 
 INPUT_NORMALIZATIONS: dict[str, InputNormalization | None] = {
-    # The means of ImageNet in blue, green, red: the models that were first trained in Caffe.
+    # ImageNet's means in the order blue, green, red, for models that were first trained in Caffe.
     "caffe": InputNormalization(1.0, (-103.939, -116.779, -123.68), bgr=True),
     "tf": InputNormalization(1 / 127.5, -1.0),
     "torch": InputNormalization(
@@ -34,30 +34,31 @@ INPUT_NORMALIZATIONS: dict[str, InputNormalization | None] = {
     ),
     "lite": InputNormalization(1 / 128, -127 / 128),
     "unit": InputNormalization(1 / 255, 0.0),
-    # The backbone's own first layers do it: scaling twice is the classical way to chance accuracy.
+    # The backbone's first layers normalize; doing it twice would reduce the accuracy to chance.
     "in_graph": None,
 }
 
 
-def preprocess(contract: str, pixels: keras.KerasTensor) -> keras.KerasTensor:
-    """Change pixels into what a backbone with this contract expects.
+def preprocess(name: str, pixels: keras.KerasTensor) -> keras.KerasTensor:
+    """Normalize pixels for a backbone.
 
     Args:
-        contract: one of CONTRACTS.
+        name: of the normalization, one of INPUT_NORMALIZATIONS.
         pixels: float images (batch, height, width, 3), RGB from 0 to 255.
 
     Returns:
         Images of the same shape, computed in float32 even under mixed precision.
 
     Raises:
-        HeadstartError: when the contract is unknown.
+        HeadstartError: when the normalization is unknown.
     """
     import keras
 
-    expect_one_of("preprocessing", contract, list(INPUT_NORMALIZATIONS))
-    values = INPUT_NORMALIZATIONS[contract]
-    if values is None:
+    expect_one_of("preprocessing", name, list(INPUT_NORMALIZATIONS))
+    normalization = INPUT_NORMALIZATIONS[name]
+    if normalization is None:
         return pixels
-    if values.bgr:
+    if normalization.bgr:
         pixels = keras.ops.flip(pixels, axis=-1)
-    return keras.layers.Rescaling(values.scale, values.offset, dtype="float32", name="preprocessing")(pixels)
+    scale, offset = normalization.scale, normalization.offset
+    return keras.layers.Rescaling(scale, offset, dtype="float32", name="preprocessing")(pixels)

@@ -1,7 +1,7 @@
-"""Where a backbone can be cut in two: points at which a single tensor carries everything that follows.
+"""The split points of a backbone: layers after which a single tensor determines the rest of the network.
 
-Keras layers know every graph that they were called in, and splitting a backbone calls its layers once more. So the
-graph is read from the backbone's own output tensor backwards, never from `layer.output`.
+Keras layers remember every graph in which they were called, and splitting a backbone calls its layers again. So this
+module follows the graph backwards from the backbone's own output tensor, and never uses `layer.output`.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 
 def find_split_points(backbone: keras.Model) -> list[keras.Operation]:
-    """Return the layers after which only their own output is alive, from input to output.
+    """Return the layers whose output is the only tensor that later layers use, from input to output.
 
-    Nearly all are layers; where a backbone adds tensors with `+` (ConvNeXt) the sum is a plain Keras operation.
+    Nearly all are layers; in backbones that add tensors with `+` (ConvNeXt), the sum is a Keras operation.
 
     Args:
         backbone: a functional model with one input and one output in which each layer is called once.
 
     Returns:
-        Keras layers or operations, without the input layer; the last one makes the backbone's output.
+        Keras layers or operations without the input layer; the last one produces the backbone's output.
     """
     calls = _calls_by_operation(backbone)
     order = {id(operation): position for position, operation in enumerate(backbone.operations)}
     last_reader = {
         id(tensor): position
-        for position, operation in enumerate(backbone.operations)  # inputs come before what reads them
+        for position, operation in enumerate(backbone.operations)  # in topological order
         for tensor in calls[id(operation)].input_tensors
     }
     last_reader[id(backbone.outputs[0])] = len(order)
 
     split_points = []
-    needed_until = 0  # position of the last reader of any tensor made so far
+    needed_until = 0  # position of the last reader of all tensors so far
     for position, operation in enumerate(backbone.operations):
         outputs = calls[id(operation)].output_tensors
         if position > 0 and needed_until <= position and len(outputs) == 1:
@@ -45,7 +45,7 @@ def find_split_points(backbone: keras.Model) -> list[keras.Operation]:
 
 
 def split_point_outputs(backbone: keras.Model) -> dict[str, keras.KerasTensor]:
-    """Return the tensor that each cut gives, by the cut's name, from input to output.
+    """Return the output tensor of each split point by name, from input to output.
 
     Args:
         backbone: see `find_split_points`.
@@ -55,11 +55,11 @@ def split_point_outputs(backbone: keras.Model) -> dict[str, keras.KerasTensor]:
 
 
 def last_split_point_before(backbone: keras.Model, layer_name: str) -> keras.Operation | None:
-    """Return the last cut whose prefix does not contain a layer; None when only the input comes before it.
+    """Return the last split point before a layer; None if there is only the input before it.
 
     Args:
         backbone: see `find_split_points`.
-        layer_name: name of one of the backbone's layers, such as the first one that trains.
+        layer_name: name of one of the backbone's layers, such as the first trainable one.
     """
     names = [operation.name for operation in backbone.operations]
     position = names.index(layer_name)
@@ -68,26 +68,27 @@ def last_split_point_before(backbone: keras.Model, layer_name: str) -> keras.Ope
 
 
 def split_at(backbone: keras.Model, layer_name: str) -> tuple[keras.Model, keras.Model]:
-    """Split a backbone after a cut into two models that share its variables.
+    """Split a backbone after a split point into two models that share its variables.
 
-    `suffix(prefix(images))` computes the numbers of `backbone(images)`; at the last cut the suffix is the identity.
+    `suffix(prefix(images))` equals `backbone(images)`; after the last split point, the suffix is the identity.
 
     Args:
         backbone: see `find_split_points`.
-        layer_name: name of one of its cuts.
+        layer_name: name of a split point.
 
     Returns:
-        The prefix, from images to the cut, and the suffix, from the cut to the backbone's output.
+        The prefix, from images to the split point, and the suffix, from the split point to the backbone's output.
 
     Raises:
-        HeadstartError: when the name is not that of a cut.
+        HeadstartError: when the name is not that of a split point.
     """
     import keras
 
     tensors = split_point_outputs(backbone)
     if layer_name not in tensors:
         raise HeadstartError(
-            f"Expected a layer of the backbone after which only its own output is alive. Received: {layer_name}"
+            f"Expected a split point of the backbone, a layer whose output alone determines the rest. "
+            f"Received: {layer_name}"
         )
     tensor = tensors[layer_name]
     prefix = keras.Model(backbone.inputs[0], tensor, name="prefix")
@@ -98,7 +99,7 @@ def split_at(backbone: keras.Model, layer_name: str) -> tuple[keras.Model, keras
 
 
 def _calls_by_operation(backbone: keras.Model) -> dict[int, Any]:
-    """Return for each operation (by id) the call of it that belongs to this backbone."""
+    """Return the call of each operation (by id) that belongs to this backbone."""
     calls: dict[int, Any] = {}
     pending = list(backbone.outputs)
     while pending:

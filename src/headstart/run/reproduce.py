@@ -224,9 +224,9 @@ def _expect_same_images(original: Path, results: RunResults, index: ImageIndex) 
 
 
 def _some(paths: list[str]) -> str:
-    from headstart.data.index import shortened
+    from headstart.data.index import first_few
 
-    return printable(shortened(paths, 2))
+    return printable(first_few(paths, 2))
 
 
 def _figures(results: RunResults) -> dict[str, float]:

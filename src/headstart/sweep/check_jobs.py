@@ -10,7 +10,7 @@ from headstart.config import Config, about, override_value
 from headstart.core.console import console, track
 from headstart.core.errors import HeadstartError, printable
 from headstart.core.paths import cache_directory
-from headstart.data.index import shortened
+from headstart.data.index import first_few
 from headstart.data.load import load_index
 from headstart.run.preflight import check_configuration
 from headstart.sweep.results import finished_in_place
@@ -43,7 +43,7 @@ class InvalidJobs(HeadstartError):
     def print(self) -> None:
         """Print the reasons, each with its jobs."""
         for reason, labels in self.reasons.items():
-            console.print(f"  {printable(shortened(labels))}: {printable(reason)}", markup=False, soft_wrap=True)
+            console.print(f"  {printable(first_few(labels))}: {printable(reason)}", markup=False, soft_wrap=True)
 
 
 def check_jobs(directory: Path, jobs: Sequence[tuple[str, list[str]]], compose: Compose, reads_images: bool) -> Reasons:

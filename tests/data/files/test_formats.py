@@ -1,4 +1,4 @@
-"""Which files are read, by their content, and what is said of all others."""
+"""Formats are recognised by content, and unsupported files are reported with advice."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from PIL import Image
 
 from headstart.config import DatasetConfig
 from headstart.core.errors import HeadstartError
-from headstart.data.files.formats import FORMATS, IMAGE_EXTENSIONS, OTHER_KINDS, describe_others
-from headstart.data.files.images import examine, load_image
+from headstart.data.files.formats import FORMATS, IMAGE_EXTENSIONS, UNSUPPORTED_KINDS, describe_unsupported
+from headstart.data.files.images import load_image, verify_image
 from headstart.data.load import load_index
 
 UNREAD = {"HEIC": ".heic", "camera raw": ".CR2", "PDF or PostScript": ".pdf", "video": ".mp4", "DICOM": ".dcm"}
@@ -24,7 +24,7 @@ def picture() -> Image.Image:
 
 
 @pytest.mark.parametrize("form", ["AVIF", "HEIF"])
-def test_formats_of_phones_are_read_where_they_can_be(form: str, tmp_path: Path) -> None:
+def test_phone_formats_are_read_if_supported(form: str, tmp_path: Path) -> None:
     if form not in FORMATS:
         pytest.skip(f"{form} is not read here")
     for extension in {"AVIF": (".avif",), "HEIF": (".heic", ".heif")}[form]:
@@ -32,30 +32,32 @@ def test_formats_of_phones_are_read_where_they_can_be(form: str, tmp_path: Path)
     coded, plain = io.BytesIO(), io.BytesIO()
     picture().save(coded, form, quality=95)
     picture().save(plain, "PNG")
-    assert examine(coded.getvalue()) is None
+    assert verify_image(coded.getvalue()) is None
     shown = load_image(coded.getvalue(), 16, "stretch").astype(int)
     assert np.abs(shown - load_image(plain.getvalue(), 16, "stretch")).mean() < 2
     with pytest.raises(HeadstartError, match=r"decode|cannot be decoded"):
         load_image(coded.getvalue()[:300], 16, "stretch")
 
 
-def test_other_files_are_counted_with_what_to_do() -> None:
-    said = describe_others({".cr2": 2, ".NEF": 1, ".mp4": 3, ".txt": 5, "no suffix": 1, ".xyz": 0})
-    assert said.startswith(f"Files of other kinds than {' '.join(IMAGE_EXTENSIONS)} were left out (")
+def test_unsupported_files_are_counted_with_advice() -> None:
+    said = describe_unsupported({".cr2": 2, ".NEF": 1, ".mp4": 3, ".txt": 5, "no suffix": 1, ".xyz": 0})
+    assert said.startswith(f"Files other than {' '.join(IMAGE_EXTENSIONS)} were left out (")
     assert "(camera raw: 3, video: 3, .txt: 5, no suffix: 1); camera raw: develop them" in said
     assert "ffmpeg" in said
-    assert describe_others({}) == ""
-    assert "(.a: 1, .b: 1, .c: 1, .d: 1, .e: 1, 2 more kinds)" in describe_others({f".{name}": 1 for name in "abcdefg"})
+    assert describe_unsupported({}) == ""
+    assert "(.a: 1, .b: 1, .c: 1, .d: 1, .e: 1, 2 more kinds)" in describe_unsupported(
+        {f".{name}": 1 for name in "abcdefg"}
+    )
 
 
-def test_no_kind_claims_what_another_one_has() -> None:
-    extensions = [extension for kind in OTHER_KINDS for extension in kind.extensions]
+def test_kinds_have_distinct_suffixes() -> None:
+    extensions = [extension for kind in UNSUPPORTED_KINDS for extension in kind.extensions]
     assert len(set(extensions)) == len(extensions)
     assert set(extensions) & set(IMAGE_EXTENSIONS) <= {".heic", ".heif", ".hif", ".avif"}
 
 
 @pytest.mark.parametrize("source", ["folder", "flat", "unlabelled"])
-def test_every_source_notes_what_it_does_not_read(source: str, tmp_path: Path) -> None:
+def test_every_source_notes_unsupported_files(source: str, tmp_path: Path) -> None:
     if source == "folder":
         root = write_pictures(tmp_path / "root", {"cat": 5, "dog": 5})
         place = root / "cat"
@@ -67,13 +69,15 @@ def test_every_source_notes_what_it_does_not_read(source: str, tmp_path: Path) -
     for extension in UNREAD.values():
         (place / f"0_file{extension}").write_bytes(b"content")
     config = DatasetConfig(name=source, source=source, root=str(root), label_names=["cat", "dog"])
-    [note] = [note for note in load_index(config, tmp_path).notes if "other kinds" in note]  # nothing is decoded yet
+    [note] = [
+        note for note in load_index(config, tmp_path).notes if "Files other than" in note
+    ]  # nothing is decoded yet
     for name, extension in UNREAD.items():
         if extension not in IMAGE_EXTENSIONS:
             assert f"{name}: 1" in note
 
 
-def test_where_there_is_nothing_but_other_files_it_is_said_what_they_are(tmp_path: Path) -> None:
+def test_a_folder_of_unsupported_files_is_explained(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "photo.cr2").write_bytes(b"content")

@@ -1,4 +1,4 @@
-"""The check before training: bad files, what is remembered, duplicates, and the report."""
+"""The check before training: bad files, cached checks, duplicates, and the report."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def checked(root: Path, bad_images: str = "fail"):
     return check_images(load(root), bad_images, root.parent / "cache")
 
 
-def test_sound_images_get_digests_and_no_warnings(root):
+def test_valid_images_get_digests_and_no_warnings(root):
     index, report = checked(root)
     assert len(index) == 16
     assert index.digests[3] == hashlib.sha256(index.file(3).read_bytes()).hexdigest()
@@ -88,7 +88,7 @@ def test_classes_are_checked_again_after_skipping(root):
         checked(root, "skip")
 
 
-def test_nothing_but_bad_images_is_an_error_either_way(root):
+def test_only_bad_images_is_an_error_with_either_setting(root):
     for file in root.rglob("*.png"):
         file.write_bytes(b"no image")
     with pytest.raises(HeadstartError, match="16 of 16") as raised:
@@ -99,7 +99,7 @@ def test_nothing_but_bad_images_is_an_error_either_way(root):
 def test_second_check_reads_no_file(root, monkeypatch):
     (root / "train" / "cat" / "bad.png").write_bytes(b"no image")
     first, first_report = checked(root, "skip")
-    monkeypatch.setattr(checks, "examine", lambda *_: pytest.fail("a file was read again"))
+    monkeypatch.setattr(checks, "verify_image", lambda *_: pytest.fail("a file was read again"))
     again, report = checked(root, "skip")
     assert again.digests == first.digests
     assert report == first_report
@@ -164,12 +164,12 @@ def test_report_can_be_written_as_json(root):
     assert content["unreadable"][0][0] == "train/cat/bad.png"
 
 
-def test_unknown_way_with_bad_images_is_refused(root):
+def test_unknown_setting_for_bad_images_is_refused(root):
     with pytest.raises(HeadstartError, match="fail, skip"):
         checked(root, "ignore")
 
 
-def test_verdicts_that_cannot_be_kept_are_done_without(
+def test_a_cache_that_cannot_be_written_is_not_needed(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "checked").write_text("no directory")

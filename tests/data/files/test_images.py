@@ -1,4 +1,4 @@
-"""Files become pixels in one way: formats, modes, orientation, resizing, and what is refused."""
+"""Decoding images: formats, modes, orientation, resizing, and errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_formats_show_the_same_picture(tmp_path, format, options, tolerance):
     assert difference(pixels, load_image(encoded(picture()), 32, "stretch")) <= tolerance
 
 
-def test_content_decides_and_not_the_suffix(tmp_path):
+def test_the_content_decides_the_format(tmp_path):
     file = tmp_path / "really_a_png.jpg"
     file.write_bytes(encoded(picture()))
     assert np.array_equal(load_image(file, 16, "crop"), load_image(encoded(picture()), 16, "crop"))
@@ -75,7 +75,7 @@ def test_every_mode_becomes_rgb():
     assert set(np.unique(load_image(encoded(Image.new("1", (8, 8), 1)), 4, "stretch"))) == {255}
 
 
-def test_transparency_is_laid_over_white():
+def test_transparency_is_composited_over_white():
     half = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
     half.paste((255, 0, 0, 255), (0, 0, 8, 4))
     files = {

@@ -1,4 +1,4 @@
-"""No link and no path of a table leads out of a dataset's root, unless links may."""
+"""No link and no path of a table leads out of a dataset's root, unless the user allows it."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def test_links_to_files_and_directories_outside_are_named(root: Path, secret: Pa
         assert "dataset.follow_links=true" in message
 
 
-def test_links_are_followed_where_that_is_allowed(root: Path, secret: Path) -> None:
+def test_links_are_followed_if_allowed(root: Path, secret: Path) -> None:
     (root / "cat" / "file.png").symlink_to(secret / "plans" / "000.png")
     (root / "dog" / "directory").symlink_to(secret)
     paths = set(load(root, follow_links=True).paths)
     assert {"cat/file.png", "dog/directory/plans/000.png", "dog/directory/plans/001.png"} < paths
 
 
-def test_a_link_by_way_of_a_hidden_directory_is_found(root: Path, secret: Path) -> None:
+def test_a_link_through_a_hidden_directory_is_found(root: Path, secret: Path) -> None:
     (root / ".hidden").mkdir()
     (root / ".hidden" / "out").symlink_to(secret)
     assert len(load(root)) == 12  # nobody looks there
@@ -68,7 +68,7 @@ def test_the_root_may_be_a_link_and_links_may_stay_within_it(root: Path, tmp_pat
     assert len(load(tmp_path / "link")) == len(load(root)) == 19
 
 
-def test_circles_of_links_end(root: Path) -> None:
+def test_circular_links_terminate(root: Path) -> None:
     (root / "cat" / "up").symlink_to(root)
     (root / "dog" / "self").symlink_to("self")
     (root / "dog" / "there").symlink_to("back")
@@ -89,7 +89,7 @@ def test_paths_of_a_table_stay_below_the_root(root: Path, secret: Path, path: st
         load(root, "csv", csv=str(table), follow_links=follow_links)
 
 
-def test_a_table_may_name_links_only_where_that_is_allowed(root: Path, secret: Path) -> None:
+def test_a_table_may_name_links_only_if_allowed(root: Path, secret: Path) -> None:
     table = root / "images.csv"
     (root / "linked").symlink_to(secret / "plans")
     (root / "one.png").symlink_to(secret / "plans" / "001.png")
@@ -111,7 +111,7 @@ def test_a_table_cannot_name_a_pipe_or_a_directory(root: Path) -> None:
         load(root, "csv", csv=str(root / "images.csv"))
 
 
-def test_what_is_linked_within_is_checked_like_any_file(root: Path) -> None:
+def test_links_within_the_root_are_checked_like_files(root: Path) -> None:
     (root / "cat" / "gone.png").symlink_to("away.png")
     with pytest.raises(HeadstartError, match=r"cat/gone\.png \(No such file"):
         check_images(load(root), "fail", root.parent / "cache")

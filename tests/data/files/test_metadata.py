@@ -1,4 +1,4 @@
-"""The pixels decide: what stands beside them may turn an image, never costs it, and a reason given is the true one."""
+"""Damaged metadata never costs an image, orientation is applied, and reported reasons are correct."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ BAD_CHUNKS: dict[str, Chunk] = {
 
 @pytest.mark.parametrize("name", BAD_CHUNKS)
 @pytest.mark.parametrize("behind", [False, True], ids=["before", "behind"])
-def test_a_png_is_read_whatever_stands_beside_its_pixels(name: str, behind: bool) -> None:
+def test_a_png_is_read_whatever_its_metadata(name: str, behind: bool) -> None:
     assert pixels(png_with(BAD_CHUNKS[name], behind=behind)) == pixels(encoded("PNG"))
 
 
 @pytest.mark.parametrize("name", [b"tEXt", b"iCCP", b"eXIf", b"gAMA", b"tRNS"])
-def test_a_wrong_checksum_beside_the_pixels_costs_no_image(name: bytes) -> None:
+def test_a_wrong_checksum_of_metadata_costs_no_image(name: bytes) -> None:
     chunks = chunks_of(encoded("PNG"))
     damaged = bytearray(chunk(name, b"a\0" + bytes(8)))
     damaged[-1] ^= 1
@@ -85,7 +85,7 @@ def test_a_wrong_checksum_beside_the_pixels_costs_no_image(name: bytes) -> None:
     assert pixels(data) == pixels(encoded("PNG"))
 
 
-def test_a_png_that_ends_within_its_last_text_is_whole() -> None:
+def test_a_png_truncated_in_its_last_text_is_read() -> None:
     assert pixels(png_with((b"tEXt", b"Comment\0" + bytes(500)), behind=True)[:-300]) == pixels(encoded("PNG"))
 
 
@@ -102,7 +102,7 @@ def test_a_png_that_ends_within_its_last_text_is_whole() -> None:
     ],
     ids=["eXIf", "zTXt", "compressed XMP", "XMP"],
 )
-def test_an_orientation_that_can_be_read_is_obeyed_beside_metadata_that_cannot(orientation: Chunk) -> None:
+def test_a_readable_orientation_is_applied_despite_damaged_metadata(orientation: Chunk) -> None:
     buffer = io.BytesIO()
     picture().transpose(Image.Transpose.ROTATE_270).save(buffer, "PNG")
     assert pixels(png_with(BAD_CHUNKS["megabytes of text"], orientation)) == pixels(buffer.getvalue())
@@ -128,7 +128,7 @@ def segment(marker: int, content: bytes) -> bytes:
     ],
     ids=["EXIF", "EXIF in circles", "JFIF", "MPF", "profile", "Photoshop", "Adobe", "megabytes", "comment"],
 )
-def test_a_jpeg_is_read_whatever_stands_before_its_pixels(bad: bytes) -> None:
+def test_a_jpeg_is_read_whatever_its_metadata(bad: bytes) -> None:
     data = encoded("JPEG")
     assert pixels(data[:2] + bad + data[2:]) == pixels(data)
 
@@ -146,18 +146,18 @@ def test_a_jpeg_is_read_whatever_stands_before_its_pixels(bad: bytes) -> None:
         (270, 4, [5]),
     ],
 )
-def test_a_tiff_is_read_whatever_its_other_tags_hold(bad: tuple[int, int, list[int]]) -> None:
+def test_a_tiff_is_read_whatever_its_other_tags(bad: tuple[int, int, list[int]]) -> None:
     values = np.asarray(picture())
     for deflate in (False, True):
         data = tiff(values, bits=8, photometric=2, deflate=deflate, more=[bad])
         assert pixels(data) == pixels(tiff(values, bits=8, photometric=2))
 
 
-def test_a_webp_is_read_whatever_its_exif_holds() -> None:
+def test_a_webp_is_read_whatever_its_exif() -> None:
     assert pixels(encoded("WEBP", lossless=True, exif=NOISE)) == pixels(encoded("WEBP", lossless=True))
 
 
-def test_a_png_of_nothing_but_pixels_is_not_copied() -> None:
+def test_a_png_without_metadata_is_not_copied() -> None:
     plain = png_of([one for one in chunks_of(encoded("PNG")) if one[0] in (b"IHDR", b"IDAT", b"IEND")])
     assert png_without_metadata(plain) is plain
 
@@ -186,12 +186,12 @@ def header(bits: int, kind: int) -> bytes:
         (tiff(np.zeros((4, 4, 3)), 32, photometric=2), "TIFF of 3 samples of 32 bits"),
         (tiff(np.zeros((4, 4)), 8).replace(NO_COMPRESSION, COMPRESSION_9), "compression 9"),
         (tiff(np.zeros((4, 4)), 8, more=[(322, 4, [1 << 20]), (323, 4, [1 << 20])]), "tiles of 1048576 x 1048576"),
-        (b"%PDF-1.7", "its content is PDF or PostScript, which is not read; pdftoppm"),
+        (b"%PDF-1.7", "its content is PDF or PostScript, which is not supported; pdftoppm"),
         (b"<!DOCTYPE html><p>404", "a web page"),
         (bytes(128) + b"DICM" + bytes(99), "its content is DICOM"),
     ],
 )
-def test_the_reason_is_the_true_one(data: bytes, reason: str) -> None:
+def test_the_reported_reason_is_correct(data: bytes, reason: str) -> None:
     with pytest.raises(UnreadableImageError, match=reason):
         load_image(data, 8, "stretch")
 
@@ -203,7 +203,7 @@ def index_of(root: Path) -> ImageIndex:
     return load_index(DatasetConfig(name="folder", source="folder", root=str(root)), root)
 
 
-def test_a_lack_of_memory_stops_and_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_stops_the_check_and_is_not_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_pictures(tmp_path / "root", {"cat": 3, "dog": 3})
     index = index_of(root)
     for error in (MemoryError(), OSError("out of memory error when reading image file")):
@@ -223,9 +223,7 @@ def test_a_lack_of_memory_stops_and_is_not_remembered(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("number", "stops"), [(errno.EMFILE, True), (errno.ENOMEM, True), (errno.EIO, False), (errno.EACCES, False)]
 )
-def test_what_the_system_lacks_costs_no_image(
-    number: int, stops: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_system_errors_cost_no_image(number: int, stops: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = index_of(write_pictures(tmp_path / "root", {"cat": 3, "dog": 3}))
     with monkeypatch.context() as patch:
 
@@ -234,7 +232,7 @@ def test_what_the_system_lacks_costs_no_image(
 
         patch.setattr(checks, "file_bytes", fail)
         if stops:
-            with pytest.raises(HeadstartError, match="could not be opened: the system says no"):
+            with pytest.raises(HeadstartError, match=r"cannot open .* now \(the system says no\)"):
                 check_images(index, "skip", tmp_path / "cache")
         else:
             with pytest.raises(HeadstartError, match="6 of 6"):
@@ -242,7 +240,7 @@ def test_what_the_system_lacks_costs_no_image(
     assert len(check_images(index, "skip", tmp_path / "cache")[0]) == 6
 
 
-def test_sixteen_bits_keep_their_orientation() -> None:
+def test_sixteen_bit_images_keep_their_orientation() -> None:
     values = np.arange(600).reshape(20, 30) * 100
     turned = png16(values, (b"eXIf", SIDEWAYS))
     assert pixels(turned) == pixels(png16(np.rot90(values, -1)))

@@ -1,4 +1,4 @@
-"""Images of more than 8 bits: one range of values for the whole data set, measured, said, kept with the classifier."""
+"""Images with more than 8 bits: one range of values per dataset, measured, reported, stored with the classifier."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from headstart.config import DatasetConfig, compose
 from headstart.core.errors import HeadstartError
 from headstart.data.files.checks import DataReport, check_images
 from headstart.data.files.high_bit_depth import Values
-from headstart.data.files.images import UnreadableImageError, examine, load_image
-from headstart.data.files.value_range import choose_value_range, doubtful_values
+from headstart.data.files.images import UnreadableImageError, load_image, verify_image
+from headstart.data.files.value_range import choose_value_range, value_range_warnings
 from headstart.data.index import ImageIndex
 from headstart.data.load import load_index
 from headstart.data.pixel_cache import Files
@@ -80,8 +80,8 @@ def as_eight_bits(name: str, size: int = 20) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_twelve_bits_show_the_picture_that_eight_bits_show(name: str) -> None:
-    found = examine(FILES[name])
+def test_twelve_bits_look_like_eight_bits(name: str) -> None:
+    found = verify_image(FILES[name])
     assert found is not None
     assert (found.low, found.high) == (0, 4095)
     for size in (20, 11):
@@ -100,7 +100,7 @@ def test_twelve_bits_show_the_picture_that_eight_bits_show(name: str) -> None:
         tiff(65535 - grey() * 257, photometric=0),
     ],
 )
-def test_sixteen_bits_that_are_used_need_no_range(data: bytes) -> None:
+def test_fully_used_sixteen_bits_need_no_range(data: bytes) -> None:
     three = data in (png16(colour() * 257), *(tiff(colour() * 257, 16, 1, 2, "<", True, packed) for packed in (0, 1)))
     expected = as_eight_bits("colours" if three else "grey")
     for value_range in (None, (0.0, 65535.0)):
@@ -129,11 +129,11 @@ def test_transparent_colours_of_sixteen_bits_are_white() -> None:
 )
 def test_values_that_cannot_be_used_are_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(UnreadableImageError, match=reason):
-        examine(data)
+        verify_image(data)
 
 
-def test_signed_bytes_are_no_bright_ones() -> None:
-    found = examine(tiff(np.array([[-5, 100]]), 8, SIGNED))
+def test_negative_signed_bytes_are_not_bright() -> None:
+    found = verify_image(tiff(np.array([[-5, 100]]), 8, SIGNED))
     assert found is not None
     assert (found.kind, found.low, found.high) == ("signed 8-bit", -5, 100)
     pixels = load_image(tiff(np.array([[-128, 127]]), 8, SIGNED), 2, "stretch", value_range=(-128, 127))
@@ -167,7 +167,7 @@ def fractions(low: float, high: float) -> Values:
         ([0, 50], [fractions(0, 37.2)], (0, 50)),
     ],
 )
-def test_the_range_of_a_data_set(setting: Any, measured: list[Values], expected: tuple[float, float] | None) -> None:
+def test_the_range_of_a_dataset(setting: Any, measured: list[Values], expected: tuple[float, float] | None) -> None:
     chosen, _ = choose_value_range(setting, {f"{number}.png": one for number, one in enumerate(measured)})
     assert chosen == expected
 
@@ -182,12 +182,12 @@ def test_the_range_of_a_data_set(setting: Any, measured: list[Values], expected:
         ),
         ("auto", [fractions(0, 254.5)], r"\[LOW,HIGH\].*floating-point images .* 0 to 254.5"),
         ("auto", [fractions(-0.2, 1)], r"\[LOW,HIGH\].*floating-point images .* -0.2 to 1"),
-        ("auto", [fractions(0, 1), values(0, 4095)], "one range of values.*floating-point.*, but 16-bit"),
+        ("auto", [fractions(0, 1), values(0, 4095)], "the same range of values.*floating-point.*, but 16-bit"),
         ("full", [values(0, 70_000, "32-bit")], "from 0 to 65535 for dataset.value_range=full.*70000"),
         ("full", [fractions(0, 1)], "value_range=full.*floating-point"),
     ],
 )
-def test_a_range_that_cannot_be_told_is_refused(setting: Any, measured: list[Values], sentence: str) -> None:
+def test_an_ambiguous_range_is_refused(setting: Any, measured: list[Values], sentence: str) -> None:
     with pytest.raises(HeadstartError, match=sentence):
         choose_value_range(setting, {f"{number}.png": one for number, one in enumerate(measured)})
 
@@ -215,12 +215,12 @@ def test_a_range_that_cannot_be_told_is_refused(setting: Any, measured: list[Val
         ),
     ],
 )
-def test_what_is_said_of_the_range(setting: Any, measured: list[Values], sentence: str) -> None:
+def test_the_notes_on_the_range(setting: Any, measured: list[Values], sentence: str) -> None:
     _, notes = choose_value_range(setting, {f"{number}.png": one for number, one in enumerate(measured)})
     assert notes == (sentence,)
 
 
-def test_ordinary_data_has_nothing_to_be_told() -> None:
+def test_usual_data_gets_no_note() -> None:
     assert choose_value_range("auto", {"0.png": values(0, 65535)}) == ((0, 65535), ())
     assert choose_value_range("full", {"0.png": values(0, 4095)}) == ((0, 65535), ())
 
@@ -233,7 +233,7 @@ def test_a_wrong_setting_is_refused(setting: str) -> None:
         compose([f"dataset.value_range={setting}"])
 
 
-def test_right_settings_are_taken() -> None:
+def test_valid_settings_are_accepted() -> None:
     for given, expected in (("auto", "auto"), ("full", "full"), ("[-3,2.5]", [-3, 2.5])):
         assert compose([f"dataset.value_range={given}"]).dataset.value_range == expected
 
@@ -266,7 +266,7 @@ def pixels_of(index: ImageIndex) -> np.ndarray:
     return next(Files(index, 24, "stretch").batches(iter([np.arange(len(index))])))
 
 
-def test_a_data_set_is_read_as_the_bits_it_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dataset_is_read_with_the_bits_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep, report = checked(write_stripes(tmp_path / "deep", 12), tmp_path / "cache")
     plain, plain_report = checked(write_stripes(tmp_path / "plain", 8), tmp_path / "cache")
     assert deep.value_range == (0, 4095)
@@ -278,7 +278,7 @@ def test_a_data_set_is_read_as_the_bits_it_uses(tmp_path: Path, monkeypatch: pyt
     assert plain.pixel_keys == plain.digests
     assert set(deep.pixel_keys).isdisjoint(deep.digests)
 
-    monkeypatch.setattr("headstart.data.files.checks.examine", lambda *_: pytest.fail("a file was read again"))
+    monkeypatch.setattr("headstart.data.files.checks.verify_image", lambda *_: pytest.fail("a file was read again"))
     again, report_again = checked(tmp_path / "deep", tmp_path / "cache")
     assert (again.value_range, report_again) == (deep.value_range, report)
     full, _ = checked(tmp_path / "deep", tmp_path / "cache", value_range="full")
@@ -287,7 +287,7 @@ def test_a_data_set_is_read_as_the_bits_it_uses(tmp_path: Path, monkeypatch: pyt
     assert not set(full.pixel_keys) & set(deep.pixel_keys)
 
 
-def test_files_of_eight_bits_beside_deep_ones_stay_as_they_are(tmp_path: Path) -> None:
+def test_eight_bit_files_beside_deeper_ones_do_not_change(tmp_path: Path) -> None:
     root = write_pictures(tmp_path / "root", {"cat": 6, "dog": 6})
     Image.fromarray(grey().astype(np.uint8)).save(root / "cat" / "photo.jpg")
     before = pixels_of(checked(root, tmp_path / "cache")[0])
@@ -305,12 +305,12 @@ def test_new_pictures_outside_the_range_are_noted(tmp_path: Path) -> None:
     (tmp_path / "none.png").write_bytes(b"no image")
     Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
     files = sorted(tmp_path.iterdir())
-    [dark] = doubtful_values(files, None)
+    [dark] = value_range_warnings(files, None)
     assert "use values 0 to 4095, which are nearly black: 0 to 65535 is read, since the classifier saw no such" in dark
-    [clipped] = doubtful_values(files, (0, 4095))
+    [clipped] = value_range_warnings(files, (0, 4095))
     assert "0 to 65535; those outside 0 to 4095 become black or white" in clipped
-    assert doubtful_values(files, (0, 65535)) != []
-    assert doubtful_values([tmp_path / "plain.png", tmp_path / "bright.tif"], None) == []
+    assert value_range_warnings(files, (0, 65535)) != []
+    assert value_range_warnings([tmp_path / "plain.png", tmp_path / "bright.tif"], None) == []
 
 
 def run_on(directory: Path, bits: int, *overrides: str) -> Path:

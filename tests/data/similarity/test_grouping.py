@@ -47,7 +47,7 @@ def test_copies_stay_together(root: Path, tmp_path: Path) -> None:
     assert straddling(root, tmp_path, "dataset.group=near_duplicates") == 0
 
 
-def test_it_is_noted(root: Path, tmp_path: Path) -> None:
+def test_grouping_is_noted(root: Path, tmp_path: Path) -> None:
     config = compose(["dataset=folder", f"dataset.root={root}", "dataset.group=near_duplicates"])
     notes = load_index(config.dataset, tmp_path).notes
     assert notes == (
@@ -55,7 +55,7 @@ def test_it_is_noted(root: Path, tmp_path: Path) -> None:
     )
 
 
-def test_groups_of_the_data_set_are_joined_with_them(root: Path, tmp_path: Path) -> None:
+def test_existing_groups_are_merged(root: Path, tmp_path: Path) -> None:
     rows = [
         ImageRow("dog/00.png", "dog", None, "patient 1"),
         ImageRow("dog/copy of 00.png", "dog", None, "patient 2"),
@@ -67,7 +67,7 @@ def test_groups_of_the_data_set_are_joined_with_them(root: Path, tmp_path: Path)
     assert grouped[3].group != grouped[0].group
 
 
-def test_a_file_that_cannot_be_read_is_on_its_own(root: Path, tmp_path: Path) -> None:
+def test_an_unreadable_file_has_its_own_group(root: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"no image")
     for name in ("dog/00.png", "dog/02.png"):
         (tmp_path / Path(name).name).write_bytes((root / name).read_bytes())
@@ -76,23 +76,23 @@ def test_a_file_that_cannot_be_read_is_on_its_own(root: Path, tmp_path: Path) ->
     assert len({row.group for row in grouped}) == 3
 
 
-def test_splits_that_are_given_cannot_be_changed(root: Path, tmp_path: Path) -> None:
+def test_grouping_a_dataset_with_splits_is_refused(root: Path, tmp_path: Path) -> None:
     rows = [ImageRow("dog/00.png", "dog", "train"), ImageRow("dog/02.png", "dog", "validation")]
-    with pytest.raises(HeadstartError, match="brings its own splits") as caught:
+    with pytest.raises(HeadstartError, match="a dataset with its own splits") as caught:
         group_near_duplicates(Listing(root, rows), LIMITS, tmp_path)
     assert "dataset.exclude=audit.csv" in str(caught.value)
 
 
-def test_a_test_split_that_is_given_is_said(root: Path, tmp_path: Path) -> None:
+def test_groups_that_straddle_a_given_test_split_are_noted(root: Path, tmp_path: Path) -> None:
     rows = [
         ImageRow("dog/00.png", "dog", "train"),
         ImageRow("dog/copy of 00.png", "dog", "test"),
         ImageRow("dog/02.png", "dog", "train"),
     ]
     notes = group_near_duplicates(Listing(root, rows), LIMITS, tmp_path).notes
-    assert notes[-1].endswith("the test split is given, and 1 groups straddle it")
+    assert notes[-1].endswith("has its own test split, and 1 groups straddle it")
 
 
-def test_another_word_is_refused() -> None:
+def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(HeadstartError, match=r"Expected dataset\.group to be one of near_duplicates"):
         compose(["dataset.group=patients"])

@@ -1,4 +1,4 @@
-"""Copies are found whatever was done to them; images that merely look alike are not."""
+"""Transformed copies are found, and similar but different images are not."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_copies_are_found(change: str) -> None:
     assert pairs <= wanted
 
 
-def test_images_of_one_kind_are_no_copies_of_each_other() -> None:
+def test_similar_images_are_not_copies() -> None:
     generator = np.random.default_rng(1)
     shape = np.hypot(*np.meshgrid(np.linspace(-1, 1, 96), np.linspace(-1, 1, 96)))
     own = gaussian_filter(generator.normal(size=(200, 96, 96)), (0, 4, 4))
@@ -89,7 +89,7 @@ def test_images_of_one_kind_are_no_copies_of_each_other() -> None:
     assert [(pair.first, pair.second, pair.how) for pair in found] == [(7, 200, "copy")]
 
 
-def test_handwritten_digits_all_look_alike_and_none_is_a_copy() -> None:
+def test_handwritten_digits_are_similar_but_not_copies() -> None:
     from sklearn.datasets import load_digits
 
     levels = (load_digits().images[:400] * 255 / 16).astype(np.uint8)
@@ -97,7 +97,7 @@ def test_handwritten_digits_all_look_alike_and_none_is_a_copy() -> None:
     assert find_near_duplicates(lambda positions: thumbnails[positions], np.arange(400)) == []
 
 
-def test_only_the_images_asked_for_are_compared() -> None:
+def test_only_the_given_images_are_compared() -> None:
     thumbnails = thumbnails_of([*scenes(20), *scenes(20)])
     assert find_near_duplicates(lambda positions: thumbnails[positions], np.arange(20)) == []
     assert find_near_duplicates(lambda positions: thumbnails[positions], np.arange(1)) == []
@@ -123,14 +123,14 @@ def test_thousands_of_images_are_searched_and_few_are_read_at_once() -> None:
     assert most <= 4096
 
 
-def test_chains_of_pairs_are_one_group() -> None:
+def test_connected_pairs_form_one_group() -> None:
     groups = clusters([(0, 1), (1, 4)], 6)
     assert groups[0] == groups[1] == groups[4]
     assert len({groups[position] for position in (0, 2, 3, 5)}) == 4
     assert len(set(clusters([], 3).tolist())) == 3
 
 
-def test_thumbnails_of_files_do_as_well(tmp_path: Path) -> None:
+def test_copies_are_found_among_files(tmp_path: Path) -> None:
     for number, picture in enumerate(scenes(24)):
         (tmp_path / "pictures" / str(number % 2)).mkdir(parents=True, exist_ok=True)
         picture.save(tmp_path / "pictures" / str(number % 2) / f"{number:02}.png")

@@ -1,4 +1,4 @@
-"""keras.datasets as image files: Keras' own loaders read tiny files in their own format."""
+"""keras.datasets as image files: Keras's own loaders read tiny files in their own format."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_damaged_download_is_refused(tmp_path, keras_home):
         load("mnist", tmp_path)
 
 
-def test_mistake_in_a_loader_is_not_taken_for_a_failed_download(tmp_path, monkeypatch):
+def test_a_bug_in_a_loader_is_not_reported_as_a_failed_download(tmp_path, monkeypatch):
     def load_data() -> None:
         raise ZeroDivisionError
 
@@ -123,7 +123,7 @@ def test_mistake_in_a_loader_is_not_taken_for_a_failed_download(tmp_path, monkey
         load("mnist", tmp_path)
 
 
-def test_collection_has_to_be_one_of_those_of_images(tmp_path):
+def test_an_unknown_collection_is_refused(tmp_path):
     with pytest.raises(HeadstartError, match=r"dataset\.collection.*mnist, fashion_mnist.*Received: nothing"):
         load(None, tmp_path)
     with pytest.raises(HeadstartError, match=r"dataset\.collection.*Received: imdb"):

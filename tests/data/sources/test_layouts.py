@@ -239,7 +239,7 @@ CASES = [
     ),
     Case("parts of one set", classes("HAM10000_images_part_1 HAM10000_images_part_2"), refused=r"no class is called"),
     Case("parts in folders", {"images_001/images": 3, "images_002/images": 3}, refused=r"no class is called"),
-    Case("images and masks", classes("images masks"), refused=r"images, masks, which no class is called"),
+    Case("images and masks", classes("images masks"), refused=r"images, masks, which are unlikely names of classes"),
     Case("with and without a mask", classes("with_mask without_mask"), counted("with_mask without_mask", 3, 1, 1)),
     Case(
         "real and fake faces", classes("training_real training_fake"), counted("training_fake training_real", 3, 1, 1)
@@ -260,7 +260,7 @@ CASES = [
         "splits within classes",
         each(PETS, "train val test", 2),
         counted(PETS, 2, 2, 2),
-        notes=("split folders of its own",),
+        notes=("its own split folders",),
     ),
     Case("splits within some classes", {**each("cat", "train test", 5), "dog": 5}, refused=r"one level deeper, in cat"),
     Case(
@@ -327,7 +327,7 @@ CASES = [
         notes=(r"Pictures in test .*left out \(7\); .*predict\.py latest \S+/test",),
     ),
     Case("pictures alone in train", {"train": 5, **each("test", PETS, 5)}, refused=r"training images"),
-    Case("pictures alone in the root", {"": 5}, refused=r"a folder for each class.*5 pictures without one"),
+    Case("pictures alone in the root", {"": 5}, refused=r"a folder for each class.*5 images without one"),
     Case(
         "unknown in test",
         {**each("train", PETS, 5), "test/unknown": 3},
@@ -432,13 +432,13 @@ CASES = [
         notes=(r"\(3; \._\*: 3 files\)",),
     ),
     Case(
-        "litter in splits",
+        "ignored in splits",
         {**two("train", "test"), "train/@eaDir/cat": 3, "@eaDir/test": 3},
         counted(PETS, 4, 1, 2),
         notes=("@eaDir: 2 folders",),
     ),
     Case(
-        "litter beside a wrapper",
+        "ignored beside a wrapper",
         {**each("data", PETS, 5), "__MACOSX/data": 3},
         refused=r"dataset\.root=\S+/data reads",
     ),
@@ -446,7 +446,7 @@ CASES = [
     Case("one class", classes("cat"), refused=r"at least two classes.*Received: cat"),
     Case("an empty root", {}, refused="no images"),
     Case("empty classes", {"cat": 0, "dog": 0}, refused="no images"),
-    Case("litter alone", {"@eaDir/cat": 3, "__MACOSX": 2}, refused="no images"),
+    Case("ignored alone", {"@eaDir/cat": 3, "__MACOSX": 2}, refused="no images"),
     Case("an empty class", {**classes(PETS), "fish": 0}, WHOLE, notes=(r"without an image were left out \(1\): fish",)),
     # dataset.splits
     Case(
@@ -484,7 +484,7 @@ CASES = [
     Case(
         "the same folder twice",
         two("learn", "final"),
-        refused=r"in each other\. Received: learn and learn",
+        refused=r"within each other\. Received: learn and learn",
         splits={"train": "learn", "test": "learn"},
     ),
     Case(
@@ -508,7 +508,7 @@ CASES = [
     Case(
         "a split folder of pictures",
         {**each("learn", PETS, 5), "final": 3},
-        refused=r"a folder for each class in \S+/final.*3 pictures without",
+        refused=r"a folder for each class in \S+/final.*3 images without",
         splits={"train": "learn", "test": "final"},
     ),
     Case(
@@ -597,12 +597,12 @@ FLAT = [
         splits={"train": "train"},
     ),
     Case(
-        "pictures beside split folders, litter within",
+        "pictures beside split folders, ignored within",
         {"train": 5, "test": 2, "0_9.png": 0, "1_9.png": 0, "train/@eaDir": 1, "__MACOSX": 1},
         counted("one zero", 4, 1, 2),
         notes=(r"beside the folders of splits.*\(2 in ", r"\(2; .*@eaDir: 1 folder"),
     ),
-    Case("litter alone", {"__MACOSX": 3}, refused="no images"),
+    Case("ignored alone", {"__MACOSX": 3}, refused="no images"),
 ]  # the classes `zero` and `one`, with as many images each
 
 
@@ -616,23 +616,23 @@ def test_layout_of_numbered_files(case: Case, tmp_path: Path, picture: bytes) ->
     check(case, root, source="flat", label_names=["zero", "one"])
 
 
-def test_pictures_are_found_without_litter(tmp_path: Path, picture: bytes) -> None:
-    litter = {"@eaDir/a": 2, "$RECYCLE.BIN": 1, "._0.png": 0, "deep/lost+found": 1, ".thumbnails": 3}
-    root = write(tmp_path / "root", {"": 2, "deep/er": 1, **litter}, picture)
+def test_ignored_files_are_not_found(tmp_path: Path, picture: bytes) -> None:
+    ignored = {"@eaDir/a": 2, "$RECYCLE.BIN": 1, "._0.png": 0, "deep/lost+found": 1, ".thumbnails": 3}
+    root = write(tmp_path / "root", {"": 2, "deep/er": 1, **ignored}, picture)
     index = load_index(DatasetConfig(name="unlabelled", source="unlabelled", root=str(root)), tmp_path / "cache")
     assert index.paths == ("0.png", "1.png", "deep/er/0.png")
     [note] = index.notes
     assert re.search(r"left out \(5; .*@eaDir: 1 folder.*\._\*: 1 file\)", note)
 
 
-def test_links_among_litter_do_not_matter(tmp_path: Path, picture: bytes) -> None:
+def test_links_among_ignored_files_do_not_matter(tmp_path: Path, picture: bytes) -> None:
     root = write(tmp_path / "root", {**classes(PETS), "@eaDir": 1}, picture)
     (root / "@eaDir" / "out").symlink_to(tmp_path)
     assert len(load_index(DatasetConfig(name="folder", source="folder", root=str(root)), tmp_path / "cache")) == 10
 
 
 @pytest.mark.parametrize("source", ["csv", "digits", "unlabelled"])
-def test_splits_are_refused_where_there_are_no_folders(source: str, tmp_path: Path) -> None:
+def test_splits_are_refused_for_sources_without_folders(source: str, tmp_path: Path) -> None:
     config = DatasetConfig(name=source, source=source, root=str(tmp_path), splits="none")
     with pytest.raises(HeadstartError, match=f"source folder or flat. Received: none with {source}"):
         load_index(config, tmp_path / "cache")
@@ -641,7 +641,7 @@ def test_splits_are_refused_where_there_are_no_folders(source: str, tmp_path: Pa
 @pytest.mark.parametrize(
     "names", [("learn more", "final (1)"), ("2017", "it's"), ('a "b"', "back\\slash"), ("null", "a,b")]
 )
-def test_the_override_of_a_refusal_works(names: tuple[str, str], tmp_path: Path, picture: bytes) -> None:
+def test_the_suggested_override_works(names: tuple[str, str], tmp_path: Path, picture: bytes) -> None:
     root = write(tmp_path / "my data", each(list(names), PETS, 5), picture)
     with pytest.raises(HeadstartError) as caught:
         load_index(DatasetConfig(name="folder", source="folder", root=str(root)), tmp_path / "cache")
@@ -660,6 +660,6 @@ def test_the_override_of_a_refusal_works(names: tuple[str, str], tmp_path: Path,
 
 
 @pytest.mark.parametrize("splits", ["{train: learn, test: [final]}", "none"])
-def test_splits_can_stand_in_a_file(splits: str) -> None:
+def test_splits_can_be_set_in_a_file(splits: str) -> None:
     config = from_yaml(to_yaml(compose(["dataset=folder"])).replace("splits: auto", f"splits: {splits}"))
     assert config.dataset.splits == ("none" if splits == "none" else {"train": "learn", "test": ["final"]})

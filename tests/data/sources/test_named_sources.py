@@ -1,4 +1,4 @@
-"""Sources with a layout of their own, classes that are kept, and what is said where data is missing."""
+"""Sources with special layouts, the choice of classes, and messages about missing data."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write_flat(directory: Path, classes: int, images: int) -> Path:
 # Flat
 
 
-def test_flat_files_are_read_where_they_are(tmp_path):
+def test_flat_files_are_read_in_place(tmp_path):
     root = tmp_path / "Food-11"
     for folder, images in {"training": 4, "validation": 2, "evaluation": 3}.items():
         write_flat(root / folder, 3, images)
@@ -56,7 +56,7 @@ def test_flat_files_are_read_where_they_are(tmp_path):
     assert index.class_names == ("Bread", "Egg", "Noodles-Pasta")  # natural order, not that of the numbers
     names = {path: index.class_names[label] for path, label in zip(index.paths, index.labels, strict=True)}
     assert (names["training/1_3.png"], names["evaluation/2_0.png"]) == ("Noodles-Pasta", "Egg")
-    assert any("other kinds" in note for note in index.notes)
+    assert any("Files other than" in note for note in index.notes)
     assert sorted(root.rglob("*")) == before
 
 
@@ -91,7 +91,7 @@ def test_flat_directory_without_images_is_refused(tmp_path):
 # Pictures
 
 
-def test_pictures_need_no_classes(tmp_path):
+def test_unlabelled_images_need_no_classes(tmp_path):
     root = write_pictures(tmp_path / "pictures", {"holiday": 2, "holiday/deeper": 1, ".thumbnails": 1})
     index = load("unlabelled", tmp_path, root=str(root))
     assert index.paths == ("holiday/000.png", "holiday/001.png", "holiday/deeper/000.png")
@@ -102,9 +102,9 @@ def test_pictures_need_no_classes(tmp_path):
     assert [".thumbnails: 1 folder" in sentence for sentence in report.warnings()] == [True]
 
 
-def test_pictures_that_are_missing_or_filtered_are_refused(tmp_path):
+def test_missing_or_filtered_unlabelled_images_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(HeadstartError, match=r"Expected pictures .*empty\. Received: none"):
+    with pytest.raises(HeadstartError, match=r"Expected images .*empty\. Received: none"):
         load("unlabelled", tmp_path, root=str(tmp_path / "empty"))
     with pytest.raises(HeadstartError, match=r"no dataset\.classes for pictures.*Received: cat"):
         load("unlabelled", tmp_path, root=str(tmp_path / "empty"), classes=["cat"])

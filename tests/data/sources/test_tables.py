@@ -1,4 +1,4 @@
-"""Tables as people have them: each gives its rows, or one sentence with the row that is wrong."""
+"""Real-life tables: each gives its rows, or one sentence that names the wrong row."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_table_gives_its_rows(tmp_path: Path, content: str | bytes, rows: list
         ("path,label\na.png,cat\nb\0.png,dog\n", r"to be text\. Received: a NUL byte in row 3; remove it"),
         ("path,label\na.png,cat\n".encode("utf-16-le"), r"a NUL byte in row 1; it looks like UTF-16 without"),
         ("path,label\na.png,caf\xe9\n".encode("latin-1"), r"UTF-8\. Received: another encoding in row 2.*'a.png,café'"),
-        (codecs.BOM_UTF16_LE + b"abc", r"to be the UTF-16 that its first bytes say"),
+        (codecs.BOM_UTF16_LE + b"abc", r"to be UTF-16 as its byte order mark says"),
         (
             b"PK\x03\x04\x14\0",
             r"to be text\. Received: .*images\.csv, which is a spreadsheet or an archive",
@@ -121,12 +121,12 @@ def test_a_table_gives_its_rows(tmp_path: Path, content: str | bytes, rows: list
         ("path,label\n ,cat\n", r"a path in row 2"),
         # the header
         ("", r"columns path,label.*Received: $"),
-        ("a.png,cat\nb.png,dog\n", r"names of the columns in the first row .*path,label\. Received: a\.png,cat"),
-        ("7;cat\n", r"names of the columns .*path;label\. Received: 7;cat, where 7 is an image"),
-        ("a.png\nb.png\n", r"names of the columns in the first row .*a\.png is an image"),
+        ("a.png,cat\nb.png,dog\n", r"column names in the first row .*path,label\. Received: a\.png,cat"),
+        ("7;cat\n", r"column names .*path;label\. Received: 7;cat, where 7 is an image"),
+        ("a.png\nb.png\n", r"column names in the first row .*a\.png is an image"),
         ("photo,kind\na.png,cat\n", r"columns path,label.* Received: photo,kind; dataset\.columns\.path="),
         ("path\na.png\n", r"columns path,label.* Received: path$"),
-        ("path,label,label\na.png,cat,dog\n", r"name of its own\. Received: label more than once"),
+        ("path,label,label\na.png,cat,dog\n", r"unique name\. Received: label more than once"),
         (
             "file,image,label\na.png,b.png,cat\n",
             r"one column for the path .*file and image; .*columns\.path=file",
@@ -145,7 +145,10 @@ def test_a_table_gives_its_rows(tmp_path: Path, content: str | bytes, rows: list
         ("path,label,patient_id\na.png,cat,\n", r"a group in row 2 .*column patient_id; .*columns\.group=false"),
         ("path,label\na.png,cat\n./a.png,dog\n", r"each path once .*\./a\.png in row 2 and row 3|row 2 and row 3"),
         ("id,breed\nid7,cat\n", r"row 2: id7 \(there is id7\.jpg\); the paths have no suffix"),
-        ("file\tscan\tlabel\nx\ta.png\tcat\n", r"row 2: x; the column scan has files.*dataset\.columns\.path=scan"),
+        (
+            "file\tscan\tlabel\nx\ta.png\tcat\n",
+            r"row 2: x; the column scan has existing files.*dataset\.columns\.path=scan",
+        ),
         ("label,path\n#cat,c.png\n", r"1 that are not, row 2: c\.png"),
         ("path,label\nupper.png,cat\n", r"row 2: upper\.png \(there is Upper\.PNG\)"),
         ("path,label\n" + "n" * 300 + ".png,cat\n", r"1 that are not, row 2: nnn"),
@@ -182,7 +185,7 @@ def test_columns_can_be_named(
         ({"path": "scan"}, r"dataset\.columns\.path to be one of path, label, split\. Received: scan in .*images\.csv"),
         ({"label": None}, r"columns path,label"),
         ({"label": "path"}, r"columns path,label.* Received: path,label,split"),
-        ({"path": "label", "label": "label"}, r"a column of its own .*path: label, label: label"),
+        ({"path": "label", "label": "label"}, r"Expected separate columns .*path: label, label: label"),
     ],
 )
 def test_wrong_names_of_columns_are_refused(tmp_path: Path, columns: dict[str, str | None], says: str) -> None:
@@ -190,7 +193,7 @@ def test_wrong_names_of_columns_are_refused(tmp_path: Path, columns: dict[str, s
         read(tmp_path, "path,label,split\na.png,cat,train\n", **columns)
 
 
-def test_columns_are_of_tables_alone(tmp_path: Path) -> None:
+def test_columns_are_refused_for_other_sources(tmp_path: Path) -> None:
     config = DatasetConfig(name="folder", source="folder", root=str(tmp_path), columns=ColumnsConfig(path="x"))
     with pytest.raises(HeadstartError, match=r"dataset\.columns only with dataset\.source=csv.*folder"):
         load_index(config, tmp_path)
@@ -210,7 +213,7 @@ def test_columns_are_of_tables_alone(tmp_path: Path) -> None:
         ("path,label\ndeep\\e.png,cat\n", "Backslashes in paths of the table were read as slashes (1)"),
     ],
 )
-def test_what_was_decided_is_noted(tmp_path: Path, content: str, note: str) -> None:
+def test_the_detected_layout_is_noted(tmp_path: Path, content: str, note: str) -> None:
     assert "\n".join(read(tmp_path, content).notes) == note
 
 
@@ -226,10 +229,10 @@ def test_a_file_is_found_by_its_accents_in_another_encoding(tmp_path: Path, writ
     if listing.rows[0].path != name:  # a disk that does not tell the two apart has found it at once
         assert not listing.notes
     else:
-        assert listing.notes[0].endswith("have the accents of the table in another encoding (1)")
+        assert listing.notes[0].endswith("whose accents the table encodes differently were matched (1)")
 
 
-def test_of_two_files_that_look_the_same_the_exact_name_decides(tmp_path: Path) -> None:
+def test_the_exact_name_decides_between_files_that_look_the_same(tmp_path: Path) -> None:
     names = [unicodedata.normalize(form, "é.png") for form in ("NFC", "NFD")]
     assert [row.path for row in read(tmp_path, f"path,label\n{names[1]},cat\n", *names).rows] == names[1:]
     mixed = [f"{names[0]}{names[1]}", f"{names[1]}{names[0]}"]
@@ -239,6 +242,6 @@ def test_of_two_files_that_look_the_same_the_exact_name_decides(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", [".", "nowhere.csv", "/dev/zero"])
-def test_what_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_table_that_is_not_a_file_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(HeadstartError, match=r"Expected dataset\.csv to be a file\. Received: "):
         list_csv(tmp_path / name, tmp_path)

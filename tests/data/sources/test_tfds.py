@@ -93,7 +93,7 @@ def test_records_become_files_once(tmp_path, tfds):
 
 
 @pytest.mark.usefixtures("tfds")
-def test_data_set_without_splits_is_split_here(tmp_path):
+def test_a_dataset_without_splits_is_split(tmp_path):
     index = load("tiny_unsplit", tmp_path, classes=["Bag", "T-shirt/top"])
     assert {name: int(count.sum()) for name, count in index.counts().items()} == {
         "train": 12,
@@ -107,19 +107,19 @@ def test_data_set_without_splits_is_split_here(tmp_path):
     ("collection", "message"),
     [
         ("tiny_cloths", r"dataset\.collection.*Received: tiny_cloths; did you mean tiny_clothes\?"),
-        ("tiny_clothes:9.9.9", r"a configuration and a version that exist\. Received: tiny_clothes:9\.9\.9"),
+        ("tiny_clothes:9.9.9", r"name an existing configuration and version\. Received: tiny_clothes:9\.9\.9"),
         ("tiny_unlabelled", r"tiny_unlabelled .*images with a class each.*Received: None"),
         ("tiny_test", r"a split train in tiny_test.*Received: test"),
         (None, r"dataset\.collection.*Received: nothing"),
     ],
 )
-def test_what_cannot_be_used_is_named(tmp_path, collection, message):
+def test_unusable_datasets_are_named(tmp_path, collection, message):
     with pytest.raises(HeadstartError, match=message):
         load(collection, tmp_path)
     assert not list(tmp_path.rglob("*.jpg"))
 
 
-def test_failed_preparation_is_told(tmp_path, tfds):
+def test_a_failed_preparation_is_reported(tmp_path, tfds):
     with pytest.raises(HeadstartError, match=rf"to prepare tiny_broken in {tfds}/tiny_broken.*archive is damaged"):
         load("tiny_broken", tmp_path)
     assert not list((tmp_path / "cache").rglob("*.csv"))

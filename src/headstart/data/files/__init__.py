@@ -1,1 +1,1 @@
-"""One image file: its format, its limits, its pixels, and what is wrong with it."""
+"""Reading image files: formats, limits, pixels, and checks for damage."""

@@ -1,4 +1,4 @@
-"""What is remembered of files that were read: content digest and whether they are images, until they change."""
+"""A cache of file checks: the content digest of each file and whether it is a valid image, until the file changes."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from headstart.data.files.formats import FORMATS
 from headstart.data.files.high_bit_depth import Values
 from headstart.data.files.limits import Limits
 
-# Another version of Pillow may read what this one could not.
+# Part of the cache's keys, because another version of Pillow may decode other files, or differently.
 READER = f"1, Pillow {PIL.__version__}"
-FORMAT = 2  # of what is remembered
+FORMAT = 2  # version of the cached checks
 
 
 class FileCheck(NamedTuple):
-    """What was found in one file."""
+    """The result of checking one file."""
 
-    digest: str  # SHA-256 of its bytes, in hexadecimal
-    problem: str | None  # why it is no image that can be read; None when it is one
-    values: Values | None = None  # what it holds when that is more than 8 bits
+    digest: str  # SHA-256 of the content, in hexadecimal
+    problem: str | None  # why the file cannot be read as an image; None if it can
+    values: Values | None = None  # statistics of its values, for more than 8 bits
 
 
 class FileCheckCache:
-    """Verdicts on the files below one root, valid while size and modification time stay the same."""
+    """Checks of the files below one root, valid while a file's size and modification time stay the same."""
 
     def __init__(self, root: Path, directory: Path, limits: Limits) -> None:
-        """Read what is remembered; a file that is missing or damaged counts as empty.
+        """Read the cache; a missing, damaged or outdated file counts as empty, and the images are checked again.
 
         Args:
             root: directory of the images.
-            directory: where the caches of all roots lie.
-            limits: what a file may ask for; other limits, other verdicts.
+            directory: of the caches of all roots.
+            limits: the limits on image files, on which the checks depend.
         """
         root = root.absolute()
         self._file = directory / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
@@ -59,7 +59,7 @@ class FileCheckCache:
             self._entries = content["files"]
 
     def get(self, path: str, status: os.stat_result) -> FileCheck | None:
-        """Return the verdict on a file, unless there is none for its present size and modification time."""
+        """Return the check of a file, or None if there is none for its current size and modification time."""
         match self._entries.get(path):
             case [size, time, str(digest), str() | None as problem, *values] if [size, time] == [
                 status.st_size,
@@ -68,14 +68,14 @@ class FileCheckCache:
                 return FileCheck(digest, problem, Values(*values) if values else None)
         return None
 
-    def put(self, path: str, status: os.stat_result, found: FileCheck) -> None:
-        """Remember the verdict on a file."""
-        values = found.values or ()
-        self._entries[path] = [status.st_size, status.st_mtime_ns, found.digest, found.problem, *values]
+    def put(self, path: str, status: os.stat_result, check: FileCheck) -> None:
+        """Store the check of a file."""
+        values = check.values or ()
+        self._entries[path] = [status.st_size, status.st_mtime_ns, check.digest, check.problem, *values]
         self._changed = True
 
     def save(self) -> None:
-        """Write what is new, whole or not at all; where it cannot be written, the next run reads the files again."""
+        """Write new checks to disk atomically; if that fails, warn, and the next run checks the files again."""
         if not self._changed:
             return
         try:

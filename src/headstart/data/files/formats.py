@@ -1,4 +1,4 @@
-"""Which formats are read here, and what can be done about files of others."""
+"""Image formats that headstart reads, and advice on files of other formats."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ with contextlib.suppress(ImportError):  # the extra `heif`
     register_heif_opener(thumbnails=False)
     EXTENSIONS["HEIF"] = (".heic", ".heif", ".hif")
 
-# The content decides which of these a file is, whatever its name says. All others are refused: some of Pillow's
-# readers start other programs.
+# Pillow recognises the format by content, whatever the name of a file. It may use only these formats, because some of
+# its decoders start other programs.
 FORMATS = tuple(EXTENSIONS)
 IMAGE_EXTENSIONS = tuple(extension for extensions in EXTENSIONS.values() for extension in extensions)
 
 
-class Kind(NamedTuple):
-    """Files that hold images, but are not read."""
+class UnsupportedKind(NamedTuple):
+    """A kind of files that contain images but are not supported."""
 
     name: str
     extensions: tuple[str, ...]
     tip: str
 
 
-OTHER_KINDS = (
-    Kind("HEIC", (".heic", ".heif", ".hif"), "pip install pillow-heif reads them"),
-    Kind("AVIF", (".avif",), "a Pillow that was built with AVIF reads them"),
-    Kind(
+UNSUPPORTED_KINDS = (
+    UnsupportedKind("HEIC", (".heic", ".heif", ".hif"), "pip install pillow-heif reads them"),
+    UnsupportedKind("AVIF", (".avif",), "a Pillow that was built with AVIF reads them"),
+    UnsupportedKind(
         "camera raw",
         (
             ".cr2",
@@ -67,28 +67,30 @@ OTHER_KINDS = (
         ),
         "develop them to JPEG, PNG or TIFF, for example with darktable-cli or dcraw",
     ),
-    Kind("JPEG 2000", (".jp2", ".j2k", ".jpf", ".jpx", ".j2c"), "convert them to PNG, for example with ImageMagick"),
-    Kind("JPEG XL", (".jxl",), "djxl converts them to PNG"),
-    Kind("PDF or PostScript", (".pdf", ".eps", ".ps", ".ai"), "pdftoppm -png makes images of their pages"),
-    Kind("SVG", (".svg", ".svgz"), "rsvg-convert draws them as PNG"),
-    Kind("Photoshop", (".psd", ".psb"), "save them as PNG or TIFF"),
-    Kind("DICOM", (".dcm", ".dicom", ".ima"), "dcmj2pnm or pydicom converts them to PNG of 16 bits"),
-    Kind(
+    UnsupportedKind(
+        "JPEG 2000", (".jp2", ".j2k", ".jpf", ".jpx", ".j2c"), "convert them to PNG, for example with ImageMagick"
+    ),
+    UnsupportedKind("JPEG XL", (".jxl",), "djxl converts them to PNG"),
+    UnsupportedKind("PDF or PostScript", (".pdf", ".eps", ".ps", ".ai"), "pdftoppm -png makes images of their pages"),
+    UnsupportedKind("SVG", (".svg", ".svgz"), "rsvg-convert draws them as PNG"),
+    UnsupportedKind("Photoshop", (".psd", ".psb"), "save them as PNG or TIFF"),
+    UnsupportedKind("DICOM", (".dcm", ".dicom", ".ima"), "dcmj2pnm or pydicom converts them to PNG of 16 bits"),
+    UnsupportedKind(
         "NIfTI, NumPy or HDF5",
         (".nii", ".nii.gz", ".npy", ".npz", ".h5", ".hdf5", ".mat"),
         "save each image as PNG of 8 or 16 bits",
     ),
-    Kind("icons, PNM or TGA", (".ico", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"), "convert them to PNG"),
-    Kind(
+    UnsupportedKind("icons, PNM or TGA", (".ico", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"), "convert them to PNG"),
+    UnsupportedKind(
         "video",
         (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp", ".mts"),
         "ffmpeg -i FILE -vf fps=1 FILE_%04d.png makes images of them; keep those of one video in one split",
     ),
-    Kind("archives", (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z"), "unpack them"),
+    UnsupportedKind("archives", (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z"), "unpack them"),
 )
 
-# What some of them begin with, for files whose name says something else.
-BEGINNINGS = (
+# First bytes of some unsupported kinds (offset, bytes, kind), for files with a misleading name.
+SIGNATURES = (
     (4, b"ftypheic", "HEIC"),
     (4, b"ftypheix", "HEIC"),
     (4, b"ftypmif1", "HEIC"),
@@ -105,26 +107,26 @@ BEGINNINGS = (
 )
 
 
-def is_other_image(file: Path) -> bool:
-    """Return whether a file's name ends as that of a kind that holds images, but is not read."""
+def is_unsupported_image(file: Path) -> bool:
+    """Return whether a file has the suffix of an unsupported kind of images."""
     ending = file.suffix.lower()
-    return ending not in IMAGE_EXTENSIONS and any(ending in kind.extensions for kind in OTHER_KINDS)
+    return ending not in IMAGE_EXTENSIONS and any(ending in kind.extensions for kind in UNSUPPORTED_KINDS)
 
 
-def endings(files: Iterable[Path]) -> Counter[str]:
-    """Return how many files there are of each ending."""
+def count_suffixes(files: Iterable[Path]) -> Counter[str]:
+    """Return the number of files with each suffix."""
     return Counter(file.suffix.lower() or "no suffix" for file in files)
 
 
-def describe_others(counts: Mapping[str, int]) -> str:
-    """Return one sentence about files that are not read, with what reads or converts them; empty where there are none.
+def describe_unsupported(counts: Mapping[str, int]) -> str:
+    """Return one sentence about unsupported files and how to read or convert them; empty without such files.
 
     Args:
-        counts: of files by the ending of their name, in any case, `.heic` or `heic`, or `no suffix`.
+        counts: number of files by suffix, in any case, with or without the dot, or `no suffix`.
     """
     found = {f".{ending.lower().lstrip('.')}": count for ending, count in counts.items() if count}
     parts, tips = [], []
-    for kind in OTHER_KINDS:
+    for kind in UNSUPPORTED_KINDS:
         count = sum(found.pop(extension, 0) for extension in kind.extensions if extension not in IMAGE_EXTENSIONS)
         if count:
             parts.append(f"{kind.name}: {count}")
@@ -135,15 +137,15 @@ def describe_others(counts: Mapping[str, int]) -> str:
     named = [f"{ending.replace('.no suffix', 'no suffix')}: {count}" for ending, count in others]
     parts += named[:5] + ([f"{len(named) - 5} more kinds"] if len(named) > 5 else [])
     tip = f"; {'; '.join(tips)}" if tips else ""
-    return f"Files of other kinds than {' '.join(IMAGE_EXTENSIONS)} were left out ({', '.join(parts)}){tip}"
+    return f"Files other than {' '.join(IMAGE_EXTENSIONS)} were left out ({', '.join(parts)}){tip}"
 
 
-def name_content(data: bytes) -> str:
-    """Return what the bytes of a file seem to be when they are no format that is read, with what to do about it."""
-    for offset, beginning, name in BEGINNINGS:
+def identify_content(data: bytes) -> str:
+    """Describe the content of a file of an unsupported format, and what to do about it."""
+    for offset, beginning, name in SIGNATURES:
         if data[offset : offset + len(beginning)] == beginning:
-            [kind] = [kind for kind in OTHER_KINDS if kind.name == name]
-            return f"its content is {name}, which is not read; {kind.tip}"
+            [kind] = [kind for kind in UNSUPPORTED_KINDS if kind.name == name]
+            return f"its content is {name}, which is not supported; {kind.tip}"
     if data[:1000].lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        return "its content is a web page, perhaps the answer of a server that did not have the image"
+        return "its content is a web page, perhaps a server's error page in place of the image"
     return f"its content is none of {', '.join(FORMATS)}"

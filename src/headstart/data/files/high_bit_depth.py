@@ -1,9 +1,9 @@
-"""Files of more than 8 bits a value: their values as they were written, and 8 bits of them for a given range.
+"""Image files with more than 8 bits per value: reads their values, and scales a range of them to 8 bits.
 
-Pillow keeps 16-bit grey as it is, but of 16-bit colours only the high bytes: 12-bit colours in a 16-bit file would be
-black. The low bytes come from decoding a second time with the other byte order. Of TIFF it also reads planes of
-16 bits, compressed big-endian values, signed bytes and white-is-zero wrongly; libtiff, asked for values in this
-machine's order, does not.
+Pillow reads 16-bit grey correctly, but only the high bytes of 16-bit colours, so that 12-bit colours in a 16-bit file
+would be black. Decoding a second time with the other byte order gives the low bytes. In TIFF files, Pillow also
+misreads planes of 16 bits, compressed big-endian values, signed bytes and white-is-zero; libtiff, when it returns
+values in this machine's byte order, does not.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 ValueRange = tuple[float, float]  # the values that become 0 and 255
 
-FULL: ValueRange = (0.0, 65535.0)
-STRIP_PIXELS = 1 << 20  # that are worked on at once
-SAMPLED = 1 << 20  # values of a file, of which the bright end is taken
-BRIGHT = 0.99  # share of a file's values that are no brighter than `Values.bright`
+FULL_RANGE: ValueRange = (0.0, 65535.0)
+STRIP_PIXELS = 1 << 20  # pixels that are converted at once
+SAMPLED = 1 << 20  # values of a file from which `Values.bright` is estimated
+BRIGHT = 0.99  # quantile of a file's values that `Values.bright` is
 
-NATIVE, OTHER = ("L", "B") if sys.byteorder == "little" else ("B", "L")
-IN_THIS_ORDER = {  # raw modes that stand for a byte order, and those that take what libtiff gives
+NATIVE_ORDER, OTHER_ORDER = ("L", "B") if sys.byteorder == "little" else ("B", "L")
+NATIVE_RAW_MODES = {  # from a raw mode with a byte order to the one for libtiff's values in native order
     "I;16S": "I;16NS",
     "I;16BS": "I;16NS",
     "I;32S": "I;32NS",
@@ -36,33 +36,33 @@ COLOURS = ("RGB", "RGBA", "CMYK")
 
 
 class Values(NamedTuple):
-    """The values that a file of more than 8 bits holds."""
+    """Statistics of the values in a file with more than 8 bits per value."""
 
-    kind: str  # for people: 12-bit, 16-bit, signed 16-bit, 32-bit, floating-point
-    low: float
-    high: float
-    bright: float  # 99 % of the values are no higher
-    whole: bool  # whether all of them are whole numbers
+    kind: str  # for messages: 12-bit, 16-bit, signed 16-bit, 32-bit, floating-point
+    low: float  # the lowest value
+    high: float  # the highest value
+    bright: float  # the 99 % quantile
+    whole: bool  # whether all values are integers
 
 
 class HighBitDepth(NamedTuple):
-    """What has to be known of an opened file to read its values."""
+    """How to read the values of an opened file."""
 
     kind: str
-    dtype: str | None = None  # as which the values of the decoded image have to be seen
+    dtype: str | None = None  # to reinterpret the decoded values as
     inverted: bool = False  # TIFF: zero is white
-    low: str | None = None  # raw mode that gives the low bytes of 16-bit colours
+    low: str | None = None  # raw mode that decodes the low bytes of 16-bit colours
     pairs: bool = False  # grey and alpha, 16 bits each, as the four bands of the decoded image
-    coarse: bool = False  # 16-bit colours of which only the high bytes can be had
+    coarse: bool = False  # 16-bit colours of which Pillow can decode only the high bytes
 
     @property
     def colours(self) -> bool:
-        """Whether the decoded image holds the high bytes of 16-bit colours, which can be seen as they are."""
+        """Whether the decoded image holds the high bytes of 16-bit colours."""
         return self.low is not None or self.coarse
 
 
-def inspect(image: Image.Image) -> HighBitDepth | None:
-    """Tell what deep values an opened file holds, None for one of 8 bits, and correct how Pillow would decode them."""
+def detect_high_bit_depth(image: Image.Image) -> HighBitDepth | None:
+    """Return how to read an opened file, None for 8 bits per value, and correct how Pillow will decode it."""
     if not isinstance(image, ImageFile.ImageFile) or not image.tile:
         return None
     args = image.tile[0].args
@@ -90,12 +90,12 @@ def _inspect_tiff(image: TiffImagePlugin.TiffImageFile, raw: str) -> HighBitDept
             return HighBitDepth("16-bit", coarse=True)
         if raw.startswith("RGBa"):
             return HighBitDepth("16-bit", coarse=True)
-        order = {"L": "B", "B": "L", "N": OTHER}[raw[-1]]
+        order = {"L": "B", "B": "L", "N": OTHER_ORDER}[raw[-1]]
         return HighBitDepth("16-bit", low=f"{raw[:-1]}{order}")
     if not image.mode.startswith(("I", "F")):
         return None
-    if image.tile[0].codec_name == "libtiff" and raw in IN_THIS_ORDER:
-        _decode_by_libtiff(image, IN_THIS_ORDER[raw])
+    if image.tile[0].codec_name == "libtiff" and raw in NATIVE_RAW_MODES:
+        _decode_by_libtiff(image, NATIVE_RAW_MODES[raw])
     if image.mode == "F":
         return HighBitDepth("floating-point", inverted=inverted)
     kind = f"signed {bits}-bit" if form == 2 else f"{bits}-bit"
@@ -109,23 +109,23 @@ def _decode_by_libtiff(image: TiffImagePlugin.TiffImageFile, raw: str) -> None:
 
 
 def use_raw_mode(image: Image.Image, raw: str) -> None:
-    """Have an opened file decoded by another raw mode of the same size."""
+    """Make Pillow decode an opened file with another raw mode of the same size."""
     if isinstance(image, ImageFile.ImageFile):
         image.tile = [
             tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw) for tile in image.tile
         ]
 
 
-def measure(image: Image.Image, deep: HighBitDepth, low: Image.Image | None) -> Values:
-    """Return what the values of a loaded file reach.
+def measure_values(image: Image.Image, deep: HighBitDepth, low: Image.Image | None) -> Values:
+    """Return statistics of the values of a loaded image.
 
     Args:
-        image: loaded.
-        deep: what `inspect` said of it.
-        low: the same file with the low bytes of its colours, loaded.
+        image: the loaded image.
+        deep: how to read it, from `detect_high_bit_depth`.
+        low: the same image, loaded with the low bytes of its colours.
 
     Raises:
-        ValueError: when it holds values that cannot be used.
+        ValueError: when the values cannot be used.
     """
     lowest, highest, whole, samples = np.inf, -np.inf, True, []
     step = max(1, image.width * image.height // SAMPLED)
@@ -135,8 +135,8 @@ def measure(image: Image.Image, deep: HighBitDepth, low: Image.Image | None) -> 
         samples.append(values[..., :3].reshape(-1)[:: step * 3])
     if deep.coarse and highest < 32768:
         raise ValueError(
-            "its 16-bit colours use less than half of their range, and lie in planes or behind transparency where only "
-            "their high bytes can be read; save it with its colours side by side"
+            "its 16-bit colours use less than half of their range, and only their high bytes can be read because they "
+            "are stored in planes or premultiplied; save it with interleaved colours"
         )
     bright = float(np.quantile(np.concatenate(samples), BRIGHT, method="nearest"))
     return Values(deep.kind, float(lowest), float(highest), bright, whole)
@@ -145,16 +145,16 @@ def measure(image: Image.Image, deep: HighBitDepth, low: Image.Image | None) -> 
 def to_eight_bits(
     image: Image.Image, deep: HighBitDepth, low: Image.Image | None, value_range: ValueRange | None
 ) -> Image.Image:
-    """Return a loaded file as 8-bit grey or RGB, transparency laid over white.
+    """Return a loaded image as 8-bit grey or RGB, composited over white.
 
     Args:
-        image: loaded.
-        deep: what `inspect` said of it.
-        low: the same file with the low bytes of its colours, loaded.
-        value_range: the values that become 0 and 255; None takes 0 to 65535.
+        image: the loaded image.
+        deep: how to read it, from `detect_high_bit_depth`.
+        low: the same image, loaded with the low bytes of its colours.
+        value_range: the values that become 0 and 255; None for 0 to 65535.
 
     Raises:
-        ValueError: when it holds values that cannot be used, or no range is known for them.
+        ValueError: when the values cannot be used, or need a range.
     """
     changed: Image.Image | None = None
     for top, values, alpha in _strips(image, deep, low):
@@ -203,19 +203,19 @@ def _strips(
 
 
 def _scaled(values: np.ndarray, value_range: ValueRange | None) -> np.ndarray:
-    """Return values as uint8: the low end of the range and all below it become 0, the high end and all above it 255."""
+    """Return values as uint8: values up to the low end of the range become 0, those from its high end on 255."""
     if values.dtype.kind == "u" and values.dtype.itemsize == 2:
-        return _table(value_range or FULL)[values]
+        return _table(value_range or FULL_RANGE)[values]
     if value_range is None:
         if values.dtype.kind == "f":
             raise ValueError(
-                "it holds floating-point values, whose range is unknown: dataset.value_range=[LOW,HIGH] tells it"
+                "it holds floating-point values, whose range is unknown: dataset.value_range=[LOW,HIGH] sets it"
             )
         if values.min() < 0 or values.max() > 65535:
             raise ValueError(
-                "it holds whole numbers outside 0 to 65535: dataset.value_range=[LOW,HIGH] tells their range"
+                "it holds whole numbers outside 0 to 65535: dataset.value_range=[LOW,HIGH] sets their range"
             )
-    return _linear(values, value_range or FULL)
+    return _linear(values, value_range or FULL_RANGE)
 
 
 def _linear(values: np.ndarray, value_range: ValueRange) -> np.ndarray:
@@ -225,5 +225,5 @@ def _linear(values: np.ndarray, value_range: ValueRange) -> np.ndarray:
 
 @functools.lru_cache(maxsize=8)
 def _table(value_range: ValueRange) -> np.ndarray:
-    """Return what each value of 16 bits becomes."""
+    """Return the 8-bit value of each 16-bit value."""
     return _linear(np.arange(65536), value_range)

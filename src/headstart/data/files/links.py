@@ -1,4 +1,4 @@
-"""Links within a dataset, and paths in its table: none of them leads out of its root unless that is allowed."""
+"""Checks that links and paths in a dataset do not lead out of its root directory, unless the user allows it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from headstart.core.errors import HeadstartError
 from headstart.data.files.ignored import is_ignored
-from headstart.data.index import shortened
+from headstart.data.index import first_few
 
 WAY_OUT = "dataset.follow_links=true"
 
 
 def expect_links_inside(root: Path, way_out: str = WAY_OUT) -> None:
-    """Raise unless every visible link in a directory and below it leads to something in that directory.
+    """Raise if a link in a directory or below it leads out of that directory; ignored files do not count.
 
     Args:
         root: an existing directory, which may itself be a link.
-        way_out: what allows such links.
+        way_out: the setting that allows such links, for the message.
 
     Raises:
         HeadstartError: naming the links, or a directory that cannot be read.
@@ -46,21 +46,21 @@ def expect_links_inside(root: Path, way_out: str = WAY_OUT) -> None:
     if leaving:
         raise HeadstartError(
             f"Expected every link in {root} to stay within it. Received: {len(leaving)} that lead out, "
-            f"{shortened(leaving)}; {way_out} follows them"
+            f"{first_few(leaving)}; {way_out} follows them"
         )
 
 
 def paths_outside(root: Path, paths: Iterable[str], follow_links: bool) -> list[str]:
-    """Return the paths of files that do not lie below a root.
+    """Return the paths that lead out of a root directory.
 
     Args:
         root: an existing directory, which may itself be a link.
         paths: relative to the root, or absolute.
-        follow_links: whether a path may lead out by a link; `..` and absolute paths never may.
+        follow_links: whether links may lead out; `..` and absolute paths never may.
     """
     absolute = os.path.abspath(root)
     inside = os.path.realpath(root)
-    directories: dict[str, str] = {}  # resolved once each: there may be a million paths
+    directories: dict[str, str] = {}  # each resolved once, because there may be a million paths
     outside = []
     for path in paths:
         lexical = os.path.normpath(os.path.join(absolute, path))
@@ -78,7 +78,7 @@ def paths_outside(root: Path, paths: Iterable[str], follow_links: bool) -> list[
 
 
 def unreadable(error: OSError) -> HeadstartError:
-    """Return the sentence about a directory that cannot be read, for `os.walk` and `os.scandir`."""
+    """Return the error for a directory that `os.walk` or `os.scandir` cannot read."""
     return HeadstartError(
         f"Expected a directory that can be read. Received: {error.filename} ({error.strerror or error})"
     )

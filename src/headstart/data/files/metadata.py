@@ -1,7 +1,7 @@
-"""What stands beside the pixels of a file: it may turn the image upright, and never costs it.
+"""Metadata of image files: headstart reads only the orientation, and damaged metadata never costs an image.
 
-Text, colour profiles and EXIF data are written by many programs and damaged by some. What cannot be read is ignored,
-and nothing is inflated that could be large.
+Many programs write text, colour profiles and EXIF data, and some damage them. headstart ignores unreadable metadata,
+and decompresses none that could be large.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8"
 TIFF = (b"II*\0", b"MM\0*")
-MOST_CHUNKS = 1 << 18  # of a PNG; one of 256 MB in the usual pieces of 8 kB has an eighth of them
-LARGEST_TEXT = 1 << 20  # bytes, once inflated; as Pillow has it
-ORIENTED = (b"Raw profile type exif", b"XML:com.adobe.xmp")  # texts that may say how the image is turned
+MAX_CHUNKS = 1 << 18  # of a PNG; a PNG of 256 MB with the usual chunks of 8 kB has an eighth of that
+MAX_TEXT_BYTES = 1 << 20  # when decompressed; Pillow's limit
+ORIENTATION_TEXTS = (b"Raw profile type exif", b"XML:com.adobe.xmp")  # texts that may contain the orientation
 
-# Tags of TIFF that decide the pixels; all others of a file that cannot be opened with them are emptied.
-DECIDING = {
+# TIFF tags that decide the pixels; all others are blanked in a file that cannot be opened with them.
+PIXEL_TAGS = {
     *(254, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338, 339),
-    *(292, 293, 332, 347, 529, 530, 531, 532),  # of single compressions and colour spaces
+    *(292, 293, 332, 347, 529, 530, 531, 532),  # specific to some compressions and colour spaces
 }
 
 SAMPLES = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}  # by SampleFormat of TIFF
 
-# What Pillow raises for metadata that it cannot read; it documents nothing.
+# Exceptions that Pillow raises for metadata that it cannot read; it documents none.
 ERRORS = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 METADATA_ERRORS = (*ERRORS, RuntimeError, struct.error, zlib.error)
 
 
 def png_without_metadata(data: bytes) -> bytes:
-    """Return a PNG of the chunks that decide its pixels and how it is turned; the same bytes where it has no others.
+    """Return a PNG with only the chunks that decide its pixels and orientation; the same bytes if it has no others.
 
-    Of an animation the image that other programs show is left, which is its first one.
+    An animation keeps only its first image, which programs without animation show.
 
     Raises:
-        ValueError: when it is in so many pieces that it would not end.
+        ValueError: when it has so many chunks that reading them would hardly end.
     """
     kept: list[tuple[int, int]] = [(0, len(PNG))]
     for number, (name, start, end) in enumerate(_chunks(data)):
-        if number == MOST_CHUNKS:
-            raise ValueError(f"it has more than {MOST_CHUNKS:,} chunks")
+        if number == MAX_CHUNKS:
+            raise ValueError(f"it has more than {MAX_CHUNKS:,} chunks")
         if name[0] & 0x20 and not _wanted(name, data, start, end):
             continue
         if kept[-1][1] == start:
@@ -56,13 +56,13 @@ def png_without_metadata(data: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the name, start and end of each chunk of a PNG, up to the last one that is whole."""
+    """Yield the name, start and end of each chunk of a PNG, up to the last complete one."""
     position = len(PNG)
     while position + 8 <= len(data):
         length, name = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
         if end > len(data):
-            if not name[0] & 0x20:  # pixels that end early
+            if not name[0] & 0x20:  # truncated pixels
                 yield name, position, len(data)
             return
         yield name, position, end
@@ -72,21 +72,21 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _wanted(name: bytes, data: bytes, start: int, end: int) -> bool:
-    """Tell whether a chunk that readers may leave out has to be kept, and is sound."""
+    """Return whether an optional chunk decides pixels or orientation, and is valid."""
     if name not in (b"tRNS", b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
         return False
     content = data[start + 8 : end - 4]
     if zlib.crc32(content, zlib.crc32(name)) != int.from_bytes(data[end - 4 : end], "big"):
         return False
     if name == b"eXIf":
-        return len(content) <= LARGEST_TEXT
+        return len(content) <= MAX_TEXT_BYTES
     return name == b"tRNS" or _says_orientation(name, content)
 
 
 def _says_orientation(name: bytes, content: bytes) -> bool:
-    """Tell whether a text may say how the image is turned, and is no larger than such a text is."""
+    """Return whether a text may contain the orientation, and is not suspiciously large."""
     key, _, rest = content.partition(b"\0")
-    if key not in ORIENTED or len(content) > LARGEST_TEXT:
+    if key not in ORIENTATION_TEXTS or len(content) > MAX_TEXT_BYTES:
         return False
     if name == b"zTXt":
         return _inflates(rest[1:])
@@ -98,25 +98,25 @@ def _says_orientation(name: bytes, content: bytes) -> bool:
 def _inflates(packed: bytes) -> bool:
     inflater = zlib.decompressobj()
     try:
-        inflater.decompress(packed, LARGEST_TEXT)
+        inflater.decompress(packed, MAX_TEXT_BYTES)
     except zlib.error:
         return False
     return not inflater.unconsumed_tail
 
 
-def plainer(data: bytes) -> bytes | None:
-    """Return a JPEG or TIFF that cannot be opened without what does not decide its pixels; None for anything else."""
+def strip_metadata(data: bytes) -> bytes | None:
+    """Return a JPEG or TIFF without the metadata that keeps it from being opened; None for other formats."""
     if data.startswith(JPEG):
         return _jpeg_without_metadata(data)
     return _tiff_without_metadata(data) if data.startswith(TIFF) else None
 
 
 def _jpeg_without_metadata(data: bytes) -> bytes | None:
-    """Return a JPEG without comments and application segments, but for what decides its colours and direction."""
+    """Return a JPEG without comments and application segments, except those that decide its colours or orientation."""
     parts, position = [JPEG], 2
     while data[position : position + 1] == b"\xff" and position + 4 <= len(data):
         marker = data[position + 1]
-        if marker == 0xFF:  # filling
+        if marker == 0xFF:  # padding
             position += 1
             continue
         if marker == 0xDA or 0xD0 <= marker <= 0xD9 or marker == 0x01:
@@ -135,7 +135,7 @@ def _jpeg_without_metadata(data: bytes) -> bytes | None:
 
 
 def _tiff_without_metadata(data: bytes) -> bytes | None:
-    """Return a TIFF in which the tags that do not decide its pixels hold a zero."""
+    """Return a TIFF in which all tags that do not decide its pixels are set to zero."""
     order = "<" if data.startswith(b"II") else ">"
     changed = bytearray(data)
     try:
@@ -143,34 +143,34 @@ def _tiff_without_metadata(data: bytes) -> bytes | None:
         [count] = struct.unpack_from(f"{order}H", data, start)
         for place in range(start + 2, start + 2 + 12 * count, 12):
             [tag] = struct.unpack_from(f"{order}H", data, place)
-            if tag not in DECIDING:
+            if tag not in PIXEL_TAGS:
                 struct.pack_into(f"{order}HIHH", changed, place + 2, 3, 1, 0, 0)
     except struct.error:
         return None
     return bytes(changed)
 
 
-def forget_subdirectories(image: TiffImagePlugin.TiffImageFile) -> None:
+def skip_exif_directories(image: TiffImagePlugin.TiffImageFile) -> None:
     """Keep Pillow from reading the EXIF and GPS data of an opened TIFF while it loads the pixels."""
     with contextlib.suppress(*METADATA_ERRORS):
         image.getexif()
-    exif = image.getexif()  # what could be read of it
+    exif = image.getexif()  # the readable part
     for key in TiffTags.TAGS_V2_GROUPS:
         exif.pop(key, None)
 
 
 def orientation(image: Image.Image) -> int | None:
-    """Return the EXIF orientation of a loaded image; None where it has none that can be read."""
+    """Return the EXIF orientation of a loaded image, or None if it has no readable one."""
     try:
-        # Asked only once it is loaded, because a PNG may carry its EXIF data behind the pixels.
+        # The image has to be loaded, because a PNG may store its EXIF data after the pixels.
         value = image.getexif().get(ExifTags.Base.Orientation)
     except METADATA_ERRORS:
         return None
     return value if isinstance(value, int) else None
 
 
-def unread_tiff(data: bytes) -> str | None:
-    """Return which kind of TIFF a file is when Pillow reads none of that kind; None when it is damaged."""
+def unsupported_tiff(data: bytes) -> str | None:
+    """Describe a TIFF of a kind that Pillow does not support; None if the file is damaged."""
     tags = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
     try:
         stream = io.BytesIO(data)
@@ -178,13 +178,16 @@ def unread_tiff(data: bytes) -> str | None:
         tags.load(stream)
         compression = tags.get(TiffImagePlugin.COMPRESSION, 1)
         if compression not in TiffImagePlugin.COMPRESSION_INFO:
-            return f"it is a TIFF of compression {compression}, which is not read; save it with another one, or none"
+            return (
+                f"it is a TIFF of compression {compression}, which is not supported; save it with another compression, "
+                "or none"
+            )
         bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
         kind = SAMPLES.get(max(tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))), "of an unknown kind")
         photometric = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0)
         return (
             f"it is a TIFF of {tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)} samples of {max(bits)} bits, {kind}, "
-            f"photometric interpretation {photometric}, which is not read; save it as grey or RGB of 8 or 16 bits"
+            f"photometric interpretation {photometric}, which is not supported; save it as grey or RGB of 8 or 16 bits"
         )
     except METADATA_ERRORS:
         return None

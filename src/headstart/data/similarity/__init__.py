@@ -1,1 +1,1 @@
-"""Images that show the same: measured, found and grouped."""
+"""Measurements of images, and near-duplicates: finding and grouping them."""

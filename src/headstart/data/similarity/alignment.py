@@ -1,4 +1,4 @@
-"""Lays one thumbnail over another, and says how well their edges agree: many pairs at once."""
+"""Aligns pairs of thumbnails and measures the similarity of their edges, for many pairs at once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import functools
 import numpy as np
 
 SIDE = 32  # pixels of a thumbnail
-STEPS = 3  # of the alignment before it is looked at again
-WORTH_ALIGNING = (0.25, 0.65, 0.85)  # similarity, as a share of what is wanted, from which it goes on
-LEAST_INSIDE = 0.5  # of the pixels, where two images overlap
-FLAT = 2.0  # levels of 255: contrast that is noise
-TOO_ALIKE = 0.95  # wanted similarity from which different images fit each other too well when they are moved
-LARGEST, SMALLEST = 1.5, 0.6  # scale of one image against the other
+STEPS = 3  # of an alignment, before its similarity is checked again
+WORTH_ALIGNING = (0.25, 0.65, 0.85)  # minimum similarity, as a share of the threshold, to continue after each round
+MIN_OVERLAP = 0.5  # share of the pixels
+FLAT = 2.0  # levels of 255; less contrast is noise
+MAX_ALIGNED_THRESHOLD = 0.95  # beyond it, alignment makes different images too similar
+MAX_SCALE, MIN_SCALE = 1.5, 0.6  # relative scale of two images
 
 
 @functools.cache
@@ -24,7 +24,7 @@ def _grid(side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def standardised(thumbnails: np.ndarray) -> np.ndarray:
-    """Return thumbnails with mean 0 and deviation 1, float32 (n, SIDE, SIDE): brightness and contrast are gone."""
+    """Return thumbnails with mean 0 and deviation 1, float32 (n, SIDE, SIDE), to ignore brightness and contrast."""
     values = thumbnails.astype(np.float32)
     values = values - values.mean(axis=(1, 2), keepdims=True)
     flat = FLAT if thumbnails.dtype == np.uint8 else 1e-3
@@ -34,14 +34,14 @@ def standardised(thumbnails: np.ndarray) -> np.ndarray:
 def edges(images: np.ndarray) -> np.ndarray:
     """Return the differences of neighbouring pixels as vectors of length 1, (n, d).
 
-    Images of one kind share their large shapes; small differences between neighbours are an image's own.
+    Similar images share large shapes, but not the small differences between neighbouring pixels.
     """
     across, down = np.diff(images, axis=2)[:, :-1], np.diff(images, axis=1)[:, :, :-1]
     return _unit(np.stack([across, down], axis=1).reshape(len(images), -1))
 
 
 def warped(images: np.ndarray, matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return images seen through affine maps, and which of their pixels lie inside the original.
+    """Return images transformed by affine maps, and a mask of the pixels inside the original.
 
     Args:
         images: float32 (n, side, side).
@@ -57,62 +57,66 @@ def warped(images: np.ndarray, matrices: np.ndarray) -> tuple[np.ndarray, np.nda
     left, top = column.astype(np.intp), row.astype(np.intp)
     right_share, lower_share = column - left, row - top
     flat = images.reshape(len(images), -1)
-    place = top * side + left
+    top_left = top * side + left
     if len(matrices) == 1:
-        place, inside = np.broadcast_to(place, flat.shape), np.broadcast_to(inside, flat.shape)
+        top_left, inside = np.broadcast_to(top_left, flat.shape), np.broadcast_to(inside, flat.shape)
 
-    def at(offset: int) -> np.ndarray:
-        return np.take_along_axis(flat, place + offset, axis=1)
+    def pixels_at(offset: int) -> np.ndarray:
+        return np.take_along_axis(flat, top_left + offset, axis=1)
 
-    upper = at(0) * (1 - right_share) + at(1) * right_share
-    lower = at(side) * (1 - right_share) + at(side + 1) * right_share
+    upper = pixels_at(0) * (1 - right_share) + pixels_at(1) * right_share
+    lower = pixels_at(side) * (1 - right_share) + pixels_at(side + 1) * right_share
     values = upper * (1 - lower_share) + lower * lower_share
     return values.reshape(images.shape).astype(np.float32), inside.reshape(images.shape)
 
 
-def similarity(one: np.ndarray, other: np.ndarray, matrices: np.ndarray, usual: np.ndarray) -> np.ndarray:
-    """Return how well the edges of one image, seen through a map, agree with another's: -1 to 1, (n,).
+def similarity(first: np.ndarray, second: np.ndarray, matrices: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Return the similarity of the edges of each second image and the transformed first one: -1 to 1, (n,).
 
     Args:
-        one: float32 (n, SIDE, SIDE).
-        other: float32 (n, SIDE, SIDE).
+        first: float32 (n, SIDE, SIDE).
+        second: float32 (n, SIDE, SIDE).
         matrices: (n, 2, 3), see `warped`.
-        usual: float32 (SIDE, SIDE), what all images of the data set have in common, which proves nothing.
+        mean: float32 (SIDE, SIDE), the mean image of the dataset, which is subtracted from both.
     """
-    seen, inside = warped(one, matrices)
-    both = inside & np.roll(inside, -1, axis=2) & np.roll(inside, -1, axis=1)
-    both = np.stack([both[:, :-1, :-1]] * 2, axis=1).reshape(len(one), -1)
-    score = (_unit(edges(seen - usual) * both) * _unit(edges(other - usual) * both)).sum(axis=1)
-    return np.where(both.mean(axis=1) >= LEAST_INSIDE, score, -1.0)
+    transformed, inside = warped(first, matrices)
+    overlap = inside & np.roll(inside, -1, axis=2) & np.roll(inside, -1, axis=1)
+    overlap = np.stack([overlap[:, :-1, :-1]] * 2, axis=1).reshape(len(first), -1)
+    score = (_unit(edges(transformed - mean) * overlap) * _unit(edges(second - mean) * overlap)).sum(axis=1)
+    return np.where(overlap.mean(axis=1) >= MIN_OVERLAP, score, -1.0)
 
 
-def aligned(one: np.ndarray, other: np.ndarray, matrices: np.ndarray, usual: np.ndarray, wanted: float) -> np.ndarray:
-    """Return the similarity after each image has been moved, scaled and turned a little until it fits the other.
+def aligned_similarity(
+    first: np.ndarray, second: np.ndarray, matrices: np.ndarray, mean: np.ndarray, threshold: float
+) -> np.ndarray:
+    """Return the similarity after aligning each first image with the second first by a small affine map.
 
     Args:
-        one: float32 (n, SIDE, SIDE).
-        other: float32 (n, SIDE, SIDE).
-        matrices: (n, 2, 3), where to begin.
-        usual: float32 (SIDE, SIDE), see `similarity`.
-        wanted: similarity that is enough; pairs that stay far below are given up early.
+        first: float32 (n, SIDE, SIDE).
+        second: float32 (n, SIDE, SIDE).
+        matrices: (n, 2, 3), the initial maps.
+        mean: float32 (SIDE, SIDE), see `similarity`.
+        threshold: a sufficient similarity; pairs far below it are dropped early.
 
     Source: S. Baker, I. Matthews, "Lucas-Kanade 20 years on: a unifying framework", IJCV 2004 (inverse compositional).
     """
-    best = similarity(one, other, matrices, usual)
-    maps = np.concatenate([matrices, np.broadcast_to([[[0, 0, 1]]], (len(one), 1, 3))], axis=1).astype(np.float64)
-    for share in WORTH_ALIGNING if wanted < TOO_ALIKE else ():
-        left = np.flatnonzero((best >= share * wanted) & (best < wanted))
-        if len(left) == 0:
+    best = similarity(first, second, matrices, mean)
+    maps = np.concatenate([matrices, np.broadcast_to([[[0, 0, 1]]], (len(first), 1, 3))], axis=1).astype(np.float64)
+    for share in WORTH_ALIGNING if threshold < MAX_ALIGNED_THRESHOLD else ():
+        remaining = np.flatnonzero((best >= share * threshold) & (best < threshold))
+        if len(remaining) == 0:
             break
-        maps[left] = _fitted(_halved(one[left]), _halved(other[left]), maps[left])
-        scale = np.abs(np.linalg.det(maps[left][:, :2, :2])) ** 0.5
-        score = similarity(one[left], other[left], maps[left][:, :2].astype(np.float32), usual)
-        best[left] = np.maximum(best[left], np.where((scale >= SMALLEST) & (scale <= LARGEST), score, -1.0))
+        maps[remaining] = _align_maps(_halved(first[remaining]), _halved(second[remaining]), maps[remaining])
+        scale = np.abs(np.linalg.det(maps[remaining][:, :2, :2])) ** 0.5
+        score = similarity(first[remaining], second[remaining], maps[remaining][:, :2].astype(np.float32), mean)
+        best[remaining] = np.maximum(
+            best[remaining], np.where((scale >= MIN_SCALE) & (scale <= MAX_SCALE), score, -1.0)
+        )
     return best
 
 
-def _fitted(source: np.ndarray, template: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Return maps, (n, 3, 3), after some steps towards where each source fits its template."""
+def _align_maps(source: np.ndarray, template: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Return maps, (n, 3, 3), after some steps of aligning each source with its template."""
     side = source.shape[1]
     x, y = _grid(side)
     down, across = np.gradient(template, axis=(1, 2))
@@ -131,7 +135,7 @@ def _fitted(source: np.ndarray, template: np.ndarray, maps: np.ndarray) -> np.nd
 
 
 def _centred(images: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return images as vectors with mean 0 and deviation 1 over the pixels that count."""
+    """Return images as vectors with mean 0 and deviation 1 over the weighted pixels."""
     values = images.reshape(len(images), -1)
     total = np.maximum(weight.sum(axis=1, keepdims=True), 1)
     values = values - (values * weight).sum(axis=1, keepdims=True) / total
@@ -139,7 +143,7 @@ def _centred(images: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _halved(images: np.ndarray) -> np.ndarray:
-    """Return images of half the side: they are compared faster, and a first guess need not be so close."""
+    """Return images at half the size, which align faster and from a less accurate first guess."""
     half = images.shape[1] // 2
     return images.reshape(-1, half, 2, half, 2).mean(axis=(2, 4))
 

@@ -1,4 +1,4 @@
-"""Groups near-duplicates, so that a classifier is not tested on a copy of what it was trained on."""
+"""Groups near-duplicates, so that a classifier is not tested on copies of its training images."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ MAX_BYTES = 20e9  # of the cache; as in cache.max_gb
 def group_near_duplicates(
     listing: Listing, limits: Limits, cache_directory: Path, value_range: Any = "auto"
 ) -> Listing:
-    """Return the listing with identical and nearly identical images in one group, joined with the groups it has.
+    """Return the listing with identical and nearly identical images in one group, merged with existing groups.
 
     Args:
-        listing: images that are split later, all of them or those of the training split.
-        limits: what a file may ask for.
-        cache_directory: where measurements and verdicts are kept.
-        value_range: `dataset.value_range`, by which images of more than 8 bits are read.
+        listing: images of which all, or those of the training split, are split later.
+        limits: the limits on image files.
+        cache_directory: directory for measurements and file checks.
+        value_range: `dataset.value_range`, for images with more than 8 bits.
 
     Raises:
-        HeadstartError: when the data set brings all its splits, which groups cannot change.
+        HeadstartError: when the dataset has its own splits, which groups cannot change.
     """
     rows = listing.rows
     splits = {row.split for row in rows}
     if None not in splits and "validation" in splits:
         raise HeadstartError(
-            f"Expected {KEY} for images that are split here. Received: a data set that brings its own splits; "
-            "`headstart audit` lists near-duplicates across them, and dataset.exclude=audit.csv leaves those out"
+            f"Expected {KEY} for images without splits. Received: a dataset with its own splits; "
+            "headstart audit lists near-duplicates across them, and dataset.exclude=audit.csv leaves those out"
         )
     paths = tuple(row.path for row in rows)
     labels, all_train = np.zeros(len(rows), np.int32), np.full(len(rows), "train", dtype="<U10")
@@ -54,13 +54,13 @@ def group_near_duplicates(
     given = {row.path: row.group for row in rows}
     pairs += _chained(readable.digests) + _chained([given[path] for path in readable.paths])
     group_of = dict(zip(readable.paths, clusters(pairs, len(readable)).tolist(), strict=True))
-    # Images that cannot be read are left out later, or stop the run; until then each is on its own.
+    # Unreadable images are left out later, or stop the run; until then each has a group of its own.
     grouped = [row._replace(group=str(group_of.get(row.path, f"unreadable {row.path}"))) for row in rows]
     return replace(listing, rows=grouped, notes=(*listing.notes, *_notes(grouped, None not in splits)))
 
 
 def _chained(values: Sequence[str | None]) -> list[tuple[int, int]]:
-    """Return pairs of positions that join all positions of the same value."""
+    """Return pairs of positions that connect all positions of the same value."""
     last: dict[str, int] = {}
     pairs = []
     for position, value in enumerate(values):
@@ -73,7 +73,7 @@ def _chained(values: Sequence[str | None]) -> list[tuple[int, int]]:
 
 
 def _notes(rows: Sequence[ImageRow], has_test: bool) -> list[str]:
-    """Return what was grouped, and what could not be, a sentence each."""
+    """Return a sentence each on the groups, and on those that straddle a given test split."""
     sizes = Counter(row.group for row in rows)
     larger = [size for size in sizes.values() if size > 1]
     notes = [f"{KEY}: {sum(larger):,} images are in {len(larger):,} groups that stay in one split"]
@@ -82,7 +82,7 @@ def _notes(rows: Sequence[ImageRow], has_test: bool) -> list[str]:
             row.group for row in rows if row.split != "test"
         }
         notes.append(
-            f"{KEY} keeps groups together where training and validation images are divided; the test split is given, "
-            f"and {len(straddling):,} groups straddle it"
+            f"{KEY} keeps groups together when training and validation images are split; the dataset has its own test "
+            f"split, and {len(straddling):,} groups straddle it"
         )
     return notes

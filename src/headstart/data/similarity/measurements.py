@@ -1,6 +1,6 @@
-"""What one look at each image tells without a network: a thumbnail, its size, its file, light, sharpness and border.
+"""Measures each image without a network: thumbnail, size, file, brightness, sharpness and border.
 
-Everything is remembered by content, so that another audit or run of the same images reads a kilobyte for each.
+The measurements are cached by image content, so that another audit or run reads only a kilobyte per image.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from headstart.data.files.opening import open_image
 from headstart.data.index import ImageIndex
 from headstart.data.similarity.alignment import SIDE
 
-VERSION = 1  # of what is measured; another one, other rows in the cache
-DECODED = 4 * SIDE  # pixels; blur that cannot be seen at this size is not found
-BORDER = 4  # of them, on each side
+VERSION = 1  # of the measurements; part of the cache's key
+DECODED = 4 * SIDE  # pixels; blur that is invisible at this size is not detected
+BORDER = 4  # pixels on each side
 READ_AT_ONCE = 4096  # rows
 MEASURED_AT_ONCE = 64  # images
 THREADS = 4
-GREY = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601, as Pillow's
+GREY = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601, as Pillow uses
 
 FIGURES = (
     "width",  # pixels of the file
@@ -39,11 +39,11 @@ FIGURES = (
     "format",  # position in FORMATS
     "brightness",  # mean grey level, 0 to 255
     "contrast",  # deviation of the grey levels
-    "darkest",  # grey level that 5 % of the pixels stay below
-    "brightest",  # that 5 % of the pixels lie above
+    "darkest",  # grey level at the 5 % quantile
+    "brightest",  # grey level at the 95 % quantile
     "sharpness",  # variance of the Laplacian
     "coarse_sharpness",  # the same at half the size
-    "border_red",  # median of the outermost pixels: what crosses the border here and there does not count
+    "border_red",  # median of the outermost pixels, which ignores objects that touch the border
     "border_green",
     "border_blue",
 )
@@ -52,18 +52,18 @@ ROW_BYTES = SIDE * SIDE + 4 * len(FIGURES)
 
 @dataclass(frozen=True)
 class InMemory:
-    """Rows that are not kept on disk."""
+    """Rows that are kept in memory and not in the cache."""
 
     values: np.ndarray  # uint8 (n, ROW_BYTES)
 
     def read(self, positions: np.ndarray) -> np.ndarray:
-        """Return some rows."""
+        """Return the rows at some positions."""
         return self.values[positions]
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """What is known of each image of an index, in its order."""
+    """The measurements of each image of an index, in its order."""
 
     rows: Rows | InMemory
     figures: np.ndarray  # float32 (n, len(FIGURES))
@@ -73,7 +73,7 @@ class Measurements:
         return self.figures[:, FIGURES.index(name)].astype(np.float64)
 
     def thumbnails(self, positions: np.ndarray) -> np.ndarray:
-        """Return grey thumbnails, uint8 (m, SIDE, SIDE), read from disk when they are asked for.
+        """Return grey thumbnails, uint8 (m, SIDE, SIDE), read from disk on demand.
 
         Args:
             positions: int (m,).
@@ -82,11 +82,11 @@ class Measurements:
 
 
 def measure_images(index: ImageIndex, cache: Cache | None) -> Measurements:
-    """Look at every image once; those whose content was measured before are not decoded.
+    """Measure every image, except those with cached measurements.
 
     Args:
         index: the images, with their digests.
-        cache: where measurements are kept; None keeps them in memory.
+        cache: for the measurements; None keeps them in memory.
 
     Raises:
         HeadstartError: when an image cannot be read.
@@ -102,7 +102,7 @@ def measure_images(index: ImageIndex, cache: Cache | None) -> Measurements:
         table = cache.table(what, (ROW_BYTES,), np.dtype(np.uint8))
         try:
             rows = table.rows(index.pixel_keys, compute)
-        except NotCachedError:  # they are few, and go into memory
+        except NotCachedError:  # they are small enough to keep in memory
             rows = None
     if rows is None:
         rows = InMemory(np.concatenate(list(compute(np.arange(len(index))))))
@@ -112,7 +112,7 @@ def measure_images(index: ImageIndex, cache: Cache | None) -> Measurements:
 
 
 def _measured(index: ImageIndex, parts: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the rows of each part of the images, uint8 (m, ROW_BYTES), while the next ones are being decoded."""
+    """Yield the rows of each part of the images, uint8 (m, ROW_BYTES), while decoding the next ones."""
     with ThreadPoolExecutor(THREADS) as threads:
         waiting: collections.deque[list[Future]] = collections.deque()
         try:
@@ -122,14 +122,14 @@ def _measured(index: ImageIndex, parts: Iterator[np.ndarray]) -> Iterator[np.nda
                     yield np.stack([future.result() for future in waiting.popleft()])
             while waiting:
                 yield np.stack([future.result() for future in waiting.popleft()])
-        finally:  # the reader stopped early
+        finally:  # the consumer stopped early
             for futures in waiting:
                 for future in futures:
                     future.cancel()
 
 
 def _row(index: ImageIndex, position: int) -> np.ndarray:
-    """Return thumbnail and figures of one image as bytes."""
+    """Return the thumbnail and the figures of one image as bytes."""
     pixels = load_image(index.file(position), DECODED, "stretch", index.limits, index.value_range)
     grey = pixels @ GREY
     thumbnail = grey.reshape(SIDE, DECODED // SIDE, SIDE, DECODED // SIDE).mean(axis=(1, 3)).round().astype(np.uint8)
@@ -155,7 +155,7 @@ def _laplacian(grey: np.ndarray) -> np.ndarray:
 
 
 def _file(index: ImageIndex, position: int) -> tuple[int, int, int, int]:
-    """Return width, height, bytes and format of an image file that is known to be readable."""
+    """Return the width, height, bytes and format of a readable image file."""
     limits: Limits = index.limits
     with file_bytes(index.file(position), limits) as data, open_image(data)[0] as image:
         name = "JPEG" if image.format == "MPO" else image.format

@@ -1,8 +1,8 @@
 """Finds near-duplicates among thumbnails: copies that were resized, recompressed, mirrored, cropped or brightened.
 
-Each thumbnail gets a perceptual hash. Hashes that share some of their bits are candidates, found without comparing
-every image with every other. Candidates are laid over each other pixel by pixel, and a pair counts when its edges agree
-far better than those of images that merely look alike in this data set.
+Each thumbnail gets a perceptual hash. Images whose hashes share some bits are candidates, which avoids comparing every
+image with every other. Candidates are aligned, and a pair counts as near-duplicates if its edges agree far better than
+those of similar but different images of this dataset.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ import numpy as np
 from scipy.fft import dct
 
 from headstart.core.console import track
-from headstart.data.similarity.alignment import SIDE, aligned, edges, standardised, warped
+from headstart.data.similarity.alignment import SIDE, aligned_similarity, edges, standardised, warped
 
-BITS = 8  # the lowest frequencies in each direction; without the average that makes 63
-TABLES = 16  # of the index, each over other bits of the hash
-IN_BUCKET = 8  # images on average; decides how many bits a table looks at
-FARTHEST = 12  # bits of 63 that may differ
-MOST_CANDIDATES = 4  # of an image, the nearest hashes first
-AT_ONCE = 4096  # thumbnails
-PAIRS_AT_ONCE = 1 << 22  # hashes that are compared
-ALIGNED_AT_ONCE = 512  # pairs
-SAMPLE = 500  # images at most, else a quarter, whose neighbours say how alike different images are here
-FEW = 60  # images; fewer do not say what is usual
-FOR_FEW = 0.9  # the threshold for them
-SPREADS = 9.0  # a pair is this many robust deviations above them
-LEAST_SIMILAR, MOST_SIMILAR = 0.8, 0.995  # where the threshold lies for any data set
+BITS = 8  # lowest frequencies in each direction; without the average they make 63 bits
+TABLES = 16  # hash tables, each over other bits of the hash
+BUCKET_SIZE = 8  # images on average; decides how many bits a table uses
+MAX_DISTANCE = 12  # differing bits of 63
+MAX_CANDIDATES = 4  # per image, the nearest hashes first
+BATCH = 4096  # thumbnails
+PAIRS_PER_BATCH = 1 << 22  # compared hashes
+ALIGNMENTS_PER_BATCH = 512  # pairs
+SAMPLE = 500  # images at most, else a quarter, from which the similarity of different images is estimated
+MIN_SAMPLE = 60  # images; fewer give no estimate
+SMALL_SAMPLE_THRESHOLD = 0.9  # for datasets with fewer images
+SPREADS = 9.0  # robust deviations from the median similarity of neighbours to the threshold
+MIN_THRESHOLD, MAX_THRESHOLD = 0.8, 0.995  # bounds of the threshold for any dataset
 
 
 class Variant(NamedTuple):
-    """How one image of a pair is changed before it is compared."""
+    """A transformation of one image of a pair before comparison."""
 
-    scale: float = 1.0  # of what is seen of it: 0.9 cuts a twentieth off each side
-    across: int = 1  # -1 mirrors it
+    scale: float = 1.0  # of the visible part: 0.9 crops 5 % on each side
+    across: int = 1  # -1 mirrors the image
     down: int = 1  # -1 turns it upside down
 
 
@@ -54,43 +54,43 @@ Thumbnails = Callable[[np.ndarray], np.ndarray]  # positions (m,) -> uint8 (m, S
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images that show the same."""
+    """Two near-duplicates."""
 
     first: int  # position of the earlier image
     second: int
-    similarity: float  # of their edges when laid over each other, at most 1
-    how: str  # what was done to one of them, one of VARIANTS
+    similarity: float  # of their edges after alignment, at most 1
+    how: str  # transformation of one of them, a key of VARIANTS
 
 
 def find_near_duplicates(thumbnails: Thumbnails, positions: np.ndarray) -> list[Pair]:
     """Return the pairs of near-duplicates among images of different content, the most similar first.
 
     Args:
-        thumbnails: gives grey thumbnails.
-        positions: of the images to compare; of those with the same bytes only one.
+        thumbnails: returns grey thumbnails.
+        positions: of the images to compare, only one of each set of identical files.
 
     Source: perceptual hash by the signs of low frequencies, C. Zauner, "Implementation and benchmarking of perceptual
     image hash functions", 2010; search by bits drawn at random, P. Indyk, R. Motwani, "Approximate nearest neighbors",
-    STOC 1998. Here each frequency is compared with its median over the data set, so that images which all look alike
-    do not all have the same hash.
+    STOC 1998. Each frequency is compared with its median over the dataset, so that similar images get different hashes.
     """
     if len(positions) < 2:
         return []
-    usual = usual_image(thumbnails, positions)
-    threshold = similarity_threshold(thumbnails, positions, usual)
+    mean = mean_image(thumbnails, positions)
+    threshold = similarity_threshold(thumbnails, positions, mean)
     bits = _all_bits(thumbnails, positions)
     names = list(VARIANTS)
     matrices = np.array(
-        [[[one.scale * one.across, 0, 0], [0, one.scale * one.down, 0]] for one in VARIANTS.values()], np.float32
+        [[[each.scale * each.across, 0, 0], [0, each.scale * each.down, 0]] for each in VARIANTS.values()], np.float32
     )
     first, second, variant = _candidates(bits)
     best: dict[tuple[int, int], Pair] = {}
     parts = [
-        np.arange(start, min(start + ALIGNED_AT_ONCE, len(first))) for start in range(0, len(first), ALIGNED_AT_ONCE)
+        np.arange(start, min(start + ALIGNMENTS_PER_BATCH, len(first)))
+        for start in range(0, len(first), ALIGNMENTS_PER_BATCH)
     ]
     for part in track(parts, len(parts), "comparing what may be near-duplicates"):
-        one, other = (standardised(thumbnails(positions[end[part]])) for end in (first, second))
-        scores = aligned(one, other, matrices[variant[part]], usual, threshold)
+        first_images, second_images = (standardised(thumbnails(positions[end[part]])) for end in (first, second))
+        scores = aligned_similarity(first_images, second_images, matrices[variant[part]], mean, threshold)
         for place in np.flatnonzero(scores >= threshold):
             score, at = float(min(scores[place], 1.0)), part[place]
             ends = int(positions[first[at]]), int(positions[second[at]])
@@ -100,62 +100,62 @@ def find_near_duplicates(thumbnails: Thumbnails, positions: np.ndarray) -> list[
     return sorted(best.values(), key=lambda pair: (-round(pair.similarity, 3), pair.first, pair.second))
 
 
-def usual_image(thumbnails: Thumbnails, positions: np.ndarray) -> np.ndarray:
-    """Return what the images of a data set have in common, such as the outline of a skull, float32 (SIDE, SIDE).
+def mean_image(thumbnails: Thumbnails, positions: np.ndarray) -> np.ndarray:
+    """Return the mean standardised image of a dataset, float32 (SIDE, SIDE); zeros for a small dataset.
 
     Args:
-        thumbnails: gives grey thumbnails.
+        thumbnails: returns grey thumbnails.
         positions: of the images.
     """
-    if len(positions) < FEW:
+    if len(positions) < MIN_SAMPLE:
         return np.zeros((SIDE, SIDE), np.float32)
-    parts = [positions[start : start + AT_ONCE] for start in range(0, len(positions), AT_ONCE)]
+    parts = [positions[start : start + BATCH] for start in range(0, len(positions), BATCH)]
     return sum(standardised(thumbnails(part)).sum(axis=0) for part in parts) / len(positions)
 
 
-def similarity_threshold(thumbnails: Thumbnails, positions: np.ndarray, usual: np.ndarray) -> float:
-    """Return the similarity above which two images of this data set are taken for the same.
+def similarity_threshold(thumbnails: Thumbnails, positions: np.ndarray, mean: np.ndarray) -> float:
+    """Return the similarity from which two images of this dataset count as near-duplicates.
 
-    It lies far above what the nearest neighbours in a sample reach: handwritten digits of 8 x 8 pixels all look alike,
-    photographs do not. The sample is small, so that even where every image has copies, few neighbours are such.
+    It is far above the similarity of nearest neighbours in a sample, which is high for handwritten digits of 8 x 8
+    pixels and low for photographs. The sample is small, so that it contains few copies even if every image has some.
 
     Args:
-        thumbnails: gives grey thumbnails.
+        thumbnails: returns grey thumbnails.
         positions: of the images.
-        usual: float32 (SIDE, SIDE), what they have in common.
+        mean: float32 (SIDE, SIDE), see `mean_image`.
     """
-    if len(positions) < FEW:
-        return FOR_FEW
-    size = int(np.clip(len(positions) // 4, FEW, SAMPLE))
+    if len(positions) < MIN_SAMPLE:
+        return SMALL_SAMPLE_THRESHOLD
+    size = int(np.clip(len(positions) // 4, MIN_SAMPLE, SAMPLE))
     chosen = positions[np.random.default_rng(0).permutation(len(positions))[:size]]
-    profile = edges(standardised(thumbnails(np.sort(chosen))) - usual)
+    profile = edges(standardised(thumbnails(np.sort(chosen))) - mean)
     nearest = profile @ profile.T
     np.fill_diagonal(nearest, -1)
     scores = np.arctanh(np.clip(nearest.max(axis=1), -0.999, 0.999))
     centre = np.median(scores)
     spread = 1.4826 * np.median(np.abs(scores - centre))
-    return float(np.clip(np.tanh(centre + SPREADS * spread), LEAST_SIMILAR, MOST_SIMILAR))
+    return float(np.clip(np.tanh(centre + SPREADS * spread), MIN_THRESHOLD, MAX_THRESHOLD))
 
 
 def _all_bits(thumbnails: Thumbnails, positions: np.ndarray) -> dict[str, np.ndarray]:
     """Return for each variant the hash of every image, bool (n, bits)."""
-    parts = [positions[start : start + AT_ONCE] for start in range(0, len(positions), AT_ONCE)]
+    parts = [positions[start : start + BATCH] for start in range(0, len(positions), BATCH)]
     medians = np.zeros(BITS**2 - 1, np.float32)
-    if len(positions) >= FEW:
+    if len(positions) >= MIN_SAMPLE:
         medians = np.median(np.concatenate([_frequencies(standardised(thumbnails(part))) for part in parts]), axis=0)
     bits: dict[str, list[np.ndarray]] = {name: [] for name in VARIANTS}
     for part in track(parts, len(parts), "hashing thumbnails"):
         images = standardised(thumbnails(part))
-        seen = {scale: _frequencies(_zoomed(images, scale)) for scale in {one.scale for one in VARIANTS.values()}}
+        seen = {scale: _frequencies(_zoomed(images, scale)) for scale in {each.scale for each in VARIANTS.values()}}
         for name, variant in VARIANTS.items():
-            # Mirroring turns the sign of the odd frequencies.
+            # Mirroring changes the sign of the odd frequencies.
             signs = np.outer(float(variant.down) ** np.arange(BITS), float(variant.across) ** np.arange(BITS))
             bits[name].append(seen[variant.scale] * signs.reshape(-1)[1:] > medians)
     return {name: np.concatenate(found) for name, found in bits.items()}
 
 
 def _zoomed(images: np.ndarray, scale: float) -> np.ndarray:
-    """Return the centre of standardised images, standardised again."""
+    """Crop standardised images to their centre, and standardise them again."""
     if scale == 1:
         return images
     return standardised(warped(images, np.array([[[scale, 0, 0], [0, scale, 0]]], np.float32))[0])
@@ -168,14 +168,14 @@ def _frequencies(images: np.ndarray) -> np.ndarray:
 
 
 def _candidates(bits: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return pairs of positions whose hashes are near, and which variant of the first one: a few pairs for each image.
+    """Return a few pairs per image with similar hashes: both positions, and the variant of the first image.
 
     Args:
         bits: for each variant bool (n, bits).
     """
     known = bits["copy"]
     count, packed = len(known), _packed(known)
-    width = int(np.clip(round(np.log2(count / IN_BUCKET)), 4, 24))
+    width = int(np.clip(round(np.log2(count / BUCKET_SIZE)), 4, 24))
     powers = 1 << np.arange(width, dtype=np.int64)
     generator = np.random.default_rng(0)
     found: list[np.ndarray] = []
@@ -192,36 +192,36 @@ def _candidates(bits: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np
                 offsets = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
                 second = order[np.repeat(start[some], sizes) + offsets]
                 distance = np.bitwise_count(asked[first] ^ packed[second]).astype(np.int64)
-                near = (distance <= FARTHEST) & (first < second if variant == 0 else first != second)
+                near = (distance <= MAX_DISTANCE) & (first < second if variant == 0 else first != second)
                 found.append(((first[near] * 64 + distance[near]) * count + second[near]) * 8 + variant)
     pairs = np.unique(np.concatenate(found))  # in the order of the first image, the nearest ones of each first
     first = pairs // 8 // count // 64
-    nearest = np.arange(len(pairs)) - np.searchsorted(first, first, "left") < MOST_CANDIDATES
+    nearest = np.arange(len(pairs)) - np.searchsorted(first, first, "left") < MAX_CANDIDATES
     pairs = pairs[nearest]
     return first[nearest], pairs // 8 % count, pairs % 8
 
 
 def _portions(sizes: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the positions of queries in portions that have a bounded number of partners together."""
+    """Yield the positions of queries in portions with a bounded total number of partners."""
     waiting = np.flatnonzero(sizes)
-    portion = np.cumsum(sizes[waiting]) // PAIRS_AT_ONCE
+    portion = np.cumsum(sizes[waiting]) // PAIRS_PER_BATCH
     for number in np.unique(portion):
         yield waiting[portion == number]
 
 
 def _packed(bits: np.ndarray) -> np.ndarray:
-    """Return hashes as whole numbers, uint64 (n,)."""
+    """Return hashes as integers, uint64 (n,)."""
     padded = np.zeros((len(bits), 64), bool)
     padded[:, : bits.shape[1]] = bits
     return np.packbits(padded, axis=1).view(np.uint64)[:, 0]
 
 
 def clusters(pairs: Sequence[tuple[int, int]], count: int) -> np.ndarray:
-    """Return the number of the group of each image, int (count,); images that any chain of pairs joins share one.
+    """Return the group number of each image, int (count,); a group is a connected component of the pairs.
 
     Args:
         pairs: positions of two images each.
-        count: of images.
+        count: number of images.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -1,4 +1,4 @@
-"""The file that a path of a table means: by its exact name, else without blanks, with slashes, with other accents."""
+"""Finds the file for a path in a table, tolerating blanks, backslashes and other encodings of accents."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
-from headstart.data.label_spelling import spelled
+from headstart.data.label_spelling import normalize_name
 
 
 class FileFinder:
-    """Finds the files of a table below one root, and counts those that are not spelled as on the disk.
+    """Finds the files of a table below a root, and counts those that are spelled differently on disk.
 
     Args:
         root: directory that the paths are relative to.
@@ -20,17 +20,17 @@ class FileFinder:
         self.root = root
         self.backslashes = 0
         self.accents = 0
-        self._names: dict[str, dict[str, list[str]]] = {}  # of each directory that was looked into
+        self._names: dict[str, dict[str, list[str]]] = {}  # of each listed directory, by normalized name
 
     def find(self, path: str) -> str | None:
-        """Return the path of the one file that is meant, relative to the root; None when there is no such file."""
+        """Return the path of the file relative to the root; None if there is no file or several match."""
         if self._is_file(path):
             return path
         stripped = path.strip()
         if self._is_file(stripped):
             return stripped
         slashes = stripped.replace("\\", "/")
-        found = slashes if self._is_file(slashes) else self._otherwise_encoded(slashes)
+        found = slashes if self._is_file(slashes) else self._with_other_accents(slashes)
         if found is None:
             return None
         self.backslashes += "\\" in stripped
@@ -38,39 +38,37 @@ class FileFinder:
         return found
 
     def hint(self, path: str) -> str:
-        """Return a path that is not there, with a file beside it that may be meant."""
+        """Return a missing path, with a similar file in the same directory if there is one."""
         wanted = PurePosixPath(path.strip().replace("\\", "/"))
         if ".." in wanted.parts:
             return path
         names = sorted(name for listed in self._listed(str(wanted.parent)).values() for name in listed)
         for name in names:
-            alike = name.casefold() == wanted.name.casefold() or PurePosixPath(name).stem == wanted.name
-            if alike and name != wanted.name and self._is_file(str(wanted.with_name(name))):
+            is_similar = name.casefold() == wanted.name.casefold() or PurePosixPath(name).stem == wanted.name
+            if is_similar and name != wanted.name and self._is_file(str(wanted.with_name(name))):
                 return f"{path} (there is {name})"
         return path
 
     def notes(self) -> tuple[str, ...]:
-        """Return what was not as in the table, one sentence each."""
+        """Return a sentence for each kind of difference between table and disk."""
         found = []
         if self.backslashes:
             found.append(f"Backslashes in paths of the table were read as slashes ({self.backslashes:,})")
         if self.accents:
-            found.append(
-                f"Files were found whose names have the accents of the table in another encoding ({self.accents:,})"
-            )
+            found.append(f"File names whose accents the table encodes differently were matched ({self.accents:,})")
         return tuple(found)
 
     def _is_file(self, path: str) -> bool:
         return os.path.isfile(os.path.join(self.root, path))
 
-    def _otherwise_encoded(self, path: str) -> str | None:
-        """Return the one path whose names are the same text, with composed or decomposed accents."""
+    def _with_other_accents(self, path: str) -> str | None:
+        """Return the path that differs only in the encoding of accents; None if there is none or several match."""
         parts = PurePosixPath(path).parts
         if path.isascii() or path.startswith("/") or ".." in parts:
             return None
         found = ""
         for part in parts:
-            names = self._listed(found).get(spelled(part), [])
+            names = self._listed(found).get(normalize_name(part), [])
             exact = [name for name in names if name == part] or names
             if len(exact) != 1:
                 return None
@@ -78,12 +76,12 @@ class FileFinder:
         return found if self._is_file(found) else None
 
     def _listed(self, directory: str) -> dict[str, list[str]]:
-        """Return the names in a directory by their text; none where it cannot be read."""
+        """Return the names in a directory by normalized name; empty if it cannot be read."""
         if directory not in self._names:
             names: dict[str, list[str]] = defaultdict(list)
             try:
                 for name in os.listdir(os.path.join(self.root, directory)):
-                    names[spelled(name)].append(name)
+                    names[normalize_name(name)].append(name)
             except (OSError, ValueError):
                 names.clear()
             self._names[directory] = names

@@ -1,4 +1,4 @@
-"""The dataset that needs no download: scikit-learn's 1,797 real handwritten digits, as image files."""
+"""The source `digits`: scikit-learn's 1,797 handwritten digits, which need no download."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from headstart.data.sources.listing import Listing
 
 
 def list_digits(cache_directory: Path) -> Listing:
-    """Return the digits; on the first call they are written below the cache directory.
+    """Return the digits; the first call writes them to image files.
 
     Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, https://doi.org/10.24432/C50P49;
     8 x 8 pixels, 17 levels of grey.
 
     Args:
-        cache_directory: of what can be made again.
+        cache_directory: directory for the images.
     """
     return list_folder(write_once(cache_directory / "datasets" / "digits", _write_digits))
 
@@ -32,5 +32,5 @@ def _write_digits(directory: Path) -> None:
         (directory / str(label)).mkdir()
     for number, (levels, label) in enumerate(zip(digits.images, digits.target, strict=True)):
         grey = (levels * 255 / 16).round().astype("uint8")
-        # Stored, not compressed: the same bytes, and so the same fingerprint, with every build of zlib.
+        # Without compression, the bytes and so the fingerprint are the same with every build of zlib.
         Image.fromarray(grey).save(directory / str(label) / f"{number:04}.png", compress_level=0)

@@ -1,4 +1,4 @@
-"""Data sets that come as arrays or records become image files, once: every later run reads the files."""
+"""Writes datasets that come as arrays or records to image files once, which later runs read."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NOTES = "notes.txt"
 
 
 def write_once(directory: Path, write: Callable[[Path], None]) -> Path:
-    """Let a function write a directory, unless it is there already, and return it.
+    """Create a directory with a function, unless it exists already, and return it.
 
-    Whole or not at all: the files are written beside the directory, which then gets its name in one step. Of two
-    processes that do so at the same time, the slower one throws its files away.
+    The directory appears atomically: the function writes to a temporary directory, which is then renamed. If two
+    processes write at the same time, the slower one discards its files.
 
     Args:
-        directory: the place.
-        write: puts the files into the empty directory that it is given.
+        directory: the directory to create.
+        write: writes the files to the empty directory that is passed to it.
     """
     if directory.is_dir():
         return directory
@@ -33,12 +33,12 @@ def write_once(directory: Path, write: Callable[[Path], None]) -> Path:
     try:
         temporary.mkdir(parents=True)
         write(temporary)
-        if hasattr(os, "sync"):  # all files at once: one after the other they take minutes
+        if hasattr(os, "sync"):  # flushing each file separately would take minutes
             os.sync()
         try:
             temporary.rename(directory)
         except OSError:
-            if not directory.is_dir():  # anything but another process that was faster
+            if not directory.is_dir():  # else another process was faster
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -46,13 +46,13 @@ def write_once(directory: Path, write: Callable[[Path], None]) -> Path:
 
 
 def write_listing(directory: Path, rows: Iterable[ImageRow], notes: Iterable[str] = ()) -> None:
-    """Write the table and the notes that `read_listing` reads, beside the images.
+    """Write the table and the notes for `read_listing` into the directory of the images.
 
     Args:
         directory: of the images.
-        rows: one for each image, all with a split or none. A table holds any name of a class, a directory does not:
-            `T-shirt/top`.
-        notes: what was left out, one sentence each.
+        rows: one for each image, with a split for all or for none. A table can store class names such as `T-shirt/top`
+            that cannot be the name of a directory.
+        notes: one sentence each on what was left out.
     """
     with (directory / TABLE).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -65,6 +65,6 @@ def write_listing(directory: Path, rows: Iterable[ImageRow], notes: Iterable[str
 
 
 def read_listing(directory: Path) -> Listing:
-    """Return the images of a directory that was written with its table and notes."""
+    """Return the images of a directory with the files of `write_listing`."""
     notes = (directory / NOTES).read_text(encoding="utf-8").splitlines()
     return Listing(directory, list_csv(directory / TABLE, directory).rows, tuple(notes))

@@ -1,4 +1,4 @@
-"""A directory of images without directories of classes: the number of the class begins each file's name."""
+"""The source `flat`: a directory of images whose file names begin with the number of the class."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from headstart.core.errors import HeadstartError
-from headstart.data.files.formats import IMAGE_EXTENSIONS, describe_others, endings
+from headstart.data.files.formats import IMAGE_EXTENSIONS, count_suffixes, describe_unsupported
 from headstart.data.files.ignored import IgnoredFiles
 from headstart.data.files.walk import files_below, is_image, read_folder
-from headstart.data.index import shortened
+from headstart.data.index import first_few
 from headstart.data.sources.listing import ImageRow, Listing
 from headstart.data.sources.split_folders import (
     AUTO,
     NO_SPLITS,
     NONE,
+    configured_splits,
     expect_one_folder_each,
-    given_splits,
     left_out_note,
     override,
     stray_notes,
@@ -31,19 +31,19 @@ def list_flat(root: Path, label_names: list[str] | None, splits: Any = AUTO) -> 
     Args:
         root: an existing directory.
         label_names: the classes in the order of their numbers, from 0.
-        splits: `auto` recognizes split folders by their names, `none` says that there are none, and a dictionary names
-            the folder (or a list of folders) of each split.
+        splits: `auto` recognizes split folders by their names, `none` disables that, and a dictionary names the folder
+            (or a list of folders) of each split.
 
     Raises:
-        HeadstartError: when there are no images, when a name does not begin with a number, or a number has no name.
+        HeadstartError: when there are no images, a file name does not begin with a number, or a number has no label.
     """
     if not label_names:
         raise HeadstartError("Expected dataset.label_names to name the classes from number 0 on. Received: nothing")
     directories, notes = _find_directories(root, splits)
-    litter = IgnoredFiles()
+    ignored = IgnoredFiles()
     if directories[0][1] != root:
-        read_folder(root, litter=litter)
-    files = [(file, split) for split, directory in directories for file in sorted(files_below(directory, litter))]
+        read_folder(root, ignored=ignored)
+    files = [(file, split) for split, directory in directories for file in sorted(files_below(directory, ignored))]
     images = [(file.relative_to(root).as_posix(), split) for file, split in files if is_image(file.name)]
     if not images:
         raise HeadstartError(
@@ -55,33 +55,33 @@ def list_flat(root: Path, label_names: list[str] | None, splits: Any = AUTO) -> 
     if unnumbered:
         raise HeadstartError(
             f"Expected the name of every image in {root} to begin with the number of its class and an underscore, "
-            f"like 0_12.jpg. Received: {len(unnumbered)} that do not, {shortened(unnumbered)}"
+            f"like 0_12.jpg. Received: {len(unnumbered)} that do not, {first_few(unnumbered)}"
         )
     labels = {path: int(number[1]) for path, number in numbers.items() if number}
     unnamed = [path for path, label in labels.items() if label >= len(label_names)]
     if unnamed:
         raise HeadstartError(
             f"Expected dataset.label_names to name the class of every image in {root}; it names 0 to "
-            f"{len(label_names) - 1}. Received: {len(unnamed)} of other classes, {shortened(unnamed)}"
+            f"{len(label_names) - 1}. Received: {len(unnamed)} of other classes, {first_few(unnamed)}"
         )
-    others = describe_others(endings(file for file, _ in files if not is_image(file.name)))
+    others = describe_unsupported(count_suffixes(file for file, _ in files if not is_image(file.name)))
     notes += [others] if others else []
     rows = [ImageRow(path, label_names[labels[path]], split) for path, split in images]
-    return Listing(root, rows, (*notes, *litter.notes()))
+    return Listing(root, rows, (*notes, *ignored.notes()))
 
 
 def _find_directories(root: Path, splits: Any) -> tuple[list[tuple[str | None, Path]], list[str]]:
-    """Return the split folders, or the root where there are none, and what is left out beside them.
+    """Return the split folders, or the root if there are none, and notes on images that are left out.
 
     Raises:
-        HeadstartError: when split folders and others with images are mixed, or `dataset.splits` is wrong.
+        HeadstartError: when split folders are mixed with other folders of images, or `dataset.splits` is wrong.
     """
     top = read_folder(root)
     named = name_splits(top.names) if splits == AUTO else {}
     if splits == NONE or (splits == AUTO and not named):
         return [(None, root)], []
     if splits != AUTO:
-        chosen = given_splits(top, splits)
+        chosen = configured_splits(top, splits)
         notes = left_out_note(top, chosen)
     else:
         chosen = [(named[child.name], child) for child in top.children if child.name in named]
@@ -89,9 +89,9 @@ def _find_directories(root: Path, splits: Any) -> tuple[list[tuple[str | None, P
         if others:
             example = override({split: folder.relative for split, folder in reversed(chosen)})
             raise HeadstartError(
-                f"Expected split folders alone, or none, in {root}. Received: {shortened(list(named))} beside "
-                f"{shortened(others)}; name the folder of each split ({example} leaves the others out), or {NO_SPLITS} "
-                "if none of them is one"
+                f"Expected split folders alone, or none, in {root}. Received: {first_few(list(named))} beside "
+                f"{first_few(others)}; name the folder of each split ({example} leaves the others out), or {NO_SPLITS} "
+                "if none of them is a split"
             )
         expect_one_folder_each(top, chosen)
         notes = []

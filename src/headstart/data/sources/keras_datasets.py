@@ -1,4 +1,4 @@
-"""The collections of keras.datasets, which Keras downloads as arrays: written once as image files."""
+"""The source `keras`: collections of keras.datasets, downloaded by Keras and written to image files once."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ class Collection:
 
     Args:
         size: of the download.
-        files: what Keras looks for below its own directory before it downloads, and so what can be put there by hand.
-        class_names: in the order of the labels, as the documentation of Keras has them; None where it has none, and
-            the classes go by their numbers.
+        files: below Keras's own directory; Keras downloads them unless they exist, so a user can put them there.
+        class_names: in the order of the labels, from Keras's documentation; None names the classes by number.
     """
 
     size: str
@@ -60,13 +59,13 @@ COLLECTIONS = {
 
 
 def list_keras(collection: str | None, cache_directory: Path) -> Listing:
-    """Return the images of a collection in its own train and test split; on the first call they are written.
+    """Return the images of a collection in its train and test split; the first call writes them.
 
     Source: https://keras.io/api/datasets/
 
     Args:
         collection: one of `COLLECTIONS`.
-        cache_directory: of what can be made again.
+        cache_directory: directory for the images.
 
     Raises:
         HeadstartError: when there is no such collection or its download fails.
@@ -93,7 +92,7 @@ def _download(collection: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     try:
         train, test = importlib.import_module(f"keras.datasets.{collection}").load_data()
     except Exception as error:
-        # Keras raises a plain Exception in place of what the connection raised, ValueError for a wrong checksum.
+        # Keras raises a plain Exception in place of a connection error, and ValueError for a wrong checksum.
         if not isinstance(error, OSError | ValueError) and not isinstance(error.__context__, OSError):
             raise
         home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
@@ -101,7 +100,7 @@ def _download(collection: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         files = ", ".join(str(home / file) for file in entry.files)
         raise HeadstartError(
             f"Expected keras.datasets to load {collection} ({entry.size}). Received: {error}; without a connection, "
-            f"bring from a machine where keras.datasets.{collection}.load_data() works what it left there: {files}"
+            f"run keras.datasets.{collection}.load_data() on another machine and copy these files from there: {files}"
         ) from error
     return {"train": train, "test": test}
 
@@ -109,12 +108,12 @@ def _download(collection: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def _write_images(
     directory: Path, arrays: dict[str, tuple[np.ndarray, np.ndarray]], class_names: tuple[str, ...] | None
 ) -> Iterator[ImageRow]:
-    """Write <split>/<label>/<number>.png, and yield the row of each."""
+    """Write <split>/<label>/<number>.png for each image, and yield its row."""
     for split, (images, labels) in arrays.items():
         for number, (image, label) in enumerate(zip(images, labels.reshape(-1).tolist(), strict=True)):
             file = directory / split / str(label) / f"{number:05}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
-            # Stored, not compressed: the same bytes, and so the same fingerprint, with every build of zlib.
+            # Without compression, the bytes and so the fingerprint are the same with every build of zlib.
             Image.fromarray(image).save(file, compress_level=0)
             path = file.relative_to(directory).as_posix()
             yield ImageRow(path, class_names[label] if class_names else str(label), split)

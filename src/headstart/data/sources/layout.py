@@ -1,7 +1,7 @@
-"""Where the classes of a directory are: in split folders, at the top, or nowhere that can be told for sure.
+"""Finds the class folders of a dataset: in split folders or at the top.
 
 A wrong guess would train a classifier of `Testing` against `Training`. So split folders are recognized by their names
-and by the folders in them, and what could be read in two ways is refused with the key that decides it.
+and their subfolders, and an ambiguous layout raises an error that names the key to decide it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from headstart.core.errors import HeadstartError
 from headstart.data.files.walk import Folder, read_folder
-from headstart.data.index import SPLITS, shortened
+from headstart.data.index import SPLITS, first_few
 from headstart.data.sources.layout_checks import (
     deeper_notes,
     expect_class,
@@ -25,8 +25,8 @@ from headstart.data.sources.split_folders import (
     NO_SPLITS,
     NONE,
     SplitFolder,
+    configured_splits,
     expect_one_folder_each,
-    given_splits,
     left_out_note,
     override,
     root_override,
@@ -37,7 +37,7 @@ from headstart.data.sources.split_names import name_splits
 
 
 class ClassFolder(NamedTuple):
-    """A folder whose images, at any depth, are of one class and one split."""
+    """A folder whose images, at any depth, belong to one class and one split."""
 
     split: str | None
     label: str
@@ -46,12 +46,12 @@ class ClassFolder(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders of a data set.
+    """The folders of a dataset.
 
     Args:
         classes: the folders whose images are read.
-        empty: names of folders beside them without an image.
-        notes: what was left out or could be meant otherwise, one sentence each.
+        empty: names of other folders, which have no images.
+        notes: what was left out or is ambiguous, one sentence each.
     """
 
     classes: list[ClassFolder]
@@ -60,21 +60,21 @@ class Layout:
 
 
 def find_classes(root: Path, splits: Any = AUTO, no_splits: str = NO_SPLITS) -> Layout:
-    """Return the folders of the classes of a data set.
+    """Return the class folders of a dataset.
 
     Args:
         root: an existing directory.
         splits: `dataset.splits`: auto, none, or the folder of each split.
-        no_splits: how to say that there are no split folders.
+        no_splits: the setting for "no split folders", for messages.
 
     Raises:
-        HeadstartError: when the folders can be read in more than one way, or in none.
+        HeadstartError: when the layout is ambiguous or invalid.
     """
     top = read_folder(root)
     if splits == NONE:
         return _classes_at_the_top(top, [])
     if splits != AUTO:
-        chosen = given_splits(top, splits)
+        chosen = configured_splits(top, splits)
         return _classes_in_splits(top, chosen, left_out_note(top, chosen))
     if not top.children:
         return Layout([], list(top.folders), stray_notes([top], "classes"))
@@ -105,12 +105,12 @@ def _classes_in_splits(top: Folder, splits: list[SplitFolder], notes: list[str])
     """Return every folder in the split folders as a class.
 
     Raises:
-        HeadstartError: for a split folder without classes, with a single folder around them, or with other classes.
+        HeadstartError: when a split folder has no classes, a single folder around them, or classes of no other split.
     """
     train_classes = frozenset[str]().union(*(folder.compared_names for split, folder in splits if split == "train"))
     for split, folder in splits:
         if not folder.children:
-            received = f"{folder.images:,} pictures without one" if folder.images else "no images"
+            received = f"{folder.images:,} images without one" if folder.images else "no images"
             raise HeadstartError(f"Expected a folder for each class in {folder.path} ({split}). Received: {received}")
         if _is_wrapper(folder, splits):
             inner = {other: _within_wrapper(one, splits).relative for other, one in reversed(splits)}
@@ -123,7 +123,7 @@ def _classes_in_splits(top: Folder, splits: list[SplitFolder], notes: list[str])
         remaining = {other: one.relative for other, one in splits if (other, one) not in foreign}
         raise HeadstartError(
             f"Expected the folders in {folder.path} ({split}) to be those of the training images. Received: "
-            f"{shortened(folder.names)}; {override(remaining)} leaves it out"
+            f"{first_few(folder.names)}; {override(remaining)} leaves it out"
         )
     classes = [ClassFolder(split, child.name, child.path) for split, folder in splits for child in folder.children]
     used = {folder.relative.split("/")[0] for _, folder in splits}
@@ -135,16 +135,16 @@ def _classes_in_splits(top: Folder, splits: list[SplitFolder], notes: list[str])
 
 
 def _recognized_splits(top: Folder, folders: dict[str, Folder], named: dict[str, str], no_splits: str) -> Layout:
-    """Return the classes in the folders that bear the names of splits.
+    """Return the classes in the folders that have the names of splits.
 
     Raises:
-        HeadstartError: when these folders hold no classes or further splits, or others have folders too.
+        HeadstartError: when these folders have no classes or further splits, or other folders have subfolders too.
     """
     splits = [(split, folders[name]) for split in SPLITS for name in named if named[name] == split]
     splits = [(split, folder) for split, folder in splits if folder.children]
     if not splits:
         raise HeadstartError(
-            f"Expected a folder for each class in {shortened(list(named))} of {top.path}. Received: only pictures; "
+            f"Expected a folder for each class in {first_few(list(named))} of {top.path}. Received: only pictures; "
             f"{no_splits} if they are the classes themselves, dataset=csv if a table has the labels, "
             "dataset=flat if the files' names begin with the number of the class"
         )
@@ -154,7 +154,7 @@ def _recognized_splits(top: Folder, folders: dict[str, Folder], named: dict[str,
         chosen = {split: folder.relative for split, folder in reversed(splits)}
         raise HeadstartError(
             f"Expected split folders alone, or classes alone, in {top.path}. Received: "
-            f"{' and '.join(folder.relative for _, folder in splits)} beside {shortened(with_folders)}; "
+            f"{' and '.join(folder.relative for _, folder in splits)} beside {first_few(with_folders)}; "
             f"name the folder of each split ({override(chosen)} leaves the others out), or {no_splits} if all of "
             "them are classes"
         )
@@ -166,7 +166,7 @@ def _recognized_splits(top: Folder, folders: dict[str, Folder], named: dict[str,
             inner = {split: f"{folder.relative}/{name}" for name, split in name_splits(folder.names).items()}
             raise HeadstartError(
                 f"Expected a folder for each class in {folder.path}. Received: split folders, "
-                f"{shortened(folder.names)}; name the folder of each split, for example {override(chosen | inner)}"
+                f"{first_few(folder.names)}; name the folder of each split, for example {override(chosen | inner)}"
             )
     wrapped = [folder.relative for _, folder in splits if "/" in folder.relative]
     notes = [f"The classes were found one level deeper, in {' and '.join(wrapped)}"] if wrapped else []
@@ -175,10 +175,10 @@ def _recognized_splits(top: Folder, folders: dict[str, Folder], named: dict[str,
 
 
 def _splits_within_classes(top: Folder, folders: dict[str, Folder], no_splits: str) -> Layout:
-    """Return the classes that hold their own split folders: cat/train and cat/test beside dog/train and dog/test.
+    """Return the classes that contain split folders: cat/train and cat/test beside dog/train and dog/test.
 
     Raises:
-        HeadstartError: when the folders with splits are data sets rather than classes.
+        HeadstartError: when the folders with splits are datasets rather than classes.
     """
     classes: list[ClassFolder] = []
     for name, folder in folders.items():
@@ -188,38 +188,38 @@ def _splits_within_classes(top: Folder, folders: dict[str, Folder], no_splits: s
             inner = next(one for one in folders.values() if _holds_splits(one))
             raise HeadstartError(
                 f"Expected split folders or classes in {top.path}. Received: split folders one level deeper, in "
-                f"{inner.relative} ({shortened(inner.names)}); {root_override(inner.path)} reads them, or "
+                f"{inner.relative} ({first_few(inner.names)}); {root_override(inner.path)} reads them, or "
                 f"{no_splits} if the folders in {top.path} are classes"
             )
         classes += [ClassFolder(named[child.name], name, child.path) for child in folder.children]
     example = next(iter(folders.values()))
-    note = f"Each class has split folders of its own, as {example.relative} has {', '.join(example.names)}"
+    note = f"Each class has its own split folders, as {example.relative} has {', '.join(example.names)}"
     return Layout(
         classes, [name for name in top.folders if name not in folders], [*stray_notes([top], "classes"), note]
     )
 
 
 def _unwrapped(folder: Folder) -> Folder:
-    """Return the folder in a folder of the same name that holds nothing else, as archives often have it."""
+    """Return the innermost of nested folders of the same name without other content, which archives often have."""
     while not folder.images and len(folder.children) == 1 and folder.names[0].casefold() == folder.name.casefold():
         folder = folder.children[0]
     return folder
 
 
 def _innermost(folder: Folder) -> Folder:
-    """Return the folder in which there is more than a single folder."""
+    """Return the innermost folder below a chain of single folders."""
     while not folder.images and len(folder.children) == 1:
         folder = folder.children[0]
     return folder
 
 
 def _holds_splits(folder: Folder) -> bool:
-    """Return whether the names of several splits are among the folders in a folder."""
+    """Return whether the subfolders of a folder have names of several splits."""
     return len(set(name_splits(folder.names).values())) > 1
 
 
 def _is_wrapper(folder: Folder, splits: list[SplitFolder]) -> bool:
-    """Return whether a split folder holds a single folder of folders that is no class of another split."""
+    """Return whether a split folder contains only one folder with subfolders that is not a class of another split."""
     if len(folder.children) != 1 or len(folder.children[0].children) < 2:
         return False
     others = [other.names for _, other in splits if other is not folder]
@@ -227,5 +227,5 @@ def _is_wrapper(folder: Folder, splits: list[SplitFolder]) -> bool:
 
 
 def _within_wrapper(folder: Folder, splits: list[SplitFolder]) -> Folder:
-    """Return the single folder in a folder that is nothing but a wrapper, else the folder itself."""
+    """Return the single folder in a wrapper, else the folder itself."""
     return folder.children[0] if _is_wrapper(folder, splits) else folder

@@ -1,4 +1,4 @@
-"""What a source finds, before anything is split: each image by its file and its class."""
+"""The list of images that a source returns, before splitting."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 
 class ImageRow(NamedTuple):
-    """One image as a source finds it."""
+    """One image of a source."""
 
     path: str  # relative to the root, with forward slashes
     label: str  # name of its class
-    split: str | None = None  # one of SPLITS; None where the source has no splits
+    split: str | None = None  # one of SPLITS; None if the source has no splits
     group: str | None = None  # images of one group stay in one split
 
 
@@ -23,7 +23,7 @@ class Listing:
     Args:
         root: directory that the paths are relative to.
         rows: one for each image, in any order.
-        notes: what the source left out, one sentence each.
+        notes: what the source left out or assumed, one sentence each.
     """
 
     root: Path

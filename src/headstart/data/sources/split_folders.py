@@ -1,4 +1,4 @@
-"""Which folders are splits where the configuration says so (`dataset.splits`), and what holds for all split folders."""
+"""Split folders that the configuration names (`dataset.splits`), and helpers for all split folders."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import Any
 
 from headstart.core.errors import HeadstartError, expect_one_of
 from headstart.data.files.walk import Folder, images_below, read_folder
-from headstart.data.index import SPLITS, shortened
+from headstart.data.index import SPLITS, first_few
 from headstart.data.sources.split_names import USUAL_NAMES
 
-AUTO = "auto"  # split folders are recognized by their names
-NONE = "none"  # there are no split folders, whatever their names
+AUTO = "auto"  # recognize split folders by their names
+NONE = "none"  # no folder is a split folder, whatever its name
 NO_SPLITS = f"dataset.splits={NONE}"
 SplitFolder = tuple[str, Folder]  # the split and its folder
 
 
-def given_splits(top: Folder, splits: Any) -> list[SplitFolder]:
+def configured_splits(top: Folder, splits: Any) -> list[SplitFolder]:
     """Return the split folders that `dataset.splits` names.
 
     Args:
@@ -30,7 +30,7 @@ def given_splits(top: Folder, splits: Any) -> list[SplitFolder]:
         splits: for each split a folder, or a list of folders, relative to the root.
 
     Raises:
-        HeadstartError: for an unknown split, a folder that is not there, lies outside the root or is named twice.
+        HeadstartError: when a split is unknown, or a folder does not exist, is outside the root or is named twice.
     """
     if not isinstance(splits, dict) or not splits:
         raise HeadstartError(
@@ -41,20 +41,20 @@ def given_splits(top: Folder, splits: Any) -> list[SplitFolder]:
     for split, value in splits.items():
         expect_one_of("a key of dataset.splits", split, SPLITS)
         values = value if isinstance(value, list) else [] if value is None else [value]
-        found += [(split, _given_folder(top, split, name)) for name in values]
+        found += [(split, _configured_folder(top, split, name)) for name in values]
     if not any(split == "train" for split, _ in found):
         raise HeadstartError(f"Expected dataset.splits to name the folder of train. Received: {splits}")
     for first, second in pairwise(sorted(f"{folder.relative}/" for _, folder in found)):
         if second.startswith(first):
             raise HeadstartError(
-                f"Expected dataset.splits to name folders that do not lie in each other. "
+                f"Expected dataset.splits to name folders that are not within each other. "
                 f"Received: {first[:-1]} and {second[:-1]}"
             )
-    return sorted(found, key=lambda one: SPLITS.index(one[0]))
+    return sorted(found, key=lambda folder: SPLITS.index(folder[0]))
 
 
-def _given_folder(top: Folder, split: str, name: Any) -> Folder:
-    """Return one folder that is named for a split."""
+def _configured_folder(top: Folder, split: str, name: Any) -> Folder:
+    """Return one folder that `dataset.splits` names."""
     if not isinstance(name, str):
         raise HeadstartError(
             f"Expected dataset.splits.{split} to be the name of a folder as text, a number in quotes: "
@@ -72,14 +72,14 @@ def _given_folder(top: Folder, split: str, name: Any) -> Folder:
             similar = difflib.get_close_matches(part, folders, n=1)
             hint = f"; did you mean {similar[0]}?" if similar else ""
             raise HeadstartError(
-                f"Expected {key} to be one of the folders in {above} ({shortened(folders) or 'none'}). "
+                f"Expected {key} to be one of the folders in {above} ({first_few(folders) or 'none'}). "
                 f"Received: {part}{hint}"
             )
     return read_folder(current, relative)
 
 
 def override(splits: dict[str, str]) -> str:
-    """Return the word of a command line that names these split folders.
+    """Return the override for the command line that names these split folders.
 
     Args:
         splits: a folder for each split.
@@ -89,31 +89,31 @@ def override(splits: dict[str, str]) -> str:
 
 
 def root_override(path: Path) -> str:
-    """Return the word of a command line that names another root."""
+    """Return the override for the command line that sets another root."""
     plain = all(letter.isalnum() or letter in "/._-" for letter in str(path))
     return f"dataset.root={path}" if plain else shlex.quote(f'dataset.root="{_escaped(str(path))}"')
 
 
 def _quoted(name: str) -> str:
-    """Return a name as Hydra reads it as text."""
+    """Return a name as a string of Hydra's override grammar."""
     plain = re.match(r"(?!(?:null|true|false|nan|inf|yes|no|on|off)$)[a-z][\w./-]*$", name, re.ASCII | re.IGNORECASE)
     return name if plain else f'"{_escaped(name)}"'
 
 
 def _escaped(text: str) -> str:
-    """Return a text as it stands within Hydra's quotes: backslashes count only in front of one."""
+    """Escape a text for Hydra's quotes, where a backslash has a meaning only before a quote."""
     return re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + ('\\"' if found[2] else ""), text)
 
 
 def expect_one_folder_each(top: Folder, splits: list[SplitFolder]) -> None:
-    """Raise unless each split that was recognized has one folder, and train is among them.
+    """Raise unless each recognized split has a single folder, and one of them is train.
 
     Args:
         top: the root.
         splits: the split folders that were recognized by their names.
 
     Raises:
-        HeadstartError: naming the folders and how to say which is which.
+        HeadstartError: naming the folders, and the override that decides.
     """
     folders: dict[str, str] = {}
     for split, folder in splits:
@@ -121,7 +121,7 @@ def expect_one_folder_each(top: Folder, splits: list[SplitFolder]) -> None:
             chosen = {other: one.relative for other, one in reversed(splits)}
             raise HeadstartError(
                 f"Expected one folder for each split in {top.path}. Received: both {folders[split]} and "
-                f"{folder.relative} for {split}; say which to take, for example {override(chosen)}, or a list of both"
+                f"{folder.relative} for {split}; name the one to use, for example {override(chosen)}, or a list of both"
             )
         folders[split] = folder.relative
     if "train" not in folders:
@@ -134,15 +134,15 @@ def expect_one_folder_each(top: Folder, splits: list[SplitFolder]) -> None:
 
 
 def _listed(splits: Iterable[SplitFolder]) -> str:
-    return shortened([f"{folder.relative} for {split}" for split, folder in splits])
+    return first_few([f"{folder.relative} for {split}" for split, folder in splits])
 
 
 def stray_notes(folders: Iterable[Folder], beside: str) -> list[str]:
-    """Return a sentence for each folder in which images lie beside the folders that are read.
+    """Return a sentence for each folder with unlabelled images beside the folders that are read.
 
     Args:
-        folders: which may hold such images.
-        beside: what they lie beside.
+        folders: the folders to look into.
+        beside: `classes` or `splits`: the kind of folders that are read.
     """
     notes = []
     for folder in folders:
@@ -158,7 +158,7 @@ def stray_notes(folders: Iterable[Folder], beside: str) -> list[str]:
 
 
 def unlabelled_notes(folders: Iterable[Folder]) -> list[str]:
-    """Return a sentence for each folder beside the splits that holds images and no folders of classes."""
+    """Return a sentence for each folder beside the splits that has images but no class folders."""
     return [
         f"Pictures in {folder.relative} are in no folder of a class and were left out "
         f"({sum(1 for _ in images_below(folder.path)):,}); "
@@ -168,11 +168,11 @@ def unlabelled_notes(folders: Iterable[Folder]) -> list[str]:
 
 
 def left_out_note(top: Folder, splits: list[SplitFolder]) -> list[str]:
-    """Return a sentence about the folders with images that `dataset.splits` does not name, or none."""
+    """Return a sentence about folders with images that `dataset.splits` does not name, or no sentence."""
     named = [folder.relative for _, folder in splits]
     others = [
         f"{child.name}: {sum(1 for _ in images_below(child.path)):,} images"
         for child in top.children
         if not any(f"{name}/".startswith(f"{child.name}/") for name in named)
     ]
-    return [f"Folders that dataset.splits does not name were left out ({shortened(others)})"] if others else []
+    return [f"Folders that dataset.splits does not name were left out ({first_few(others)})"] if others else []

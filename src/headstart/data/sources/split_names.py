@@ -1,4 +1,4 @@
-"""The usual names of splits in every spelling, alone or with a number or the data set's name around them."""
+"""Recognizes names of splits in any spelling, alone or with a number or the dataset's name."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")  # of camel c
 
 
 class SplitName(NamedTuple):
-    """What a name says of a split."""
+    """The parts of a name that contains the word for a split."""
 
     split: str  # train, validation or test
     around: tuple[str, ...]  # other words of the name, in lower case, without numbers
-    numbered: bool  # whether there is a number around it
+    numbered: bool  # whether the name contains a number
 
 
 def split_of(name: str) -> str | None:
-    """Return the split that a name alone stands for, such as `Training_Set`; None for any other name."""
+    """Return the split that a name means on its own, such as `Training_Set`; None for any other name."""
     read = read_name(name)
     return read.split if read and not read.around and not read.numbered else None
 
 
 def read_name(name: str) -> SplitName | None:
-    """Return the split that a name holds and what stands around it; None unless it holds exactly one."""
+    """Return the split in a name and the words around it; None unless the name contains exactly one split."""
     parts = _PARTS.findall(name)
     words = [part.lower() for part in parts if not part.isdigit()]
     if "".join(words) in _SPLIT_OF_WORD:  # TEST_set, hold-out
@@ -60,11 +60,11 @@ def read_name(name: str) -> SplitName | None:
 
 
 def name_splits(names: Iterable[str]) -> dict[str, str]:
-    """Return the split of each name that stands for one among its siblings.
+    """Return the split of each name that means one, considering its siblings.
 
-    Words around a split count only where names of other splits share them: `seg_train` beside `seg_test` is a split,
-    `train station` beside `bus stop` is none. `eval` is the test split beside another name for validation and none for
-    the test.
+    A name with other words means a split only if another split has the same words: `seg_train` beside `seg_test` does,
+    `train station` beside `bus stop` does not. `eval` means the test split if another name means validation and none
+    means test.
 
     Args:
         names: of the folders in one directory.

@@ -1,4 +1,4 @@
-"""The data sets of TensorFlow Datasets, which downloads and prepares them: written once as image files."""
+"""The source `tfds`: datasets of TensorFlow Datasets, which downloads them, written to image files once."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from headstart.data.sources.split_names import split_of
 
 
 def list_tfds(collection: str | None, cache_directory: Path) -> Listing:
-    """Return the images of a data set in its own splits; on the first call they are written.
+    """Return the images of a dataset in its own splits; the first call writes them.
 
     Source: https://www.tensorflow.org/datasets
 
     Args:
-        collection: its name, with a configuration or a version if wanted: `cifar10_corrupted/fog_1`, `mnist:3.0.1`.
-        cache_directory: of what can be made again.
+        collection: its name, optionally with a configuration or version: `cifar10_corrupted/fog_1`, `mnist:3.0.1`.
+        cache_directory: directory for the images.
 
     Raises:
-        HeadstartError: when TensorFlow Datasets is not installed, has no data set of this name or cannot prepare it, or
-            when it is not one of images with a class each.
+        HeadstartError: when TensorFlow Datasets is not installed, has no such dataset or cannot prepare it, or the
+            dataset does not consist of images with a class label.
     """
     if collection is None:
         raise HeadstartError(
@@ -43,7 +43,7 @@ def list_tfds(collection: str | None, cache_directory: Path) -> Listing:
 
 
 def _write_images(collection: str, directory: Path) -> None:
-    """Prepare a data set and write <split>/<label>/<number>.jpg or .png, the table and the notes."""
+    """Prepare a dataset, and write <split>/<label>/<number>.jpg or .png, the table and the notes."""
     builder = _prepare(collection)
     image_key, label_key = _supervised_keys(builder, collection)
     names = builder.info.features[label_key].names
@@ -56,7 +56,7 @@ def _write_images(collection: str, directory: Path) -> None:
     examples = _read_examples(builder, splits, image_key, label_key)
     rows, unlabelled = [], 0
     for number, (split, image, label) in enumerate(track(examples, total, f"Writing the images of {collection}")):
-        if label < 0:  # as in the test splits of competitions
+        if label < 0:  # for example in test splits of competitions
             unlabelled += 1
             continue
         file = directory / split / str(label) / f"{number:07}{_suffix(image)}"
@@ -72,7 +72,7 @@ def _write_images(collection: str, directory: Path) -> None:
 
 
 def _prepare(collection: str) -> Any:
-    """Return the builder of a data set that is on disk, downloaded if it was not."""
+    """Download and prepare a dataset unless it is on disk, and return its builder."""
     import_tensorflow()
     try:
         import tensorflow_datasets as tfds
@@ -95,7 +95,7 @@ def _prepare(collection: str) -> Any:
         ) from error
     except (ValueError, AssertionError) as error:
         raise HeadstartError(
-            f"Expected dataset.collection to have a configuration and a version that exist. Received: {collection} "
+            f"Expected dataset.collection to name an existing configuration and version. Received: {collection} "
             f"({_one_line(error)})"
         ) from error
     problems = (tfds.core.download.DownloadError, OSError, ValueError, ImportError, AssertionError)
@@ -104,13 +104,14 @@ def _prepare(collection: str) -> Any:
     except problems as error:
         raise HeadstartError(
             f"Expected TensorFlow Datasets to prepare {collection} in {builder.data_path}. "
-            f"Received: {_one_line(error)}; once it is there, from here or from another machine, it is used"
+            f"Received: {_one_line(error)}; prepare it there, or copy it from another machine, and run "
+            "the same command again"
         ) from error
     return builder
 
 
 def _supervised_keys(builder: Any, collection: str) -> tuple[str, str]:
-    """Return the names of the feature that is the image and of the one that is its class."""
+    """Return the names of the image feature and the class feature."""
     import numpy as np
     import tensorflow_datasets as tfds
 
@@ -131,7 +132,7 @@ def _supervised_keys(builder: Any, collection: str) -> tuple[str, str]:
 def _read_examples(
     builder: Any, splits: dict[str, str], image_key: str, label_key: str
 ) -> Iterator[tuple[str, bytes, int]]:
-    """Yield split, the image's bytes as they were stored, and label of every example."""
+    """Yield the split, the encoded image and the label of every example."""
     import tensorflow_datasets as tfds
 
     decoders = tfds.decode.PartialDecoding(
@@ -144,7 +145,7 @@ def _read_examples(
 
 
 def _suffix(image: bytes) -> str:
-    """Return the usual ending for the content of a file; none for what is no image, which the check of files names."""
+    """Return the file suffix for an encoded image; empty for other content, which the file checks will report."""
     try:
         with Image.open(io.BytesIO(image)) as opened:
             return {"JPEG": ".jpg"}.get(opened.format or "", f".{(opened.format or '').lower()}")
@@ -153,7 +154,7 @@ def _suffix(image: bytes) -> str:
 
 
 def _let_gpu_memory_grow() -> None:
-    """Say so before TensorFlow Datasets uses the devices: the training that follows would say it too late."""
+    """Enable memory growth before TensorFlow Datasets initializes the GPUs, after which training no longer could."""
     import tensorflow as tf
 
     for gpu in tf.config.list_physical_devices("GPU"):

@@ -1,1 +1,1 @@
-"""The pretrained networks: registry, builders, blocks and weights."""
+"""Pretrained networks: registry, builders, blocks and weights."""

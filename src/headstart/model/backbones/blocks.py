@@ -1,4 +1,4 @@
-"""The named blocks of a backbone: the stages that its paper draws, in order from input to output."""
+"""The named blocks of a backbone: the stages in its paper, in order from input to output."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ STEM = "stem"
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive layers that train or freeze together."""
+    """Consecutive layers that are trained or frozen together."""
 
     name: str
-    layers: tuple[keras.layers.Layer, ...]  # those that have weights, in the backbone's order
+    layers: tuple[keras.layers.Layer, ...]  # the layers with weights, in the backbone's order
 
     @property
     def parameters(self) -> int:
-        """How many numbers the layers hold, the moving statistics of batch norms included."""
+        """Number of parameters, including the moving statistics of batch norms."""
         return sum(layer.count_params() for layer in self.layers)
 
 
 def find_blocks(backbone: keras.Model, entry: BackboneEntry) -> list[Block]:
-    """Return the blocks from input to output; every layer that has weights is in exactly one of them.
+    """Return the blocks from input to output; every layer with weights is in exactly one block.
 
     Args:
-        backbone: the model that `build_backbone` made.
-        entry: its entry.
+        backbone: a model from `build_backbone`.
+        entry: the backbone's entry.
     """
     layers = backbone.layers
     matches = [re.match(entry.blocks.pattern, layer.name) for layer in layers]
     named = [match.expand(entry.blocks.name) if match else None for match in matches]
-    names = _closed(backbone, named) if entry.blocks.closes else _opened(named)
+    names = _fill_backward(backbone, named) if entry.blocks.closes else _fill_forward(named)
 
     members: dict[str, list[keras.layers.Layer]] = {}
     for layer, name in zip(layers, names, strict=True):
@@ -48,14 +48,14 @@ def find_blocks(backbone: keras.Model, entry: BackboneEntry) -> list[Block]:
     return [Block(name, tuple(layers)) for name, layers in members.items()]
 
 
-def _opened(names: list[str | None]) -> list[str]:
-    """Give each layer without a name the one before it."""
+def _fill_forward(names: list[str | None]) -> list[str]:
+    """Give each layer without a name the previous name."""
     current = STEM
     return [current := name or current for name in names]
 
 
-def _closed(backbone: keras.Model, names: list[str | None]) -> list[str]:
-    """Give each layer without a name the one after it; the first block begins after the last cut before it."""
+def _fill_backward(backbone: keras.Model, names: list[str | None]) -> list[str]:
+    """Give each layer without a name the next name; the first block begins after the last split point before it."""
     current = next(name for name in reversed(names) if name)
     filled = [current := name or current for name in reversed(names)][::-1]
     first_named = next(position for position, name in enumerate(names) if name)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite: EfficientNet for plain hardware, without squeeze-and-excitation and with ReLU6.
+"""EfficientNet-Lite: EfficientNet for edge devices, without squeeze-and-excitation and with ReLU6.
 
 Source: R. Liu, "Higher accuracy on vision models with EfficientNet-Lite", TensorFlow blog, 2020, and M. Tan and Q. Le,
 "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019 (https://arxiv.org/abs/1905.11946).
@@ -36,12 +36,12 @@ STAGES = (
     Stage(4, 192, 2, 5, 6),
     Stage(1, 320, 1, 3, 6),
 )
-STEM_FILTERS = 32  # Lite scales neither stem nor top, nor the repeats of its first and last stage
+STEM_FILTERS = 32  # Lite does not scale the stem, the top and the repeats of the first and the last stage
 TOP_FILTERS = 1280
 COEFFICIENTS = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite1": (1.0, 1.1), "efficientnet_lite2": (1.1, 1.2)}
 TOP_DROPOUT = {"efficientnet_lite0": 0.2, "efficientnet_lite1": 0.2, "efficientnet_lite2": 0.3}
 
-# The names of a layer in the published PyTorch checkpoints, by the end of the Keras layer's name.
+# Layer names in the published PyTorch checkpoints, by the suffix of the Keras layer's name.
 CHECKPOINT_NAMES = {
     "expand_conv": "_expand_conv",
     "expand_bn": "_bn0",
@@ -59,11 +59,11 @@ def build_efficientnet_lite(name: str, image_size: int, with_top: bool = False) 
     Args:
         name: one of COEFFICIENTS.
         image_size: side of the square input in pixels, at least 32.
-        with_top: with its classifier, which has the 1000 classes of ImageNet.
+        with_top: include the classifier with ImageNet's 1000 classes.
 
     Returns:
-        A functional model from images (batch, image_size, image_size, 3) to feature maps of 1280 channels, or to the
-        probabilities of the classes.
+        A functional model from images (batch, image_size, image_size, 3) to feature maps of 1280 channels, or to class
+        probabilities.
     """
     import keras
 
@@ -94,12 +94,12 @@ def assign_checkpoint(model: keras.Model, tensors: dict[str, np.ndarray]) -> Non
     """Set the weights of an EfficientNet-Lite from the tensors of its PyTorch checkpoint.
 
     Args:
-        model: what `build_efficientnet_lite` returns.
-        tensors: what `read_checkpoint` returns; the batch counters are not used, nor is the classifier by a model that
+        model: a model from `build_efficientnet_lite`.
+        tensors: a checkpoint from `read_checkpoint`. Batch counters are ignored, and so is the classifier if the model
             has none.
 
     Raises:
-        HeadstartError: when a tensor is missing, left over or has another shape than the layer.
+        HeadstartError: when a tensor is missing, unused or has another shape than the layer.
     """
     unused = {name for name in tensors if name not in CLASSIFIER_TENSORS and not name.endswith(".num_batches_tracked")}
     for layer, prefix in _checkpoint_prefixes(model):
@@ -107,7 +107,7 @@ def assign_checkpoint(model: keras.Model, tensors: dict[str, np.ndarray]) -> Non
         for suffix, weight in zip(_tensor_suffixes(layer), layer.weights, strict=True):
             name = f"{prefix}.{suffix}"
             if name not in tensors:
-                raise HeadstartError(f"Expected a tensor {name} for layer {layer.name}. Received: none of that name")
+                raise HeadstartError(f"Expected a tensor {name} for layer {layer.name}. Received: no such tensor")
             value = _to_keras_layout(tensors[name], layer)
             if value.shape != tuple(weight.shape):
                 raise HeadstartError(
@@ -118,7 +118,7 @@ def assign_checkpoint(model: keras.Model, tensors: dict[str, np.ndarray]) -> Non
             values.append(value)
         layer.set_weights(values)
     if unused:
-        raise HeadstartError(f"Expected only tensors that {model.name} has a layer for. Received: {sorted(unused)[0]}")
+        raise HeadstartError(f"Expected only tensors of layers in {model.name}. Received: {sorted(unused)[0]}")
 
 
 def _convolution(
@@ -159,13 +159,13 @@ def _inverted_residual(
 
 
 def _round_filters(filters: float) -> int:
-    """Round to a multiple of 8, never down by more than a tenth."""
+    """Round to a multiple of 8, but not down by more than 10 %."""
     rounded = max(8, int(filters + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * filters else rounded
 
 
 def _checkpoint_prefixes(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, str]]:
-    """Yield each layer that has weights with its name in the checkpoint, which numbers inverted residuals from 0."""
+    """Yield each layer with weights and its name in the checkpoint, which numbers inverted residuals from 0."""
     ends = {
         "stem_conv": "_conv_stem",
         "stem_bn": "_bn0",
@@ -194,7 +194,7 @@ def _tensor_suffixes(layer: keras.layers.Layer) -> tuple[str, ...]:
 
 
 def _to_keras_layout(value: np.ndarray, layer: keras.layers.Layer) -> np.ndarray:
-    """Reorder a kernel: PyTorch has (out, in), for convolutions (out, in, height, width), or (channels, 1, ...)."""
+    """Transpose a kernel from PyTorch's (out, in), (out, in, height, width) or (channels, 1, height, width)."""
     import keras
 
     if value.ndim == 2:

@@ -1,4 +1,4 @@
-"""The models of keras.applications, and what to say when their weights cannot be downloaded."""
+"""Builds models of keras.applications, and explains failed downloads of their weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from headstart.model.backbones.spec import BackboneEntry
 
-NETWORK_TIMEOUT = 20.0  # seconds without an answer; the default of sockets is to wait for ever
+NETWORK_TIMEOUT = 20.0  # seconds without an answer; sockets wait forever by default
 
 
 def build_application(entry: BackboneEntry, imagenet: bool, image_size: int, with_top: bool = False) -> keras.Model:
@@ -30,20 +30,20 @@ def build_application(entry: BackboneEntry, imagenet: bool, image_size: int, wit
         entry: the backbone's entry.
         imagenet: load the ImageNet weights, from the Keras cache or by download; otherwise the weights are random.
         image_size: side of the square input in pixels.
-        with_top: with its classifier, which has the 1000 classes of ImageNet; otherwise without pooling as well.
+        with_top: include the classifier with ImageNet's 1000 classes; otherwise also omit pooling.
 
     Returns:
-        A functional model from images (batch, image_size, image_size, 3) to feature maps, or to the probabilities of
-        the classes. Its graph is the same with and without ImageNet weights, so that a file of weights gives the same
-        numbers as a download.
+        A functional model from images (batch, image_size, image_size, 3) to feature maps, or to class probabilities.
+        Its graph is the same with and without ImageNet weights, so that weights from a file give the same outputs as
+        downloaded ones.
 
     Raises:
-        HeadstartError: when the weights are neither in the cache nor can be downloaded.
+        HeadstartError: when the weights are not in the cache and cannot be downloaded.
     """
     import keras
 
     constructor = getattr(keras.applications, entry.constructor)
-    # With the classifier Keras takes ImageNet weights at the size of their training alone.
+    # With the classifier, Keras loads ImageNet weights only at the image size of their training.
     size = _published_size(entry, image_size) if imagenet and with_top else image_size
     shape = (size, size, 3)
     if not imagenet:
@@ -59,11 +59,11 @@ def build_application(entry: BackboneEntry, imagenet: bool, image_size: int, wit
 
 
 def imagenet_file(entry: BackboneEntry, image_size: int, with_top: bool = False) -> Path:
-    """Return where Keras keeps, or would put, the ImageNet weights of a backbone.
+    """Return the path at which Keras caches the ImageNet weights of a backbone.
 
     Args:
         entry: the backbone's entry.
-        image_size: side of the input in pixels; the first MobileNets have a file for each of some sizes.
+        image_size: side of the input in pixels; MobileNet and MobileNetV2 have separate files for some sizes.
         with_top: the file with the classifier.
     """
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
@@ -74,14 +74,14 @@ def imagenet_file(entry: BackboneEntry, image_size: int, with_top: bool = False)
 
 
 def _published_size(entry: BackboneEntry, image_size: int) -> int:
-    """Return the side in pixels that the ImageNet weights for images of this size were trained at."""
+    """Return the image size at which the ImageNet weights for images of this size were trained."""
     return image_size if image_size in entry.imagenet_sizes else entry.image_size
 
 
 def _with_imagenet_rescaling(model: keras.Model) -> keras.Model:
-    """Add the layer that EfficientNet has only when Keras itself loads the ImageNet weights.
+    """Add the rescaling layer that Keras adds to EfficientNet only when it loads the ImageNet weights itself.
 
-    Those were trained on channels divided by the square root of their standard deviation once more; see
+    These weights expect channels divided once more by the square root of their standard deviation; see
     https://github.com/tensorflow/tensorflow/issues/49930 and keras/src/applications/efficientnet.py.
     """
     import keras
@@ -97,7 +97,7 @@ def _with_imagenet_rescaling(model: keras.Model) -> keras.Model:
 
 @contextmanager
 def _explained_download(entry: BackboneEntry, image_size: int, with_top: bool) -> Iterator[None]:
-    """Replace what Keras prints and raises while it fetches weights."""
+    """Replace Keras's output and errors while it downloads weights."""
     import keras
 
     file = imagenet_file(entry, image_size, with_top)
@@ -108,11 +108,11 @@ def _explained_download(entry: BackboneEntry, image_size: int, with_top: bool) -
     socket.setdefaulttimeout(NETWORK_TIMEOUT)
     try:
         with warnings.catch_warnings(), console.status(f"ImageNet weights of {entry.name} {source}"):
-            # The MobileNets say that weights of 224 pixels serve another size, which is what was asked for.
+            # MobileNets warn that they use weights of 224 pixels for another size, which is intended here.
             warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
             yield
     except Exception as error:
-        # keras.utils.get_file raises Exception itself when there is no network, ValueError for a wrong checksum.
+        # keras.utils.get_file raises a plain Exception without a network, and ValueError for a wrong checksum.
         if type(error) is not Exception and not isinstance(error, OSError | ValueError):
             raise
         reason = " ".join(str(error).split())

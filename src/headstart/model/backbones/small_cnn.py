@@ -1,4 +1,4 @@
-"""A small convolutional network to train from scratch: what transfer learning is measured against."""
+"""A small convolutional network to train from scratch, as a baseline for transfer learning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def build_small_cnn(image_size: int) -> keras.Model:
-    """Build three blocks of a 3x3 convolution with ReLU and a 2x2 max pooling: 32, 32 and 64 filters.
+    """Build three blocks of a 3x3 convolution with ReLU and 2x2 max pooling, with 32, 32 and 64 filters.
 
     Source: F. Chollet, "Building powerful image classification models using very little data", Keras blog, 2016.
 

