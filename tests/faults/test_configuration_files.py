@@ -16,7 +16,7 @@ GOOD = to_yaml(compose([]))
     ("text", "says"),
     [
         ("", "missing mandatory value"),
-        ("[]", "Cannot merge"),
+        ("[]", r"Expected a configuration. Received: \[\]"),
         ("1", "Expected a configuration"),
         ("no yaml", "Expected a key"),
         ("dataset: 3", "DatasetConfig"),

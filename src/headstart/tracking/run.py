@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart.config.serialise import parameters
+from headstart.config import parameters
 from headstart.core.console import console
 from headstart.core.full_disk import is_disk_full
 from headstart.tracking.background import BackgroundSender
