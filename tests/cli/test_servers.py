@@ -111,3 +111,4 @@ def started(directory: Path, *words: str) -> Iterator[Iterator[str]]:
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
