@@ -109,5 +109,6 @@ def started(directory: Path, *words: str) -> Iterator[Iterator[str]]:
         assert process.wait(PATIENCE) == 0
         assert "Traceback" not in errors.read_text()
     finally:
-        process.kill()
-        process.wait()
+        process.terminate()  # not kill: the command ends the server that it started
+        process.wait(PATIENCE)
+        process.stdout.close()

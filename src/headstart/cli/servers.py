@@ -59,7 +59,8 @@ def serving(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
     # A session of its own: Ctrl-C reaches only this command, which ends the server once, without tracebacks.
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    # What MLflow prints goes to stderr (2): stdout has the link alone.
+    process = subprocess.Popen(command, env=environment, stdout=2, start_new_session=True)
     try:
         yield process
     finally:
