@@ -53,21 +53,8 @@ IMPORTERS = {
 
 LONGEST, MOST_PARAMETERS = 60, 7
 # Functions beyond that, each with its reason. A reason is about the function, not about the time it takes to mend it.
-LONG: dict[str, str] = {
-    "src/headstart/data/pipeline.py training_dataset": "to be split",
-    "src/headstart/model/heads.py build_head": "to be split",
-    "src/headstart/training/stages.py train_stages": "to be split",
-    "scripts/bench.py parse": "to be split",
-    "scripts/bench_commands.py frozen": "to be split",
-}
-MANY_PARAMETERS: dict[str, str] = {
-    "src/headstart/data/pipeline.py training_dataset": "to be grouped",
-    "src/headstart/evaluation/plots/pictures.py _sheet": "to be grouped",
-    "src/headstart/training/epoch_recorder.py __init__": "to be grouped",
-    "src/headstart/training/stages.py _fit": "to be grouped",
-    "src/headstart/training/stages.py _fit_head": "to be grouped",
-    "src/headstart/training/stages.py train_stages": "to be grouped",
-}
+LONG: dict[str, str] = {}
+MANY_PARAMETERS: dict[str, str] = {}
 
 
 def module_name(file: Path) -> str:
