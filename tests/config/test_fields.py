@@ -172,7 +172,8 @@ def finished(directory: Path, config: Config, fingerprint: str, status: str = "F
     directory.mkdir(parents=True)
     (directory / "config.yaml").write_text(to_yaml(config))
     results = {"run_id": "ab12cd", "status": status, "config_hash": config_hash(config), "splits": {}}
-    (directory / "results.json").write_text(json.dumps({**results, "dataset": {"fingerprint": fingerprint}}))
+    dataset = {"name": "folder", "root": "", "fingerprint": fingerprint, "images": {}, "classes": 2, "image_size": 32}
+    (directory / "results.json").write_text(json.dumps({**results, "dataset": dataset}))
     return directory
 
 

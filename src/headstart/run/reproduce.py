@@ -245,8 +245,3 @@ def _figures(results: RunResults) -> dict[str, float]:
 
 def _name(run_id: str | None) -> str:
     return f"run {(run_id or 'without an id')[:8]}"
-
-
-def _key(override: str) -> str:
-    """Return the key of an override, without what says that it is added or removed."""
-    return override.partition("=")[0].lstrip("+~").partition("@")[0]
