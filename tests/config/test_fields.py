@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +22,10 @@ from headstart.config.keys import (
     with_given,
 )
 from headstart.core.errors import HeadstartError
+from headstart.results.file import write_results
 from headstart.results.runs import CHECKPOINT
+from headstart.results.sections import Dataset
+from headstart.results.types import RunResults
 from headstart.run.reproduce import configuration_to_reproduce
 from headstart.run.resume import find_interrupted
 from headstart.sweep.results import find_finished, free_directory
@@ -171,8 +173,10 @@ def finished(directory: Path, config: Config, fingerprint: str, status: str = "F
     """Write what is known of a run, and return its directory."""
     directory.mkdir(parents=True)
     (directory / "config.yaml").write_text(to_yaml(config))
-    results = {"run_id": "ab12cd", "status": status, "config_hash": config_hash(config), "splits": {}}
-    (directory / "results.json").write_text(json.dumps({**results, "dataset": {"fingerprint": fingerprint}}))
+    images = Dataset(name="folder", root=None, fingerprint=fingerprint, images={}, classes=2, image_size=224)
+    digest = config_hash(config)
+    results = RunResults(run_id="ab12cd", status=status, config_hash=digest, splits={}, dataset=images)
+    write_results(directory, results)
     return directory
 
 
