@@ -216,7 +216,8 @@ def test_help_shows_every_group_and_option_without_tensorflow() -> None:
     assert answer.returncode == 0
     for name, entry in BACKBONES.items():
         assert f"  {name} " in answer.stdout
-        assert entry.about.split(" (")[0] in answer.stdout
+        if f"backbone={name}" not in OPTIONS:  # else its file says what it is for
+            assert entry.about.split(" (")[0] in answer.stdout
     for option in OPTIONS:
         group, _, name = option.partition("=")
         assert group in answer.stdout
