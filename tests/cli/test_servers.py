@@ -19,7 +19,7 @@ from conftest import HEADSTART
 
 from headstart.classifier.saved import load_classifier
 from headstart.cli import serve, ui
-from headstart.cli.servers import is_listening, choose_port
+from headstart.cli.servers import choose_port, is_listening
 from headstart.core.errors import HeadstartError
 from local_services import free_port
 

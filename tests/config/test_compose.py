@@ -10,7 +10,7 @@ from conftest import jobs_of
 from omegaconf import OmegaConf
 
 from headstart.cli.help import comments
-from headstart.config import BackboneConfig, OptimizerConfig, compose, expect_as_typed, from_yaml, to_yaml
+from headstart.config import BackboneConfig, OptimizerConfig, compose, expect_quoted_text, from_yaml, to_yaml
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import conf_directory
 from headstart.model.backbones.entries import BACKBONES
@@ -138,12 +138,12 @@ def test_names_are_taken_as_they_were_typed(override: str, value: object) -> Non
 @pytest.mark.parametrize("override", ["sweep.name=v1,1.10", "+dataset.root=1_000", "tracking.experiment=true,x"])
 def test_texts_that_hydra_reads_as_numbers_are_refused_in_sweeps_too(override: str) -> None:
     with pytest.raises(HeadstartError, match=r"to be text\. Received: (1\.10|1_000|true), which Hydra reads as "):
-        expect_as_typed([override])
+        expect_quoted_text([override])
 
 
 @pytest.mark.parametrize("word", ["seed=1_0", "sweep.name=7", 'sweep.name="1.10"', "-m", "--cfg=1e3", "a.b=1."])
 def test_other_words_of_the_command_line_are_left_to_hydra(word: str) -> None:
-    expect_as_typed([word])
+    expect_quoted_text([word])
 
 
 @pytest.mark.parametrize(

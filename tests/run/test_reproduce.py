@@ -17,7 +17,7 @@ from headstart.results.file import load_results
 from headstart.results.runs import finished_runs
 from headstart.results.sections import FigureChange, Reproduction
 from headstart.run.experiment import run
-from headstart.run.reproduce import ORIGINAL, RESULTS, configuration_to_reproduce, sentence
+from headstart.run.reproduce import ORIGINAL, RESULTS, configuration_to_reproduce, describe_reproduction
 
 
 def reproduce(output: Path, *overrides: str) -> tuple[Config, list[str]]:
@@ -144,9 +144,9 @@ def test_the_verdict_is_a_sentence() -> None:
         changed=("keras 3.1 then, 3.2 now",),
         then={},
     )
-    within = sentence(known)
+    within = describe_reproduction(known)
     assert within == (
         "Reproduced within 0.001: 2 of 10 figures are not those of run abcdef01; most of all splits.test.accuracy: "
         "0.75 then, 0.7501 now."
     )
-    assert sentence(dataclasses.replace(known, verdict="differs")).endswith("(keras 3.1 then, 3.2 now).")
+    assert describe_reproduction(dataclasses.replace(known, verdict="differs")).endswith("(keras 3.1 then, 3.2 now).")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from headstart.cli.parser import CommandParser
-from headstart.config import Config, about, quoted, without_group
+from headstart.config import Config, drop_group, quote_value, select_overrides
 from headstart.core.errors import HeadstartError
 
 
@@ -29,12 +29,12 @@ def overrides_of(words: list[str]) -> list[str]:
     overrides = [word for word in words if word not in folders]
     if len(folders) > 1:
         raise HeadstartError(f"Expected one FOLDER. Received: {', '.join(folders)}")
-    if without_group(overrides, "scenario") != overrides:
+    if drop_group(overrides, "scenario") != overrides:
         raise HeadstartError("Expected no scenario, because this command measures it. Received: one")
-    named = bool(about(overrides, ["dataset", "experiment"]))
+    named = bool(select_overrides(overrides, ["dataset", "experiment"]))
     if folders:
         root = str(Path(folders[0]).expanduser().absolute())
-        value = root if all(letter.isalnum() or letter in "/._-" for letter in root) else quoted(root)
+        value = root if all(letter.isalnum() or letter in "/._-" for letter in root) else quote_value(root)
         overrides = [*([] if named else ["dataset=folder"]), *overrides, f"dataset.root={value}"]
     elif not named:
         raise HeadstartError("Expected FOLDER, or dataset=NAME. Received: neither")

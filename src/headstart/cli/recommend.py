@@ -12,7 +12,7 @@ from rich.table import Table
 from headstart.cli.data_arguments import add_data_arguments, dataset_name, overrides_of
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
-from headstart.config import CELLS, Config, about, compose, scenario_cells
+from headstart.config import CELLS, Config, compose, scenario_cells, select_overrides
 from headstart.core.console import console, print_titled
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json
@@ -132,7 +132,7 @@ def next_commands(overrides: list[str], cell: str, ranked: list[RankedBackbone])
         cell: the measured scenario.
         ranked: the backbones, best first.
     """
-    given = bool(about(overrides, ["backbone"]))
+    given = bool(select_overrides(overrides, ["backbone"]))
     best = next((one.backbone for one in ranked if one.logme is not None), None)
     common = [*overrides, *([] if given or best is None else [f"backbone={best}"])]
     return {

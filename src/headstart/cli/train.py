@@ -27,7 +27,7 @@ from headstart.core.program import prepare_program
 from headstart.core.signals import exit_code, handle_signals
 from headstart.results.runs import objective
 from headstart.results.types import RunResults
-from headstart.run.reproduce import configuration_to_reproduce, sentence
+from headstart.run.reproduce import configuration_to_reproduce, describe_reproduction
 from headstart.run.resume import (
     expect_only_execution_settings,
     find_interrupted,
@@ -58,7 +58,7 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
     from headstart.run.experiment import run
 
     started = STARTS.pop() if STARTS else None
-    overrides = config.as_typed(own.overrides.task)
+    overrides = config.unresolved_overrides(own.overrides.task)
     try:
         resolved = config.resolve(composed, overrides, config.search_path_of(own))
         output, resume = Path(own.runtime.output_dir), False
@@ -110,13 +110,13 @@ def train(started: float) -> int:
         return 0
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # makes Hydra raise, so that errors are reported below
     config.register_schema()
-    sys.argv[1:] = config.in_current_names(config.expand_home(sys.argv[1:]))
+    sys.argv[1:] = config.use_current_names(config.expand_home(sys.argv[1:]))
     STARTS.append(started)
     handle_signals()
     code, interrupted = 1, False
     try:
         _expect_known_flags()
-        config.expect_as_typed(sys.argv[1:])
+        config.expect_quoted_text(sys.argv[1:])
         if not _resume(started):
             hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name="config")(run_job)()
         code = 0
@@ -143,10 +143,10 @@ def train(started: float) -> int:
 
 def _resume(started: float) -> bool:
     """Resume the run that `resume=RUN` names and return True; without `resume` return False."""
-    named = config.given_value(sys.argv[1:], "resume")
+    named = config.find_override_value(sys.argv[1:], "resume")
     if named is None or named in ("auto", "null"):
         return False
-    given = config.without(sys.argv[1:], ["resume"])
+    given = config.drop_overrides(sys.argv[1:], ["resume"])
     expect_only_execution_settings(named, given)
     directory, stored = find_unfinished(named)
     stored = with_execution_settings(stored, given)
@@ -159,7 +159,7 @@ def _resume(started: float) -> bool:
 def _fail_where_it_differs(results: RunResults) -> None:
     """Make the command fail if a run differs from the run that it reproduces."""
     if results.reproduces and results.reproduces.verdict == "differs":
-        FAILURES.append(sentence(results.reproduces))
+        FAILURES.append(describe_reproduction(results.reproduces))
 
 
 def _expect_known_flags() -> None:

@@ -118,7 +118,7 @@ def explain(error: BaseException) -> str:
     return f"{f'{key}: ' if key else ''}{str(cause.msg or cause).splitlines()[0]}{where}"
 
 
-def refuse_unknown_keys(node: Any, schema: Any, prefix: str) -> None:
+def check_keys(node: Any, schema: Any, prefix: str) -> None:
     """Raise for a key that `+` or `++` on the command line added beside the schema.
 
     Args:
@@ -134,10 +134,10 @@ def refuse_unknown_keys(node: Any, schema: Any, prefix: str) -> None:
         expect_one_of(f"a key of {prefix or 'the configuration'}", key, list(valid))
         default = valid[key].default_factory
         if dataclasses.is_dataclass(default):
-            refuse_unknown_keys(node[key], default, f"{prefix}.{key}".strip("."))
+            check_keys(node[key], default, f"{prefix}.{key}".strip("."))
 
 
-def refuse_interpolations(value: Any, key: str) -> None:
+def check_no_interpolations(value: Any, key: str) -> None:
     """Raise for a value that would be looked up, in the environment for example; a resolved configuration has none.
 
     Args:
@@ -149,9 +149,9 @@ def refuse_interpolations(value: Any, key: str) -> None:
     """
     if isinstance(value, dict):
         for name, inner in value.items():
-            refuse_interpolations(inner, f"{key}.{name}".strip("."))
+            check_no_interpolations(inner, f"{key}.{name}".strip("."))
     elif isinstance(value, list):
         for inner in value:
-            refuse_interpolations(inner, key)
+            check_no_interpolations(inner, key)
     elif isinstance(value, str) and "${" in value:
         raise HeadstartError(f"Expected {key} of a resolved configuration to be a plain value. Received: {value}")

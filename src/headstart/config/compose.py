@@ -14,15 +14,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from headstart.config.checks import check_values, explain, refuse_unknown_keys
+from headstart.config.checks import check_keys, check_values, explain
 from headstart.config.keys import field_of, keys_of
 from headstart.config.overrides import (
+    drop_group,
     expand_home,
-    expect_as_typed,
-    in_current_names,
+    expect_quoted_text,
     override_key,
-    quoted,
-    without_group,
+    quote_value,
+    use_current_names,
 )
 from headstart.config.schema import CELLS, CellConfig, Config, FreezeConfig, OptimizerConfig
 from headstart.config.train_targets import parse_target
@@ -36,10 +36,10 @@ def register_schema() -> None:
     """Make the schema known to Hydra, under the name that `conf/config.yaml` starts from."""
     from hydra.core.config_store import ConfigStore
 
-    from headstart.config.option_files import read_former_names
+    from headstart.config.option_files import register_option_sources
 
     ConfigStore.instance().store(name="schema", node=Config)
-    read_former_names()
+    register_option_sources()
 
 
 def compose(overrides: Sequence[str] = (), search_path: Sequence[str] = ()) -> Config:
@@ -64,9 +64,9 @@ def compose(overrides: Sequence[str] = (), search_path: Sequence[str] = ()) -> C
             if there
             else hydra.initialize_config_dir(str(conf_directory()), version_base="1.3")
         ):
-            words = in_current_names(expand_home(overrides))
-            expect_as_typed(words)
-            searched = [f"hydra.searchpath=[{','.join(map(quoted, search_path))}]"] if search_path else []
+            words = use_current_names(expand_home(overrides))
+            expect_quoted_text(words)
+            searched = [f"hydra.searchpath=[{','.join(map(quote_value, search_path))}]"] if search_path else []
             return resolve(hydra.compose("config", [*words, *searched]), words, search_path)
     except (HydraException, OmegaConfBaseException) as error:
         raise HeadstartError(explain(error)) from error
@@ -103,7 +103,7 @@ def resolve(composed: DictConfig, overrides: Sequence[str] | None = None, search
         HeadstartError: for a missing value or one out of its range.
     """
     try:
-        refuse_unknown_keys(composed, Config, "")
+        check_keys(composed, Config, "")
         composed = with_absolute_paths(composed, Path.cwd())
         config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
         check_values(config)
@@ -168,7 +168,7 @@ def compose_cells(overrides: Sequence[str], search_path: Sequence[str] = ()) -> 
     Raises:
         HeadstartError: when the other overrides do not fit a cell.
     """
-    others = tuple(word for word in without_group(overrides, "scenario") if _may_change_a_cell(word, overrides))
+    others = tuple(word for word in drop_group(overrides, "scenario") if _may_change_a_cell(word, overrides))
     return {cell: copy.deepcopy(_compose_cell(cell, others, tuple(search_path))) for cell in CELLS}
 
 

@@ -59,7 +59,7 @@ def absolute_path(value: str, base: Path) -> str:
 BOUNDS = {"minimum": "at least", "maximum": "at most", "above": "above", "below": "below"}
 
 
-def plain(default: Any, meaning: str, **declared: Unpack[Declared]) -> Any:
+def setting(default: Any, meaning: str, **declared: Unpack[Declared]) -> Any:
     """Return a field that takes any value of its type.
 
     Args:

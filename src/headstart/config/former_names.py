@@ -91,7 +91,7 @@ def options_field(group: str) -> dataclasses.Field | None:
     return next((item for item in items if item.name == "name"), None)
 
 
-def note(names: Names) -> None:
+def print_renamed(names: Names) -> None:
     """Print which names are others now, each once in a process.
 
     Args:

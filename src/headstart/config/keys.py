@@ -100,7 +100,7 @@ def keys_that_decide(schema: Any) -> dict[str, Decides]:
     return {key.name: key.decides for key in keys_of(schema)}
 
 
-def what_decides(schema: Any, key: str) -> Decides | None:
+def effect_of(schema: Any, key: str) -> Decides | None:
     """Return what a key or a group of keys decides; None where the schema has no such key.
 
     Args:
@@ -147,7 +147,7 @@ def fields_to(schema: Any, key: str) -> list[dataclasses.Field | None]:
     return found
 
 
-def deciding_values(config: Any, wanted: Collection[Decides]) -> dict[str, Any]:
+def values_that_decide(config: Any, wanted: Collection[Decides]) -> dict[str, Any]:
     """Return the values of a configuration that decide something, by their dotted keys.
 
     Args:
@@ -157,7 +157,7 @@ def deciding_values(config: Any, wanted: Collection[Decides]) -> dict[str, Any]:
     return {leaf.key: leaf.value for leaf in leaves_of(config) if leaf.decides in wanted}
 
 
-def with_given(stored: Any, asked: Any, keys: Collection[str], allowed: Collection[Decides]) -> Any:
+def override_values(stored: Any, asked: Any, keys: Collection[str], allowed: Collection[Decides]) -> Any:
     """Return a stored configuration with some values of another one.
 
     Args:

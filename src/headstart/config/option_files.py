@@ -10,12 +10,12 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
-from headstart.config.former_names import Names, note, options_field, rename
+from headstart.config.former_names import Names, options_field, print_renamed, rename
 from headstart.config.overrides import rename_word
 from headstart.config.schema import Config
 
 
-def read_former_names() -> None:
+def register_option_sources() -> None:
     """Let Hydra read files of people's own that have former names."""
     Plugins.instance()  # else it would register its own sources later
     sources = SourcesRegistry.instance().types
@@ -59,7 +59,7 @@ def _in_current_names(loaded: ConfigResult, config_path: str) -> ConfigResult:
     if isinstance(defaults, list):
         whole = {"defaults": [_rename_default(entry, group, names) for entry in defaults], **whole}
     if names.renamed:
-        note(names)
+        print_renamed(names)
         loaded.config = OmegaConf.create(whole)
     return loaded
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from headstart.config.former_names import Names, fields_by_any_name, note, options_field, rename
+from headstart.config.former_names import Names, fields_by_any_name, options_field, print_renamed, rename
 from headstart.config.keys import field_of, member_of
 from headstart.config.schema import Config
 from headstart.core.errors import HeadstartError
@@ -73,7 +73,7 @@ def swept_values(word: str) -> list[str]:
     return list(parsed.sweep_string_iterator()) if parsed and parsed.is_discrete_sweep() else []
 
 
-def given_value(words: Words, key: str) -> str | None:
+def find_override_value(words: Words, key: str) -> str | None:
     """Return the last value that is given for a key, as text; None where there is none.
 
     Args:
@@ -84,7 +84,7 @@ def given_value(words: Words, key: str) -> str | None:
     return values[-1] if values else None
 
 
-def about(words: Words, keys: Collection[str]) -> list[str]:
+def select_overrides(words: Words, keys: Collection[str]) -> list[str]:
     """Return the overrides of some keys.
 
     Args:
@@ -94,7 +94,7 @@ def about(words: Words, keys: Collection[str]) -> list[str]:
     return [word for word in words if override_key(word) in keys]
 
 
-def without(words: Words, keys: Collection[str]) -> list[str]:
+def drop_overrides(words: Words, keys: Collection[str]) -> list[str]:
     """Return the overrides of all but some keys.
 
     Args:
@@ -104,7 +104,7 @@ def without(words: Words, keys: Collection[str]) -> list[str]:
     return [word for word in words if override_key(word) not in keys]
 
 
-def without_group(words: Words, group: str) -> list[str]:
+def drop_group(words: Words, group: str) -> list[str]:
     """Return the overrides that neither choose an option of a group nor set one of its values.
 
     Args:
@@ -114,7 +114,7 @@ def without_group(words: Words, group: str) -> list[str]:
     return [word for word in words if override_key(word).partition(".")[0] != group]
 
 
-def quoted(value: object) -> str:
+def quote_value(value: object) -> str:
     """Return any value as an override takes it: in quotes, with those in it and the backslashes before them escaped.
 
     Source: https://hydra.cc/docs/advanced/override_grammar/basic/#quoted-values
@@ -126,7 +126,7 @@ def quoted(value: object) -> str:
     return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"
 
 
-def as_typed(overrides: Any) -> list[str]:
+def unresolved_overrides(overrides: Any) -> list[str]:
     """Return the overrides that Hydra keeps, their `${...}` not resolved: they stand for values of another place.
 
     Args:
@@ -146,7 +146,7 @@ def expand_home(words: Words) -> list[str]:
     ]
 
 
-def expect_as_typed(words: Words) -> None:
+def expect_quoted_text(words: Words) -> None:
     """Raise for a text that Hydra reads as a number, and so would spell in another way: 1.10 as 1.1.
 
     Args:
@@ -167,7 +167,7 @@ def expect_as_typed(words: Words) -> None:
                 )
 
 
-def in_current_names(words: Words) -> list[str]:
+def use_current_names(words: Words) -> list[str]:
     """Return overrides with the current names of keys, values and options that are given by former ones, with a note.
 
     Args:
@@ -175,11 +175,11 @@ def in_current_names(words: Words) -> list[str]:
     """
     names = Names()
     renamed = [rename_word(word, names) for word in words]
-    note(names)
+    print_renamed(names)
     return renamed
 
 
-def in_former_names(words: Words) -> list[str]:
+def use_former_names(words: Words) -> list[str]:
     """Return overrides as earlier versions took them, for what is identified by them.
 
     Args:
@@ -188,7 +188,7 @@ def in_former_names(words: Words) -> list[str]:
     return [rename_word(word, Names(back=True)) for word in words]
 
 
-def in_former_keys(keys: Sequence[str]) -> list[str]:
+def former_keys(keys: Sequence[str]) -> list[str]:
     """Return keys as earlier versions called them.
 
     Args:

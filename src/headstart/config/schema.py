@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from headstart.config.fields import REQUIRED, Decides, choice, group, number, path, plain
+from headstart.config.fields import REQUIRED, Decides, choice, group, number, path, setting
 from headstart.config.schema_data import AugmentationConfig, CrossValidationConfig, DatasetConfig
 from headstart.config.schema_learning import BackboneConfig, FreezeConfig, HeadConfig, OptimizerConfig
 from headstart.core.sqlite_uri import absolute_uri
@@ -26,20 +26,20 @@ CELLS = (
 class TrackingConfig:
     """Where MLflow keeps the runs."""
 
-    name: str = plain(REQUIRED, "name of the option")
+    name: str = setting(REQUIRED, "name of the option")
     uri: str | None = path(
         "URI of the tracking store; null: a SQLite file in the outputs directory", make_absolute=absolute_uri
     )
-    experiment: str = plain("headstart", "MLflow experiment of the runs")
+    experiment: str = setting("headstart", "MLflow experiment of the runs")
 
 
 @dataclass
 class CacheConfig:
     """What headstart computes once and caches on disk."""
 
-    name: str = plain(REQUIRED, "name of the option")
-    activations: bool = plain(True, "cache the activations of frozen layers")
-    images: bool = plain(True, "cache decoded and resized images")
+    name: str = setting(REQUIRED, "name of the option")
+    activations: bool = setting(True, "cache the activations of frozen layers")
+    images: bool = setting(True, "cache decoded and resized images")
     dtype: str = choice(
         *("float32", "float16"),
         meaning="dtype of cached activations; float16 takes half the disk space",
@@ -52,7 +52,7 @@ class CacheConfig:
 class SweepConfig:
     """A sweep: the jobs of one command with -m."""
 
-    name: str | None = plain(
+    name: str | None = setting(
         None, "name of the sweep's directory; null: derived from the command, so that it finds its finished jobs again"
     )
 
@@ -84,8 +84,8 @@ class ScenarioConfig:
 class RecipeConfig:
     """The published recipe that an experiment follows."""
 
-    name: str | None = plain(None, "name of the recipe")
-    published: str | None = plain(None, "its published result, in words")
+    name: str | None = setting(None, "name of the recipe")
+    published: str | None = setting(None, "its published result, in words")
 
 
 @dataclass
@@ -171,8 +171,8 @@ class Config:
         decides=Decides.NOTHING,
         formerly="engine",
     )
-    deterministic: bool = plain(True, "the same seed gives the same figures; slower on a GPU", decides=Decides.RESULT)
-    evaluate_after_each_stage: bool = plain(
+    deterministic: bool = setting(True, "the same seed gives the same figures; slower on a GPU", decides=Decides.RESULT)
+    evaluate_after_each_stage: bool = setting(
         False, "evaluate after every stage, not only after the last one, to see each gain", decides=Decides.NOTHING
     )
     audit: str = choice(
@@ -180,7 +180,7 @@ class Config:
         meaning="data audit before training: near-duplicates, blur, shortcuts; full: also images that look mislabelled",
         decides=Decides.NOTHING,
     )
-    find_lr: bool = plain(
+    find_lr: bool = setting(
         False,
         "learning rate finder: suggest a learning rate for the first stage, and train nothing",
         decides=Decides.RESULT,  # such a run has no figures
@@ -193,7 +193,7 @@ class Config:
     on_error: str = choice(
         *("continue", "stop"), meaning="whether a sweep (-m) continues when a job fails", decides=Decides.COMMAND
     )
-    plan: bool = plain(
+    plan: bool = setting(
         False,
         "dry run: print the stages, the estimated time and the disk space of the run or sweep, and train nothing",
         decides=Decides.COMMAND,
@@ -206,18 +206,18 @@ class Config:
         decides=Decides.NOTHING,
         of_command=True,
     )
-    time_limit: str | None = plain(
+    time_limit: str | None = setting(
         None,
         "such as 90s, 30m or 1h30m: the run then saves a checkpoint and stops as if interrupted",
         decides=Decides.NOTHING,
         of_command=True,
     )
-    resume: str | None = plain(
+    resume: str | None = setting(
         None,
         "run to resume: its directory, MLflow run id or latest; auto: the interrupted run of this command, if any",
         decides=Decides.COMMAND,
     )
-    reproduce: str | None = plain(
+    reproduce: str | None = setting(
         None,
         "finished run to repeat with its stored configuration, and compare: directory, MLflow run id, latest, best",
         decides=Decides.COMMAND,

@@ -14,8 +14,8 @@ from headstart.config.fields import (
     names,
     number,
     path,
-    plain,
     range_or,
+    setting,
 )
 
 
@@ -42,7 +42,7 @@ class ColumnsConfig:
 class DatasetConfig:
     """Where the images come from, which ones are used and how they are read."""
 
-    name: str = plain(
+    name: str = setting(
         REQUIRED, "name of the data set in reports", decides=Decides.NAME, former_values={"unlabelled": "pictures"}
     )
     source: str = choice(
@@ -52,16 +52,16 @@ class DatasetConfig:
         former_values={"unlabelled": "pictures"},
     )
     root: str | None = path("directory of the images (folder, csv, flat, unlabelled)", Decides.LOCATION)
-    origin: str | None = plain(
+    origin: str | None = setting(
         None,
         "where to download the images, and their layout; shown if they are missing",
         decides=Decides.NOTHING,
     )
     csv: str | None = path("CSV file with a header such as path,label[,split][,group] (csv)", Decides.LOCATION)
     columns: ColumnsConfig = field(default_factory=ColumnsConfig)
-    collection: str | None = plain(None, "name in keras.datasets (keras) or in TensorFlow Datasets (tfds)")
+    collection: str | None = setting(None, "name in keras.datasets (keras) or in TensorFlow Datasets (tfds)")
     label_names: list[Any] | None = names("class names in the order of the numbers in the file names (flat)")
-    splits: Any = plain(
+    splits: Any = setting(
         "auto", "which folders are splits: auto, none, or folders by split {train: learn, test: final} (folder, flat)"
     )
     classes: list[Any] | None = names("classes to keep, by name; null: all")
@@ -99,15 +99,15 @@ class DatasetConfig:
         "uses; full: 0 to 65535",
         unit="values",
     )
-    follow_links: bool = plain(False, "follow symbolic links that lead out of the root")
+    follow_links: bool = setting(False, "follow symbolic links that lead out of the root")
 
 
 @dataclass
 class AugmentationConfig:
     """Random changes to training images; 0 or false is off."""
 
-    name: str = plain(REQUIRED, "name of the augmentation in reports", decides=Decides.NAME)
-    flip: bool = plain(False, "random horizontal flip")
+    name: str = setting(REQUIRED, "name of the augmentation in reports", decides=Decides.NAME)
+    flip: bool = setting(False, "random horizontal flip")
     rotation: float = number(0.0, "largest rotation, in either direction", "degrees", minimum=0, maximum=180)
     shift: float = number(
         0.0, "largest horizontal and vertical shift, as a fraction of the side", "fraction", minimum=0, below=1

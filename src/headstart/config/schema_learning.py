@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headstart.config.fields import REQUIRED, Decides, choice, number, parsed, path, plain
+from headstart.config.fields import REQUIRED, Decides, choice, number, parsed, path, setting
 from headstart.config.train_targets import GRAMMAR, TrainTarget, write_target
 from headstart.core.paths import absolute
 
@@ -23,7 +23,7 @@ def absolute_weights(value: str, base: Path) -> str:
 class BackboneConfig:
     """The pretrained network and where its weights come from."""
 
-    name: str = plain(REQUIRED, "name in the registry of backbones")
+    name: str = setting(REQUIRED, "name in the registry of backbones")
     weights: str = path(
         "imagenet (downloaded), packaged (installed with headstart), none (random), or a file",
         default="imagenet",
@@ -35,7 +35,7 @@ class BackboneConfig:
 class HeadConfig:
     """The new layers on top of the backbone."""
 
-    name: str = plain(
+    name: str = setting(
         REQUIRED,
         "name of the head in reports",
         decides=Decides.NAME,
@@ -48,7 +48,7 @@ class HeadConfig:
         former_values={"include_top": "original"},
     )
     units: int | None = number(None, "width of the hidden ReLU layer; null: no hidden layer", "units", above=0)
-    batch_norm: bool = plain(False, "batch normalization after the hidden layer")
+    batch_norm: bool = setting(False, "batch normalization after the hidden layer")
     dropout: float = number(0.0, "dropout rate before the output layer", "fraction", minimum=0, below=1)
     output: str = choice(
         *("softmax", "sigmoid", "imagenet"),
@@ -121,7 +121,7 @@ else:
 class StageConfig:
     """One training stage: the layers that train, the epochs and the optimizer."""
 
-    name: str = plain(REQUIRED, "name of the stage in reports", decides=Decides.NAME)
+    name: str = setting(REQUIRED, "name of the stage in reports", decides=Decides.NAME)
     train: Trains = parsed("layers that train besides the head", GRAMMAR, write_target)
     epochs: int = number(REQUIRED, "epochs of the stage", "epochs", minimum=1)
     optimizer: StageOptimizerConfig = field(default_factory=StageOptimizerConfig)
@@ -136,5 +136,5 @@ class StageConfig:
 class FreezeConfig:
     """The stages of training, in order."""
 
-    name: str = plain(REQUIRED, "name of the freeze schedule in reports", decides=Decides.NAME)
+    name: str = setting(REQUIRED, "name of the freeze schedule in reports", decides=Decides.NAME)
     stages: list[StageConfig] = REQUIRED

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from headstart.config.checks import explain, refuse_interpolations
+from headstart.config.checks import check_no_interpolations, explain
 from headstart.config.compose import compose_cells, resolve
 from headstart.config.former_names import Names, rename
 from headstart.config.keys import written
@@ -58,7 +58,7 @@ def from_yaml(text: str) -> Config:
             raise HeadstartError(f"Expected a configuration. Received: {text[:40]}")
         stored = rename(stored, Config, Names())
         earlier = _take_command_line(stored)
-        refuse_interpolations(stored, "")
+        check_no_interpolations(stored, "")
         config = resolve(OmegaConf.merge(OmegaConf.structured(Config), stored))  # type: ignore[arg-type]
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError, RecursionError) as error:
         raise HeadstartError(explain(error)) from error
@@ -78,7 +78,7 @@ def _take_command_line(stored: dict[Any, Any]) -> tuple[list[str], list[str]] | 
     if not isinstance(scenario, dict) or not {"overrides", "search_path"} & scenario.keys():
         return None
     found = [scenario.pop(name, None) or [] for name in ("overrides", "search_path")]
-    refuse_interpolations(found[1], "scenario.search_path")
+    check_no_interpolations(found[1], "scenario.search_path")
     if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in found):
         raise HeadstartError(f"Expected scenario.overrides and search_path to be lists of text. Received: {found}")
     return found[0], found[1]

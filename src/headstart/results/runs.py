@@ -96,7 +96,7 @@ def find_run(name: str) -> Path:
         return runs[-1][0]
     if name == "best" and runs:
         return _best(runs)
-    fitting = with_id(name, runs)
+    fitting = runs_with_id(name, runs)
     if len(fitting) == 1:
         return fitting[0]
     known = ", ".join(str(results.run_id)[:8] for _, results in runs[-5:]) or "none yet"
@@ -107,7 +107,7 @@ def find_run(name: str) -> Path:
     )
 
 
-def with_id(name: str, runs: Iterable[FoundRun]) -> list[Path]:
+def runs_with_id(name: str, runs: Iterable[FoundRun]) -> list[Path]:
     """Return the directories of the runs whose MLflow id is a name or begins with it.
 
     Args:

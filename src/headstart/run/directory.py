@@ -38,7 +38,7 @@ class RunDirectoryCallback(Callback):
 
 def _resolve(config: DictConfig) -> configuration.Config:
     """Return the configuration of the run, without Hydra's own part."""
-    overrides = configuration.as_typed(config.hydra.overrides.task)
+    overrides = configuration.unresolved_overrides(config.hydra.overrides.task)
     own = copy.deepcopy(config)
     with read_write(own), open_dict(own):
         del own["hydra"]

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from rich.markup import escape
 from rich.table import Table
 
-from headstart.config import Config, from_yaml, parameters, without
+from headstart.config import Config, drop_overrides, from_yaml, parameters
 from headstart.core.console import console, print_titled
 from headstart.core.errors import printable
 from headstart.core.sqlite_uri import sqlite_uri
@@ -226,7 +226,7 @@ def print_suggestion(results: RunResults, found: LearningRateSuggestion) -> None
 def _command_with_rate(command: str, rate: float) -> str:
     """Return the command that found a learning rate as one that trains the same stage at that rate."""
     key = "freeze.stages.0.optimizer.learning_rate"
-    words = without(shlex.split(command), ["find_lr", key])
+    words = drop_overrides(shlex.split(command), ["find_lr", key])
     return shlex.join([*words, f"{key}={rate:g}"])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from headstart.config import Config, from_yaml
 from headstart.config.fields import Decides
-from headstart.config.keys import deciding_values
+from headstart.config.keys import values_that_decide
 from headstart.core.errors import HeadstartError
 from headstart.results.runs import finished_runs
 from headstart.results.sections import Dataset, Seconds
@@ -87,7 +87,7 @@ def _seconds(run: PastRun, work: float) -> float:
 def _same_but_seed(run: Config, config: Config) -> bool:
     def values(one: Config) -> dict[str, Any]:
         places = {"root": one.dataset.root, "csv": one.dataset.csv}
-        return deciding_values(one, (Decides.RESULT, Decides.DATA, Decides.NAME)) | places
+        return values_that_decide(one, (Decides.RESULT, Decides.DATA, Decides.NAME)) | places
 
     return values(run) == values(config)
 

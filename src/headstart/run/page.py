@@ -7,7 +7,7 @@ from headstart.results.figures import PictureLabels, SplitFigures
 from headstart.results.scenario import Scenario
 from headstart.results.types import RunResults
 from headstart.run.display import with_interval
-from headstart.run.reproduce import sentence
+from headstart.run.reproduce import describe_reproduction
 
 
 def markdown(results: RunResults, config: Config) -> str:
@@ -18,7 +18,7 @@ def markdown(results: RunResults, config: Config) -> str:
         config: the run's configuration.
     """
     figures = _labels(results, results.pictures, config) if results.pictures else _splits(results, config)
-    reproduced = [sentence(results.reproduces), ""] if results.reproduces else []
+    reproduced = [describe_reproduction(results.reproduces), ""] if results.reproduces else []
     return "\n".join([*reproduced, *figures, f"`{results.command}`"])
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from headstart.config import Config, from_yaml, given_value, override_key, without
+from headstart.config import Config, drop_overrides, find_override_value, from_yaml, override_key
 from headstart.config.fields import Decides
-from headstart.config.keys import keys_of, what_decides, with_given
+from headstart.config.keys import effect_of, keys_of, override_values
 from headstart.core.console import console, print_titled
 from headstart.core.errors import HeadstartError, printable
 from headstart.core.files import atomic_directory
@@ -57,9 +57,9 @@ def configuration_to_reproduce(
     Raises:
         HeadstartError: when there is no such run, it is not finished, or the command overrides its configuration.
     """
-    name, beside = str(given_value(overrides, "reproduce")), without(overrides, ["reproduce"])
+    name, beside = str(find_override_value(overrides, "reproduce")), drop_overrides(overrides, ["reproduce"])
     given = [override_key(text) for text in beside]
-    others = [text for text, key in zip(beside, given, strict=True) if what_decides(Config, key) not in MAY_DIFFER]
+    others = [text for text, key in zip(beside, given, strict=True) if effect_of(Config, key) not in MAY_DIFFER]
     if others:
         raise HeadstartError(
             f"Expected reproduce={name} alone or with where data and runs are (dataset.root, dataset.csv, tracking) "
@@ -79,7 +79,7 @@ def configuration_to_reproduce(
             for file, name_here in KEPT.items():
                 shutil.copyfile(found / file, original / name_here)
     given += [key.name for key in keys_of(Config) if key.field.metadata.get("of_command")]
-    config = with_given(stored, asked, given, MAY_DIFFER)
+    config = override_values(stored, asked, given, MAY_DIFFER)
     config = dataclasses.replace(config, resume=None, reproduce=results.run_id or name)
     return config, list(results.overrides or ())
 
@@ -134,7 +134,7 @@ def _main_figures(split: SplitResults) -> OriginalFigures:
     return OriginalFigures(accuracy=split.accuracy, macro_f1=split.macro_f1, log_loss=split.log_loss)
 
 
-def sentence(reproduces: Reproduction) -> str:
+def describe_reproduction(reproduces: Reproduction) -> str:
     """Return in a sentence whether the figures are the same.
 
     Args:
@@ -175,7 +175,7 @@ def print_comparison(results: RunResults, reproduces: Reproduction) -> None:
         table.add_row(split, *("" if value is None else f"{value:.6f}" for pair in both for value in pair))
     if reproduces.then:
         print_titled(f"Compared with {_name(reproduces.run_id)}", table)
-    console.print(f"  {sentence(reproduces)}", markup=False, soft_wrap=True)
+    console.print(f"  {describe_reproduction(reproduces)}", markup=False, soft_wrap=True)
 
 
 def _find(name: str, asked: Config, temporary: Path) -> Path:
@@ -245,8 +245,3 @@ def _figures(results: RunResults) -> dict[str, float]:
 
 def _name(run_id: str | None) -> str:
     return f"run {(run_id or 'without an id')[:8]}"
-
-
-def _key(override: str) -> str:
-    """Return the key of an override, without what says that it is added or removed."""
-    return override.partition("=")[0].lstrip("+~").partition("@")[0]

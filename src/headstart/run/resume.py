@@ -11,7 +11,7 @@ from pathlib import Path
 from headstart.config import Config, compose, from_yaml, override_key
 from headstart.config.fields import Decides
 from headstart.config.identity import config_hash
-from headstart.config.keys import what_decides, with_given
+from headstart.config.keys import effect_of, override_values
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.files import remove_partial_files
@@ -20,7 +20,7 @@ from headstart.core.process_lock import Lock
 from headstart.data.files.checks import check_images
 from headstart.data.load import load_index
 from headstart.results.file import RESULTS, read_results
-from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, with_id
+from headstart.results.runs import CHECKPOINT, RUNNING, is_finished, runs_with_id
 from headstart.results.sections import Dataset, Environment
 from headstart.results.types import UNFINISHED, RunResults
 from headstart.results.upgrade import NewerSchemaError
@@ -140,7 +140,7 @@ def expect_only_execution_settings(name: str, given: list[str]) -> None:
     Raises:
         HeadstartError: naming the other words.
     """
-    others = [word for word in given if what_decides(Config, override_key(word)) is not Decides.NOTHING]
+    others = [word for word in given if effect_of(Config, override_key(word)) is not Decides.NOTHING]
     if others:
         raise HeadstartError(
             f"Expected resume={name} alone or with execution settings (time_limit, checkpoint_seconds, cache, "
@@ -159,7 +159,7 @@ def with_execution_settings(stored: Config, given: list[str]) -> Config:
         HeadstartError: for a wrong value.
     """
     keys = [override_key(word) for word in given]
-    return with_given(stored, compose(given), keys, (Decides.NOTHING,)) if given else stored
+    return override_values(stored, compose(given), keys, (Decides.NOTHING,)) if given else stored
 
 
 def find_interrupted(config: Config, preferred: Path | None = None) -> Path | None:
@@ -237,7 +237,7 @@ def _find(name: str) -> Path:
     if name == "latest" and runs:
         return runs[-1]
     known = [(directory, results) for directory in runs if (results := unfinished_results(directory))]
-    fitting = with_id(name, known)
+    fitting = runs_with_id(name, known)
     if len(fitting) == 1:
         return fitting[0]
     last = ", ".join(str(results.run_id)[:8] for _, results in known[-5:]) or "none"

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from headstart import config as configuration
 from headstart.config.checks import explain
 from headstart.config.fields import Decides
-from headstart.config.keys import what_decides
+from headstart.config.keys import effect_of
 from headstart.core.console import console
 from headstart.core.environment import command_line
 from headstart.core.errors import HeadstartError
@@ -87,7 +87,7 @@ def prepare_sweep(config: DictConfig) -> None:
     directory = _directory(config, overrides, swept)
     with read_write(hydra), open_dict(hydra):
         hydra.sweep.dir = str(directory)
-        quoted = configuration.quoted(directory)
+        quoted = configuration.quote_value(directory)
         hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted}")  # which the jobs are composed with
         if not launchers.is_given(hydra, "hydra.output_subdir"):
             hydra.overrides.hydra.append("hydra.output_subdir=null")  # else Hydra writes into directories of done jobs
@@ -167,7 +167,7 @@ def _composer(hydra: DictConfig) -> Callable[[list[str]], configuration.Config]:
     """Return what makes the configuration of a job of its overrides, as Hydra will compose it."""
     from hydra import compose
 
-    name, kept = str(hydra.job.config_name), configuration.as_typed(hydra.overrides.hydra)
+    name, kept = str(hydra.job.config_name), configuration.unresolved_overrides(hydra.overrides.hydra)
     places = configuration.search_path_of(hydra)
 
     def configuration_of(job: list[str]) -> configuration.Config:
@@ -198,7 +198,10 @@ def _with_parent_run(sweep: Sweep) -> Sweep:
 def _one_job_a_fold(config: DictConfig) -> None:
     """Sweep over the folds of a cross-validation unless the command chooses a fold."""
     hydra = config.hydra
-    chosen = configuration.given_value(configuration.as_typed(hydra.overrides.task), "cv.fold") is not None
+    chosen = (
+        configuration.find_override_value(configuration.unresolved_overrides(hydra.overrides.task), "cv.fold")
+        is not None
+    )
     if config.cv.folds is not None and config.cv.fold is None and not chosen:
         if not hydra.sweeper._target_.endswith("BasicSweeper"):
             raise HeadstartError(
@@ -212,7 +215,7 @@ def _one_job_a_fold(config: DictConfig) -> None:
 def _overrides(hydra: DictConfig) -> list[Override]:
     """Return what the sweep's own parameters and the command line say, the later one of each key."""
     texts = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
-    parsed = configuration.parse_overrides([*texts, *configuration.as_typed(hydra.overrides.task)])
+    parsed = configuration.parse_overrides([*texts, *configuration.unresolved_overrides(hydra.overrides.task)])
     return list({override.key_or_group: override for override in parsed}.values())
 
 
@@ -230,7 +233,7 @@ def _jobs(overrides: list[Override]) -> list[list[str]]:
 
 def _is_left_out(override: Override) -> bool:
     """Return whether an override leaves the figures of the jobs the same, so that the name of the sweep does too."""
-    decides = what_decides(configuration.Config, override.key_or_group)
+    decides = effect_of(configuration.Config, override.key_or_group)
     return decides in NOT_OF_THE_NAME and not override.is_sweep_override()
 
 
@@ -244,7 +247,7 @@ def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[st
     if named and config.sweep.name:
         return parent / file_name(config.sweep.name)
     deciding = [item.input_line or "" for item in overrides if not _is_left_out(item)]
-    former = configuration.in_former_names(deciding), configuration.in_former_keys(swept)
+    former = configuration.use_former_names(deciding), configuration.former_keys(swept)
     earlier = parent / _directory_name(config, *former)  # where an earlier version has made it
     return earlier if earlier.is_dir() else parent / _directory_name(config, deciding, swept)
 
