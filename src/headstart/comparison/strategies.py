@@ -160,7 +160,7 @@ def fold_of(run: Run) -> int:
 def _reason_to_leave_out(run: Run) -> str | None:
     """Say why a run has nothing that could be compared."""
     if (run.config and run.config.find_lr) or (run.error is None and run.results.splits is None):
-        return f"{run.directory.name} is left out: it looked for a learning rate, and has no accuracy"
+        return f"{run.directory.name} is left out: it ran the learning-rate finder and has no accuracy"
     if run.config and run.config.head.output == "imagenet":
         return f"{run.directory.name} is left out: it labels unlabelled images and has no accuracy"
     return None
