@@ -101,7 +101,7 @@ def test_epochs_replaces_those_of_every_stage_and_single_stages_can_be_set() -> 
         ("dataset.label_names=[1.10,2]", r"names in dataset.label_names to be text. Received: 1.1 \(float\)"),
         ("dataset.label_names=[null,a]", r"to be text. Received: None .*'dataset.label_names=..null.,.a..'$"),
         ("dataset.classes=[[a],b]", r"names in dataset.classes to be text. Received: \['a'\]"),
-        ("dataset.classes=[a,' ']", "names in dataset.classes to have letters. Received: ' '"),
+        ("dataset.classes=[a,' ']", "names in dataset.classes not to be blank. Received: ' '"),
         ("dataset.columns.label=1", "names in dataset.columns.label to be text. Received: 1 .*columns.label=.1.'$"),
         ("dataset.columns.path=false", "names in dataset.columns.path to be text. Received: False"),
         ("dataset.columns={file: path}", "a key of dataset.columns to be one of path, label, split, group.*: file"),

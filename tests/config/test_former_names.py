@@ -85,7 +85,7 @@ def test_a_word_of_the_command_line_is_read_with_one_note(
     assert use_current_names([typed]) == use_current_names([typed]) == [read]
     notes = capsys.readouterr().err.splitlines()
     assert len(notes) == typed.count("original") or len(notes) == 1
-    assert all(note.endswith("the old name is read in this version") for note in notes)
+    assert all(note.endswith("a later version will not accept the old name") for note in notes)
     assert use_former_names([read]) == [typed]
 
 
@@ -109,8 +109,8 @@ def test_the_same_words_elsewhere_stay(typed: str, capsys: pytest.CaptureFixture
 def test_a_note_says_what_the_name_is_now(capsys: pytest.CaptureFixture[str]) -> None:
     assert compose(["optimizer.block_decay=0.5", "head=original"]).optimizer.layer_decay == 0.5
     assert capsys.readouterr().err.splitlines() == [
-        "Note: optimizer.block_decay is now optimizer.layer_decay; the old name is read in this version",
-        "Note: head=original is now head=include_top; the old name is read in this version",
+        "Note: optimizer.block_decay is now optimizer.layer_decay; a later version will not accept the old name",
+        "Note: head=original is now head=include_top; a later version will not accept the old name",
     ]
 
 

@@ -1,4 +1,4 @@
-"""The configuration: its schema, how it is composed, what is checked of it, and what identifies a run."""
+"""The configuration: its schema, composition, checks, and the identity of a run."""
 
 from headstart.config.compose import (
     compose,
