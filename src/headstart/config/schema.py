@@ -208,7 +208,7 @@ class Config:
     )
     time_limit: str | None = setting(
         None,
-        "such as 90s, 30m or 1h30m: the run then saves a checkpoint and stops as if interrupted",
+        "longest duration, such as 90s, 30m or 1h30m; the run then saves a checkpoint and stops as if interrupted",
         decides=Decides.NOTHING,
         of_command=True,
     )
