@@ -105,7 +105,7 @@ def read_report(file: Path) -> Report:
         ) from error
 
 
-def alternate(sides: dict[str, Callable[[], Measured]], repetitions: int) -> dict[str, list[Measured]]:
+def measure_in_turn(sides: dict[str, Callable[[], Measured]], repetitions: int) -> dict[str, list[Measured]]:
     """Measure all sides in turn, again and again, so that what else the machine does falls on all of them alike.
 
     Args:
@@ -120,7 +120,7 @@ def alternate(sides: dict[str, Callable[[], Measured]], repetitions: int) -> dic
     return found
 
 
-def compared(what: dict[str, Any], slow: str, fast: str, figures: dict[str, list[float]]) -> dict[str, Any]:
+def comparison_row(what: dict[str, Any], slow: str, fast: str, figures: dict[str, list[float]]) -> dict[str, Any]:
     """Return a row with the medians of two sides and how many times the first one's is the second one's.
 
     Args:

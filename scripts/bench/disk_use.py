@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 
-from bench_reports import Report, alternate
+from bench_reports import Report, measure_in_turn
 from headstart.core.errors import HeadstartError
 from jpegs import HEIGHT, WIDTH, write_jpegs
 from timed_run import Finished, run, workspace
@@ -32,7 +32,7 @@ def disk(options: argparse.Namespace) -> Report:
             f"image_size={size}",
         ]
         named = f"{backbone}, {size} px, weights {from_where}"
-        runs = alternate({named: partial(watch, line, options.directory, pictures)}, options.repetitions)[named]
+        runs = measure_in_turn({named: partial(watch, line, options.directory, pictures)}, options.repetitions)[named]
         peaks = [peak / 1e6 for _, peak in runs]
         report.measured[f"{most}, {named}"] = peaks
         report.commands.append(runs[0][0].command)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench_reports import Report, alternate, compared
+from bench_reports import Report, comparison_row, measure_in_turn
 from headstart.config import Config, compose
 from headstart.core.errors import HeadstartError
 from headstart.core.tensorflow_import import import_tensorflow
@@ -48,7 +48,7 @@ def pipeline(options: argparse.Namespace) -> Report:
             "pipeline",
             {"": "", FILES: "{:,.0f} images/s", DECODED: "{:,.0f} images/s", "ratio": "{:.1f}", "waiting": ""},
         )
-        alone = alternate(
+        alone = measure_in_turn(
             {name: partial(input_rate, given, steps) for name, given in inputs.items()}, options.repetitions
         )
         # The ratio says how many times faster the second side is, so that the rates change places.
@@ -59,7 +59,7 @@ def pipeline(options: argparse.Namespace) -> Report:
             train = prepare_training(config, training, part)
             for given in (*inputs.values(), held):
                 train(given, 1)  # builds the graph, fills the memory
-            rates = alternate(
+            rates = measure_in_turn(
                 {name: partial(train, given, steps) for name, given in {**inputs, HELD: held}.items()},
                 options.repetitions,
             )
@@ -126,7 +126,7 @@ def one_batch_for_ever(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 def with_rates(what: dict[str, Any], rates: dict[str, list[float]]) -> dict[str, Any]:
     """Return a row of rates, whose ratio is the second side's to the first one's."""
-    both = compared(what, FILES, DECODED, rates)
+    both = comparison_row(what, FILES, DECODED, rates)
     return {**both, "ratio": 1 / both["ratio"]}
 
 
@@ -197,11 +197,11 @@ def engine(options: argparse.Namespace) -> Report:
             np.asarray(call(images))
         return options.batches * options.batch_size / (time.perf_counter() - started)
 
-    found = alternate({name: partial(rate, call) for name, call in forwards.items()}, options.repetitions)
+    found = measure_in_turn({name: partial(rate, call) for name, call in forwards.items()}, options.repetitions)
     first, second = found
     columns = {"backbone": "", first: "{:,.1f} images/s", second: "{:,.1f} images/s", "ratio": "{:.2f}"}
     report = Report("engine", columns, measured=found)
-    row = compared({"backbone": f"{options.backbone}, {options.image_size} px"}, first, second, found)
+    row = comparison_row({"backbone": f"{options.backbone}, {options.image_size} px"}, first, second, found)
     report.rows = [{**row, "ratio": 1 / row["ratio"]}]
     apart = float(np.abs(outputs[0] - outputs[1]).max() / np.abs(outputs[0]).max())
     report.notes = [

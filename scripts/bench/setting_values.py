@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from statistics import mean, median, stdev
 
-from bench_reports import Report, alternate
+from bench_reports import Report, measure_in_turn
 from headstart.config import override_key, swept_values
 from headstart.core.errors import HeadstartError
 from timed_run import Finished, accuracy_of_run, run_alone, seconds_of_run
@@ -30,7 +30,7 @@ def settings(options: argparse.Namespace) -> Report:
         sides: dict[str, Callable[[], Finished]] = {
             value: partial(run_alone, [*line, f"{key}={value}", f"seed={seed}"], options.directory) for value in values
         }
-        once = alternate(sides, repetitions=1)
+        once = measure_in_turn(sides, repetitions=1)
         for value, [finished] in once.items():
             found[value].append(finished)
     columns = {key: "", "test accuracy": "", "validation accuracy": "", "training": "{:.1f} s", "ratio": "{:.1f}"}

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from statistics import median
 
-from bench_reports import Report, alternate
+from bench_reports import Report, measure_in_turn
 from timed_run import Finished, run, workspace
 from whole_commands import weights
 
@@ -31,7 +31,7 @@ def jobs(options: argparse.Namespace) -> Report:
             return [run([*job, seed], work) for seed in seeds]
 
     sides: dict[str, Callable[[], list[Finished]]] = {APART: apart, TOGETHER: together}
-    found = alternate(sides, options.repetitions)
+    found = measure_in_turn(sides, options.repetitions)
     seconds = {name: [sum(one.seconds for one in runs) / options.jobs for runs in found[name]] for name in sides}
     commands = [found[APART][0][0].command, found[TOGETHER][0][0].command]
     report = Report("jobs", {"": "", "a job": "{:.1f} s", "fastest": "{:.1f} s", "ratio": "{:.1f}"})

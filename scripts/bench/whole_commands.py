@@ -9,7 +9,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from bench_reports import NOT_REPORTED, Report, alternate, compared
+from bench_reports import NOT_REPORTED, Report, comparison_row, measure_in_turn
 from jpegs import HEIGHT, WIDTH, write_jpegs
 from timed_run import (
     Finished,
@@ -52,7 +52,7 @@ def frozen(options: argparse.Namespace) -> Report:
         with workspace(options.directory) as work:
             return [run([*common, *fast], work, pictures) for _ in range(2)]
 
-    found = alternate(
+    found = measure_in_turn(
         {OFF: lambda: [run_alone(slow, options.directory, pictures)], AUTO: first_and_next}, options.repetitions
     )
     uncached, cached, again = (
@@ -76,7 +76,7 @@ def frozen(options: argparse.Namespace) -> Report:
     }
     name = "frozen_openvino" if options.engine == "openvino" else "frozen"
     report = Report(name, {"": "", OFF: "{:.1f} s", AUTO: "{:.1f} s", "ratio": "{:.1f}"})
-    report.rows = [compared({"": what}, OFF, AUTO, figure) for what, figure in figures.items()]
+    report.rows = [comparison_row({"": what}, OFF, AUTO, figure) for what, figure in figures.items()]
     report.rows += frozen_shares({OFF: uncached, AUTO: cached}, options.uncached_epochs, options.epochs)
     report.notes = [
         f"{options.images} JPEGs of about {WIDTH} x {HEIGHT} pixels, {options.epochs} epochs, cost of filling the "
@@ -141,7 +141,7 @@ def last_block(options: argparse.Namespace) -> Report:
         ]
         sides = {OFF: options.uncached_epochs, AUTO: options.epochs}
         lines = {side: [*common, side, f"freeze.stages.1.epochs={epochs}"] for side, epochs in sides.items()}
-        found = alternate(
+        found = measure_in_turn(
             {side: partial(run_alone, line, options.directory, pictures) for side, line in lines.items()},
             options.repetitions,
         )
@@ -158,7 +158,7 @@ def last_block(options: argparse.Namespace) -> Report:
                 for side, runs in found.items()
             }
             named = f"{backbone}, {size} px, weights {from_where}"
-            report.rows.append(compared({"backbone": named, "": what}, OFF, AUTO, figures))
+            report.rows.append(comparison_row({"backbone": named, "": what}, OFF, AUTO, figures))
             report.measured.update({f"{named}, {what}, {side}": seconds for side, seconds in figures.items()})
         report.commands += [runs[0].command for runs in found.values()]
     report.notes = [
@@ -191,7 +191,7 @@ def memory(options: argparse.Namespace) -> Report:
             finished = run(line, work, pictures)
             return finished, sum(file.stat().st_size for file in (work / "cache").rglob("*") if file.is_file())
 
-    found = alternate({side: partial(measure, count) for side, count in counts.items()}, options.repetitions)
+    found = measure_in_turn({side: partial(measure, count) for side, count in counts.items()}, options.repetitions)
     peaks = {side: [one.peak_bytes / 1e6 for one, _ in runs] for side, runs in found.items()}
     for side, runs in found.items():
         cache = runs[0][0].results.cache
@@ -237,14 +237,14 @@ def startup(options: argparse.Namespace) -> Report:
             return run(job, work, pictures), run(job, work, pictures)
 
     without_computing = {"python run.py --help": ["--help"], "python run.py --cfg job": ["--cfg", "job"]}
-    figures = alternate(
+    figures = measure_in_turn(
         {
             reference: partial(seconds_of, [sys.executable, "-c", reference]),
             **{name: partial(call, overrides) for name, overrides in without_computing.items()},
         },
         options.repetitions,
     )
-    jobs = alternate({"a job twice": job_twice}, options.repetitions)["a job twice"]
+    jobs = measure_in_turn({"a job twice": job_twice}, options.repetitions)["a job twice"]
     for name, runs in ((first, [one for one, _ in jobs]), (again, [one for _, one in jobs])):
         figures[name] = [seconds for seconds in map(until_first_step, runs) if seconds is not None]
         commands.append(runs[0].command)

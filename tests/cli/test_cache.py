@@ -92,7 +92,7 @@ def test_an_empty_cache_is_no_error(
     for command in (["list"], ["verify"], ["prune", "--all"]):
         assert script.main(command) == 0
     printed = words(capsys)
-    assert f"Nothing is kept in {tmp_path}/none" in printed
+    assert f"The cache in {tmp_path}/none is empty" in printed
     assert "0 tables read, 0 files damaged" in printed
     assert not (tmp_path / "none").exists()
 
@@ -170,8 +170,8 @@ def test_prune_all_leaves_what_is_no_cache(directory: Path, capsys: pytest.Captu
     (directory / "note.txt").write_text("mine")
     assert script.main(["list"]) == 0
     printed = words(capsys)
-    assert f"{earlier}: 3.0 kB, an earlier layout, which nothing reads" in printed
-    assert f"{strange}: 2.0 kB, not of headstart" in printed
+    assert f"{earlier}: 3.0 kB, an earlier layout that headstart no longer reads" in printed
+    assert f"{strange}: 2.0 kB, not headstart's" in printed
     assert script.main(["prune", "--older-than", "0.5"]) == 0
     assert earlier.exists()
     capsys.readouterr()

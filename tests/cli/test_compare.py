@@ -82,7 +82,7 @@ def test_a_fetched_run_has_every_file_that_a_comparison_reads(finished_run: Path
     [
         (["--experiment", "nobody"], "Expected an experiment with runs"),
         (["ffffffee"], "there is no tracking store at"),
-        (["x", "--experiment", "y"], "Received: both"),
+        (["x", "--experiment", "y"], "Pass runs or --experiment, not both"),
     ],
 )
 def test_what_is_not_there(place: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,18 +69,18 @@ def test_the_page_answers_and_says_what_is_no_picture(
                 assert "fonts.googleapis.com" not in start.read().decode()
             client = Client(f"http://127.0.0.1:{port}", verbose=False, download_files=False)
             file = folder / "red" / "000.png"
-            said, label, picture, heat = client.predict(handle_file(str(file)), api_name="/classify")
+            problem, label, picture, heat = client.predict(handle_file(str(file)), api_name="/classify")
             [(_, expected)] = classifier.predict([file])
             assert label["label"] == classifier.class_names[int(expected.argmax())]
             found = {row["label"]: row["confidence"] for row in label["confidences"]}
             assert found == pytest.approx(dict(zip(classifier.class_names, expected.tolist(), strict=True)), abs=1e-6)
             assert picture is not None
             assert heat is not None
-            assert said["visible"] is False
+            assert problem["visible"] is False
 
             (tmp_path / "note.txt").write_text("no picture")
-            said, label, *pictures = client.predict(handle_file(str(tmp_path / "note.txt")), api_name="/classify")
-            assert "note.txt (its content is none of JPEG" in said["value"]
+            problem, label, *pictures = client.predict(handle_file(str(tmp_path / "note.txt")), api_name="/classify")
+            assert "note.txt: its content is none of JPEG" in problem["value"]
             assert not label
             assert pictures == [None, None]
             client.close()
@@ -89,7 +89,7 @@ def test_the_page_answers_and_says_what_is_no_picture(
             # A second page cannot have the same port, and says so.
             again = subprocess.run(command, env=environment, capture_output=True, text=True)
             assert again.returncode == 1
-            assert "Expected an address that is free" in again.stdout
+            assert "Expected a free address" in again.stdout
         finally:
             page.terminate()
             page.wait(60)

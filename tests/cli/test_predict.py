@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
     answer = capsys.readouterr().out
     assert "a.png" in answer
     assert "c.png" in answer
-    assert "not read: Expected an image that can be read" in answer
+    assert "Skipped: Expected an image that can be read" in answer
     assert "notes.txt" not in answer
 
     for form in ("csv", "json"):
@@ -200,7 +200,7 @@ def test_explained_pictures(finished_run: Path, folder: Path, tmp_path: Path, ca
         (pictures / name).write_bytes((folder / "red" / "000.png").read_bytes())
     command = [str(finished_run), str(pictures), "--batch-size", "3", "--explain", str(tmp_path / "explained")]
     assert predict.main(command) == 1
-    assert "not read: Expected an image that can be read" in capsys.readouterr().out
+    assert "Skipped: Expected an image that can be read" in capsys.readouterr().out
     explained = {file.name: np.asarray(Image.open(file)) for file in (tmp_path / "explained").iterdir()}
     assert set(explained) == {"a.png", "a_2.png", "c.png", "d.png"}
     side = labelled.SIDE
@@ -234,14 +234,14 @@ def test_a_label_stays_within_the_picture(tmp_path: Path, label: str) -> None:
     ("arguments", "says"),
     [
         (["{run}", "{place}/nothing.jpg"], "nothing.jpg, which does not exist"),
-        (["{run}", "{place}"], "Expected pictures"),
+        (["{run}", "{place}"], "Expected images"),
         (["no-such-run", "{picture}"], "no such directory or run"),
         (["abc", "{picture}"], "no such directory or run"),
         (["{place}", "{picture}"], "Expected a classifier with model.keras"),
-        (["{run}", "{picture}", "--overlay", "{picture}/below"], "Expected a directory that can be written"),
-        (["{run}", "{picture}", "--explain", "{picture}/below"], "Expected a directory that can be written"),
-        (["{run}", "{picture}", "--output", "{picture}/below.csv"], "Expected a directory that can be written"),
-        (["{run}", "{picture}", "--output", "{place}"], "Expected a file that can be written"),
+        (["{run}", "{picture}", "--overlay", "{picture}/below"], "Expected a writable directory"),
+        (["{run}", "{picture}", "--explain", "{picture}/below"], "Expected a writable directory"),
+        (["{run}", "{picture}", "--output", "{picture}/below.csv"], "Expected a writable directory"),
+        (["{run}", "{picture}", "--output", "{place}"], "Expected a writable file"),
     ],
 )
 def test_mistakes_end_in_one_sentence(
@@ -350,7 +350,7 @@ def test_mistakes_about_a_pretrained_network_end_in_one_sentence(
     ("arguments", "says"),
     [
         (["latest"], "required: images"),
-        (["latest", "picture.jpg", "--weights", "none"], "--weights is of --pretrained"),
+        (["latest", "picture.jpg", "--weights", "none"], "--weights needs --pretrained"),
         (["--pretrained", "vgg16"], "required: run"),
     ],
 )
@@ -407,5 +407,5 @@ def test_the_answers_are_there_when_a_picture_cannot_be_written(
     assert predict.main(command) == 1
     said = capsys.readouterr()
     assert len(rows_of(said.out)) == 2
-    assert said.err.startswith(f"Warning: not drawn: {drawn / pictures[0].stem}.png (Is a directory")
+    assert said.err.startswith(f"Warning: cannot write {drawn / pictures[0].stem}.png (Is a directory")
     assert (drawn / f"{pictures[1].stem}.png").is_file()

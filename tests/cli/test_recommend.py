@@ -52,7 +52,7 @@ def test_a_folder_gets_a_square_a_curve_a_ranking_and_a_command(
     [
         (["a", "b"], "Expected one FOLDER. Received: a, b"),
         (["image_size=32"], "Expected FOLDER, or dataset=NAME. Received: neither"),
-        (["dataset=digits", "scenario=small_similar"], "Expected no scenario, which is what is measured here"),
+        (["dataset=digits", "scenario=small_similar"], "Expected no scenario, because this command measures it"),
         (["no_such_folder"], "Expected dataset.root to be the directory of the images"),
         (["dataset=digits", "backbone=small_cnn"], "Expected a backbone with ImageNet weights"),
         (["dataset=digits", "--backbones", "vgg61"], "Received: vgg61"),

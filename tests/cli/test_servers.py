@@ -19,7 +19,7 @@ from conftest import HEADSTART
 
 from headstart.classifier.saved import load_classifier
 from headstart.cli import serve, ui
-from headstart.cli.servers import answers, choose_port
+from headstart.cli.servers import choose_port, is_listening
 from headstart.core.errors import HeadstartError
 from local_services import free_port
 
@@ -65,7 +65,7 @@ def test_the_page_of_the_runs(finished_run: Path, tmp_path: Path) -> None:
         )
         with urllib.request.urlopen(f"http://127.0.0.1:{port}") as answer:
             assert answer.status == 200
-    assert not answers(port)
+    assert not is_listening(port)
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_a_served_classifier_answers_as_the_one_on_disk(finished_run: Path, fold
     with started(tmp_path, "serve", str(finished_run), "--port", str(port)) as lines:
         assert f"http://127.0.0.1:{port}/invocations" in next(lines)
         end = time.monotonic() + PATIENCE
-        while not answers(port):
+        while not is_listening(port):
             assert time.monotonic() < end
             time.sleep(0.2)
         body = json.dumps({"inputs": {"image": [base64.b64encode(file.read_bytes()).decode()]}}).encode()
@@ -83,7 +83,7 @@ def test_a_served_classifier_answers_as_the_one_on_disk(finished_run: Path, fold
         )
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             [row] = json.load(answer)["predictions"]
-    assert not answers(port)
+    assert not is_listening(port)
     classifier = load_classifier(finished_run)
     [(_, expected)] = classifier.predict([file])
     assert row["label"] == classifier.class_names[int(expected.argmax())]

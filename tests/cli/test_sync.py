@@ -26,10 +26,10 @@ def test_a_run_whose_process_died_is_closed(tmp_path: Path) -> None:
     with exclusive_run_directory(run, resume=True):
         assert "under way" in sync(tmp_path)
     assert mlflow.MlflowClient(uri).get_run(tracker.run_id).info.status == "RUNNING"
-    assert "its process had died; the run is KILLED" in sync(tmp_path)
+    assert "the process of this run died; marked as KILLED" in sync(tmp_path)
     assert mlflow.MlflowClient(uri).get_run(tracker.run_id).info.status == "KILLED"
     assert load_results(run / "results.json").status == "KILLED"
-    assert "Nothing waits" in sync(tmp_path)
+    assert "Nothing to send" in sync(tmp_path)
 
 
 def sync(outputs: Path) -> str:

@@ -10,7 +10,7 @@ from conftest import jobs_of
 from omegaconf import OmegaConf
 
 from headstart.cli.help import comments
-from headstart.config import BackboneConfig, OptimizerConfig, compose, expect_as_typed, from_yaml, to_yaml
+from headstart.config import BackboneConfig, OptimizerConfig, compose, expect_quoted_text, from_yaml, to_yaml
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import conf_directory
 from headstart.model.backbones.entries import BACKBONES
@@ -101,7 +101,7 @@ def test_epochs_replaces_those_of_every_stage_and_single_stages_can_be_set() -> 
         ("dataset.label_names=[1.10,2]", r"names in dataset.label_names to be text. Received: 1.1 \(float\)"),
         ("dataset.label_names=[null,a]", r"to be text. Received: None .*'dataset.label_names=..null.,.a..'$"),
         ("dataset.classes=[[a],b]", r"names in dataset.classes to be text. Received: \['a'\]"),
-        ("dataset.classes=[a,' ']", "names in dataset.classes to have letters. Received: ' '"),
+        ("dataset.classes=[a,' ']", "names in dataset.classes not to be blank. Received: ' '"),
         ("dataset.columns.label=1", "names in dataset.columns.label to be text. Received: 1 .*columns.label=.1.'$"),
         ("dataset.columns.path=false", "names in dataset.columns.path to be text. Received: False"),
         ("dataset.columns={file: path}", "a key of dataset.columns to be one of path, label, split, group.*: file"),
@@ -138,12 +138,12 @@ def test_names_are_taken_as_they_were_typed(override: str, value: object) -> Non
 @pytest.mark.parametrize("override", ["sweep.name=v1,1.10", "+dataset.root=1_000", "tracking.experiment=true,x"])
 def test_texts_that_hydra_reads_as_numbers_are_refused_in_sweeps_too(override: str) -> None:
     with pytest.raises(HeadstartError, match=r"to be text\. Received: (1\.10|1_000|true), which Hydra reads as "):
-        expect_as_typed([override])
+        expect_quoted_text([override])
 
 
 @pytest.mark.parametrize("word", ["seed=1_0", "sweep.name=7", 'sweep.name="1.10"', "-m", "--cfg=1e3", "a.b=1."])
 def test_other_words_of_the_command_line_are_left_to_hydra(word: str) -> None:
-    expect_as_typed([word])
+    expect_quoted_text([word])
 
 
 @pytest.mark.parametrize(

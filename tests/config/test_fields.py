@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,19 +10,22 @@ from typing import Any
 import pytest
 from conftest import write_pictures
 
-from headstart.config import Config, compose, in_current_names, to_yaml
-from headstart.config.fields import FIGURES, Decides, group, plain
+from headstart.config import Config, compose, to_yaml, use_current_names
+from headstart.config.fields import FIGURES, Decides, group, setting
 from headstart.config.identity import config_hash
 from headstart.config.keys import (
-    deciding_values,
+    effect_of,
     keys_of,
     keys_that_decide,
     leaves_of,
-    what_decides,
-    with_given,
+    override_values,
+    values_that_decide,
 )
 from headstart.core.errors import HeadstartError
+from headstart.results.file import write_results
 from headstart.results.runs import CHECKPOINT
+from headstart.results.sections import Dataset
+from headstart.results.types import RunResults
 from headstart.run.reproduce import configuration_to_reproduce
 from headstart.run.resume import find_interrupted
 from headstart.sweep.results import find_finished, free_directory
@@ -64,7 +66,7 @@ def test_a_key_that_does_not_say_it_is_refused() -> None:
     with pytest.raises(TypeError, match="the field of new to say what it decides"):
         keys_that_decide(Careless)
     with pytest.raises(TypeError, match="the field of new to say what it decides"):
-        deciding_values(Careless(), FIGURES)
+        values_that_decide(Careless(), FIGURES)
 
 
 @pytest.mark.parametrize(
@@ -106,11 +108,11 @@ def test_the_digest_changes_with_what_decides_figures(override: str) -> None:
 def test_a_new_key_at_its_neutral_default_changes_no_digest() -> None:
     @dataclass
     class Before:
-        units: int = plain(8, "", decides=Decides.RESULT)
+        units: int = setting(8, "", decides=Decides.RESULT)
 
     @dataclass
     class Later(Before):
-        new: bool = plain(False, "", decides=Decides.RESULT)
+        new: bool = setting(False, "", decides=Decides.RESULT)
         words: list[str] = group(list, Decides.RESULT)
 
     def other_than_defaults(config: Any) -> dict[str, Any]:
@@ -137,7 +139,7 @@ DEFAULTS = {
 
 
 def test_defaults_that_digests_leave_out_stay_as_they_are() -> None:
-    schema = deciding_values(Config(), FIGURES)
+    schema = values_that_decide(Config(), FIGURES)
     assert {key: schema[key] for key in DEFAULTS} == DEFAULTS
 
 
@@ -155,13 +157,13 @@ def test_defaults_that_digests_leave_out_stay_as_they_are() -> None:
     ],
 )
 def test_a_key_or_a_group_of_the_command_line_is_looked_up(key: str, decides: Decides | None) -> None:
-    assert what_decides(Config, key) is decides
+    assert effect_of(Config, key) is decides
 
 
 def test_given_values_replace_stored_ones_where_they_may() -> None:
     stored = composed("seed=3", "cache.dtype=float16")
     asked = composed("cache=off", "seed=5", "time_limit=1h")
-    found = with_given(stored, asked, ["cache", "seed"], [Decides.NOTHING])
+    found = override_values(stored, asked, ["cache", "seed"], [Decides.NOTHING])
     assert (found.cache.activations, found.cache.name, found.cache.dtype) == (False, "off", "float16")
     assert (found.seed, found.time_limit) == (3, None)
     assert stored.cache.activations  # itself unchanged
@@ -171,9 +173,10 @@ def finished(directory: Path, config: Config, fingerprint: str, status: str = "F
     """Write what is known of a run, and return its directory."""
     directory.mkdir(parents=True)
     (directory / "config.yaml").write_text(to_yaml(config))
-    results = {"run_id": "ab12cd", "status": status, "config_hash": config_hash(config), "splits": {}}
-    dataset = {"name": "folder", "root": "", "fingerprint": fingerprint, "images": {}, "classes": 2, "image_size": 32}
-    (directory / "results.json").write_text(json.dumps({**results, "dataset": dataset}))
+    images = Dataset(name="folder", root=None, fingerprint=fingerprint, images={}, classes=2, image_size=224)
+    digest = config_hash(config)
+    results = RunResults(run_id="ab12cd", status=status, config_hash=digest, splits={}, dataset=images)
+    write_results(directory, results)
     return directory
 
 
@@ -286,4 +289,4 @@ def test_a_sweep_of_an_earlier_version_is_found_again(
     assert Path(plan(capsys, *current, sweeps=tmp_path)).name != directory
     (tmp_path / directory).mkdir()
     assert Path(plan(capsys, *current, sweeps=tmp_path)) == tmp_path / directory
-    assert in_current_names(former) == current
+    assert use_current_names(former) == current

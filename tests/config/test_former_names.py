@@ -12,15 +12,15 @@ from headstart.comparison.strategies import NAMED_BY
 from headstart.config import (
     HeadOnly,
     compose,
+    former_keys,
     from_yaml,
-    in_current_names,
-    in_former_keys,
-    in_former_names,
     to_yaml,
+    use_current_names,
+    use_former_names,
 )
 from headstart.config import former_names as former_names_module
 from headstart.config.identity import config_hash
-from headstart.config.keys import deciding_values
+from headstart.config.keys import values_that_decide
 from headstart.config.option_files import FileConfigSource
 
 # Made by the version before the names changed: config_hash(compose(words)) at commit 4ce7551.
@@ -58,7 +58,7 @@ def nothing_noted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("words", DIGESTS)
 def test_the_digest_of_a_configuration_is_that_of_the_version_before_the_names_changed(words: str) -> None:
-    former, current = words.split(), in_current_names(words.split())
+    former, current = words.split(), use_current_names(words.split())
     assert config_hash(compose(former)) == config_hash(compose(current)) == DIGESTS[words]
 
 
@@ -82,11 +82,11 @@ def test_the_digest_of_a_configuration_is_that_of_the_version_before_the_names_c
 def test_a_word_of_the_command_line_is_read_with_one_note(
     typed: str, read: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert in_current_names([typed]) == in_current_names([typed]) == [read]
+    assert use_current_names([typed]) == use_current_names([typed]) == [read]
     notes = capsys.readouterr().err.splitlines()
     assert len(notes) == typed.count("original") or len(notes) == 1
-    assert all(note.endswith("the old name is read in this version") for note in notes)
-    assert in_former_names([read]) == [typed]
+    assert all(note.endswith("a later version will not accept the old name") for note in notes)
+    assert use_former_names([read]) == [typed]
 
 
 @pytest.mark.parametrize(
@@ -102,20 +102,20 @@ def test_a_word_of_the_command_line_is_read_with_one_note(
     ],
 )
 def test_the_same_words_elsewhere_stay(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert in_current_names([typed]) == in_former_names([typed]) == [typed]
+    assert use_current_names([typed]) == use_former_names([typed]) == [typed]
     assert capsys.readouterr().err == ""
 
 
 def test_a_note_says_what_the_name_is_now(capsys: pytest.CaptureFixture[str]) -> None:
     assert compose(["optimizer.block_decay=0.5", "head=original"]).optimizer.layer_decay == 0.5
     assert capsys.readouterr().err.splitlines() == [
-        "Note: optimizer.block_decay is now optimizer.layer_decay; the old name is read in this version",
-        "Note: head=original is now head=include_top; the old name is read in this version",
+        "Note: optimizer.block_decay is now optimizer.layer_decay; a later version will not accept the old name",
+        "Note: head=original is now head=include_top; a later version will not accept the old name",
     ]
 
 
 def test_keys_have_their_former_names_where_sweeps_were_named_by_them() -> None:
-    assert in_former_keys(["optimizer.layer_decay", "seed", "head"]) == ["optimizer.block_decay", "seed", "head"]
+    assert former_keys(["optimizer.layer_decay", "seed", "head"]) == ["optimizer.block_decay", "seed", "head"]
 
 
 def own_files(place: Path) -> list[str]:
@@ -185,7 +185,7 @@ def test_a_stored_configuration_is_read_without_a_note_and_differs_in_nothing(
     before, now = from_yaml(as_stored_before(words)), compose(words)
     assert before == now
     assert config_hash(before) == config_hash(now)
-    assert deciding_values(before, NAMED_BY) == deciding_values(now, NAMED_BY)  # which comparisons show
+    assert values_that_decide(before, NAMED_BY) == values_that_decide(now, NAMED_BY)  # which comparisons show
     assert capsys.readouterr().err == ""
 
 

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from headstart.config import about, given_value, override_key, override_value, quoted, swept_values, without
+from headstart.config import (
+    drop_overrides,
+    find_override_value,
+    override_key,
+    override_value,
+    quote_value,
+    select_overrides,
+    swept_values,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,15 +42,15 @@ def test_key_and_value_of_a_word(word: str, key: str, value: str) -> None:
 
 def test_the_last_value_of_a_key_is_the_one_that_is_given() -> None:
     words = ["seed=1", "-m", "optimizer.learning_rate=1", "seed=2"]
-    assert given_value(words, "seed") == "2"
-    assert given_value(words, "learning_rate") is None
-    assert without(words, ["seed"]) == ["-m", "optimizer.learning_rate=1"]
-    assert about(words, ["seed", "-m"]) == ["seed=1", "-m", "seed=2"]
+    assert find_override_value(words, "seed") == "2"
+    assert find_override_value(words, "learning_rate") is None
+    assert drop_overrides(words, ["seed"]) == ["-m", "optimizer.learning_rate=1"]
+    assert select_overrides(words, ["seed", "-m"]) == ["seed=1", "-m", "seed=2"]
 
 
 @pytest.mark.parametrize("value", ["plain", "it's", "a\\", "a\\'b", "a, b=(c)", ""])
 def test_a_quoted_value_is_read_as_it_was(value: str) -> None:
-    assert override_value(f"sweep.name={quoted(value)}") == value
+    assert override_value(f"sweep.name={quote_value(value)}") == value
 
 
 @pytest.mark.parametrize(

@@ -199,11 +199,11 @@ def test_a_server_that_stays_away(server: Server, folder: Path, tmp_path: Path) 
     server.start()
     answer = sync(outputs, str(output))
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert f"{output}: {waiting} entries sent; the run is FINISHED" in answer.stdout
+    assert f"{output}: sent {waiting} entries; the run is FINISHED" in answer.stdout
     check_run(server, output)
     before = server.rows("SELECT * FROM metrics"), server.rows("SELECT * FROM runs")
     answer = sync(outputs)
-    assert (answer.returncode, answer.stdout) == (0, f"Nothing waits in {outputs}\n")
+    assert (answer.returncode, answer.stdout) == (0, f"Nothing to send in {outputs}\n")
     assert (server.rows("SELECT * FROM metrics"), server.rows("SELECT * FROM runs")) == before
 
 

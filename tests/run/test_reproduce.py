@@ -17,7 +17,7 @@ from headstart.results.file import load_results
 from headstart.results.runs import finished_runs
 from headstart.results.sections import FigureChange, Reproduction
 from headstart.run.experiment import run
-from headstart.run.reproduce import ORIGINAL, RESULTS, configuration_to_reproduce, sentence
+from headstart.run.reproduce import ORIGINAL, RESULTS, configuration_to_reproduce, describe_reproduction
 
 
 def reproduce(output: Path, *overrides: str) -> tuple[Config, list[str]]:
@@ -46,15 +46,15 @@ def test_the_same_run_gives_the_same_figures(
     assert results.reproduces.figures > 40
     assert results.config_hash == original.config_hash
     told = capsys.readouterr().out
-    assert told.index("the same commit, versions and machine") < told.index("epoch ")  # before it is trained
-    assert f"are those of run {str(original.run_id)[:8]}, to the last digit" in told
+    assert told.index("same commit, versions and machine") < told.index("epoch ")  # before training
+    assert f"are identical to those of run {str(original.run_id)[:8]}" in told
 
     import mlflow
 
     tracked = mlflow.MlflowClient(results.tracking_uri).get_run(results.run_id)
     assert tracked.data.tags["reproduces"] == original.run_id
     assert tracked.data.tags["reproduced"] == "identical"
-    assert "to the last digit" in tracked.data.tags["mlflow.note.content"]
+    assert "are identical to those of run" in tracked.data.tags["mlflow.note.content"]
 
 
 def test_other_figures_and_versions_are_said(
@@ -90,7 +90,7 @@ def test_other_images_are_refused_with_what_is_different(tmp_path: Path) -> None
     with pytest.raises(HeadstartError) as error:
         run(config, tmp_path / "again")
     told = str(error.value)
-    assert "1 gone (red/000.png), 1 new (green/new.png), 1 of other content (red/001.png)" in told
+    assert "1 gone (red/000.png), 1 new (green/new.png), 1 with changed content (red/001.png)" in told
     assert told.endswith("headstart train dataset=folder")
     assert not (tmp_path / "again" / "history.csv").exists()
 
@@ -144,9 +144,9 @@ def test_the_verdict_is_a_sentence() -> None:
         changed=("keras 3.1 then, 3.2 now",),
         then={},
     )
-    within = sentence(known)
+    within = describe_reproduction(known)
     assert within == (
-        "Reproduced within 0.001: 2 of 10 figures are not those of run abcdef01; most of all splits.test.accuracy: "
+        "Reproduced within 0.001: 2 of 10 figures differ from run abcdef01, most splits.test.accuracy: "
         "0.75 then, 0.7501 now."
     )
-    assert sentence(dataclasses.replace(known, verdict="differs")).endswith("(keras 3.1 then, 3.2 now).")
+    assert describe_reproduction(dataclasses.replace(known, verdict="differs")).endswith("(keras 3.1 then, 3.2 now).")

@@ -70,10 +70,10 @@ def test_how_the_work_is_done_may_be_given_beside_resume() -> None:
 
 
 def test_what_is_not_there_or_finished_is_named(interrupted: Path) -> None:
-    with pytest.raises(HeadstartError, match=r"Received: wxyz; the runs under .* that can be resumed are abcdef"):
+    with pytest.raises(HeadstartError, match=r"Received: wxyz; the runs under .* that you can resume: abcdef"):
         find_unfinished("wxyz")
     (interrupted / "results.json").write_text('{"run_id": "abcdef", "status": "FINISHED"}', encoding="utf-8")
-    with pytest.raises(HeadstartError, match="Expected a run that is not finished"):
+    with pytest.raises(HeadstartError, match="is already finished"):
         find_unfinished(str(interrupted))
 
 

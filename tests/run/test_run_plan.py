@@ -36,8 +36,8 @@ def test_a_run_like_one_of_before_is_estimated_from_it(
     assert "30 images of 3 classes" in said
     assert "all │ 18 │ 6 │ 6" in said
     assert "head │ head │ 2 │ 1 │ adam │ 0.003" in said
-    assert f"It takes about {took:.0f} s, and writes about" in said
-    assert "(runs that were the same but for the seed)" in said
+    assert f"The run takes about {took:.0f} s, and writes about" in said
+    assert "(estimated from runs that differ only in the seed)" in said
     assert "Nothing was run." in said
     assert files(outputs) == before
 
@@ -48,9 +48,9 @@ def test_a_run_like_no_other_is_timed(
     monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path))
     plan(folder, tmp_path / "runs" / "planned")
     said = " ".join(capsys.readouterr().out.split())
-    assert "a few steps are timed" in said
-    assert "some seconds more)" in said
-    assert "MB beside the cache" in said
+    assert "timing a few training steps" in said
+    assert "a few seconds more)" in said
+    assert "MB besides the cache" in said
     assert files(tmp_path) == [tmp_path / "cache"] or files(tmp_path) == []
 
 

@@ -39,7 +39,7 @@ def test_jobs_are_done_or_estimated_from_the_closest_run(
         ],
     )
     assert (done.state, done.seconds) == ("done", None)
-    assert (again.state, again.source) == ("to run", "the same but for the seed")
+    assert (again.state, again.source) == ("to run", "runs that differ only in the seed")
     assert again.seconds == pytest.approx(took["total"], abs=0.01)
     assert again.bytes is not None
     assert again.bytes > 2 * (finished_run / "classifier" / "model.keras").stat().st_size

@@ -96,7 +96,7 @@ def test_interrupted_runs_are_marked_on_disk_and_in_the_store(sweep: Path, tmp_p
     assert not (sweep / "1" / RUNNING).exists()
     stored = mlflow.MlflowClient(uri).get_run(run.run_id)
     assert stored.info.status == "KILLED"
-    assert stored.data.tags["error"] == results["error"] == "The process that ran it was killed."
+    assert stored.data.tags["error"] == results["error"] == "The process of this run was killed."
     assert mark_interrupted(sweep) == []
 
 

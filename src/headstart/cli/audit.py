@@ -1,7 +1,8 @@
-"""What is doubtful about a data set, before anything is trained on it: `headstart audit FOLDER`.
+"""Find problems in a data set before you train on it: `headstart audit FOLDER`.
 
-Near-duplicates, images that look mislabelled, blurred, dark, blank or odd-sized ones, and classes that size, border or
-file alone tell apart: a page with the pictures, and a table that `dataset.exclude` reads.
+Finds near-duplicates; images that look mislabelled, or are blurred, dark, blank or of unusual size; and classes that a
+model could tell apart by image size, border or file format alone. Writes a page that shows the images, and a CSV file
+that `dataset.exclude` reads.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from rich.table import Table
 from headstart.audit.auditing import PAGE, TABLE, Audit, audit_images
 from headstart.audit.features import BACKBONE
 from headstart.audit.findings import KINDS
-from headstart.cli.data_arguments import dataset_name, overrides_of
+from headstart.cli.data_arguments import add_data_arguments, dataset_name, overrides_of
+from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.config import Config, compose
 from headstart.core.console import console, print_titled
@@ -30,21 +32,17 @@ from headstart.model.backbones.registry import get_entry
 from headstart.model.image_size import choose_image_size
 from headstart.run.display import print_data
 
-MOST = 50  # findings of each kind that are shown with their pictures
+MOST = 50  # findings of each kind that the page shows
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Audit, print and return the exit code: 1 for anything that the user can mend."""
+    """Run the audit and return the exit code: 1 after an error that the user can fix."""
     options = build_parser().parse_intermixed_args(arguments)
     try:
         overrides = overrides_of(options.words)
         audit(compose(overrides), overrides, "quick" if options.quick else "full", options.output)
-    except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
-        return 1
-    except OSError as error:
-        console.print(f"Error: {error.strerror}: {error.filename}", markup=False, soft_wrap=True)
-        return 1
+    except (HeadstartError, OSError) as error:
+        return report_error(error)
     return 0
 
 
@@ -53,27 +51,25 @@ def build_parser() -> CommandParser:
     parser = CommandParser(
         prog="headstart audit", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_data_arguments(parser)
+    parser.add_argument("--quick", action="store_true", help="run no network: does not look for mislabelled images")
     parser.add_argument(
-        "words",
-        nargs="+",
-        metavar="FOLDER | key=value",
-        help="a folder of images, or the configuration as for `headstart train`: dataset=digits image_size=128",
-    )
-    parser.add_argument("--quick", action="store_true", help="without a network: nothing is said of wrong labels")
-    parser.add_argument(
-        "--output", type=Path, metavar="DIRECTORY", help=f"of {PAGE}, {TABLE} and audit.json (outputs/audit_NAME)"
+        "--output",
+        type=Path,
+        metavar="DIRECTORY",
+        help=f"where to write {PAGE}, {TABLE} and audit.json (default: outputs/audit_NAME)",
     )
     return parser
 
 
 def audit(config: Config, overrides: list[str], level: str, output: Path | None) -> None:
-    """Look at every image, print what was found and write it.
+    """Audit every image; print and write the findings.
 
     Args:
-        config: of the data.
-        overrides: what it was composed with.
+        config: configuration of the data set.
+        overrides: overrides that `config` was composed with.
         level: `quick` or `full`.
-        output: the directory that is written to; None has a name among the outputs.
+        output: directory to write to; None: `audit_NAME` in the outputs directory.
     """
     started = time.perf_counter()
     image_size = choose_image_size(config, get_entry(BACKBONE.name))
@@ -101,7 +97,7 @@ def audit(config: Config, overrides: list[str], level: str, output: Path | None)
         rest = [*overrides, f"dataset.exclude={directory / TABLE}"]
         console.print("\n[bold]Next[/]")
         console.print(
-            f"  look at the page, delete the rows of {TABLE} that you want to keep, then train without the others:\n"
+            f"  look at the page, delete the rows of images to keep from {TABLE}, then train without the others:\n"
             f"    {shlex.join(['headstart', 'train', *rest])}",
             markup=False,
             soft_wrap=True,
@@ -109,7 +105,7 @@ def audit(config: Config, overrides: list[str], level: str, output: Path | None)
 
 
 def print_findings(found: Audit) -> None:
-    """Print how many findings there are of each kind, and what to know before believing a result."""
+    """Print the number of findings of each kind, and warnings about the data set as a whole."""
     table = Table()
     table.add_column("finding")
     table.add_column("images", justify="right")

@@ -1,6 +1,6 @@
-"""Look at what is kept of decoded images and frozen layers, check it, make room: `headstart cache list`.
+"""List, verify or prune the cache of decoded images and of activations of frozen layers: `headstart cache list`.
 
-Everything in the cache can be computed again. A run that reads what is removed meanwhile goes on.
+Runs can recompute everything in the cache, and running ones continue when you remove something that they read.
 """
 
 from __future__ import annotations
@@ -19,30 +19,28 @@ from rich.table import Table
 from headstart.cache.contents import uses_of
 from headstart.cache.segments import DamagedError, remove_segment, segment_files
 from headstart.cache.store import Cache
+from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.core.console import console, print_titled, track
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import cache_directory
 
-OURS = ("checked", "datasets", "tables")  # what lies in the cache directory
-EARLIER = "activations"  # what lay there before, an array for each split of each data set
+OURS = ("checked", "datasets", "tables")  # directories in the cache directory
+EARLIER = "activations"  # directory of an earlier layout, with an array for each split of each data set
 EARLIER_FILE = re.compile(r"[0-9a-f]{64}\.npy|\.[0-9a-f]{64}\.npy-[0-9a-f]{32}\.partial")
 DAY = 24 * 60 * 60  # seconds
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return the exit code: 1 for damage that was not repaired and for what the user can mend."""
+    """Run one command and return the exit code: 1 for unrepaired damage and for errors that the user can fix."""
     options = build_parser().parse_args(arguments)
     directory = cache_directory()
     try:
         if directory.exists() and not directory.is_dir():
             raise HeadstartError(f"Expected the cache, HEADSTART_CACHE, to be a directory. Received: {directory}")
         return options.command(directory, options)
-    except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
-    except OSError as error:  # a directory that cannot be read or written
-        console.print(f"Error: {error.strerror}: {error.filename}", markup=False, soft_wrap=True)
-    return 1
+    except (HeadstartError, OSError) as error:
+        return report_error(error)
 
 
 def build_parser() -> CommandParser:
@@ -51,56 +49,58 @@ def build_parser() -> CommandParser:
         prog="headstart cache", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    show = commands.add_parser("list", help="what is kept, a line for each computation")
+    show = commands.add_parser("list", help="list the cached tables, one line each")
     show.set_defaults(command=show_tables)
 
-    check = commands.add_parser("verify", help="read every file and name those that are not what was written")
-    check.add_argument("--repair", action="store_true", help="remove them; the next run computes what they held")
+    check = commands.add_parser("verify", help="read every file and report damaged ones")
+    check.add_argument(
+        "--repair", action="store_true", help="remove damaged files; the next run recomputes their contents"
+    )
     check.set_defaults(command=verify)
 
-    remove = commands.add_parser("prune", help="make room, the least recently used first")
+    remove = commands.add_parser("prune", help="free disk space, least recently used first")
     bound = remove.add_mutually_exclusive_group(required=True)
-    bound.add_argument("--max-gb", type=float, metavar="N", help="keep so much")
-    bound.add_argument("--older-than", type=float, metavar="DAYS", help="remove what was not used for so long")
+    bound.add_argument("--max-gb", type=float, metavar="N", help="remove until the cache has at most N GB")
+    bound.add_argument("--older-than", type=float, metavar="DAYS", help="remove tables that no run used for DAYS days")
     bound.add_argument("--all", action="store_true", help="remove everything")
     remove.set_defaults(command=prune)
     return parser
 
 
 def show_tables(directory: Path, options: argparse.Namespace) -> int:
-    """Print what each table is and takes, and what else lies in the cache directory."""
+    """Print the contents and size of each table, and other directories in the cache directory."""
     uses = sorted(uses_of(Cache(directory / "tables", math.inf)), key=lambda use: -use.used)
     table = Table()
-    for column in ("table", "what", "images", "row", "rows", "on disk", "last used"):
+    for column in ("table", "contents", "images", "row", "rows", "on disk", "last used"):
         table.add_column(column, justify="right" if column in ("rows", "on disk") else "left", overflow="fold")
     for use in uses:
         used = datetime.fromtimestamp(use.used).strftime("%Y-%m-%d %H:%M") if use.used else ""
         row = (use.directory.name[:8], use.what, use.images, use.row, f"{use.rows:,}", decimal(use.size), used)
         table.add_row(*row)
     if uses:
-        print_titled(f"Kept in {directory}", table)
+        print_titled(f"Cache in {directory}", table)
     else:
-        console.print(f"  Nothing is kept in {directory}", markup=False, soft_wrap=True)
+        console.print(f"  The cache in {directory} is empty", markup=False, soft_wrap=True)
     if directory.exists():
         disk = shutil.disk_usage(directory)
         total = decimal(sum(use.size for use in uses))
-        console.print(f"  {total} in all; {decimal(disk.free)} of {decimal(disk.total)} are free on this disk")
+        console.print(f"  {total} in total; {decimal(disk.free)} of {decimal(disk.total)} are free on this disk")
         for other in unknown_directories(directory):
-            whose = "an earlier layout, which nothing reads" if other.name == EARLIER else "not of headstart"
+            whose = "an earlier layout that headstart no longer reads" if other.name == EARLIER else "not headstart's"
             console.print(f"  {other}: {decimal(size_of(other))}, {whose}", markup=False, soft_wrap=True)
     return 0
 
 
 def verify(directory: Path, options: argparse.Namespace) -> int:
-    """Read everything, name what is damaged, and remove it when asked to."""
+    """Read every table and print the damaged files; with `--repair` remove them."""
     cache = Cache(directory / "tables", math.inf)
     damaged = tables = 0
-    for place in track(cache.tables(), len(cache.tables()), "reading what is kept"):
+    for place in track(cache.tables(), len(cache.tables()), "reading the cache"):
         try:
             found = list(cache.open_table(place).damaged())
         except FileNotFoundError:  # another process has removed it since it was listed
             continue
-        except DamagedError as error:  # nobody knows what its rows are
+        except DamagedError as error:  # without table.json its rows are unknown
             files = segment_files(place)
             found = [(place / "table.json", str(error)), *((file, f"{file} belongs to it") for file in files)]
         tables += 1
@@ -111,13 +111,13 @@ def verify(directory: Path, options: argparse.Namespace) -> int:
                 remove_segment(file)
     if options.repair:
         cache.remove_empty_tables()
-    ending = ", removed: the next run computes them again" if options.repair else "; --repair removes them"
+    ending = " and removed; the next run recomputes them" if options.repair else "; --repair removes them"
     console.print(f"  {tables} tables read, {damaged} files damaged{ending if damaged else ''}")
     return 1 if damaged and not options.repair else 0
 
 
 def prune(directory: Path, options: argparse.Namespace) -> int:
-    """Remove what is too much or too old, and say what it was."""
+    """Remove tables by size, age or all of them, and print what was removed."""
     for name in ("max_gb", "older_than"):
         value = getattr(options, name)
         if value is not None and not value >= 0:  # nor NaN
@@ -140,7 +140,7 @@ def prune(directory: Path, options: argparse.Namespace) -> int:
 
 
 def unknown_directories(directory: Path) -> list[Path]:
-    """Return what lies in the cache directory beside what runs keep there."""
+    """Return the directories in the cache directory that are not part of the cache."""
     return sorted(other for other in directory.iterdir() if other.is_dir() and other.name not in OURS)
 
 
@@ -150,11 +150,7 @@ def size_of(directory: Path) -> int:
 
 
 def remove_earlier(directory: Path) -> int:
-    """Remove the files of the earlier layout and nothing else: HEADSTART_CACHE may be anybody's directory.
-
-    Returns:
-        Their bytes.
-    """
+    """Remove the files of the earlier layout, and nothing else in HEADSTART_CACHE; return their bytes."""
     if not directory.is_dir():
         return 0
     removed = 0

@@ -1,4 +1,4 @@
-"""Compare runs side by side in one table and one page: `headstart compare`, the newest sweep."""
+"""Compare runs in one table and one HTML page: `headstart compare` compares the newest sweep."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
+from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.comparison import compare
 from headstart.comparison.select import newest_sweep, select_experiment, select_runs
@@ -20,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         if options.runs and options.experiment:
-            raise HeadstartError("Expected runs or --experiment. Received: both")
+            raise HeadstartError("Pass runs or --experiment, not both")
         if options.tracking_uri:
             expect_address(options.tracking_uri, "--tracking-uri")
         with tempfile.TemporaryDirectory() as fetched:
@@ -35,18 +36,24 @@ def main(arguments: list[str] | None = None) -> int:
             output = options.output or (place / "comparison" if place else outputs_directory() / "comparisons" / stamp)
             compare(runs, output, title).print(console)
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
-        return 1
+        return report_error(error)
     return 0
 
 
 def build_parser() -> CommandParser:
     """Return the parser of the command line."""
     parser = CommandParser(prog="headstart compare", description=__doc__)
-    parser.add_argument("runs", nargs="*", help="a sweep, or runs: directories or MLflow ids (the newest sweep)")
-    parser.add_argument("--experiment", help="all runs of an MLflow experiment")
-    parser.add_argument("--tracking-uri", help="the store of ids and experiments (that of the outputs)")
     parser.add_argument(
-        "--output", type=Path, help="where to write (within the sweep, or outputs/comparisons/DATE_TIME)"
+        "runs", nargs="*", help="a sweep, or several runs: directories or MLflow run ids (default: the newest sweep)"
+    )
+    parser.add_argument("--experiment", metavar="NAME", help="compare all runs of an MLflow experiment")
+    parser.add_argument(
+        "--tracking-uri", metavar="URI", help="tracking store of the runs (default: mlflow.db in the outputs directory)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIRECTORY",
+        help="where to write (default: SWEEP/comparison, else outputs/comparisons/DATE_TIME)",
     )
     return parser

@@ -1,12 +1,11 @@
-"""Completion for the shell. Put one of these lines where your shell reads it:
+"""Print a completion script. To enable completion, add the line for your shell to its start-up file:
 
 eval "$(headstart completion bash)"        ~/.bashrc
 eval "$(headstart completion zsh)"         ~/.zshrc, after compinit
 headstart completion fish | source         ~/.config/fish/config.fish
-
-A small script of our own, because Hydra alone knows what completes `headstart train`; a library that makes scripts
-from parsers (shtab, argcomplete) could complete only the other commands.
 """
+
+# No library (shtab, argcomplete): those complete argparse commands, but only Hydra can complete `headstart train`.
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ BASH = r"""
 _headstart() {
     local IFS=$'\n' line="${COMP_LINE:0:COMP_POINT}"
     local word="${line##* }"
-    local before="${word%"${word##*[=:]}"}"  # bash completes what stands behind = and : alone
+    local before="${word%"${word##*[=:]}"}"  # bash completes only the part after = and :
     COMPREPLY=($(headstart completion query "$line" 2>/dev/null))
     COMPREPLY=("${COMPREPLY[@]#"$before"}")
 }
@@ -46,7 +45,7 @@ SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the script of a shell, or what a line can be completed with, and return the exit code."""
+    """Print the script of a shell, or the completions of a line, and return the exit code."""
     options = build_parser().parse_args(arguments)
     if options.shell == "query":
         sys.stdout.write("".join(f"{word}\n" for word in complete(options.line or "")))
@@ -60,18 +59,18 @@ def build_parser() -> CommandParser:
     parser = CommandParser(
         prog="headstart completion", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("shell", choices=(*SCRIPTS, "query"), help="whose script to print; the scripts use query")
+    parser.add_argument("shell", choices=(*SCRIPTS, "query"), help="shell of the script; query: used by the scripts")
     parser.add_argument("line", nargs="?", help="with query: the command line up to the cursor")
     return parser
 
 
 def complete(line: str) -> list[str]:
-    """Return the words that the last word of a command line may become.
+    """Return the completions of the last word of a command line.
 
-    A word that is complete ends with a space; one that needs more, such as `backbone=`, does not.
+    A complete word ends with a space; a word that needs a value, such as `backbone=`, does not.
 
     Args:
-        line: begins with `headstart`, and ends at the cursor.
+        line: the command line from `headstart` up to the cursor.
     """
     words = line.split()
     word = "" if not words or line[-1].isspace() else words.pop()
@@ -86,11 +85,11 @@ def complete(line: str) -> list[str]:
 
 
 def choices(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:
-    """Return the flags, values and subcommands that may follow; none where a file or a number is expected.
+    """Return the flags, values and subcommands that may follow; empty if a file or a number is expected.
 
     Args:
-        parser: of the command.
-        words: that stand before, without the command.
+        parser: parser of the command.
+        words: the arguments so far, without the command.
     """
     positional = [action for action in parser._actions if not action.option_strings and action.choices]
     for action in positional:
@@ -107,8 +106,8 @@ def complete_overrides(words: list[str], word: str) -> list[str]:
     """Return Hydra's own completions: flags, groups with their options, keys with their values.
 
     Args:
-        words: of the command line of `headstart train` before the last one.
-        word: the last one.
+        words: arguments of `headstart train` before the last one.
+        word: the last argument.
     """
     from hydra import initialize_config_dir
     from hydra._internal.core_plugins.bash_completion import BashCompletion

@@ -16,21 +16,21 @@ from headstart.evaluation.plots import overlay
 if TYPE_CHECKING:
     import gradio
 
-SIDE = 480  # pixels, of the pictures on the page
-NARROWEST = 300  # pixels of a column; where three do not fit side by side they stand below each other
-TOP = 5  # classes that are shown with their confidence
+SIDE = 480  # pixels of the images on the page
+NARROWEST = 300  # pixels; columns that do not fit side by side wrap
+TOP = 5  # classes shown with their confidence
 LARGEST_UPLOAD = 20  # MB
-KEPT = 600  # seconds that an uploaded picture stays in the temporary directory
-WAITING = 32  # pictures of all visitors; one is answered at a time
-FONTS = ["system-ui", "sans-serif"]  # of the visitor's computer: the page fetches nothing from elsewhere
+KEPT = 600  # seconds that an uploaded image stays in the temporary directory
+WAITING = 32  # longest queue of images; the page classifies one at a time
+FONTS = ["system-ui", "sans-serif"]  # local fonts: the page loads nothing from the internet
 CSS = "footer {display: none !important}"
 
 
-def leave_nothing_behind(directory: Path) -> None:
-    """Tell Gradio, before it is imported, to ask nobody on the internet and to write into one directory.
+def configure_gradio(directory: Path) -> None:
+    """Keep Gradio offline and make it write into one directory only; call this before Gradio is imported.
 
     Args:
-        directory: of what is uploaded; removed by the caller.
+        directory: for uploaded files; the caller removes it.
     """
     os.environ.update(
         GRADIO_ANALYTICS_ENABLED="False",
@@ -46,7 +46,7 @@ def make_page(classifier: Classifier) -> gradio.Blocks:
     """Return the page of a classifier.
 
     Args:
-        classifier: as it was saved.
+        classifier: a saved classifier.
     """
     import gradio as gr
 
@@ -57,43 +57,43 @@ def make_page(classifier: Classifier) -> gradio.Blocks:
         if uploaded is None:
             return gr.update(visible=False), None, None, None
         try:
-            found = answer(classifier, grad_cam, Path(uploaded).read_bytes())
+            found = classify_and_explain(classifier, grad_cam, Path(uploaded).read_bytes())
         except UnreadableImageError as error:
-            sentence = f"Expected a picture that can be read. Received: {Path(uploaded).name} ({error.reason})"
-            return gr.update(value=sentence, visible=True), None, None, None
+            message = f"Cannot read {Path(uploaded).name}: {error.reason}"
+            return gr.update(value=message, visible=True), None, None, None
         return gr.update(visible=False), *found
 
     with gr.Blocks(title="headstart", analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:
         gr.Markdown(
-            f"# What is on the picture?\nOne of {len(classifier.class_names)} classes, by {_name(classifier)}. "
-            f"Pictures of up to {LARGEST_UPLOAD} MB go to the computer that shows this page and nowhere else."
+            f"# Classify an image\n{_name(classifier)} knows {len(classifier.class_names)} classes. "
+            f"Images (up to {LARGEST_UPLOAD} MB) are sent only to the computer that serves this page."
         )
         with gr.Row():
             with gr.Column(min_width=NARROWEST):
-                # As a file, not as gr.Image: that one would decode and resize it in its own way.
-                file = gr.File(label="A picture: JPEG, PNG, BMP, GIF, WebP or TIFF", type="filepath", height=180)
-                said = gr.Textbox(label="Not read", visible=False, interactive=False, lines=2, elem_id="said")
+                # gr.File, because gr.Image would decode and resize the image differently from training.
+                file = gr.File(label="Image: JPEG, PNG, BMP, GIF, WebP or TIFF", type="filepath", height=180)
+                problem = gr.Textbox(label="Error", visible=False, interactive=False, lines=2, elem_id="problem")
                 label = gr.Label(label="Label and confidence", num_top_classes=shown)
             with gr.Column(min_width=NARROWEST):
-                picture = gr.Image(label="As the classifier sees it", interactive=False, buttons=[])
+                picture = gr.Image(label="The classifier's input", interactive=False, buttons=[])
             with gr.Column(min_width=NARROWEST):
-                heat = gr.Image(label="Yellow spoke for the label, grey did not", interactive=False, buttons=[])
-        file.change(classify, file, [said, label, picture, heat], api_name="classify")
+                heat = gr.Image(label="Yellow: regions that support the prediction", interactive=False, buttons=[])
+        file.change(classify, file, [problem, label, picture, heat], api_name="classify")
     return page
 
 
-def answer(
+def classify_and_explain(
     classifier: Classifier, grad_cam: GradCam, content: bytes
 ) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
-    """Return the confidence of every class, the picture, and the picture with what spoke for the likeliest one.
+    """Return the confidence of every class, the image, and the image overlaid with the heat map of the top class.
 
     Args:
-        classifier: as it was saved.
-        grad_cam: of the same classifier.
-        content: of a picture file.
+        classifier: a saved classifier.
+        grad_cam: Grad-CAM of the same classifier.
+        content: bytes of an image file.
 
     Raises:
-        UnreadableImageError: when it is no picture.
+        UnreadableImageError: when they are not an image.
     """
     pixels = classifier.load(content)[None]
     [row] = classifier.probabilities(pixels)
@@ -104,13 +104,13 @@ def answer(
 
 
 def launch(page: gradio.Blocks, host: str, port: int | None, **more: Any) -> None:
-    """Show a page without a link for others, a question to Gradio's servers, or fonts from elsewhere.
+    """Serve a page without a public link, analytics or remote fonts.
 
     Args:
         page: see `make_page`.
-        host: address of this computer to listen on.
-        port: to listen on; None is any that is free.
-        **more: of `gradio.Blocks.launch`.
+        host: address to listen on.
+        port: port to listen on; None: any free one.
+        **more: further arguments of `gradio.Blocks.launch`.
     """
     import gradio as gr
 
@@ -132,10 +132,10 @@ def launch(page: gradio.Blocks, host: str, port: int | None, **more: Any) -> Non
 
 
 def _name(classifier: Classifier) -> str:
-    """Return the name of the run that a classifier belongs to."""
+    """Return the name of a classifier's run."""
     directory = classifier.directory
     if directory is None:
         return "a classifier"
     run = (directory.parent if directory.name == "classifier" else directory).absolute()
-    # A job of a sweep is called 0, 1, 2, ..., which says nothing without the sweep.
+    # The jobs of a sweep are called 0, 1, 2, ...: add the sweep's name.
     return "/".join(run.parts[-2:]) if run.name.isdecimal() else run.name

@@ -1,4 +1,4 @@
-"""Write a classifier in the format of another runtime: `headstart export latest --format onnx`."""
+"""Export a classifier to another runtime: `headstart export latest --format onnx`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from headstart.classifier.export import FORMATS, check_export_directory, check_format, export_classifier
 from headstart.classifier.saved import TOLERANCE, load_classifier
+from headstart.cli.errors import report_error
 from headstart.cli.parser import RUN_HELP, CommandParser
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
@@ -13,7 +14,7 @@ from headstart.results.runs import find_run
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Read the command line, export, say how far the result is from the classifier, and return the exit code."""
+    """Export a classifier, print how much its predictions differ, and return the exit code."""
     options = build_parser().parse_args(arguments)
     try:
         check_format(options.format)
@@ -22,12 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
         check_export_directory(place)
         exported = export_classifier(load_classifier(directory), options.format, place)
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
-        return 1
+        return report_error(error)
     console.print(
         f"{exported.file}\n"
-        f"  {exported.pictures} reference pictures in its own runtime: the largest difference of a probability is "
-        f"{exported.difference:.2g} (tolerance {TOLERANCE:g}); the pictures are {exported.spread:.2g} apart",
+        f"  checked on {exported.pictures} reference images: probabilities differ by at most {exported.difference:.2g} "
+        f"(tolerance {TOLERANCE:g}; between the images they differ by {exported.spread:.2g})",
         markup=False,
         soft_wrap=True,
     )
@@ -38,6 +38,6 @@ def build_parser() -> CommandParser:
     """Return the parser of the command line."""
     parser = CommandParser(prog="headstart export", description=__doc__)
     parser.add_argument("run", help=RUN_HELP)
-    parser.add_argument("--format", choices=FORMATS, required=True, help="that the other runtime reads")
-    parser.add_argument("--into", type=Path, metavar="DIR", help="where to write (RUN/classifier_FORMAT)")
+    parser.add_argument("--format", choices=FORMATS, required=True, help="export format")
+    parser.add_argument("--into", type=Path, metavar="DIR", help="where to write (default: RUN/classifier_FORMAT)")
     return parser

@@ -1,4 +1,4 @@
-"""The command `headstart`: imports the one subcommand that was typed, so that help and mistakes are answered fast."""
+"""The command `headstart`: imports only the module of the subcommand, so that help and errors appear fast."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import importlib
 import sys
 import time
 
-# Of each command, one line for `headstart --help`; its module has the same name.
+# One line per command for `headstart --help`; the module of a command has the same name.
 COMMANDS = {
-    "train": "train, evaluate, save and track a classifier, or a sweep (-m)",
+    "train": "train, evaluate, save and track a classifier, or run a sweep (-m)",
     "predict": "label images with a trained classifier",
-    "audit": "find duplicates, wrong labels and shortcuts in a data set",
-    "recommend": "measure which scenario and backbone suit a data set",
+    "audit": "find duplicates, mislabelled images and shortcuts in a data set",
+    "recommend": "recommend a scenario and a backbone for a data set",
     "preview": "show what an augmentation does to your images",
     "prepare": "split a folder of images into train, valid and test",
-    "compare": "compare runs in one table and one page",
-    "export": "write a classifier for LiteRT, ONNX, OpenVINO or as SavedModel",
-    "serve": "answer HTTP requests with a classifier",
-    "demo": "try a classifier on a web page of this computer",
-    "cache": "list, verify and prune the activation cache",
-    "sync": "send what runs logged while the tracking server was away",
-    "ui": "show the runs in MLflow's web page",
+    "compare": "compare runs in one table and one HTML page",
+    "export": "export a classifier to LiteRT, ONNX, OpenVINO or SavedModel",
+    "serve": "serve a classifier over HTTP",
+    "demo": "try a classifier on a local web page",
+    "cache": "list, verify or prune the activation cache",
+    "sync": "send entries that runs logged while the tracking server was down",
+    "ui": "show the runs in the MLflow UI",
     "completion": "print the completion script for bash, zsh or fish",
 }
 
 EXAMPLES = """\
-  headstart train                                   on embedded data, 2 minutes
+  headstart train                                   on built-in data, 2 minutes
   headstart train dataset=folder dataset.root=~/photos backbone=efficientnetb0
   headstart audit ~/photos                          before you train
   headstart predict latest photo.jpg                with the newest run
-  headstart ui                                      look at the runs\
+  headstart ui                                      browse the runs\
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a subcommand and return the exit code: 2 for a command line that is not understood.
+    """Run a subcommand and return the exit code: 2 for an unknown command.
 
     Args:
-        arguments: the words behind `headstart`; None takes them from `sys.argv`.
+        arguments: the arguments of `headstart`; None: those in `sys.argv`.
     """
     started = time.time()
     words = sys.argv[1:] if arguments is None else arguments
@@ -65,15 +65,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def help_text() -> str:
-    """Return what `headstart --help` prints: one screen of 24 lines and 80 columns."""
+    """Return the text of `headstart --help`: one screen of 24 lines and 80 columns."""
     lines = [f"  {name:<11} {meaning}" for name, meaning in COMMANDS.items()]
     return "\n".join(
         [
-            "headstart trains image classifiers on pretrained backbones, and shows why.",
+            "headstart runs transfer-learning experiments for image classification.",
             "",
             EXAMPLES,
             "",
-            "Commands (headstart COMMAND --help says more; headstart --version):",
+            "Commands (details: headstart COMMAND --help; version: headstart --version):",
             *lines,
             "",
         ]
@@ -81,7 +81,7 @@ def help_text() -> str:
 
 
 def _explain(words: list[str]) -> str:
-    """Return what is wrong with a command line that begins with no command."""
+    """Return the error message for a command line that does not begin with a command."""
     import shlex
 
     from headstart.cli.parser import did_you_mean

@@ -1,4 +1,4 @@
-"""How the commands of `headstart` read their words, and answer one that they do not know with what is near."""
+"""The argument parser of the commands of `headstart`, which suggests corrections for mistyped arguments."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ RUN_HELP = "directory of a run or a classifier, MLflow run id, latest or best"
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one sentence, with the flag or value that was probably meant."""
+    """A parser that reports errors in one line, with the flag or value that was probably meant."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the sentence and end with exit code 2.
+        """Print the error and exit with code 2.
 
         Args:
-            message: what argparse found.
+            message: error message of argparse.
         """
-        sys.stderr.write(f"Error: {message}{nearest(message, self)} `{self.prog} --help` shows what it takes.\n")
+        sys.stderr.write(f"Error: {message}{suggestion(message, self)} `{self.prog} --help` lists the arguments.\n")
         sys.exit(2)
 
 
-def nearest(message: str, parser: argparse.ArgumentParser) -> str:
-    """Return the rest of an error's sentence: the flag or value that was probably meant, if one is near.
+def suggestion(message: str, parser: argparse.ArgumentParser) -> str:
+    """Return the end of an error message: the flag or value that was probably meant, or a full stop.
 
     Args:
-        message: what argparse found: an unknown flag, or a value that is none of the choices.
-        parser: knows the flags.
+        message: error message of argparse about an unknown flag or an invalid choice.
+        parser: the parser, for its flags.
     """
     choice = re.search(r"invalid choice: '?([^' ]*)'? \(choose from (.*)\)", message)
     if choice:
@@ -41,11 +41,11 @@ def nearest(message: str, parser: argparse.ArgumentParser) -> str:
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
-    """Return the end of a sentence that names the known word nearest to a mistyped one; a full stop if none is near.
+    """Return the end of an error message with the closest known word, or a full stop if none is close.
 
     Args:
-        word: as it was typed.
-        known: the words that would have been understood.
+        word: the mistyped word.
+        known: the valid words.
     """
     similar = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {similar[0]}?" if similar else "."

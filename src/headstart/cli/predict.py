@@ -1,6 +1,6 @@
 """Label images with a saved classifier: `headstart predict latest photo.jpg folder/`.
 
-With a pretrained network as it is: `headstart predict --pretrained efficientnet_lite0 photo.jpg folder/`.
+Or with a pretrained ImageNet network: `headstart predict --pretrained efficientnet_lite0 photo.jpg folder/`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from headstart.classifier.pretrained import pretrained_classifier
 from headstart.classifier.saved import Classifier, load_classifier
 from headstart.cli.parser import RUN_HELP, CommandParser
-from headstart.cli.predict_output import FORMATS, answer, show
+from headstart.cli.predict_output import FORMATS, output_row, print_or_write
 from headstart.core.console import print_to_stderr, track
 from headstart.core.errors import HeadstartError, printable
 from headstart.data.files.formats import IMAGE_EXTENSIONS, count_suffixes, describe_unsupported
@@ -27,24 +27,24 @@ from headstart.results.runs import find_run
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Predict, print or write the labels, and return the exit code: 1 when any file could not be read."""
+    """Label the images, print or write the labels, and return the exit code: 1 if any file could not be read."""
     options = parse(arguments)
     try:
         directory = find_run(options.run) if options.run else None
         litter = IgnoredFiles()
         files = list(find_images(options.images, options.follow_links, litter))
         for note in litter.notes():
-            say(note)
+            print_note(note)
         for place in (options.overlay, options.explain, options.output and options.output.parent):
             make_directory(place)
         classifier = find_classifier(directory, options)
         if options.value_range:
             classifier = replace(classifier, value_range=tuple(options.value_range))
         for note in value_range_warnings(files, classifier.value_range):
-            say(note)
+            print_note(note)
         results = track(classifier.predict(files, options.batch_size), len(files), "labelling")
-        rows = [answer(file, result, classifier.class_names, options.top) for file, result in results]
-        show(rows, options.format, options.output, min(options.top, len(classifier.class_names)))
+        rows = [output_row(file, result, classifier.class_names, options.top) for file, result in results]
+        print_or_write(rows, options.format, options.output, min(options.top, len(classifier.class_names)))
         failed = write_pictures(classifier, rows, options) if options.overlay or options.explain else 0
     except HeadstartError as error:
         print_to_stderr(f"Error: {error}")
@@ -58,26 +58,39 @@ def build_parser() -> CommandParser:
         prog="headstart predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", help=RUN_HELP)
-    parser.add_argument("images", nargs="*", type=Path, help="picture files, or folders which are searched for them")
+    parser.add_argument("images", nargs="*", type=Path, help="image files, or folders to search for images")
     parser.add_argument(
-        "--pretrained", metavar="BACKBONE", help="instead of a run: this network as it is, with ImageNet's labels"
+        "--pretrained", metavar="BACKBONE", help="use this pretrained ImageNet network instead of a run"
     )
-    parser.add_argument("--weights", metavar="FILE", help="of --pretrained, with its classifier (those of ImageNet)")
-    parser.add_argument("--top", type=int, metavar="K", help="labels for each picture (3; 5 with --pretrained)")
-    parser.add_argument("--format", choices=FORMATS, help="how to answer (what FILE ends in, else table)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the answer there instead of the terminal")
-    parser.add_argument("--overlay", type=Path, metavar="DIR", help="write the pictures with label and confidence")
-    parser.add_argument("--explain", type=Path, metavar="DIR", help="write the pictures with what spoke for the label")
-    parser.add_argument("--follow-links", action="store_true", help="also those that lead out of a folder")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="pictures at once (32)")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="weights for --pretrained, including its top (default: ImageNet's)"
+    )
+    parser.add_argument("--top", type=int, metavar="K", help="labels per image (default: 3; 5 with --pretrained)")
+    parser.add_argument("--format", choices=FORMATS, help="output format (default: by the suffix of FILE, else table)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the labels to FILE, not to the terminal")
+    parser.add_argument("--overlay", type=Path, metavar="DIR", help="write the images with label and confidence to DIR")
+    parser.add_argument(
+        "--explain",
+        type=Path,
+        metavar="DIR",
+        help="write Grad-CAM heat maps to DIR: regions that support the prediction",
+    )
+    parser.add_argument("--follow-links", action="store_true", help="follow links that lead out of a folder")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images per batch (default: 32)")
     parser.add_argument(
         "--value-range",
         nargs=2,
         type=float,
         metavar=("LOW", "HIGH"),
-        help="values that are black and white in pictures of more than 8 bits (the classifier's own, else 0 65535)",
+        help="values of black and white in images with more than 8 bits (default: the classifier's, else 0 65535)",
     )
-    parser.add_argument("--engine", choices=ENGINES, default="auto", help="what runs the network (auto)")
+    parser.add_argument(
+        *("--inference-backend", "--engine"),  # --engine: the name in earlier versions
+        dest="inference_backend",
+        choices=ENGINES,
+        default="auto",
+        help="runs the network (default: auto)",
+    )
     return parser
 
 
@@ -88,7 +101,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if options.pretrained:
         options.run, options.images = None, [Path(options.run), *options.images]
     elif options.weights:
-        parser.error("--weights is of --pretrained")
+        parser.error("--weights needs --pretrained")
     if not options.images:
         parser.error("the following arguments are required: images")
     if options.top is None:
@@ -105,22 +118,22 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def find_classifier(directory: Path | None, options: argparse.Namespace) -> Classifier:
-    """Return the classifier of a run's directory, or the pretrained network that was asked for in its place."""
+    """Return the classifier in a run's directory, or with `--pretrained` an ImageNet network."""
     if directory is None:
-        return pretrained_classifier(options.pretrained, options.weights, options.engine)
-    return load_classifier(directory, options.engine)
+        return pretrained_classifier(options.pretrained, options.weights, options.inference_backend)
+    return load_classifier(directory, options.inference_backend)
 
 
 def find_images(given: list[Path], follow_links: bool = False, litter: IgnoredFiles | None = None) -> Iterator[Path]:
-    """Yield the files that were named, and the pictures below the folders that were named.
+    """Yield the given files, and the images in the given folders.
 
     Args:
         given: files and folders.
-        follow_links: whether links may lead out of a folder; one that is named may itself be a link.
-        litter: counts what is left out of the folders.
+        follow_links: whether to follow links that lead out of a folder; given paths may be links in any case.
+        litter: counts the ignored files in the folders.
 
     Raises:
-        HeadstartError: when a path does not exist, a link leads out of a folder, or a folder holds no picture.
+        HeadstartError: when a path does not exist, a link leads out of a folder, or a folder holds no image.
     """
     for path in given:
         if path.is_dir():
@@ -131,24 +144,24 @@ def find_images(given: list[Path], follow_links: bool = False, litter: IgnoredFi
             others = describe_unsupported(count_suffixes(found.difference(below)))
             if not below:
                 raise HeadstartError(
-                    f"Expected pictures ({', '.join(sorted(IMAGE_EXTENSIONS))}) below {path}. Received: none. {others}"
+                    f"Expected images ({', '.join(sorted(IMAGE_EXTENSIONS))}) below {path}. Received: none. {others}"
                 )
             if others:
-                say(others)
+                print_note(others)
             yield from below
         elif path.exists():
             yield path
         else:
-            raise HeadstartError(f"Expected a picture or a folder. Received: {path}, which does not exist")
+            raise HeadstartError(f"Expected an image or a folder. Received: {path}, which does not exist")
 
 
-def say(note: str) -> None:
-    """Print a note beside the answer."""
+def print_note(note: str) -> None:
+    """Print a note to stderr, beside the labels on stdout."""
     print_to_stderr(f"  Note: {printable(note)}")
 
 
 def make_directory(directory: Path | None) -> None:
-    """Make a directory for what will be written.
+    """Create an output directory; do nothing for None.
 
     Raises:
         HeadstartError: when it cannot be made.
@@ -158,14 +171,12 @@ def make_directory(directory: Path | None) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise HeadstartError(
-            f"Expected a directory that can be written. Received: {directory} ({error.strerror})"
-        ) from error
+        raise HeadstartError(f"Expected a writable directory. Received: {directory} ({error.strerror})") from error
 
 
 def write_pictures(classifier: Classifier, rows: list[dict[str, Any]], options: argparse.Namespace) -> int:
-    """Write what `--overlay` and `--explain` ask for, and return how many pictures could not be written."""
-    from headstart.cli.predict_pictures import draw_all, explain_all  # Matplotlib, which nothing else here needs
+    """Write the images of `--overlay` and `--explain`, and return how many could not be written."""
+    from headstart.cli.predict_pictures import draw_all, explain_all  # imports Matplotlib, which is slow
 
     failed = draw_all(classifier, rows, options.overlay) if options.overlay else 0
     if options.explain:

@@ -1,4 +1,4 @@
-"""The answer of `headstart predict`: a row for each image, as a table, CSV or JSON."""
+"""The output of `headstart predict`: a row for each image, as a table, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -20,25 +20,27 @@ from headstart.core.files import write_text
 from headstart.model.heads import best_labels
 
 FORMATS = ("table", "csv", "json")
-WIDTH_OF_FILES = 120  # characters, of a table that is written to a file
+WIDTH_OF_FILES = 120  # characters of a table in a file
 
 
-def answer(file: Path, result: np.ndarray | HeadstartError, class_names: tuple[str, ...], top: int) -> dict[str, Any]:
-    """Return one row: the path, the label, its confidence and the best labels, or what is wrong with the file."""
+def output_row(
+    file: Path, result: np.ndarray | HeadstartError, class_names: tuple[str, ...], top: int
+) -> dict[str, Any]:
+    """Return a row: the path, the label, its confidence and the top labels; or the path and the error."""
     if isinstance(result, HeadstartError):
         return {"path": str(file), "error": str(result)}
     best = best_labels(result, class_names, top)
     return {"path": str(file), **best[0], "top": best}
 
 
-def show(rows: list[dict[str, Any]], form: str, output: Path | None, top: int) -> None:
+def print_or_write(rows: list[dict[str, Any]], form: str, output: Path | None, top: int) -> None:
     """Print the rows, or write them to a file.
 
     Args:
-        rows: see `answer`.
+        rows: see `output_row`.
         form: table, csv or json.
-        output: the file; None is the terminal.
-        top: how many labels a row has.
+        output: the file; None: print to the terminal.
+        top: number of labels in a row.
 
     Raises:
         HeadstartError: when the file cannot be written.
@@ -60,11 +62,11 @@ def show(rows: list[dict[str, Any]], form: str, output: Path | None, top: int) -
     try:
         write_text(output, text.getvalue())
     except OSError as error:
-        raise HeadstartError(f"Expected a file that can be written. Received: {output} ({error.strerror})") from error
+        raise HeadstartError(f"Expected a writable file. Received: {output} ({error.strerror})") from error
 
 
 def write_csv(rows: list[dict[str, Any]], file: TextIO, top: int) -> None:
-    """Write path, label and confidence, the next labels in columns of their own, and what is wrong with the file."""
+    """Write the columns path, label and confidence for each of the top labels, and error."""
     writer = csv.writer(file, lineterminator="\n")
     numbers = ["", *(f"_{number}" for number in range(2, top + 1))]
     writer.writerow(["path", *(f"{name}{number}" for number in numbers for name in ("label", "confidence")), "error"])
@@ -76,7 +78,7 @@ def write_csv(rows: list[dict[str, Any]], file: TextIO, top: int) -> None:
 def print_table(rows: list[dict[str, Any]], console: Console) -> None:
     """Print a table of the labels, then the files that could not be read."""
     table = Table()
-    for column in ("picture", "label", "confidence", "next"):
+    for column in ("image", "label", "confidence", "next"):
         table.add_column(column, overflow="fold", justify="right" if column == "confidence" else "left")
     for row in rows:
         if "error" not in row:
@@ -87,4 +89,4 @@ def print_table(rows: list[dict[str, Any]], console: Console) -> None:
         console.print(table)
     for row in rows:
         if "error" in row:
-            console.print(f"  not read: {row['error']}", markup=False, soft_wrap=True)
+            console.print(f"  Skipped: {row['error']}", markup=False, soft_wrap=True)

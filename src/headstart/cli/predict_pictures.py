@@ -1,4 +1,4 @@
-"""The pictures that `headstart predict --overlay` and `--explain` write."""
+"""The images that `headstart predict --overlay` and `--explain` write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from headstart.evaluation.writing import save_picture
 
 
 def draw_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path) -> int:
-    """Write each picture that could be read with its label, and return how many could not be written."""
+    """Write every readable image with its label, and return how many could not be written."""
     readable = [row for row in rows if "error" not in row]
     files = unique_files((Path(row["path"]) for row in readable), directory)
     drawings = (
@@ -29,7 +29,7 @@ def draw_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path
 
 
 def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path, batch_size: int) -> int:
-    """Write each picture that could be read, as the classifier sees it, beside a heat map of its label.
+    """Write every readable image, as the classifier sees it, beside the heat map of its label.
 
     Returns:
         How many could not be written.
@@ -41,7 +41,7 @@ def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: P
     for start in track(range(0, len(readable), batch_size), -(-len(readable) // batch_size), "explaining"):
         batch = readable[start : start + batch_size]
         images = np.stack([classifier.load(Path(row["path"])) for row in batch])
-        # Not by the label: two classes of ImageNet may share their name.
+        # By index, not by label: two ImageNet classes can have the same name.
         classes = classifier.probabilities(images).argmax(axis=1)
         for row, heat in zip(batch, grad_cam.heat_maps(images, classes), strict=True):
 
@@ -54,10 +54,10 @@ def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: P
 
 
 def written(picture: Callable[[], Image.Image], file: Path) -> bool:
-    """Write a picture, or say in a line why it cannot be, and return whether it is there."""
+    """Write an image, or print a warning if it cannot be written; return whether it was written."""
     try:
         save_picture(picture(), file)
-    except (OSError, HeadstartError) as error:  # a full disk, a picture that is gone by now
-        print_to_stderr(f"Warning: not drawn: {printable(str(file))} ({getattr(error, 'strerror', None) or error})")
+    except (OSError, HeadstartError) as error:  # a full disk, an image that has been removed
+        print_to_stderr(f"Warning: cannot write {printable(str(file))} ({getattr(error, 'strerror', None) or error})")
         return False
     return True

@@ -1,4 +1,4 @@
-"""Bring images into folders that every tool reads: `headstart prepare split PHOTOS SPLIT --classes cat,dog`."""
+"""Arrange images in one folder per split and class: `headstart prepare split PHOTOS SPLIT --classes cat,dog`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
+from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.config import SplitConfig, compose
 from headstart.config.checks import check_values
@@ -23,7 +24,7 @@ from headstart.run.display import print_data
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the folders and return the exit code: 1 for anything that the user can mend."""
+    """Write the folders and return the exit code: 1 after an error that the user can fix."""
     options = build_parser().parse_args(arguments)
     try:
         source, destination = expect_places(options.source, options.destination)
@@ -32,8 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         index, places = options.layout(source, options)
         how = write_folders(index, places, destination, options.copy)
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
-        return 1
+        return report_error(error)
     print_data(index, list(index.notes))
     console.print(f"  {destination}: {how}", markup=False, soft_wrap=True)
     command = f"headstart train dataset=folder dataset.root={shlex.quote(str(destination))}"
@@ -48,13 +48,13 @@ def build_parser() -> CommandParser:
     parser = CommandParser(prog="headstart prepare", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     common = CommandParser(add_help=False)
-    common.add_argument("source", type=Path, metavar="SOURCE", help="the directory of the images; stays as it is")
-    common.add_argument("destination", type=Path, metavar="DESTINATION", help="the new directory")
-    common.add_argument("--follow-links", action="store_true", help="also those that lead out of SOURCE")
+    common.add_argument("source", type=Path, metavar="SOURCE", help="directory of the images; stays unchanged")
+    common.add_argument("destination", type=Path, metavar="DESTINATION", help="new directory")
+    common.add_argument("--follow-links", action="store_true", help="follow links that lead out of SOURCE")
     common.add_argument("--copy", action="store_true", help="copy the files instead of linking them")
 
     food11 = commands.add_parser(
-        "food11", parents=[common], help="Food-11 as it is published (training/0_12.jpg) into a folder for each class"
+        "food11", parents=[common], help="sort Food-11 (published as training/0_12.jpg) into one folder per class"
     )
     food11.set_defaults(layout=lay_out_food11)
 
@@ -62,17 +62,29 @@ def build_parser() -> CommandParser:
     split = commands.add_parser(
         "split",
         parents=[common],
-        help="a directory for each class into train, valid and test, the split that `headstart train` makes itself",
+        help="split a folder per class into train, valid and test, like `headstart train` does",
     )
     split.add_argument(
-        "--validation", type=float, default=default.validation, metavar="F", help="fraction of all images (0.2)"
+        "--validation",
+        type=float,
+        default=default.validation,
+        metavar="F",
+        help="fraction for validation (default: 0.2)",
     )
     split.add_argument(
-        "--test", type=float, default=default.test, metavar="F", help="fraction of all images, 0 for none (0.2)"
+        "--test",
+        type=float,
+        default=default.test,
+        metavar="F",
+        help="fraction for the test; 0: no test split (default: 0.2)",
     )
-    split.add_argument("--seed", type=int, default=default.seed, metavar="N", help="another seed, another split (0)")
-    split.add_argument("--classes", metavar="A,B", help="the only classes to take, with commas between them")
-    split.add_argument("--no-splits", action="store_true", help="every folder in SOURCE is a class, whatever its name")
+    split.add_argument(
+        "--seed", type=int, default=default.seed, metavar="N", help="random seed of the split (default: 0)"
+    )
+    split.add_argument("--classes", metavar="A,B", help="classes to keep, separated by commas")
+    split.add_argument(
+        "--no-splits", action="store_true", help="treat every folder in SOURCE as a class, even train or test"
+    )
     split.set_defaults(layout=lay_out_split)
     return parser
 
@@ -81,7 +93,7 @@ def expect_places(source: Path, destination: Path) -> tuple[Path, Path]:
     """Return both directories as absolute paths.
 
     Raises:
-        HeadstartError: when the source is no directory, or the destination is there already or lies within the source.
+        HeadstartError: when the source is not a directory, or the destination exists or lies inside the source.
     """
     source, destination = (path.expanduser().absolute() for path in (source, destination))
     if not source.is_dir():
@@ -94,7 +106,7 @@ def expect_places(source: Path, destination: Path) -> tuple[Path, Path]:
 
 
 def lay_out_food11(source: Path, options: argparse.Namespace) -> tuple[ImageIndex, list[str]]:
-    """Return the images of Food-11, and the new path of each: training/Bread/0_12.jpg."""
+    """Return the images of Food-11 and their new paths, such as training/Bread/0_12.jpg."""
     listing = list_flat(source, compose(["dataset=food11"]).dataset.label_names)
     if any(row.split is None for row in listing.rows):
         raise HeadstartError(f"Expected the folders training, validation and evaluation in {source}. Received: none")
@@ -107,13 +119,13 @@ def lay_out_food11(source: Path, options: argparse.Namespace) -> tuple[ImageInde
 
 
 def lay_out_split(source: Path, options: argparse.Namespace) -> tuple[ImageIndex, list[str]]:
-    """Return the images of a directory of classes with their new splits, and the new path of each: train/cat/1.jpg."""
+    """Return the images of a folder per class with their new splits, and their new paths, such as train/cat/1.jpg."""
     split = SplitConfig(options.validation, options.test, options.seed)
     check_values(split, "--")
     listing = list_folder(source, NONE if options.no_splits else AUTO, "--no-splits")
     if any(row.split for row in listing.rows):
         raise HeadstartError(
-            f"Expected a folder for each class in {source}. Received: split folders; --no-splits if they are classes"
+            f"Expected a folder per class in {source}. Received: split folders; if they are classes, pass --no-splits"
         )
     classes = [name.strip() for name in options.classes.split(",")] if options.classes is not None else None
     index = build_index(choose_classes(listing, classes), split)

@@ -1,4 +1,4 @@
-"""See what an augmentation does: `headstart preview augmentation=strong dataset=folder dataset.root=photos`."""
+"""Preview an augmentation: `headstart preview augmentation=strong dataset=folder dataset.root=photos`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.config import Config, compose
 from headstart.core.console import console, track
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the sheet and return the exit code: 1 for anything that the user can mend."""
+    """Write the contact sheet and return the exit code: 1 after an error that the user can fix."""
     options = parse(arguments)
     try:
         config = compose(options.overrides)
@@ -43,8 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         sheet = contact_sheet(preview(config, index, image_size, options.versions))
         save(sheet, output)
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
-        return 1
+        return report_error(error)
     console.print(
         f"{len(index)} training images of {image_size} px and {options.versions} versions of each: {output}",
         markup=False,
@@ -57,9 +57,13 @@ def build_parser() -> CommandParser:
     """Return the parser of the command line."""
     parser = CommandParser(prog="headstart preview", description=__doc__)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="configuration, as for `headstart train`")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="the picture (outputs/preview_NAME.png)")
-    parser.add_argument("--images", type=int, default=6, metavar="N", help="training images, one below the other (6)")
-    parser.add_argument("--versions", type=int, default=8, metavar="N", help="augmented versions of each (8)")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="PNG file to write (default: outputs/preview_NAME.png)"
+    )
+    parser.add_argument("--images", type=int, default=6, metavar="N", help="number of training images (default: 6)")
+    parser.add_argument(
+        "--versions", type=int, default=8, metavar="N", help="augmented versions of each image (default: 8)"
+    )
     return parser
 
 
@@ -74,9 +78,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def with_value_range(shown: ImageIndex, whole: ImageIndex, config: Config) -> ImageIndex:
-    """Return the images that are shown with the range of values that training reads them by.
+    """Return the shown images with the value range that training uses.
 
-    It is that of the whole data set, which is only read where one of them has more than 8 bits.
+    The range depends on the whole data set, which is read only if a shown image has more than 8 bits.
     """
     if not any(is_high_bit_depth(shown.file(position), shown.limits) for position in range(len(shown))):
         return shown
@@ -85,15 +89,15 @@ def with_value_range(shown: ImageIndex, whole: ImageIndex, config: Config) -> Im
 
 
 def preview(config: Config, index: ImageIndex, image_size: int, versions: int) -> list[list[tuple[np.ndarray, str]]]:
-    """Return a row of pictures with captions for each image: the original, then its versions as training sees them.
+    """Return a row of captioned images for each image: the original, then its augmented versions.
 
-    Where the augmentation mixes, the images of the sheet are one batch, and captions give the shares of the classes.
+    With mixup or CutMix the shown images are one batch, and the captions give the share of each class.
 
     Args:
         config: the resolved configuration.
         index: the images to show.
         image_size: side in pixels.
-        versions: how many augmented versions of each image.
+        versions: number of augmented versions of each image.
     """
     import_tensorflow()
     import tensorflow as tf
@@ -120,7 +124,7 @@ def preview(config: Config, index: ImageIndex, image_size: int, versions: int) -
 
 
 def save(sheet: Image.Image, output: Path) -> None:
-    """Write the sheet as PNG.
+    """Write the contact sheet as PNG.
 
     Raises:
         HeadstartError: when the file cannot be written.
@@ -130,5 +134,5 @@ def save(sheet: Image.Image, output: Path) -> None:
         save_picture(sheet, output)
     except OSError as error:
         raise HeadstartError(
-            f"Expected --output to be a file that can be written. Received: {output} ({error.strerror or error})"
+            f"Expected --output to be a writable file. Received: {output} ({error.strerror or error})"
         ) from error

@@ -1,4 +1,4 @@
-"""Which scenario, which backbone, which command next, without training: `headstart recommend FOLDER`."""
+"""Recommend a scenario and a backbone for a data set, without training: `headstart recommend FOLDER`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from headstart.cli.data_arguments import dataset_name, overrides_of
+from headstart.cli.data_arguments import add_data_arguments, dataset_name, overrides_of
+from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
-from headstart.config import CELLS, Config, about, compose, scenario_cells
+from headstart.config import CELLS, Config, compose, scenario_cells, select_overrides
 from headstart.core.console import console, print_titled
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json
@@ -31,48 +32,41 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print and return the exit code: 1 for anything that the user can mend."""
+    """Print the recommendation and return the exit code: 1 after an error that the user can fix."""
     options = build_parser().parse_intermixed_args(arguments)
     try:
         overrides = overrides_of(options.words)
         config = compose([*overrides, "scenario=auto"])
         recommend(config, overrides, options.backbones, options.output)
-    except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
-        return 1
-    except OSError as error:
-        console.print(f"Error: {error.strerror}: {error.filename}", markup=False, soft_wrap=True)
-        return 1
+    except (HeadstartError, OSError) as error:
+        return report_error(error)
     return 0
 
 
 def build_parser() -> CommandParser:
     """Return the parser of the command line."""
     parser = CommandParser(prog="headstart recommend", description=__doc__)
+    add_data_arguments(parser)
     parser.add_argument(
-        "words",
-        nargs="+",
-        metavar="FOLDER | key=value",
-        help="a folder of images, or the configuration as for `headstart train`: dataset=digits image_size=128",
+        "--backbones", metavar="A,B", help="backbones to rank by LogME (default: those with packaged weights)"
     )
-    parser.add_argument("--backbones", metavar="A,B", help="to rank by LogME (those whose weights are packaged)")
     parser.add_argument(
         "--output",
         type=Path,
         metavar="DIRECTORY",
-        help="of recommendation.json and probes.png (outputs/recommend_NAME)",
+        help="where to write recommendation.json and probes.png (default: outputs/recommend_NAME)",
     )
     return parser
 
 
 def recommend(config: Config, overrides: list[str], backbones: str | None, output: Path | None) -> None:
-    """Measure, print and write what was found.
+    """Measure the scenario and rank the backbones; print and write the recommendation.
 
     Args:
-        config: with `scenario=auto`.
-        overrides: what it was composed with beside the scenario.
-        backbones: to rank, with commas between them; None takes those whose weights are packaged.
-        output: the directory that is written to; None has a name among the outputs.
+        config: a configuration with `scenario=auto`.
+        overrides: overrides that it was composed with, without the scenario.
+        backbones: comma-separated backbones to rank; None: those with packaged weights.
+        output: directory to write to; None: `recommend_NAME` in the outputs directory.
     """
     names = [name.strip() for name in backbones.split(",")] if backbones else packaged_backbones()
     image_size = check(config, names)
@@ -114,11 +108,11 @@ def recommend(config: Config, overrides: list[str], backbones: str | None, outpu
 
 
 def check(config: Config, names: list[str]) -> int:
-    """Raise for what cannot be measured, before any image is read, and return the image size in pixels.
+    """Check the configuration before any image is read, and return the image size in pixels.
 
     Args:
-        config: with `scenario=auto`.
-        names: of the backbones to rank.
+        config: a configuration with `scenario=auto`.
+        names: the backbones to rank.
     """
     entry = get_entry(config.backbone.name)
     check_measurable(config)
@@ -131,30 +125,30 @@ def check(config: Config, names: list[str]) -> int:
 
 
 def next_commands(overrides: list[str], cell: str, ranked: list[RankedBackbone]) -> dict[str, str]:
-    """Return the commands to run next, by what they are for.
+    """Return the commands to run next, by purpose.
 
     Args:
-        overrides: of the data and whatever else was given.
-        cell: the scenario that was found.
-        ranked: the backbones, the best first.
+        overrides: overrides from the command line.
+        cell: the measured scenario.
+        ranked: the backbones, best first.
     """
-    given = bool(about(overrides, ["backbone"]))
+    given = bool(select_overrides(overrides, ["backbone"]))
     best = next((one.backbone for one in ranked if one.logme is not None), None)
     common = [*overrides, *([] if given or best is None else [f"backbone={best}"])]
     return {
-        "train as the scenario calls for": shlex.join(["headstart", "train", *common, f"scenario={cell}"]),
-        "or see whether another one does better": shlex.join(
+        "train for this scenario": shlex.join(["headstart", "train", *common, f"scenario={cell}"]),
+        "or compare all four scenarios": shlex.join(
             ["headstart", "train", "-m", *common, f"scenario={','.join(CELLS)}", "seed=0,1,2"]
         ),
     }
 
 
 def print_ranking(ranked: list[RankedBackbone], images: int) -> None:
-    """Print the backbones, the best first.
+    """Print the backbones, best first.
 
     Args:
-        ranked: what `rank_backbones` returns.
-        images: how many they were ranked on.
+        ranked: the result of `rank_backbones`.
+        images: number of images that they were ranked on.
     """
     table = Table()
     for column in ("backbone", "weights", "px", "LogME", "features", "parameters"):

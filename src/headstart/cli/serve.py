@@ -1,11 +1,11 @@
-"""Answer HTTP requests with a classifier, by MLflow's scoring server: `headstart serve latest`. Ctrl-C ends it.
+"""Serve a classifier over HTTP with MLflow's scoring server: `headstart serve latest`. Press Ctrl-C to stop it.
 
-Send an image file as base64 text in JSON:
+Send images as base64 text in JSON:
 
 base64 -w0 photo.jpg | sed 's/.*/{"inputs": {"image": ["&"]}}/' |
   curl -s http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' -d @-
 
-The server has no authentication and no limit on what is sent: put a web server with both in front of it.
+The server has no authentication and no size limit: put a reverse proxy with both in front of it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from headstart.cli.errors import report_error
 from headstart.cli.parser import RUN_HELP, CommandParser
 from headstart.cli.servers import choose_port, serving
 from headstart.core.console import console
@@ -36,14 +37,15 @@ def main(arguments: list[str] | None = None) -> int:
             save_served_model(classifier, model)
             command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(model)]
             command += ["--host", options.host, "--port", str(port), "--workers", str(options.workers)]
-            console.print(f"http://{options.host}:{port}/invocations  (Ctrl-C ends it)", markup=False, soft_wrap=True)
+            console.print(
+                f"http://{options.host}:{port}/invocations  (press Ctrl-C to stop)", markup=False, soft_wrap=True
+            )
             with serving([*command, "--env-manager", "local"]) as server:
                 return server.wait()
     except KeyboardInterrupt:
         return 0
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
-        return 1
+        return report_error(error)
 
 
 def build_parser() -> CommandParser:
@@ -52,14 +54,14 @@ def build_parser() -> CommandParser:
         prog="headstart serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", help=RUN_HELP)
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other computers in (127.0.0.1)")
-    parser.add_argument("--port", type=int, help=f"({PORT}, or a free one if it is taken)")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that answer (1)")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 accepts other computers (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help=f"(default: {PORT}, or a free port if it is taken)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (default: 1)")
     return parser
 
 
 def classifier_directory(run: Path) -> Path:
-    """Return the directory of a run's classifier; a classifier's own directory is returned as it is.
+    """Return the directory of a run's classifier; return a classifier's directory unchanged.
 
     Raises:
         HeadstartError: when there is no classifier.

@@ -1,4 +1,4 @@
-"""What `headstart ui` and `headstart serve` share: a free port, and a server that ends with the command."""
+"""Shared by `headstart ui` and `headstart serve`: choose a free port, and run a server that stops with the command."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pathlib import Path
 from headstart.core.errors import HeadstartError
 from headstart.core.signals import handle_signals
 
-GRACE = 10.0  # seconds that a server has to end
+GRACE = 10.0  # seconds before a server is killed
 
 
 def choose_port(wanted: int | None, usual: int, host: str = "127.0.0.1") -> int:
     """Return the port to listen on.
 
     Args:
-        wanted: by the user; None takes the usual one, or any free one if that is taken.
-        usual: the port that people expect.
+        wanted: port that the user gave; None: the usual one, or a free one if that is taken.
+        usual: the default port.
         host: the address to listen on.
 
     Raises:
-        HeadstartError: when the wanted port is taken, or the address is not one of this computer.
+        HeadstartError: when the given port is taken, or the address does not belong to this computer.
     """
     for port in [wanted] if wanted is not None else [usual, 0]:
         with socket.socket() as listener:
@@ -40,8 +40,8 @@ def choose_port(wanted: int | None, usual: int, host: str = "127.0.0.1") -> int:
     raise HeadstartError(f"Expected a free address (--host, --port). Received: {host}:{wanted} ({reason})") from reason
 
 
-def answers(port: int) -> bool:
-    """Return whether something listens on a port of this computer."""
+def is_listening(port: int) -> bool:
+    """Return whether a server listens on a local port."""
     with socket.socket() as caller:
         caller.settimeout(1)
         return caller.connect_ex(("127.0.0.1", port)) == 0
@@ -49,26 +49,26 @@ def answers(port: int) -> bool:
 
 @contextlib.contextmanager
 def serving(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server and end it, with the processes that it started, when the block ends or is interrupted.
+    """Run a server, and stop it with its child processes when the block ends or is interrupted.
 
     Args:
         command: the program and its arguments.
     """
-    handle_signals()  # SIGTERM ends this command like Ctrl-C, else the server would stay behind
-    # MLflow looks for uvicorn on the path, which lies beside Python.
+    handle_signals()  # SIGTERM stops this command like Ctrl-C, so that the server does not outlive it
+    # MLflow looks for uvicorn on PATH; it is installed beside Python.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    # A session of its own: Ctrl-C reaches only this command, which ends the server once, without tracebacks.
-    # What MLflow prints goes to stderr (2): stdout has the link alone.
+    # In a new session Ctrl-C reaches only this command, which stops the server without tracebacks.
+    # MLflow's output goes to stderr (2), so that stdout has only the link.
     process = subprocess.Popen(command, env=environment, stdout=2, start_new_session=True)
     try:
         yield process
     finally:
-        _end(process)
+        _stop(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a server and the processes that it started."""
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop a server and its child processes."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)

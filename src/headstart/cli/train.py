@@ -1,4 +1,4 @@
-"""`headstart train`: errors as sentences, exit codes, the jobs of a sweep that go on when one fails."""
+"""`headstart train`: run Hydra, report errors in one line, and return an exit code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config
-from headstart.cli.parser import nearest
+from headstart.cli.parser import suggestion
 from headstart.config import checks as config_checks
 from headstart.core.console import allow_any_file_name, console
 from headstart.core.errors import HeadstartError, printable
@@ -27,7 +27,7 @@ from headstart.core.program import prepare_program
 from headstart.core.signals import exit_code, handle_signals
 from headstart.results.runs import objective
 from headstart.results.types import RunResults
-from headstart.run.reproduce import configuration_to_reproduce, sentence
+from headstart.run.reproduce import configuration_to_reproduce, describe_reproduction
 from headstart.run.resume import (
     expect_only_execution_settings,
     find_interrupted,
@@ -36,20 +36,20 @@ from headstart.run.resume import (
 )
 from headstart.sweep.end import finish_sweep
 
-FAILURES: list[str] = []  # of the run of this process; an error itself would hold all that its traceback does
-STARTS: list[float] = []  # when the process began, until its first job has taken it
+FAILURES: list[str] = []  # texts, because an exception would keep everything in its traceback alive
+STARTS: list[float] = []  # start time of the process, until the first job takes it
 
 
 def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
-    """Run one configuration and return what `objective` says, for sweepers.
+    """Run one configuration and return the value of `objective` for sweepers.
 
     Args:
-        composed: the configuration as Hydra hands it over.
+        composed: the configuration that Hydra composed.
     """
     from hydra.core.hydra_config import HydraConfig
 
     own = HydraConfig.get()
-    launched_in = Path(own.runtime.cwd)  # Hydra may have changed into the directory of the run by now
+    launched_in = Path(own.runtime.cwd)  # Hydra may have changed the working directory since
     composed = config.with_absolute_paths(composed, launched_in)
     if not OmegaConf.is_missing(own.job, "num"):
         from headstart.sweep.job import run_member
@@ -58,34 +58,34 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
     from headstart.run.experiment import run
 
     started = STARTS.pop() if STARTS else None
-    overrides = config.as_typed(own.overrides.task)
+    overrides = config.unresolved_overrides(own.overrides.task)
     try:
         resolved = config.resolve(composed, overrides, config.search_path_of(own))
         output, resume = Path(own.runtime.output_dir), False
         if resolved.plan:
             _plan(resolved, output, str(own.output_subdir))
             return None
-        if resolved.resume is not None:  # auto, as `train` takes all others
+        if resolved.resume is not None:  # auto: `train` has handled all other values
             interrupted = find_interrupted(resolved, output)
             if interrupted is not None and interrupted != output:
                 shutil.rmtree(output / str(own.output_subdir), ignore_errors=True)
-                with contextlib.suppress(OSError):  # somebody's own directory, with something in it
-                    output.rmdir()  # Hydra has just made it
+                with contextlib.suppress(OSError):  # a user's directory that is not empty
+                    output.rmdir()  # created by Hydra a moment ago
             output, resume = interrupted or output, interrupted is not None
             resolved = dataclasses.replace(resolved, resume=None)
         if resolved.reproduce is not None:
             resolved, overrides = configuration_to_reproduce(resolved, overrides, output, launched_in)
         results = run(resolved, output, started, overrides=overrides, resume=resume)
-    except HeadstartError as error:  # Hydra would say more of it, in its own words
+    except HeadstartError as error:  # Hydra would print a longer text
         FAILURES.append(str(error))
-        _say(str(error))
+        _print_error(str(error))
         return None
     _fail_where_it_differs(results)
     return objective(results, composed.objective)
 
 
 def _plan(resolved: config.Config, output: Path, of_hydra: str) -> None:
-    """Print what a run would do, and remove the directory that Hydra has just made for it."""
+    """Print the plan of a run, and remove the directory that Hydra created for it."""
     from headstart.run.plan import plan_run
 
     try:
@@ -108,27 +108,27 @@ def train(started: float) -> int:
 
         print_help()
         return 0
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises, so that the text is ours
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # makes Hydra raise, so that errors are reported below
     config.register_schema()
-    sys.argv[1:] = config.in_current_names(config.expand_home(sys.argv[1:]))
+    sys.argv[1:] = config.use_current_names(config.expand_home(sys.argv[1:]))
     STARTS.append(started)
     handle_signals()
     code, interrupted = 1, False
     try:
         _expect_known_flags()
-        config.expect_as_typed(sys.argv[1:])
-        if not _goes_on(started):
+        config.expect_quoted_text(sys.argv[1:])
+        if not _resume(started):
             hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name="config")(run_job)()
         code = 0
     except HeadstartError as error:
-        _say(str(error))
+        _print_error(str(error))
     except (HydraException, OmegaConfBaseException) as error:
-        _say(config_checks.explain(error))
+        _print_error(config_checks.explain(error))
     except Exception as error:
         if is_disk_full(error):
-            _say(str(disk_full_error(error, "run the same command again")))
+            _print_error(str(disk_full_error(error, "run the same command again")))
         elif isinstance(error, OSError) and error.filename is not None:
-            _say(f"{error.strerror}: {error.filename}")  # a directory that cannot be written
+            _print_error(f"{error.strerror}: {error.filename}")  # such as a directory that is not writable
         else:
             raise
     except KeyboardInterrupt as interruption:
@@ -137,16 +137,16 @@ def train(started: float) -> int:
         code = exit_code(interruption)
     finally:
         ending = finish_sweep(interrupted)
-    gc.freeze()  # else a second goes by in which what is left is searched for garbage
+    gc.freeze()  # skips a last garbage collection, which takes a second
     return code or ending or (1 if FAILURES else 0)
 
 
-def _goes_on(started: float) -> bool:
-    """Go on with the run that `resume=RUN` names, in its own configuration and directory; without it do nothing."""
-    named = config.given_value(sys.argv[1:], "resume")
+def _resume(started: float) -> bool:
+    """Resume the run that `resume=RUN` names and return True; without `resume` return False."""
+    named = config.find_override_value(sys.argv[1:], "resume")
     if named is None or named in ("auto", "null"):
         return False
-    given = config.without(sys.argv[1:], ["resume"])
+    given = config.drop_overrides(sys.argv[1:], ["resume"])
     expect_only_execution_settings(named, given)
     directory, stored = find_unfinished(named)
     stored = with_execution_settings(stored, given)
@@ -157,16 +157,16 @@ def _goes_on(started: float) -> bool:
 
 
 def _fail_where_it_differs(results: RunResults) -> None:
-    """Fail the command if a run differs from the one that it reproduces; the run has printed the comparison."""
+    """Make the command fail if a run differs from the run that it reproduces."""
     if results.reproduces and results.reproduces.verdict == "differs":
-        FAILURES.append(sentence(results.reproduces))
+        FAILURES.append(describe_reproduction(results.reproduces))
 
 
 def _expect_known_flags() -> None:
-    """Raise for a flag that Hydra does not have, which argparse would answer with a page.
+    """Raise for a flag that Hydra does not have; argparse alone would print its whole usage.
 
     Raises:
-        HeadstartError: with the flag that was probably meant.
+        HeadstartError: naming the flag that was probably meant.
     """
     from hydra._internal.utils import get_args_parser
 
@@ -174,13 +174,13 @@ def _expect_known_flags() -> None:
 
     def refuse(message: str) -> NoReturn:
         raise HeadstartError(
-            f"Expected flags that `headstart train --hydra-help` lists, and KEY=VALUE. Received: {message}"
-            f"{nearest(message, parser)}"
+            f"Expected KEY=VALUE or a flag that `headstart train --hydra-help` lists. Received: {message}"
+            f"{suggestion(message, parser)}"
         )
 
     parser.error = refuse  # type: ignore[method-assign]
     parser.parse_args()
 
 
-def _say(error: str) -> None:
+def _print_error(error: str) -> None:
     console.print(f"Error: {printable(error)}", markup=False, soft_wrap=True)

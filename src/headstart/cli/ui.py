@@ -1,4 +1,4 @@
-"""Show the runs in MLflow's web page, on this computer alone: `headstart ui`. Ctrl-C ends it."""
+"""Show the runs in the MLflow UI, on this computer only: `headstart ui`. Press Ctrl-C to stop it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 import time
 import webbrowser
 
+from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
-from headstart.cli.servers import answers, choose_port, serving
+from headstart.cli.servers import choose_port, is_listening, serving
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import outputs_directory
@@ -20,13 +21,13 @@ PORT = 5000
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Start MLflow's web page, open it, wait until Ctrl-C, and return the exit code."""
+    """Start the MLflow UI, open it in the browser, wait for Ctrl-C, and return the exit code."""
     options = build_parser().parse_args(arguments)
     try:
         uri = options.tracking_uri or sqlite_uri(outputs_directory() / "mlflow.db")
         expect_address(uri, "--tracking-uri")
         experiment = newest_experiment(uri)
-        if uri.startswith("http"):  # a server, which has a page of its own
+        if uri.startswith("http"):  # a tracking server has its own page
             show(page_of(uri.rstrip("/"), experiment), options.no_browser)
             return 0
         port = choose_port(options.port, PORT)
@@ -35,48 +36,49 @@ def main(arguments: list[str] | None = None) -> int:
         with serving(command) as server:
             wait_for(port, server)
             show(page_of(f"http://127.0.0.1:{port}", experiment), options.no_browser)
-            console.print("Ctrl-C ends it.")
+            console.print("Press Ctrl-C to stop.")
             return server.wait()
     except KeyboardInterrupt:
         return 0
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
-        return 1
+        return report_error(error)
 
 
 def build_parser() -> CommandParser:
     """Return the parser of the command line."""
     parser = CommandParser(prog="headstart ui", description=__doc__)
-    parser.add_argument("--tracking-uri", help="the store to show (that of the outputs)")
-    parser.add_argument("--port", type=int, help=f"({PORT}, or a free one if it is taken)")
-    parser.add_argument("--no-browser", action="store_true", help="print the link and open nothing")
+    parser.add_argument(
+        "--tracking-uri", metavar="URI", help="tracking store to show (default: mlflow.db in the outputs directory)"
+    )
+    parser.add_argument("--port", type=int, help=f"(default: {PORT}, or a free port if it is taken)")
+    parser.add_argument("--no-browser", action="store_true", help="print the link without opening a browser")
     return parser
 
 
 def page_of(server: str, experiment: str) -> str:
-    """Return the link to the page of an experiment's runs.
+    """Return the link to an experiment's runs.
 
     Args:
-        server: its address.
-        experiment: its id.
+        server: address of the server.
+        experiment: id of the experiment.
     """
     return f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning"
 
 
 def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    """Return when the server listens.
+    """Wait until the server listens.
 
     Raises:
-        HeadstartError: when it ends before that.
+        HeadstartError: when it exits first.
     """
-    while not answers(port):
+    while not is_listening(port):
         if server.poll() is not None:
-            raise HeadstartError(f"MLflow's server ended with exit code {server.returncode} before it answered.")
+            raise HeadstartError(f"MLflow's server exited with code {server.returncode} before it was ready.")
         time.sleep(0.1)
 
 
 def show(page: str, no_browser: bool) -> None:
-    """Print the link, and open it if this computer has a browser."""
+    """Print the link, and open it in the browser if there is one."""
     console.print(page, markup=False, soft_wrap=True)
     if not no_browser:
         with contextlib.suppress(webbrowser.Error):

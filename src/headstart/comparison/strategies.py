@@ -16,7 +16,7 @@ from headstart.comparison.statistics import Interval, accuracy_interval
 from headstart.config import Config, to_dict
 from headstart.config.fields import Decides
 from headstart.config.identity import run_name
-from headstart.config.keys import deciding_values
+from headstart.config.keys import values_that_decide
 from headstart.tracking import flatten
 
 GROUPED_BY = (Decides.RESULT, Decides.DATA)  # keys in which the runs of one strategy agree
@@ -120,7 +120,9 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Strategy], list[tuple[str, Run
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in comparable:
         groups[_key(run.config) if run.config else ""].append(run)
-    named = _labels([flatten(deciding_values(members[0].config, NAMED_BY)) for key, members in groups.items() if key])
+    named = _labels(
+        [flatten(values_that_decide(members[0].config, NAMED_BY)) for key, members in groups.items() if key]
+    )
     strategies, unfinished = [], []
     for label, members in zip(named, (group for key, group in groups.items() if key), strict=True):
         by_images: dict[str, list[Run]] = defaultdict(list)
@@ -173,7 +175,7 @@ def _images(run: Run) -> str:
 def _key(config: Config) -> str:
     """Return what the runs of one strategy share: the keys that decide results, and the names of data and scenario."""
     chosen = {"dataset": config.dataset.name, "scenario": config.scenario.name}
-    return repr(sorted(deciding_values(config, GROUPED_BY).items()) + sorted(chosen.items()))
+    return repr(sorted(values_that_decide(config, GROUPED_BY).items()) + sorted(chosen.items()))
 
 
 def _drop_repeats(runs: Sequence[Run]) -> tuple[tuple[Run, ...], int]:

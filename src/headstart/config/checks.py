@@ -1,7 +1,4 @@
-"""What is wrong with a configuration, in one sentence: values, names and keys that its schema does not have.
-
-The schema itself, whose fields say what they take, is `headstart.config`.
-"""
+"""Check a configuration against its schema, and explain errors in one sentence."""
 
 from __future__ import annotations
 
@@ -16,19 +13,19 @@ from headstart.core.errors import HeadstartError, expect_one_of
 
 
 def check_values(node: Any, prefix: str = "") -> None:
-    """Raise for the first value that is not among the choices or within the bounds of its field.
+    """Raise for the first value that is not one of the choices or within the bounds of its field.
 
     Args:
         node: a configuration, or one group of it.
-        prefix: how its keys begin on the command line, for example `augmentation.`.
+        prefix: prefix of its keys on the command line, for example `augmentation.`.
 
     Raises:
-        HeadstartError: naming the key, what it takes and the value.
+        HeadstartError: naming the key, the valid values and the value.
     """
     for item in dataclasses.fields(node):
         key, value = f"{prefix}{item.name}", getattr(node, item.name)
         if "write" in item.metadata:
-            continue  # checked where it is parsed
+            continue  # parsing has checked it
         for position, member in enumerate(value if isinstance(value, list) else [value]):
             if dataclasses.is_dataclass(member):
                 check_values(member, f"{key}[{position}]." if isinstance(value, list) else f"{key}.")
@@ -59,19 +56,19 @@ def check_values(node: Any, prefix: str = "") -> None:
 
 
 def _expect_text(key: str, name: Any, quoted: str) -> None:
-    """Raise for a name that is no text, with how to put names in quotes."""
+    """Raise for a name that is not text, and show how to quote it."""
     if not isinstance(name, str):
         raise HeadstartError(
-            f"Expected names in {key} to be text. Received: {name} ({type(name).__name__}); without quotes, names such "
-            f"as no, 001, 1.10 and null are read as other values: write {quoted}, on the command line "
+            f"Expected names in {key} to be text. Received: {name} ({type(name).__name__}); YAML reads unquoted names "
+            f"such as no, 001, 1.10 and null as other values: write {quoted}, on the command line "
             f"'{key}={quoted}'"
         )
     if not name.strip():
-        raise HeadstartError(f"Expected names in {key} to have letters. Received: {name!r}")
+        raise HeadstartError(f"Expected names in {key} not to be blank. Received: {name!r}")
 
 
 def _in_quotes(value: Any) -> str:
-    """Return a value in quotes as it may have been written before YAML read it."""
+    """Return a value in quotes, as the user probably typed it before YAML parsed it."""
     text = {"True": "yes", "False": "no", "None": "null"}.get(str(value), value)
     return f'"{text}"'
 
@@ -86,10 +83,10 @@ def _expect_range(key: str, value: Any, words: tuple[str, ...]) -> None:
 
 
 def explain(error: BaseException) -> str:
-    """Say in one sentence what is wrong with a configuration, with the valid names.
+    """Return an error of Hydra or OmegaConf as one sentence, with the valid names.
 
     Args:
-        error: what Hydra or OmegaConf raised.
+        error: the exception.
     """
     first_line = str(error).splitlines()[0].strip()
     where = f" in {first_line.split(':')[0].removeprefix('In ')}" if first_line.startswith("In '") else ""
@@ -97,7 +94,7 @@ def explain(error: BaseException) -> str:
     try:
         while cause is not None and not isinstance(cause, OmegaConfBaseException):
             options = getattr(cause, "options", None)
-            if options:  # an option that its group does not have
+            if options:  # an unknown option of a group
                 group, _, name = str(getattr(cause, "missing_cfg_file", "")).rpartition("/")
                 expect_one_of(group or "the configuration", name, sorted(options))
             cause = cause.__cause__ or cause.__context__
@@ -109,7 +106,7 @@ def explain(error: BaseException) -> str:
         return str(explained)
     if type(error).__name__ == "OverrideParseException":
         return (
-            f"Expected KEY=VALUE on the command line, with a value of special characters in two pairs of quotes: "
+            f"Expected KEY=VALUE on the command line; put values with special characters in two pairs of quotes: "
             f"'dataset.root=\"~/my photos\"'. Received: {getattr(error, 'override', first_line)}"
         )
     if cause is None:
@@ -118,40 +115,40 @@ def explain(error: BaseException) -> str:
     return f"{f'{key}: ' if key else ''}{str(cause.msg or cause).splitlines()[0]}{where}"
 
 
-def refuse_unknown_keys(node: Any, schema: Any, prefix: str) -> None:
-    """Raise for a key that `+` or `++` on the command line added beside the schema.
+def check_keys(node: Any, schema: Any, prefix: str) -> None:
+    """Raise for a key that is not in the schema, which `+` or `++` on the command line can add.
 
     Args:
         node: a configuration, or one group of it.
-        schema: dataclass that it should have the keys of.
+        schema: its dataclass.
         prefix: key of the group.
 
     Raises:
-        HeadstartError: naming the key, and the closest one that there is.
+        HeadstartError: naming the key and the closest valid one.
     """
     valid = {item.name: item for item in dataclasses.fields(schema)}
     for key in node:
         expect_one_of(f"a key of {prefix or 'the configuration'}", key, list(valid))
         default = valid[key].default_factory
         if dataclasses.is_dataclass(default):
-            refuse_unknown_keys(node[key], default, f"{prefix}.{key}".strip("."))
+            check_keys(node[key], default, f"{prefix}.{key}".strip("."))
 
 
-def refuse_interpolations(value: Any, key: str) -> None:
-    """Raise for a value that would be looked up, in the environment for example; a resolved configuration has none.
+def check_no_interpolations(value: Any, key: str) -> None:
+    """Raise for a `${...}` interpolation, which a resolved configuration cannot have.
 
     Args:
         value: a configuration, or a part of it.
-        key: of the part.
+        key: key of the part.
 
     Raises:
         HeadstartError: naming the key.
     """
     if isinstance(value, dict):
         for name, inner in value.items():
-            refuse_interpolations(inner, f"{key}.{name}".strip("."))
+            check_no_interpolations(inner, f"{key}.{name}".strip("."))
     elif isinstance(value, list):
         for inner in value:
-            refuse_interpolations(inner, key)
+            check_no_interpolations(inner, key)
     elif isinstance(value, str) and "${" in value:
         raise HeadstartError(f"Expected {key} of a resolved configuration to be a plain value. Received: {value}")

@@ -1,4 +1,4 @@
-"""Composing a configuration: what Hydra does with the schema, options and overrides, and the checks afterwards."""
+"""Compose a configuration from the schema, options and overrides with Hydra, and resolve and check it."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from headstart.config.checks import check_values, explain, refuse_unknown_keys
+from headstart.config.checks import check_keys, check_values, explain
 from headstart.config.keys import field_of, keys_of
 from headstart.config.overrides import (
+    drop_group,
     expand_home,
-    expect_as_typed,
-    in_current_names,
+    expect_quoted_text,
     override_key,
-    quoted,
-    without_group,
+    quote_value,
+    use_current_names,
 )
 from headstart.config.schema import CELLS, CellConfig, Config, FreezeConfig, OptimizerConfig
 from headstart.config.train_targets import parse_target
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import conf_directory
 
-OWN_SOURCES = ("hydra", "main", "schema")  # what Hydra calls the places that every command looks for options in
+OWN_SOURCES = ("hydra", "main", "schema")  # Hydra's names of the config sources that every command has
 
 
 def register_schema() -> None:
-    """Make the schema known to Hydra, under the name that `conf/config.yaml` starts from."""
+    """Register the schema with Hydra as `schema`, which `conf/config.yaml` includes."""
     from hydra.core.config_store import ConfigStore
 
-    from headstart.config.option_files import read_former_names
+    from headstart.config.option_files import register_option_sources
 
     ConfigStore.instance().store(name="schema", node=Config)
-    read_former_names()
+    register_option_sources()
 
 
 def compose(overrides: Sequence[str] = (), search_path: Sequence[str] = ()) -> Config:
-    """Compose a run's configuration, for scripts and tests, and for what a run finds out itself.
+    """Compose a configuration outside of `headstart train`.
 
     Args:
         overrides: as on the command line, for example `["backbone=vgg16", "seed=1"]`.
-        search_path: where options are beside the shipped ones, see `search_path_of`.
+        search_path: additional locations of options, see `search_path_of`.
 
     Raises:
-        HeadstartError: for an unknown name or key, a wrong type, a value out of its range.
+        HeadstartError: for an unknown name or key, a wrong type or a value out of range.
     """
     import hydra
     from hydra.core.global_hydra import GlobalHydra
@@ -64,19 +64,19 @@ def compose(overrides: Sequence[str] = (), search_path: Sequence[str] = ()) -> C
             if there
             else hydra.initialize_config_dir(str(conf_directory()), version_base="1.3")
         ):
-            words = in_current_names(expand_home(overrides))
-            expect_as_typed(words)
-            searched = [f"hydra.searchpath=[{','.join(map(quoted, search_path))}]"] if search_path else []
+            words = use_current_names(expand_home(overrides))
+            expect_quoted_text(words)
+            searched = [f"hydra.searchpath=[{','.join(map(quote_value, search_path))}]"] if search_path else []
             return resolve(hydra.compose("config", [*words, *searched]), words, search_path)
     except (HydraException, OmegaConfBaseException) as error:
         raise HeadstartError(explain(error)) from error
 
 
 def search_path_of(hydra: Any) -> list[str]:
-    """Return where a command looks for options beside the shipped ones: `--config-dir` and `hydra.searchpath`.
+    """Return the locations of options besides the shipped ones: `--config-dir` and `hydra.searchpath`.
 
     Args:
-        hydra: Hydra's own part of what it composed.
+        hydra: Hydra's own configuration.
     """
     found = []
     for source in hydra.runtime.config_sources:
@@ -87,23 +87,22 @@ def search_path_of(hydra: Any) -> list[str]:
 
 
 def resolve(composed: DictConfig, overrides: Sequence[str] | None = None, search_path: Sequence[str] = ()) -> Config:
-    """Turn what Hydra composed into plain dataclasses, with every value checked.
+    """Convert a composed configuration to dataclasses, and check every value.
 
     Args:
-        composed: the configuration as Hydra hands it over.
-        overrides: with which it was composed, and with which `scenario=auto` composes what it may choose from; None
-            composes nothing.
-        search_path: where options were looked for beside the shipped ones, see `search_path_of`.
+        composed: the configuration that Hydra composed.
+        overrides: the overrides it was composed with, for composing the four cells of `scenario=auto`; None: compose
+            no cells.
+        search_path: additional locations of options, see `search_path_of`.
 
     Returns:
-        The configuration in which each stage has its whole optimizer and a parsed `train`, and `epochs` has been
-        applied.
+        The configuration in which each stage has a complete optimizer, a parsed `train` and the run's `epochs`.
 
     Raises:
-        HeadstartError: for a missing value or one out of its range.
+        HeadstartError: for a missing value or a value out of range.
     """
     try:
-        refuse_unknown_keys(composed, Config, "")
+        check_keys(composed, Config, "")
         composed = with_absolute_paths(composed, Path.cwd())
         config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
         check_values(config)
@@ -119,10 +118,10 @@ def resolve(composed: DictConfig, overrides: Sequence[str] | None = None, search
 
 
 def _complete(freeze: FreezeConfig, optimizer: OptimizerConfig, epochs: int | None, key: str) -> None:
-    """Give each stage its whole optimizer, the run's epochs and a parsed `train`.
+    """Give each stage a complete optimizer, the run's epochs and a parsed `train`.
 
     Raises:
-        HeadstartError: for no stages, two of one name, or a `train` that is none.
+        HeadstartError: if there is no stage, two stages share a name, or a `train` is invalid.
     """
     for position, stage in enumerate(freeze.stages):
         given = _without_null(dataclasses.asdict(stage.optimizer))
@@ -134,24 +133,23 @@ def _complete(freeze: FreezeConfig, optimizer: OptimizerConfig, epochs: int | No
         raise HeadstartError(f"Expected {key}.stages to have at least one stage. Received: an empty list")
     names = [stage.name for stage in freeze.stages]
     if len(set(names)) < len(names):
-        raise HeadstartError(f"Expected every stage in {key}.stages to have a name of its own. Received: {names}")
+        raise HeadstartError(f"Expected every stage in {key}.stages to have a unique name. Received: {names}")
 
 
 def scenario_cells(config: Config) -> dict[str, Config]:
-    """Return what `scenario=auto` may become: for each cell the configuration with its freeze schedule and optimizer.
+    """Return the configurations that `scenario=auto` chooses from, one for each cell.
 
     Args:
-        config: of a run with `scenario=auto`.
+        config: configuration of a run with `scenario=auto`.
 
     Raises:
-        HeadstartError: when the configuration is an earlier version's, and the options that it was composed of are
-            not found any more.
+        HeadstartError: if an earlier version stored the configuration, and its options no longer exist.
     """
     cells = config.scenario.cells
     if set(cells) != set(CELLS):
         raise HeadstartError(
             f"Expected scenario.cells of a run with scenario=auto to be {', '.join(CELLS)}. "
-            f"Received: {', '.join(cells) or 'none'}. Start it anew with scenario=auto"
+            f"Received: {', '.join(cells) or 'none'}. Start a new run with scenario=auto"
         )
     return {
         name: dataclasses.replace(config, freeze=cells[name].freeze, optimizer=cells[name].optimizer) for name in CELLS
@@ -159,30 +157,30 @@ def scenario_cells(config: Config) -> dict[str, Config]:
 
 
 def compose_cells(overrides: Sequence[str], search_path: Sequence[str] = ()) -> dict[str, CellConfig]:
-    """Return what each scenario calls for beside the same other overrides, so that what was given explicitly wins.
+    """Return the freeze schedule and optimizer of each scenario, composed with the run's other overrides, which win.
 
     Args:
-        overrides: of a run with `scenario=auto`.
-        search_path: where options are beside the shipped ones.
+        overrides: overrides of a run with `scenario=auto`.
+        search_path: additional locations of options.
 
     Raises:
         HeadstartError: when the other overrides do not fit a cell.
     """
-    others = tuple(word for word in without_group(overrides, "scenario") if _may_change_a_cell(word, overrides))
+    others = tuple(word for word in drop_group(overrides, "scenario") if _may_change_a_cell(word, overrides))
     return {cell: copy.deepcopy(_compose_cell(cell, others, tuple(search_path))) for cell in CELLS}
 
 
 def _may_change_a_cell(word: str, overrides: Sequence[str]) -> bool:
-    """Return whether an override may set freeze schedule or optimizer; a seed does not, so that cells are shared."""
+    """Return whether an override can change the freeze schedule or optimizer; dropping others lets jobs share cells."""
     item = field_of(Config, override_key(word))
     is_value = item is not None and "meaning" in item.metadata
-    refers = any("${" in other for other in overrides)  # to any value, perhaps this one
+    refers = any("${" in other for other in overrides)  # may refer to this value
     return refers or not is_value or override_key(word).split(".")[0] in ("freeze", "optimizer", "epochs")
 
 
 @functools.cache
 def _compose_cell(cell: str, others: tuple[str, ...], search_path: tuple[str, ...]) -> CellConfig:
-    """Return a cell; composing takes a fifth of a second, and a command resolves its configuration several times."""
+    """Compose a cell; cached, because composing takes 0.2 s and a command resolves its configuration several times."""
     try:
         config = compose([*others, f"scenario={cell}"], search_path)
     except HeadstartError as error:
@@ -191,11 +189,11 @@ def _compose_cell(cell: str, others: tuple[str, ...], search_path: tuple[str, ..
 
 
 def with_absolute_paths(composed: DictConfig, base: Path) -> DictConfig:
-    """Return a configuration whose paths no change of the working directory moves.
+    """Return a configuration with absolute paths, which do not depend on the working directory.
 
     Args:
-        composed: the configuration as Hydra hands it over.
-        base: the directory where the command was given.
+        composed: the configuration that Hydra composed.
+        base: the directory in which the command was started.
     """
     composed = copy.deepcopy(composed)
     for key in keys_of(Config):
@@ -204,7 +202,7 @@ def with_absolute_paths(composed: DictConfig, base: Path) -> DictConfig:
             continue
         try:
             value = OmegaConf.select(composed, key.name, throw_on_missing=False)
-        except OmegaConfBaseException:  # a value that cannot be looked up; `resolve` says what is wrong with it
+        except OmegaConfBaseException:  # an invalid interpolation; `resolve` reports it
             continue
         if value is not None:
             OmegaConf.update(composed, key.name, make_absolute(value, base))

@@ -1,8 +1,7 @@
-"""How a field of the schema says what its key means, what it takes and what it decides.
+"""Declare the fields of the schema: meaning, valid values, and what a key decides.
 
-Everything that has to know which keys matter derives it from these declarations, see `headstart.config.keys`: the
-digest of a run, the strategies of a comparison, what may differ when a run is reproduced or resumed, the name of a
-sweep, the estimates of a plan, the checks of values, `--help` and the reference of all keys.
+`headstart.config.keys` reads these declarations for the config hash, the strategies of a comparison, the keys that may
+differ when a run is reproduced or resumed, sweep names, time estimates, value checks, `--help` and the reference.
 """
 
 from __future__ import annotations
@@ -19,31 +18,31 @@ REQUIRED: Any = "???"  # OmegaConf's mark for a value that must be given
 
 
 class Decides(enum.Enum):
-    """What a key decides. Keys of a group decide what the group does, unless they say something else."""
+    """What a key decides; keys inherit it from their group unless they declare their own."""
 
     RESULT = "the figures of a run"
     DATA = "the images, their labels, splits and pixels"
-    REPLICATE = "which repetition of the same experiment a run is"
-    NAME = "what an option is called; its values decide the figures"
-    LOCATION = "where something is; what is there is known by its content"
-    COMMAND = "what this command does with its runs, not what they are"
-    NOTHING = "how the work is done: how fast, what is reported, how often it is saved; the figures agree"
+    REPLICATE = "the repetition of an experiment: seed or fold"
+    NAME = "the name of an option, whose values decide the figures"
+    LOCATION = "a location, whose content identifies the data"
+    COMMAND = "this command, not the runs"
+    NOTHING = "speed, reports and checkpoints, not the figures"
 
 
-FIGURES = (Decides.RESULT, Decides.DATA, Decides.REPLICATE)  # equal values give the same figures on the same images
+FIGURES = (Decides.RESULT, Decides.DATA, Decides.REPLICATE)  # equal values give equal figures on the same images
 
 
 class Declared(TypedDict, total=False):
-    """What any field may say of its key beside what it means and takes."""
+    """Optional declarations of any field."""
 
-    decides: Decides  # instead of what its group does
+    decides: Decides  # overrides the group's
     formerly: str  # the key's name in earlier versions
-    former_values: dict[str, str]  # names that values had in earlier versions, by the value
-    of_command: bool  # whether a run that is reproduced takes it from its own command, given or not
+    former_values: dict[str, str]  # names of values in earlier versions, by current value
+    of_command: bool  # a reproduction takes the value from its own command, not from the original run
 
 
 class Bounds(Declared, total=False):
-    """What the field of a number may say; `above` and `below` are themselves excluded."""
+    """Optional declarations of a number; `above` and `below` are exclusive bounds."""
 
     minimum: float
     maximum: float
@@ -59,12 +58,12 @@ def absolute_path(value: str, base: Path) -> str:
 BOUNDS = {"minimum": "at least", "maximum": "at most", "above": "above", "below": "below"}
 
 
-def plain(default: Any, meaning: str, **declared: Unpack[Declared]) -> Any:
+def setting(default: Any, meaning: str, **declared: Unpack[Declared]) -> Any:
     """Return a field that takes any value of its type.
 
     Args:
-        default: of the field.
-        meaning: of the key, in one line.
+        default: default value.
+        meaning: one line about the key.
         declared: see `Declared`.
     """
     return dataclasses.field(default=default, metadata={"meaning": meaning, **declared})
@@ -76,7 +75,7 @@ def choice(default: str | None, *others: str, meaning: str, **declared: Unpack[D
     Args:
         default: one of the words.
         others: the other words.
-        meaning: of the key, in one line.
+        meaning: one line about the key.
         declared: see `Declared`.
     """
     return dataclasses.field(default=default, metadata={"meaning": meaning, "choices": (default, *others), **declared})
@@ -86,10 +85,10 @@ def number(default: Any, meaning: str, unit: str, **declared: Unpack[Bounds]) ->
     """Return a field that takes a number within bounds.
 
     Args:
-        default: of the field.
-        meaning: of the key, in one line.
-        unit: of the number; `""` for one that counts or measures nothing, such as a seed.
-        declared: bounds and what else there is to say, see `Bounds`.
+        default: default value.
+        meaning: one line about the key.
+        unit: unit of the number; `""` if it has none, like a seed.
+        declared: bounds and other declarations, see `Bounds`.
     """
     bounds = {BOUNDS[name]: bound for name, bound in declared.items() if name in BOUNDS}
     more = {name: value for name, value in declared.items() if name not in BOUNDS}
@@ -102,14 +101,14 @@ def path(
     default: Any = None,
     make_absolute: Callable[[str, Path], str] = absolute_path,
 ) -> Any:
-    """Return a field that takes a path, which is made absolute before the working directory can change.
+    """Return a field that takes a path; `resolve` makes it absolute.
 
     Args:
-        meaning: of the key, in one line.
-        decides: instead of what its group does.
-        default: of the field.
-        make_absolute: returns the absolute path for a value and the directory that it is relative to; a value that is
-            no path is returned as it is.
+        meaning: one line about the key.
+        decides: overrides the group's.
+        default: default value.
+        make_absolute: returns the absolute path of a value relative to a directory; returns a value that is not a path
+            unchanged.
     """
     declared = {} if decides is None else {"decides": decides}
     metadata = {"meaning": meaning, "make_absolute": make_absolute, **declared}
@@ -119,10 +118,11 @@ def path(
 def names(meaning: str) -> Any:
     """Return a field that takes a list of names, null by default.
 
-    The type of such a field is Any: OmegaConf would turn into text what YAML has made of `no` and `001`.
+    Its type must be Any: with `str`, OmegaConf would silently turn `no` and `001`, which YAML has already converted,
+    back into different text.
 
     Args:
-        meaning: of the key, in one line.
+        meaning: one line about the key.
     """
     return dataclasses.field(default=None, metadata={"meaning": meaning, "names": True})
 
@@ -131,8 +131,8 @@ def name_or(*words: Any, meaning: str) -> Any:
     """Return a field that takes one name, null by default.
 
     Args:
-        words: what it takes too.
-        meaning: of the key, in one line.
+        words: other valid values.
+        meaning: one line about the key.
     """
     return dataclasses.field(default=None, metadata={"meaning": meaning, "name_or": words})
 
@@ -142,8 +142,8 @@ def count_or(word: str, meaning: str, unit: str) -> Any:
 
     Args:
         word: the word.
-        meaning: of the key, in one line.
-        unit: of the number.
+        meaning: one line about the key.
+        unit: unit of the number.
     """
     return dataclasses.field(default=word, metadata={"meaning": meaning, "count_or": word, "unit": unit})
 
@@ -153,28 +153,28 @@ def range_or(*words: str, meaning: str, unit: str) -> Any:
 
     Args:
         words: the words.
-        meaning: of the key, in one line.
-        unit: of the numbers.
+        meaning: one line about the key.
+        unit: unit of the numbers.
     """
     return dataclasses.field(default=words[0], metadata={"meaning": meaning, "range_or": words, "unit": unit})
 
 
 def parsed(meaning: str, takes: str, write: Callable[[Any], Any]) -> Any:
-    """Return a required field whose value is an object in a resolved configuration, and plain in YAML.
+    """Return a required field whose value is an object in a resolved configuration and plain values in YAML.
 
     Args:
-        meaning: of the key, in one line.
-        takes: what may be written in YAML, for the reference.
-        write: returns what is written for an object.
+        meaning: one line about the key.
+        takes: valid YAML, for the reference.
+        write: converts the object to plain values.
     """
     return dataclasses.field(default=REQUIRED, metadata={"meaning": meaning, "takes": takes, "write": write})
 
 
 def group(schema: Any, decides: Decides) -> Any:
-    """Return a field that holds a group of keys, or a collection of groups; the docstring of the group is its meaning.
+    """Return a field that holds a group of keys, or a collection of groups; the group's docstring is its meaning.
 
     Args:
         schema: dataclass of the group; `list` or `dict` for an empty collection.
-        decides: what the keys of the group decide that do not say something else.
+        decides: default for the keys of the group.
     """
     return dataclasses.field(default_factory=schema, metadata={"decides": decides})

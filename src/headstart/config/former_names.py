@@ -1,7 +1,7 @@
-"""Keys, values and options by the names that they had in earlier versions, which are read for one version more.
+"""Names of keys, values and options in earlier versions, which this version still accepts.
 
-The names stand at the fields of the schema, see `Declared`. What people typed or wrote in YAML files of their own is
-read with a note; what earlier runs stored, without one.
+The fields of the schema declare them, see `Declared`. On the command line and in users' YAML files they print a note,
+in stored runs they do not.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from headstart.config.keys import member_of
 from headstart.config.schema import Config
 from headstart.core.console import print_to_stderr
 
-_noted: set[str] = set()  # what this process has printed
+_noted: set[str] = set()  # names that this process has printed
 
 
 @dataclasses.dataclass
 class Names:
-    """Which names are put in place of which, and those that were.
+    """A direction of renaming, and the names that were replaced.
 
     Args:
-        back: False puts current names in place of former ones, True the other way round.
+        back: False: replace former names by current ones; True: the opposite.
     """
 
     back: bool = False
@@ -33,20 +33,20 @@ class Names:
         return item.metadata.get("formerly", item.name) if self.back else item.name
 
     def of_values(self, item: dataclasses.Field | None) -> dict[str, str]:
-        """Return the names of a field's values that are replaced, with what replaces them."""
+        """Return the replacements of a field's values."""
         former = {} if item is None else item.metadata.get("former_values", {})
         return former if self.back else {name: current for current, name in former.items()}
 
 
 def rename(node: Any, kind: Any, names: Names, key: str = "", item: dataclasses.Field | None = None) -> Any:
-    """Return a part of a configuration with other names.
+    """Return a part of a configuration with its names replaced.
 
     Args:
         node: dictionaries, lists and plain values.
         kind: its type in the schema.
-        names: which names; gets those that were replaced.
-        key: of the part.
-        item: the part's field.
+        names: the direction; records the replaced names.
+        key: key of the part.
+        item: field of the part.
     """
     if isinstance(node, list):
         return [rename(member, member_of(kind), names, f"{key}.{position}") for position, member in enumerate(node)]
@@ -79,25 +79,25 @@ def _rename_keys(node: dict[Any, Any], kind: Any, names: Names, key: str) -> dic
 
 
 def fields_by_any_name(kind: Any) -> dict[str, dataclasses.Field]:
-    """Return the fields of a group by their names, and by those that they had in earlier versions."""
+    """Return the fields of a group by their current and former names."""
     items = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
     return {name: item for item in items for name in (item.metadata.get("formerly", item.name), item.name)}
 
 
 def options_field(group: str) -> dataclasses.Field | None:
-    """Return the field that holds the name of the chosen option of a group; None where there is no such group."""
+    """Return the field that holds the name of a group's chosen option; None for an unknown group."""
     kind = typing.get_type_hints(Config).get(group)
     items = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
     return next((item for item in items if item.name == "name"), None)
 
 
-def note(names: Names) -> None:
-    """Print which names are others now, each once in a process.
+def print_renamed(names: Names) -> None:
+    """Print a note about each replaced name, once per process.
 
     Args:
-        names: those that were replaced.
+        names: the replaced names.
     """
     for former, current in names.renamed.items():
         if former not in _noted:
             _noted.add(former)
-            print_to_stderr(f"Note: {former} is now {current}; the old name is read in this version")
+            print_to_stderr(f"Note: {former} is now {current}; a later version will not accept the old name")

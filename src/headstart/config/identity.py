@@ -1,4 +1,4 @@
-"""What tells one run from another: its name, its tags, and the digest of what decides its figures."""
+"""The identity of a run: its name and its config hash."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from headstart.config.keys import leaves_of
 
 
 def run_name(config: Config) -> str:
-    """Return a name that tells runs apart at a glance."""
+    """Return a readable name: data set, backbone, head, freeze schedule, seed and fold."""
     if config.head.output == "imagenet":  # nothing is trained, nothing is random
         return f"{config.dataset.name} {config.backbone.name} as it is"
     fold = "" if config.cv.fold is None else f" fold {config.cv.fold}"
@@ -20,17 +20,16 @@ def run_name(config: Config) -> str:
 
 
 def config_hash(config: Config) -> str:
-    """Return a digest of everything that decides a run's figures, see `Decides`, but for the images.
+    """Return a hash of every value that decides a run's figures, see `Decides`.
 
-    What an option is called, where the images are and how the work is done leave it as it is. Which images there are
-    is told by their fingerprint, which whoever looks for a run by this digest compares too.
+    It does not depend on names of options, locations or execution settings, nor on the images: to find the same run,
+    compare the fingerprint of the images too.
 
-    Values that are the defaults of the schema are left out, so that a new key at a neutral default changes no digest of
-    an earlier run. For the same reason the default of a key that decides figures never changes in the schema; the files
-    under `conf/` may set another value.
+    It leaves out values that are the schema's defaults, so that a new key does not change the hashes of earlier runs.
+    Therefore never change the default of such a key in the schema; change the files under `conf/`.
 
-    Of `scenario=auto` the digest is over what it may choose from. So it is known before anything is measured, and is
-    the same afterwards.
+    The hash of `scenario=auto` covers the four cells it chooses from, so that it is the same before and after the
+    measurement.
     """
     if config.scenario.name == "auto":
         cells = [
@@ -38,7 +37,7 @@ def config_hash(config: Config) -> str:
             for name, cell in scenario_cells(config).items()
         ]
         return hashlib.sha256(repr(["auto", *cells]).encode()).hexdigest()[:16]
-    # By the names of earlier versions: a key or value that is renamed changes no digest.
+    # Former names, so that renaming a key or value does not change the hash.
     deciding = [leaf for leaf in leaves_of(config) if leaf.decides in FIGURES and not leaf.is_default]
     values = {leaf.former_key: leaf.former_value for leaf in deciding}
     return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Which keys the configuration has, what each of them decides, and the values of those that decide something."""
+"""The keys of the configuration, what each of them decides, and their values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from headstart.config.fields import Decides
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """A key of the schema that is no group."""
+    """A key of the schema (not a group)."""
 
     name: str  # dotted, `*` for the position in a list
     kind: Any  # its type
@@ -23,7 +23,7 @@ class Key:
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-    """A value of a configuration that is no group, with its key."""
+    """A value of a configuration (not a group) with its key."""
 
     key: str  # dotted, as on the command line
     owner: Any  # the dataclass that holds it
@@ -32,30 +32,30 @@ class Leaf:
 
     @property
     def value(self) -> Any:
-        """The value as it is written in YAML."""
+        """The value in YAML."""
         return written(self.field, getattr(self.owner, self.field.name))
 
     @property
     def former_key(self) -> str:
-        """The key as earlier versions called it."""
+        """The key's name in earlier versions."""
         return f"{self.key.removesuffix(self.field.name)}{self.field.metadata.get('formerly', self.field.name)}"
 
     @property
     def former_value(self) -> Any:
-        """The value as earlier versions called it."""
+        """The value's name in earlier versions."""
         value = self.value
         return self.field.metadata.get("former_values", {}).get(value, value) if isinstance(value, str) else value
 
     @property
     def is_default(self) -> bool:
-        """Whether the value is the default of the schema."""
+        """Whether the value is the schema's default."""
         item = self.field
         default = item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
         return bool(self.value == default)
 
 
 def written(item: dataclasses.Field, value: Any) -> Any:
-    """Return the value of a field as it is written in YAML.
+    """Return the value of a field for YAML.
 
     Args:
         item: the field.
@@ -65,15 +65,15 @@ def written(item: dataclasses.Field, value: Any) -> Any:
 
 
 def keys_of(schema: Any, prefix: str = "", inherited: Decides | None = None) -> Iterator[Key]:
-    """Yield every key of a schema in its order, those in a list with `*` for the position.
+    """Yield every key of a schema in order, with `*` for positions in lists.
 
     Args:
         schema: dataclass.
-        prefix: of its keys.
-        inherited: what the keys decide that say nothing.
+        prefix: prefix of its keys.
+        inherited: what keys decide that declare nothing.
 
     Raises:
-        TypeError: for a key that neither says what it decides nor inherits it.
+        TypeError: for a key that neither declares nor inherits what it decides.
     """
     hints = typing.get_type_hints(schema)
     for item in dataclasses.fields(schema):
@@ -89,19 +89,19 @@ def keys_of(schema: Any, prefix: str = "", inherited: Decides | None = None) -> 
 
 
 def keys_that_decide(schema: Any) -> dict[str, Decides]:
-    """Return every key of a schema with what it decides, see `keys_of`.
+    """Return what every key of a schema decides, see `keys_of`.
 
     Args:
         schema: dataclass.
 
     Raises:
-        TypeError: for a key that neither says what it decides nor inherits it.
+        TypeError: for a key that neither declares nor inherits what it decides.
     """
     return {key.name: key.decides for key in keys_of(schema)}
 
 
-def what_decides(schema: Any, key: str) -> Decides | None:
-    """Return what a key or a group of keys decides; None where the schema has no such key.
+def effect_of(schema: Any, key: str) -> Decides | None:
+    """Return what a key or a group of keys decides; None for an unknown key.
 
     Args:
         schema: dataclass of the whole configuration.
@@ -116,7 +116,7 @@ def what_decides(schema: Any, key: str) -> Decides | None:
 
 
 def field_of(schema: Any, key: str) -> dataclasses.Field | None:
-    """Return the field of a key; None where the schema has no such key.
+    """Return the field of a key; None for an unknown key.
 
     Args:
         schema: dataclass of the whole configuration.
@@ -147,24 +147,24 @@ def fields_to(schema: Any, key: str) -> list[dataclasses.Field | None]:
     return found
 
 
-def deciding_values(config: Any, wanted: Collection[Decides]) -> dict[str, Any]:
-    """Return the values of a configuration that decide something, by their dotted keys.
+def values_that_decide(config: Any, wanted: Collection[Decides]) -> dict[str, Any]:
+    """Return the values of a configuration that decide one of some things, by their dotted keys.
 
     Args:
         config: a resolved configuration.
-        wanted: what they decide.
+        wanted: the things.
     """
     return {leaf.key: leaf.value for leaf in leaves_of(config) if leaf.decides in wanted}
 
 
-def with_given(stored: Any, asked: Any, keys: Collection[str], allowed: Collection[Decides]) -> Any:
-    """Return a stored configuration with some values of another one.
+def override_values(stored: Any, asked: Any, keys: Collection[str], allowed: Collection[Decides]) -> Any:
+    """Return a stored configuration with some values replaced by those of another one.
 
     Args:
         stored: a resolved configuration.
         asked: the other one.
-        keys: which values, or groups of them.
-        allowed: of these only the values that decide one of these; the others stay as they are.
+        keys: keys or groups to replace.
+        allowed: replace only values that decide one of these.
     """
     changed = copy.deepcopy(stored)
     for leaf in leaves_of(asked):
@@ -177,15 +177,15 @@ def with_given(stored: Any, asked: Any, keys: Collection[str], allowed: Collecti
 
 
 def leaves_of(node: Any, prefix: str = "", inherited: Decides | None = None) -> Iterator[Leaf]:
-    """Yield everything in a configuration that is no group.
+    """Yield every value in a configuration.
 
     Args:
         node: a resolved configuration, or a group of it.
-        prefix: of its keys.
-        inherited: what the keys decide that say nothing.
+        prefix: prefix of its keys.
+        inherited: what keys decide that declare nothing.
 
     Raises:
-        TypeError: for a key that neither says what it decides nor inherits it.
+        TypeError: for a key that neither declares nor inherits what it decides.
     """
     for item in dataclasses.fields(node):
         key, value = f"{prefix}{item.name}", getattr(node, item.name)
@@ -202,7 +202,7 @@ def leaves_of(node: Any, prefix: str = "", inherited: Decides | None = None) -> 
 
 
 def member_of(kind: Any) -> Any:
-    """Return the dataclass that a list or a dictionary holds; None for anything else."""
+    """Return the dataclass of the members of a list or dictionary type; None for any other type."""
     members = typing.get_args(kind) if typing.get_origin(kind) in (list, dict) else ()
     return members[-1] if members and dataclasses.is_dataclass(members[-1]) else None
 
@@ -210,5 +210,5 @@ def member_of(kind: Any) -> Any:
 def _decides(item: dataclasses.Field, key: str, inherited: Decides | None) -> Decides:
     decides = item.metadata.get("decides", inherited)
     if decides is None:
-        raise TypeError(f"Expected the field of {key} to say what it decides, see Decides. Received: nothing")
+        raise TypeError(f"Expected the field of {key} to declare what it decides, see Decides. Received: nothing")
     return decides

@@ -1,4 +1,4 @@
-"""Hydra's sources of options, with which people's own files are read in the names of earlier versions too."""
+"""Hydra's config sources, extended to accept former names in users' own YAML files."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
-from headstart.config.former_names import Names, note, options_field, rename
+from headstart.config.former_names import Names, options_field, print_renamed, rename
 from headstart.config.overrides import rename_word
 from headstart.config.schema import Config
 
 
-def read_former_names() -> None:
-    """Let Hydra read files of people's own that have former names."""
-    Plugins.instance()  # else it would register its own sources later
+def register_option_sources() -> None:
+    """Register config sources that accept former names."""
+    Plugins.instance()  # registers Hydra's sources first, so that these replace them
     sources = SourcesRegistry.instance().types
     sources.update({source.scheme(): source for source in (FileConfigSource, ImportlibResourcesConfigSource)})
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
-    """A directory of options, in which former names are read."""
+    """A directory of options whose files may have former names."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Return a file with current names."""
@@ -31,7 +31,7 @@ class FileConfigSource(file_config_source.FileConfigSource):
 
 
 class ImportlibResourcesConfigSource(importlib_resources_config_source.ImportlibResourcesConfigSource):
-    """A package with options, in which former names are read."""
+    """A package of options whose files may have former names."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Return a file with current names."""
@@ -39,7 +39,7 @@ class ImportlibResourcesConfigSource(importlib_resources_config_source.Importlib
 
 
 def _in_current_names(loaded: ConfigResult, config_path: str) -> ConfigResult:
-    """Return what a source has loaded with current names in its values, its defaults and what it sweeps over."""
+    """Return a loaded file with current names in its values, its defaults list and its sweeper's parameters."""
     if not isinstance(loaded.config, DictConfig):
         return loaded
     group = config_path.rpartition("/")[0]
@@ -59,7 +59,7 @@ def _in_current_names(loaded: ConfigResult, config_path: str) -> ConfigResult:
     if isinstance(defaults, list):
         whole = {"defaults": [_rename_default(entry, group, names) for entry in defaults], **whole}
     if names.renamed:
-        note(names)
+        print_renamed(names)
         loaded.config = OmegaConf.create(whole)
     return loaded
 

@@ -1,4 +1,4 @@
-"""The words of the command line, `KEY=VALUE`: the only place that takes them apart, by Hydra's own grammar."""
+"""Parse overrides (`KEY=VALUE`) with Hydra's parser; no other module takes them apart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from headstart.config.former_names import Names, fields_by_any_name, note, options_field, rename
+from headstart.config.former_names import Names, fields_by_any_name, options_field, print_renamed, rename
 from headstart.config.keys import field_of, member_of
 from headstart.config.schema import Config
 from headstart.core.errors import HeadstartError
@@ -25,13 +25,13 @@ Words = Sequence[str]
 
 
 def parse_overrides(words: Iterable[str]) -> list[Override]:
-    """Return the parsed overrides; where Hydra composes, `glob(*)` stands for the options that it finds.
+    """Return the parsed overrides; while Hydra is initialized, `glob(*)` expands to its options.
 
     Args:
         words: as on the command line, or `key=value` of a sweeper's parameters.
 
     Raises:
-        HydraException: for one that is no override.
+        HydraException: for an invalid override.
     """
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -42,17 +42,17 @@ def parse_overrides(words: Iterable[str]) -> list[Override]:
 
 
 def override_key(word: str) -> str:
-    """Return the key or group of an override, without what says that it is added, removed or put elsewhere.
+    """Return the key or group of an override, without `+`, `~` or `@package`.
 
     Args:
-        word: as on the command line; of one that Hydra cannot parse, what stands before the equals sign is returned.
+        word: as on the command line; if Hydra cannot parse it, the text before the equals sign is returned.
     """
     parsed = _parse(word)
     return parsed.key_or_group if parsed else word.partition("=")[0].lstrip("+~")
 
 
 def override_value(word: str) -> str:
-    """Return the value of an override as text: without its quotes, else as it was typed.
+    """Return the value of an override as text, without quotes.
 
     Args:
         word: as on the command line.
@@ -64,7 +64,7 @@ def override_value(word: str) -> str:
 
 
 def swept_values(word: str) -> list[str]:
-    """Return the values of an override that sweeps over some, as text; none where it does not.
+    """Return the values of an override that sweeps, as text; empty if it does not sweep.
 
     Args:
         word: as on the command line.
@@ -73,8 +73,8 @@ def swept_values(word: str) -> list[str]:
     return list(parsed.sweep_string_iterator()) if parsed and parsed.is_discrete_sweep() else []
 
 
-def given_value(words: Words, key: str) -> str | None:
-    """Return the last value that is given for a key, as text; None where there is none.
+def find_override_value(words: Words, key: str) -> str | None:
+    """Return the last value of a key, as text; None if no override sets it.
 
     Args:
         words: as on the command line.
@@ -84,7 +84,7 @@ def given_value(words: Words, key: str) -> str | None:
     return values[-1] if values else None
 
 
-def about(words: Words, keys: Collection[str]) -> list[str]:
+def select_overrides(words: Words, keys: Collection[str]) -> list[str]:
     """Return the overrides of some keys.
 
     Args:
@@ -94,7 +94,7 @@ def about(words: Words, keys: Collection[str]) -> list[str]:
     return [word for word in words if override_key(word) in keys]
 
 
-def without(words: Words, keys: Collection[str]) -> list[str]:
+def drop_overrides(words: Words, keys: Collection[str]) -> list[str]:
     """Return the overrides of all but some keys.
 
     Args:
@@ -104,8 +104,8 @@ def without(words: Words, keys: Collection[str]) -> list[str]:
     return [word for word in words if override_key(word) not in keys]
 
 
-def without_group(words: Words, group: str) -> list[str]:
-    """Return the overrides that neither choose an option of a group nor set one of its values.
+def drop_group(words: Words, group: str) -> list[str]:
+    """Return the overrides that do not concern a group: neither its option nor any of its keys.
 
     Args:
         words: as on the command line.
@@ -114,20 +114,20 @@ def without_group(words: Words, group: str) -> list[str]:
     return [word for word in words if override_key(word).partition(".")[0] != group]
 
 
-def quoted(value: object) -> str:
-    """Return any value as an override takes it: in quotes, with those in it and the backslashes before them escaped.
+def quote_value(value: object) -> str:
+    """Return a value in quotes for an override, with quotes and the backslashes before them escaped.
 
     Source: https://hydra.cc/docs/advanced/override_grammar/basic/#quoted-values
 
     Args:
-        value: its text is put in quotes.
+        value: converted to text first.
     """
     text = re.sub(r"(\\*)'", r"\1\1\\'", str(value))
     return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"
 
 
-def as_typed(overrides: Any) -> list[str]:
-    """Return the overrides that Hydra keeps, their `${...}` not resolved: they stand for values of another place.
+def unresolved_overrides(overrides: Any) -> list[str]:
+    """Return Hydra's record of the overrides, without resolving `${...}` in them.
 
     Args:
         overrides: `hydra.overrides.task` or `hydra.overrides.hydra`.
@@ -136,7 +136,7 @@ def as_typed(overrides: Any) -> list[str]:
 
 
 def expand_home(words: Words) -> list[str]:
-    """Put the home directory for `~` in `key=~/photos`, which neither the shell nor Hydra does.
+    """Expand `~` in `key=~/photos`, which neither the shell nor Hydra does.
 
     Args:
         words: as on the command line.
@@ -146,19 +146,19 @@ def expand_home(words: Words) -> list[str]:
     ]
 
 
-def expect_as_typed(words: Words) -> None:
-    """Raise for a text that Hydra reads as a number, and so would spell in another way: 1.10 as 1.1.
+def expect_quoted_text(words: Words) -> None:
+    """Raise for unquoted text that Hydra reads as a number and changes, such as 1.10 to 1.1.
 
     Args:
-        words: as on the command line, of one run or of a sweep.
+        words: as on the command line, for one run or a sweep.
 
     Raises:
-        HeadstartError: naming the key, with how to put the text in quotes.
+        HeadstartError: naming the key, and how to quote the text.
     """
     for word in words:
         key, _, values = word.lstrip("+").partition("=")
         for typed in values.split(",") if _takes_text(key) else []:
-            parsed = _parse(f"key={typed}")  # None for half of something in quotes or brackets
+            parsed = _parse(f"key={typed}")  # None for a fragment of a quoted or bracketed value
             read = parsed.value() if parsed else None
             if isinstance(read, bool | int | float) and str(read) != typed:
                 raise HeadstartError(
@@ -167,20 +167,20 @@ def expect_as_typed(words: Words) -> None:
                 )
 
 
-def in_current_names(words: Words) -> list[str]:
-    """Return overrides with the current names of keys, values and options that are given by former ones, with a note.
+def use_current_names(words: Words) -> list[str]:
+    """Return overrides with former names of keys, values and options replaced by current ones, and print a note.
 
     Args:
         words: as on the command line.
     """
     names = Names()
     renamed = [rename_word(word, names) for word in words]
-    note(names)
+    print_renamed(names)
     return renamed
 
 
-def in_former_names(words: Words) -> list[str]:
-    """Return overrides as earlier versions took them, for what is identified by them.
+def use_former_names(words: Words) -> list[str]:
+    """Return overrides with former names, for identifiers that earlier versions derived from overrides.
 
     Args:
         words: as on the command line.
@@ -188,21 +188,21 @@ def in_former_names(words: Words) -> list[str]:
     return [rename_word(word, Names(back=True)) for word in words]
 
 
-def in_former_keys(keys: Sequence[str]) -> list[str]:
-    """Return keys as earlier versions called them.
+def former_keys(keys: Sequence[str]) -> list[str]:
+    """Return the former names of keys.
 
     Args:
-        keys: of the configuration.
+        keys: keys of the configuration.
     """
     return [_rename_key(key, Names(back=True))[0] for key in keys]
 
 
 def rename_word(word: str, names: Names) -> str:
-    """Return an override with other names.
+    """Return an override with its names replaced.
 
     Args:
-        word: as on the command line; what Hydra cannot parse stays as it is.
-        names: which names; gets those that were replaced.
+        word: as on the command line; returned unchanged if Hydra cannot parse it.
+        names: the direction; records the replaced names.
     """
     parsed = _parse(word)
     if parsed is None:
@@ -223,7 +223,7 @@ def rename_word(word: str, names: Names) -> str:
 
 
 def _rename_key(key: str, names: Names) -> tuple[str, Any, dataclasses.Field | None]:
-    """Return a key with other names, its type and its field; the type of what the schema does not have is None."""
+    """Return a key with its names replaced, its type and its field; the type of an unknown key is None."""
     kind: Any = Config
     item: dataclasses.Field | None = None
     parts = []
@@ -242,7 +242,7 @@ def _rename_key(key: str, names: Names) -> tuple[str, Any, dataclasses.Field | N
 
 
 def _values(parsed: Override) -> list[Any]:
-    """Return the values of an override, all of them where it sweeps over some."""
+    """Return the value of an override, or all values of a sweep."""
     from hydra.core.override_parser.types import ChoiceSweep
 
     value = parsed.value()
@@ -252,29 +252,29 @@ def _values(parsed: Override) -> list[Any]:
 
 
 def _replace_name(text: str, former: str, current: str) -> str:
-    """Return the value of an override with another name where this one stands as a word of its own."""
+    """Return the value of an override with a name replaced wherever it is a whole word."""
     return re.sub(rf"(?<![\w./-]){re.escape(former)}(?![\w./-])", current, text)
 
 
 def _takes_text(key: str) -> bool:
-    """Return whether a key of the configuration takes any text."""
+    """Return whether a key takes arbitrary text."""
     item = field_of(Config, key)
     return item is not None and item.type in ("str", "str | None")
 
 
-@functools.lru_cache(10_000)  # a sweep looks at the same words of many jobs
+@functools.lru_cache(10_000)  # the jobs of a sweep share most overrides
 def _parse(word: str) -> Override | None:
-    """Return a parsed override; None for what is none."""
+    """Return a parsed override; None if it is invalid."""
     from hydra.errors import HydraException
 
     try:
         return _parser().parse_override(word)
-    except (HydraException, RecursionError):  # which Hydra itself will say
+    except (HydraException, RecursionError):  # Hydra reports it later
         return None
 
 
 @functools.cache
 def _parser() -> OverridesParser:
-    from hydra.core.override_parser.overrides_parser import OverridesParser  # takes a while
+    from hydra.core.override_parser.overrides_parser import OverridesParser  # slow import
 
     return OverridesParser.create()

@@ -1,58 +1,65 @@
-"""The schema of a whole run: every configuration group and every single key.
+"""The schema of a run: every configuration group and every key.
 
-Plain YAML under `conf/` holds the values. They are merged into these dataclasses while Hydra composes, so that a
-misspelt key or a wrong type is refused before any work, in YAML files and on the command line alike. What a key means,
-takes and decides stands in its field. Below `headstart.config` a configuration travels as plain dataclasses.
+The YAML files under `conf/` hold the values. Hydra merges them into these dataclasses, so that a misspelt key or a
+wrong type is an error before any work starts, in YAML files and on the command line. Each field declares the meaning
+of its key, the values it takes and what it decides. Other packages receive the configuration as plain dataclasses.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from headstart.config.fields import REQUIRED, Decides, choice, group, number, path, plain
+from headstart.config.fields import REQUIRED, Decides, choice, group, number, path, setting
 from headstart.config.schema_data import AugmentationConfig, CrossValidationConfig, DatasetConfig
 from headstart.config.schema_learning import BackboneConfig, FreezeConfig, HeadConfig, OptimizerConfig
 from headstart.core.sqlite_uri import absolute_uri
 
-CELLS = ("small_similar", "large_similar", "small_different", "large_different")  # of the square of scenarios
+CELLS = (
+    "small_similar",
+    "large_similar",
+    "small_different",
+    "large_different",
+)  # amount of data x similarity to ImageNet
 
 
 @dataclass
 class TrackingConfig:
     """Where MLflow keeps the runs."""
 
-    name: str = plain(REQUIRED, "name of the option")
+    name: str = setting(REQUIRED, "name of the option")
     uri: str | None = path(
-        "address of the tracking store; null: a SQLite file among the outputs", make_absolute=absolute_uri
+        "URI of the tracking store; null: a SQLite file in the outputs directory", make_absolute=absolute_uri
     )
-    experiment: str = plain("headstart", "MLflow experiment that the runs are in")
+    experiment: str = setting("headstart", "MLflow experiment of the runs")
 
 
 @dataclass
 class CacheConfig:
-    """Which work that gives the same numbers every time is done once and kept on disk."""
+    """What headstart computes once and caches on disk."""
 
-    name: str = plain(REQUIRED, "name of the option")
-    activations: bool = plain(True, "keep the activations of frozen layers")
-    images: bool = plain(True, "keep images decoded and resized")
+    name: str = setting(REQUIRED, "name of the option")
+    activations: bool = setting(True, "cache the activations of frozen layers")
+    images: bool = setting(True, "cache decoded and resized images")
     dtype: str = choice(
-        "float32", "float16", meaning="type of kept activations; float16 takes half the room", decides=Decides.RESULT
+        *("float32", "float16"),
+        meaning="dtype of cached activations; float16 takes half the disk space",
+        decides=Decides.RESULT,
     )
-    max_gb: float = number(20.0, "room for the whole cache; the least recently used goes first", "GB", above=0)
+    max_gb: float = number(20.0, "largest size of the whole cache; evicts the least recently used", "GB", above=0)
 
 
 @dataclass
 class SweepConfig:
-    """The jobs of one command with several of them (-m)."""
+    """A sweep: the jobs of one command with -m."""
 
-    name: str | None = plain(
-        None, "name of the sweep's directory; null makes one from the command, by which its finished jobs are found"
+    name: str | None = setting(
+        None, "name of the sweep's directory; null: derived from the command, so that it finds its finished jobs again"
     )
 
 
 @dataclass
 class CellConfig:
-    """What one of the four scenarios calls for."""
+    """The freeze schedule and optimizer of one scenario."""
 
     freeze: FreezeConfig = field(default_factory=FreezeConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -60,25 +67,25 @@ class CellConfig:
 
 @dataclass
 class ScenarioConfig:
-    """Which of the four scenarios of transfer learning a run is in; its freeze schedule and optimizer come with it."""
+    """The transfer-learning scenario of a run, which sets its freeze schedule and optimizer."""
 
     name: str | None = choice(
-        None, *CELLS, "auto", meaning="the scenario; auto: measured when the run starts", decides=Decides.NAME
+        None, *CELLS, "auto", meaning="the scenario; auto measures it when the run starts", decides=Decides.NAME
     )
     cells: dict[str, CellConfig] = group(dict, Decides.NOTHING)
 
     @property
     def cell(self) -> str | None:
-        """The scenario that is named; None where there is none, or it has to be measured."""
+        """The named scenario; None if there is none or if it has to be measured."""
         return None if self.name == "auto" else self.name
 
 
 @dataclass
 class RecipeConfig:
-    """The published recipe that an experiment follows; its result is what the run's is compared with."""
+    """The published recipe that an experiment follows."""
 
-    name: str | None = plain(None, "name of the recipe")
-    published: str | None = plain(None, "the published result, in words")
+    name: str | None = setting(None, "name of the recipe")
+    published: str | None = setting(None, "its published result, in words")
 
 
 @dataclass
@@ -96,44 +103,44 @@ class Config:
     cv: CrossValidationConfig = group(CrossValidationConfig, Decides.DATA)
     sweep: SweepConfig = group(SweepConfig, Decides.COMMAND)
     recipe: RecipeConfig = group(RecipeConfig, Decides.NOTHING)
-    scenario: ScenarioConfig = group(ScenarioConfig, Decides.RESULT)  # as an option it sets freeze and optimizer
+    scenario: ScenarioConfig = group(ScenarioConfig, Decides.RESULT)  # its options set freeze and optimizer
     seed: int = number(
         0,
-        "seed of the weights, the order and the augmentation; dataset.split.seed is apart",
+        "random seed of weights, shuffling and augmentation; the split has its own, dataset.split.seed",
         "",
         minimum=0,
         decides=Decides.REPLICATE,
     )
     image_size: int | None = number(
         None,
-        "side of the images; null takes what suits the dataset, else the backbone's own",
+        "side of the input images; null: the dataset's suggested_image_size, else the backbone's own size",
         "pixels",
         above=0,
         decides=Decides.RESULT,
     )
-    batch_size: int = number(32, "images in a batch", "images", minimum=1, decides=Decides.RESULT)
+    batch_size: int = number(32, "images per batch", "images", minimum=1, decides=Decides.RESULT)
     epochs: int | None = number(
         None,
-        "a number replaces the epochs of every stage: epochs=1 for a quick try",
+        "epochs of every stage, instead of those in the freeze schedule: epochs=1 for a quick try",
         "epochs",
         minimum=1,
         decides=Decides.RESULT,
     )
     steps_per_epoch: int | None = number(
         None,
-        "batches in an epoch; null shows every training image once",
+        "batches per epoch; null: every training image once",
         "batches",
         minimum=1,
         decides=Decides.RESULT,
     )
     class_weight: str = choice(
         *("none", "balanced", "inverse"),
-        meaning="weights of the images in training, and where epochs are judged; inverse is total/count",
+        meaning="class weights in training and in choosing the best epoch; inverse: total/count",
         decides=Decides.RESULT,
     )
     label_smoothing: float = number(
         0.0,
-        "share of the target that is spread over all classes",
+        "label smoothing: share of the target spread over all classes",
         "fraction",
         minimum=0,
         below=1,
@@ -141,79 +148,77 @@ class Config:
     )
     patience: int | None = number(
         None,
-        "a stage ends after this many epochs without a lower validation loss; null never ends it early",
+        "early stopping: a stage ends after this many epochs without a lower validation loss; null: never",
         "epochs",
         minimum=1,
         decides=Decides.RESULT,
     )
     precision: str = choice(
         *("auto", "float32", "mixed_float16", "mixed_bfloat16"),
-        meaning="auto: float32 on a CPU, mixed_float16 on a GPU that is fast at it",
+        meaning="Keras dtype policy; auto: mixed_float16 on a GPU with fast float16, else float32",
         decides=Decides.RESULT,
     )
     device: str = choice(
         *("auto", "cpu", "gpu"),
-        meaning="auto takes the GPUs that TensorFlow can use; gpu refuses to train without one; cpu leaves them alone",
+        meaning="auto: every GPU that TensorFlow can use, else the CPU; gpu: an error without a GPU; cpu: no GPU",
         decides=Decides.NOTHING,
         of_command=True,
     )
     inference_backend: str = choice(
         *("auto", "tensorflow", "openvino"),
-        meaning="what runs frozen layers, evaluation and prediction; auto: openvino where it is installed and there is "
-        "no GPU, else tensorflow",
+        meaning="runs frozen layers, evaluation and prediction; auto: openvino if it is installed and there is no GPU, "
+        "else tensorflow",
         decides=Decides.NOTHING,
         formerly="engine",
     )
-    deterministic: bool = plain(
-        True, "the same seed gives the same numbers, at some cost on a GPU", decides=Decides.RESULT
-    )
-    evaluate_after_each_stage: bool = plain(
-        False, "evaluate after the head and after fine-tuning: what each stage gained", decides=Decides.NOTHING
+    deterministic: bool = setting(True, "the same seed gives the same figures; slower on a GPU", decides=Decides.RESULT)
+    evaluate_after_each_stage: bool = setting(
+        False, "evaluate after every stage, not only after the last one, to see each gain", decides=Decides.NOTHING
     )
     audit: str = choice(
         *("quick", "full", "off"),
-        meaning="how much the data report looks for near-duplicates, blur, shortcuts; full adds mislabelled images",
+        meaning="data audit before training: near-duplicates, blur, shortcuts; full: also images that look mislabelled",
         decides=Decides.NOTHING,
     )
-    find_lr: bool = plain(
+    find_lr: bool = setting(
         False,
-        "true sweeps the learning rate of the first stage, suggests one, and trains nothing",
+        "learning rate finder: suggest a learning rate for the first stage, and train nothing",
         decides=Decides.RESULT,  # such a run has no figures
     )
     objective: str = choice(
         *("accuracy", "accuracy_and_seconds"),
-        meaning="figures of each job, on validation, that a sweeper such as Optuna receives",
+        meaning="validation figures that a sweeper such as Optuna optimizes",
         decides=Decides.COMMAND,
     )
     on_error: str = choice(
-        *("continue", "stop"), meaning="what the other jobs of a sweep (-m) do when one fails", decides=Decides.COMMAND
+        *("continue", "stop"), meaning="whether a sweep (-m) continues when a job fails", decides=Decides.COMMAND
     )
-    plan: bool = plain(
+    plan: bool = setting(
         False,
-        "true prints what the run or the jobs of a sweep would do and how long it takes, and runs nothing",
+        "dry run: print the stages, the estimated time and the disk space of the run or sweep, and train nothing",
         decides=Decides.COMMAND,
     )
     checkpoint_seconds: float | None = number(
         60.0,
-        "training that a crash may cost; null saves at the end of each stage and when interrupted",
+        "time between checkpoints; null: only at the end of each stage and when interrupted",
         "seconds",
         minimum=0,
         decides=Decides.NOTHING,
         of_command=True,
     )
-    time_limit: str | None = plain(
+    time_limit: str | None = setting(
         None,
-        "such as 90s, 30m or 1h30m: training then finishes its batch, saves, and ends as if interrupted",
+        "longest duration, such as 90s, 30m or 1h30m; the run then saves a checkpoint and stops as if interrupted",
         decides=Decides.NOTHING,
         of_command=True,
     )
-    resume: str | None = plain(
+    resume: str | None = setting(
         None,
-        "run to resume: its directory, MLflow id or latest; auto: the interrupted run of this command, if there is one",
+        "run to resume: its directory, MLflow run id or latest; auto: the interrupted run of this command, if any",
         decides=Decides.COMMAND,
     )
-    reproduce: str | None = plain(
+    reproduce: str | None = setting(
         None,
-        "finished run to repeat as it is stored, and to compare with: its directory, MLflow id, latest or best",
+        "finished run to repeat with its stored configuration, and compare: directory, MLflow run id, latest, best",
         decides=Decides.COMMAND,
     )

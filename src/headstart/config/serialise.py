@@ -1,4 +1,4 @@
-"""A configuration as plain values and as YAML, and back."""
+"""Convert a configuration to plain values and YAML, and back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from headstart.config.checks import explain, refuse_interpolations
+from headstart.config.checks import check_no_interpolations, explain
 from headstart.config.compose import compose_cells, resolve
 from headstart.config.former_names import Names, rename
 from headstart.config.keys import written
@@ -19,7 +19,7 @@ from headstart.core.errors import HeadstartError
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """Return a resolved configuration, or a group of it, as the plain values that its YAML has.
+    """Return a resolved configuration, or a group of it, as plain values for YAML.
 
     Args:
         config: a dataclass.
@@ -28,7 +28,7 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def parameters(config: Any) -> dict[str, Any]:
-    """Return the plain values that describe a run: without the cells of `scenario=auto`, one of which it trains.
+    """Return the plain values that describe a run, without the cells of `scenario=auto`.
 
     Args:
         config: a dataclass.
@@ -44,13 +44,13 @@ def to_yaml(config: Config) -> str:
 
 
 def from_yaml(text: str) -> Config:
-    """Return the configuration that `to_yaml` wrote, in this version or an earlier one.
+    """Return the configuration in YAML that `to_yaml` of this or an earlier version wrote.
 
     Args:
         text: YAML.
 
     Raises:
-        HeadstartError: when the text is no configuration.
+        HeadstartError: when the text is not a configuration.
     """
     try:
         stored = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
@@ -58,27 +58,27 @@ def from_yaml(text: str) -> Config:
             raise HeadstartError(f"Expected a configuration. Received: {text[:40]}")
         stored = rename(stored, Config, Names())
         earlier = _take_command_line(stored)
-        refuse_interpolations(stored, "")
+        check_no_interpolations(stored, "")
         config = resolve(OmegaConf.merge(OmegaConf.structured(Config), stored))  # type: ignore[arg-type]
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError, RecursionError) as error:
         raise HeadstartError(explain(error)) from error
-    except AssertionError as error:  # OmegaConf's, of a number
+    except AssertionError as error:  # raised by OmegaConf for a number
         raise HeadstartError(f"Expected a configuration. Received: {text[:40]}") from error
     if config.scenario.name == "auto" and not config.scenario.cells and earlier is not None:
         try:
             config.scenario.cells = compose_cells(*earlier)
-        except HeadstartError:  # options that are gone; who needs the cells says so, see `scenario_cells`
+        except HeadstartError:  # the options no longer exist; `scenario_cells` reports it if the cells are needed
             config.scenario.cells = {}
     return config
 
 
 def _take_command_line(stored: dict[Any, Any]) -> tuple[list[str], list[str]] | None:
-    """Remove and return what earlier versions stored of `scenario=auto`: overrides, and where options were found."""
+    """Remove and return the overrides and search path that earlier versions stored for `scenario=auto`."""
     scenario = stored.get("scenario")
     if not isinstance(scenario, dict) or not {"overrides", "search_path"} & scenario.keys():
         return None
     found = [scenario.pop(name, None) or [] for name in ("overrides", "search_path")]
-    refuse_interpolations(found[1], "scenario.search_path")
+    check_no_interpolations(found[1], "scenario.search_path")
     if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in found):
         raise HeadstartError(f"Expected scenario.overrides and search_path to be lists of text. Received: {found}")
     return found[0], found[1]

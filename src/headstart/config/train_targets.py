@@ -1,4 +1,4 @@
-"""How much of a network a stage trains: the values of `freeze.stages.*.train`, parsed once.
+"""Parsed values of `freeze.stages.*.train`: the layers that a stage trains.
 
 The grammar:
 
@@ -6,11 +6,11 @@ The grammar:
     all                  every layer
     last_block           the head and the backbone's last block
     {last_blocks: 2}     the head and the last two blocks
-    {last_layers: 5}     the head and the last five layers of the backbone, those without weights counted too
+    {last_layers: 5}     the head and the last five layers of the backbone, including layers without weights
     {from: mixed9}       the head and everything from this block or layer to the top
     {fraction: 0.3}      the head and the last 30 % of the backbone's layers that have weights
 
-Which blocks and layers a backbone has is known to `headstart.model.targets`.
+`headstart.model.targets` checks names against the blocks and layers of a backbone.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LastBlocks:
 
 @dataclass(frozen=True)
 class LastLayers:
-    """The head and the last layers of the backbone, those without weights counted too."""
+    """The head and the last layers of the backbone, including layers without weights."""
 
     count: int  # at least 1
 
@@ -64,9 +64,9 @@ class From:
 
 @dataclass(frozen=True)
 class Fraction:
-    """The head and the last layers of the backbone that have weights."""
+    """The head and a share of the backbone's layers, counted from the top."""
 
-    share: float  # of these layers, above 0 and at most 1
+    share: float  # of the layers with weights, above 0 and at most 1
 
 
 TrainTarget = HeadOnly | Everything | LastBlock | LastBlocks | LastLayers | From | Fraction
@@ -74,14 +74,14 @@ WORDS: dict[str, TrainTarget] = {"head": HeadOnly(), "all": Everything(), "last_
 
 
 def parse_target(train: Any, key: str = "train") -> TrainTarget:
-    """Return what a stage's `train` says.
+    """Return the parsed value of a stage's `train`.
 
     Args:
-        train: its value in YAML, see the grammar above.
-        key: for the message.
+        train: value in YAML, see the grammar above.
+        key: key for the error message.
 
     Raises:
-        HeadstartError: when it says something else, with what was probably meant.
+        HeadstartError: for an invalid value, with a suggestion.
     """
     if isinstance(train, str) and train in WORDS:
         return WORDS[train]
@@ -101,10 +101,10 @@ def parse_target(train: Any, key: str = "train") -> TrainTarget:
 
 
 def write_target(target: TrainTarget) -> Any:
-    """Return a target as it is written in YAML.
+    """Return a target as plain values for YAML.
 
     Args:
-        target: what `parse_target` returned; anything else is returned as it is.
+        target: result of `parse_target`; anything else is returned unchanged.
     """
     match target:
         case HeadOnly() | Everything() | LastBlock():
@@ -122,11 +122,11 @@ def write_target(target: TrainTarget) -> Any:
 
 
 def did_you_mean(received: str, valid: Sequence[str]) -> str:
-    """Return the end of a message with the valid name that is closest, or nothing.
+    """Return the end of an error message with the closest valid name, or empty text.
 
     Args:
         received: the wrong name.
-        valid: the names that there are.
+        valid: the valid names.
     """
     similar = difflib.get_close_matches(received, valid, n=1)
     return f"; did you mean {similar[0]}?" if similar else ""
@@ -137,7 +137,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _hint(train: Any) -> str:
-    """Return what was probably meant."""
+    """Return the end of an error message with a suggestion, or empty text."""
     if isinstance(train, str):
         numbered = any(letter.isdigit() for letter in train)  # as most blocks and layers are
         similar = "" if numbered else did_you_mean(train, list(WORDS))

@@ -1,8 +1,8 @@
-"""Dataclasses to plain values for JSON and back, checked against their annotations.
+"""Convert dataclasses to plain values for JSON and back, checked against their annotations.
 
-A field whose value is None is left out if None is its default; a missing key becomes the field's default, or None.
-Keys that no field has are ignored. A field with the metadata `inline` shares the dictionary of the section that it
-belongs to, and a dictionary with the metadata `prefix` shares it with that prefix before its keys.
+None is omitted if it is the field's default; a missing key becomes the field's default, or None. Unknown keys are
+ignored. The keys of a field with the metadata `inline` are written into its section's dictionary, and so are those of
+a dictionary with the metadata `prefix`, with that prefix.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def to_plain(value: Any) -> Any:
     """Return dictionaries, lists and plain values.
 
     Args:
-        value: a dataclass of this package, or dictionaries, tuples and plain values with such inside.
+        value: a dataclass of this package, or dictionaries, tuples and plain values that may contain some.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain: dict[str, Any] = {}
@@ -44,11 +44,11 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[Section], plain: Any) -> Section:
-    """Return a dataclass from what `to_plain` made of it.
+    """Return the dataclass of plain values from `to_plain`.
 
     Args:
         kind: the dataclass.
-        plain: as JSON holds it.
+        plain: plain values from JSON.
 
     Raises:
         ValueError: naming the key whose value is missing or of another type.

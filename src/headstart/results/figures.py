@@ -1,4 +1,4 @@
-"""The figures of a classifier: of each epoch, of each split, and of pictures that have no labels."""
+"""The figures of a classifier: by epoch, by split, and its labels of unlabelled images."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class ConfusedPair(NamedTuple):
     true: str
     """Class of the images."""
     predicted: str
-    """Class that they were given."""
+    """Predicted class."""
     images: int
     """Number of such images, at least 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassFigures:
-    """The figures of one class in one split; null is what the split cannot say because it has no image of the class."""
+    """The figures of one class in one split; null if undefined because the split has no image of the class."""
 
     name: str
     """Name of the class."""
@@ -57,7 +57,7 @@ class ClassFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFigures:
-    """The figures of a whole split; means over classes leave out the classes without an image in it."""
+    """The figures of a whole split; means over classes skip classes without images in it."""
 
     images: int
     """Number of images in the split."""
@@ -105,17 +105,17 @@ class LabelConfidence:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledPicture(LabelConfidence):
-    """A picture with its likeliest label."""
+    """An image with its likeliest label."""
 
     path: str
-    """Path of the file below the directory of the pictures."""
+    """Path of the file relative to the directory of the images."""
     top: tuple[LabelConfidence, ...]
     """The likeliest labels, up to five, the likeliest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureLabels:
-    """The labels that a pretrained network gave unlabelled images; predictions.csv has those of all images."""
+    """Labels of unlabelled images by a pretrained network; predictions.csv has all of them."""
 
     images: int
     """Number of images."""

@@ -16,22 +16,22 @@ from headstart.results.codec import from_plain, to_plain
 from headstart.results.types import SCHEMA_VERSION, RunResults
 from headstart.results.upgrade import upgrade_results
 
-RESULTS = "results.json"  # in the directory of a run that is over
+RESULTS = "results.json"  # in the directory of a run that has ended
 
 
 def write_results(directory: Path, results: RunResults, name: str = RESULTS) -> None:
     """Write results atomically.
 
     Args:
-        directory: of the run.
-        results: all that is known.
-        name: of the file.
+        directory: directory of the run.
+        results: the results so far.
+        name: name of the file.
     """
     write_json(directory / name, plain_results(results))
 
 
 def plain_results(results: RunResults) -> dict[str, Any]:
-    """Return results as results.json holds them."""
+    """Return results as plain values for results.json."""
     return {"schema_version": SCHEMA_VERSION, **to_plain(results)}
 
 
@@ -57,11 +57,11 @@ def load_results(file: Path) -> RunResults:
 
 
 def read_results(directory: Path, name: str = RESULTS) -> RunResults | None:
-    """Return the results of a run; None if there are none that can be read.
+    """Return the results of a run; None if there are none or they cannot be read.
 
     Args:
-        directory: of the run.
-        name: of the file.
+        directory: directory of the run.
+        name: name of the file.
 
     Raises:
         NewerSchemaError: when a newer version of headstart wrote them.

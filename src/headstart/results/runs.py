@@ -1,4 +1,4 @@
-"""Finding what earlier runs left: by directory, by run id, as the latest or the best one."""
+"""Find earlier runs by directory, by run id, or as the latest or best one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from headstart.results.types import RunResults
 from headstart.results.upgrade import NewerSchemaError
 
 RUNNING = "running.json"  # in the directory of a run that is in progress
-CHECKPOINT = "checkpoint.npz"  # in the directory of a run whose training began and that is not finished
-FoundRun = tuple[Path, RunResults]  # a run's directory and what it found
+CHECKPOINT = "checkpoint.npz"  # in the directory of an unfinished run whose training has begun
+FoundRun = tuple[Path, RunResults]  # a run's directory and results
 
 
 def is_finished(directory: Path) -> bool:
@@ -45,11 +45,11 @@ def objective(results: RunResults, wanted: str) -> float | tuple[float, float] |
 
 
 def readable_runs(directories: Iterable[Path], name: str = RESULTS) -> list[FoundRun]:
-    """Return the directories whose results can be read, with these; say how many a newer headstart wrote.
+    """Return the runs whose results can be read; print how many a newer headstart wrote.
 
     Args:
-        directories: of runs.
-        name: of the file with the results.
+        directories: directories of runs.
+        name: name of the file with the results.
     """
     found: list[FoundRun] = []
     newer: list[NewerSchemaError] = []
@@ -66,10 +66,10 @@ def readable_runs(directories: Iterable[Path], name: str = RESULTS) -> list[Foun
 
 
 def finished_runs(outputs: Path | None = None) -> list[FoundRun]:
-    """Return the directories of the finished runs below the outputs, with their results, oldest first.
+    """Return the finished runs in the outputs directory, oldest first.
 
     Args:
-        outputs: where to look; None is headstart's own outputs.
+        outputs: directory to search; None: the outputs directory.
     """
     files = (outputs or outputs_directory()).glob(f"*/**/{RESULTS}")
     # A tracking store among the outputs keeps copies.
@@ -83,8 +83,8 @@ def find_run(name: str) -> Path:
 
     Args:
         name: a directory, an MLflow run id or its beginning (at least 4 characters), `latest`, or `best`: the run with
-            the highest validation accuracy among those on the same images as the latest one. The test split chooses
-            nothing, so that its figures stay honest.
+            the highest validation accuracy among those on the same images as the latest one. The test split is not
+            used for selection, so that its figures stay unbiased.
 
     Raises:
         HeadstartError: when no run or more than one matches.
@@ -96,18 +96,18 @@ def find_run(name: str) -> Path:
         return runs[-1][0]
     if name == "best" and runs:
         return _best(runs)
-    fitting = with_id(name, runs)
+    fitting = runs_with_id(name, runs)
     if len(fitting) == 1:
         return fitting[0]
     known = ", ".join(str(results.run_id)[:8] for _, results in runs[-5:]) or "none yet"
-    problem = "several runs begin so" if fitting else "no such directory or run"
+    problem = "several run ids begin with it" if fitting else "no such directory or run"
     raise HeadstartError(
         f"Expected a run's directory, an MLflow run id, latest or best. Received: {name} ({problem}); "
-        f"the last finished runs under {outputs_directory()} are {known}"
+        f"the last finished runs under {outputs_directory()}: {known}"
     )
 
 
-def with_id(name: str, runs: Iterable[FoundRun]) -> list[Path]:
+def runs_with_id(name: str, runs: Iterable[FoundRun]) -> list[Path]:
     """Return the directories of the runs whose MLflow id is a name or begins with it.
 
     Args:

@@ -21,7 +21,7 @@ class SplitPointProbe:
 
 @dataclass(frozen=True, kw_only=True)
 class ImagenetPredictions:
-    """What ImageNet's classifier predicts for the training images; it decides nothing."""
+    """ImageNet classes that the pretrained network predicts for the training images; for information only."""
 
     confidence: float
     """Mean probability of the likeliest ImageNet class, 0 to 1."""
@@ -48,7 +48,7 @@ class ScenarioMeasurement:
     """The evidence of `scenario=auto`, measured on the training images."""
 
     given: tuple[str, ...]
-    """Groups (`freeze`, `optimizer`) that the command set and that therefore stayed."""
+    """Groups (`freeze`, `optimizer`) that the command set, which the scenario does not change."""
     why: tuple[str, ...]
     """The reasons for the cell, a sentence each."""
     images_per_class: ImagesPerClass

@@ -1,4 +1,4 @@
-"""The sections of a run's results beside the figures of its classifier."""
+"""The sections of a run's results, except the figures of its classifier."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Dataset:
     image_size: int
     """Side of the classifier's input in pixels."""
     value_range: tuple[float, float] | None = None
-    """Values that became black and white, 0 to 65535; absent if all files have 8 bits a channel."""
+    """Values of black and white, 0 to 65535; absent if all files have 8 bits per channel."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What the figures depend on beside configuration and data."""
+    """Versions, machine and hardware settings, which the figures also depend on."""
 
     commit: str | None
     """Commit of headstart's code, with a digest of later changes; null outside a git clone."""
@@ -77,7 +77,7 @@ class Parameters:
 
 @dataclass(frozen=True, kw_only=True)
 class Seconds:
-    """Where the time went, in seconds from the start of the process; the phases add up to the total."""
+    """Durations in seconds; the phases add up to the total, which counts from the start of the process."""
 
     total: float
     """Seconds from the start of the process to the end of the run."""
@@ -109,12 +109,12 @@ class Seconds:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheUse:
-    """What the run took from the cache and added to it."""
+    """How the run used the cache."""
 
     images_computed: int
     """Images (or augmented views of them) that went through a frozen part of the network."""
     images_reused: int
-    """Images whose activations were in the cache already."""
+    """Images whose activations were cache hits."""
     images_decoded: int
     """Images that were read and decoded."""
     bytes_estimated: int
@@ -139,7 +139,7 @@ class DiskUse:
 
 @dataclass(frozen=True, kw_only=True)
 class Tracking:
-    """How far the tracking store has the run."""
+    """What the tracking store has not received or has refused."""
 
     waiting: int
     """Number of entries that have not been sent yet; `headstart sync` sends them."""
@@ -178,15 +178,15 @@ class Reproduction:
     run_id: str | None
     """MLflow id of the run that was reproduced."""
     verdict: str
-    """`identical` (every digit), `agrees` (within 0.001) or `differs`."""
+    """`identical` (bit-identical), `agrees` (within 0.001) or `differs`."""
     figures: int
     """Number of figures that were compared."""
     differing_figures: int
-    """Number of figures that are not the same to the last digit."""
+    """Number of figures that are not bit-identical."""
     largest_difference: FigureChange
     """The figure that differs most."""
     changed: tuple[str, ...]
-    """What changed in commit, versions and machine, a phrase each."""
+    """Changes of commit, versions and machine, a phrase each."""
     then: dict[str, OriginalFigures]
     """The main figures of the run that was reproduced, by split."""
 
@@ -198,11 +198,11 @@ class LearningRateSuggestion:
     stage: str
     """Stage whose learning rate was varied."""
     configured_learning_rate: float
-    """Learning rate that the configuration has."""
+    """Configured learning rate."""
     suggested_learning_rate: float | None
     """Learning rate to train with, to two digits; null if the loss suggests none."""
     suggestion_reason: str
-    """Where on the curve it lies, or why there is none."""
+    """Where it lies on the loss curve, or why there is none."""
 
 
 def seconds_of(clock: Mapping[str, float], first_step: float | None, stages: Mapping[str, float]) -> Seconds:

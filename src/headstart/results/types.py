@@ -20,15 +20,15 @@ from headstart.results.sections import (
 )
 
 SCHEMA_VERSION = 2  # of results.json; see headstart.results.upgrade for what each version changed
-UNFINISHED = "UNFINISHED"  # of a run that left no results: it is in progress, or was killed before it could say so
+UNFINISHED = "UNFINISHED"  # a run without results: in progress, or killed before it could write any
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunResults:
     """Everything that a run found.
 
-    A section is absent (None) if the run did not get that far, or does something else: a run on unlabelled images has
-    `pictures`, one with `find_lr=true` has a learning rate, all others have `splits`.
+    A section is absent (None) if the run did not get that far or is of another kind: a run on unlabelled images has
+    `pictures`, a run with `find_lr=true` has a learning rate, all other runs have `splits`.
     """
 
     run_id: str | None
@@ -52,7 +52,7 @@ class RunResults:
     output: str | None = None
     """Directory of the run."""
     resumed: int | None = None
-    """How often the run was resumed; absent if it never was."""
+    """How often the run was resumed; absent if never."""
     dataset: Dataset | None = None
     """The images that the run used."""
     environment: Environment | None = None
@@ -70,7 +70,7 @@ class RunResults:
     parameters: Parameters | None = None
     """The numbers of parameters of the classifier."""
     data_wait_fraction: dict[str, float] | None = None
-    """Share of the time of its training steps that each stage spent waiting for data, 0 to 1."""
+    """Fraction of step time that each stage spent waiting for data, 0 to 1."""
     model_bytes: int | None = None
     """Size of the saved model.keras in bytes."""
     splits: dict[str, SplitResults] | None = None
@@ -78,15 +78,15 @@ class RunResults:
     pictures: PictureLabels | None = None
     """Labels of unlabelled images."""
     cache: CacheUse | None = None
-    """What the run took from the cache and added to it."""
+    """How the run used the cache."""
     learning_rate: LearningRateSuggestion | None = field(default=None, metadata={"inline": True})
     """What `find_lr=true` found."""
     reproduces: Reproduction | None = None
     """The comparison with the run that `reproduce` names."""
     seconds: Seconds | None = None
-    """Where the time went."""
+    """Durations of the run and its phases."""
     tracking: Tracking | None = None
-    """How far the tracking store has the run."""
+    """What the tracking store has not received or has refused."""
 
     @property
     def finished(self) -> bool:

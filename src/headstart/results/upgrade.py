@@ -1,7 +1,7 @@
-"""Older results.json files in the form of the present version.
+"""Upgrade older results.json files to the current schema version.
 
-Version 1 (no `schema_version`): `waiting_for_input` in place of `data_wait_fraction`, `cut` in place of `split_point`
-in what `scenario=auto` measured, and empty `seconds` in running.json.
+Version 1 (no `schema_version`) has `waiting_for_input` for `data_wait_fraction`, `cut` for `split_point` in the
+measurements of `scenario=auto`, and empty `seconds` in running.json.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ def version_of(content: dict[str, Any], what: str, schema: str, known: int) -> i
     """Return the schema version of a file, 1 if it has none.
 
     Args:
-        content: of the file.
-        what: whose file it is, as in `run`.
-        schema: name of the schema, as in `results`.
-        known: the highest version that can be read.
+        content: content of the file.
+        what: kind of file for the message, such as `run`.
+        schema: name of the schema, such as `results`.
+        known: the latest version that this headstart can read.
 
     Raises:
-        NewerSchemaError: when the version is a higher one.
-        ValueError: when it is no version at all.
+        NewerSchemaError: when the version is newer.
+        ValueError: when the version is not a positive number.
     """
     version = content.get("schema_version", 1)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
@@ -41,15 +41,15 @@ def version_of(content: dict[str, Any], what: str, schema: str, known: int) -> i
 
 
 def upgrade_results(content: dict[str, Any], known: int) -> dict[str, Any]:
-    """Return the content of a results.json as the present version would have written it.
+    """Return the content of a results.json in the current schema version.
 
     Args:
-        content: as it was written.
-        known: the present version.
+        content: content of the file.
+        known: the current version.
 
     Raises:
         NewerSchemaError: when a newer version wrote it.
-        ValueError: when its version is no version at all.
+        ValueError: when its version is not a positive number.
     """
     for version in range(version_of(content, "run", "results", known), known):
         content = UPGRADES[version](content)

@@ -1,1 +1,1 @@
-"""One run as a story, from its configuration to its results."""
+"""A run, from its configuration to its results."""

@@ -12,9 +12,9 @@ def label_pictures(setup: RunSetup, classifier: Classifier, tracker: Tracker) ->
     """Label all images; write and track the labels.
 
     Args:
-        setup: of the run.
-        classifier: as it was saved.
-        tracker: of the run.
+        setup: the run's setup.
+        classifier: the saved classifier.
+        tracker: the run's tracker.
 
     Raises:
         HeadstartError: when an image cannot be read.
@@ -22,7 +22,7 @@ def label_pictures(setup: RunSetup, classifier: Classifier, tracker: Tracker) ->
     from headstart.evaluation.labels import report_labels
 
     config, output = setup.config, setup.output
-    title = f"{config.dataset.name}: labels by {config.backbone.name} as it is"
+    title = f"{config.dataset.name}: labels by pretrained {config.backbone.name}"
     labels = report_labels(classifier, setup.index, config.batch_size, title, output)
     tracker.log_metrics({"images": labels.images, "mean_confidence": labels.mean_confidence})
     tracker.log_files([output / "predictions.csv"])

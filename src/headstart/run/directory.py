@@ -1,4 +1,4 @@
-"""What happens before Hydra writes anything of a single run: its directory must hold no run yet."""
+"""Hydra callback that refuses a run directory which already holds a run, before Hydra writes to it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from headstart.run.resume import expect_unused, find_interrupted
 
 
 class RunDirectoryCallback(Callback):
-    """Refuses a directory that holds a run, unless `resume=auto` resumes that one."""
+    """Refuses a directory that holds a run, unless `resume=auto` resumes that run."""
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """Look at `hydra.run.dir` before Hydra makes it.
+        """Check `hydra.run.dir` before Hydra creates it.
 
         Raises:
-            SystemExit: with code 1 after the reason, because any other exception would be a warning.
+            SystemExit: with code 1; Hydra turns other exceptions of callbacks into warnings.
         """
         output = Path(str(config.hydra.run.dir)).absolute()
         if not output.is_dir():
@@ -38,7 +38,7 @@ class RunDirectoryCallback(Callback):
 
 def _resolve(config: DictConfig) -> configuration.Config:
     """Return the configuration of the run, without Hydra's own part."""
-    overrides = configuration.as_typed(config.hydra.overrides.task)
+    overrides = configuration.unresolved_overrides(config.hydra.overrides.task)
     own = copy.deepcopy(config)
     with read_write(own), open_dict(own):
         del own["hydra"]

@@ -1,4 +1,4 @@
-"""The bytes that a run will write, estimated before the first epoch, and whether the disks have room for them."""
+"""Estimate how many bytes a run will write, and check that the disks have room for them, before the first epoch."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
     from headstart.model.network import Network
 
-AN_ARRAY = 512  # bytes of headers beside the numbers of each array in a checkpoint
-A_VARIABLE = 2_400  # likewise of each variable in a saved classifier
-A_ROW = 500  # of an image in splits.csv and predictions.csv, twice
-A_PROBABILITY = 26  # in predictions.csv, twice
-OTHERS = 7_000_000  # figures, the journal and a new database; figures and headstart itself again in the store
+# Bytes.
+AN_ARRAY = 512  # overhead of an array in a checkpoint
+A_VARIABLE = 2_400  # overhead of a variable in a saved classifier
+A_ROW = 500  # an image's rows in splits.csv and predictions.csv, and their copies
+A_PROBABILITY = 26  # a probability in predictions.csv, and its copy
+OTHERS = 7_000_000  # figures, journal and a new database; copies of the figures and of headstart in the store
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,15 @@ class Estimate:
 
     checkpoint: int
     classifier: int
-    tables: int  # and figures, and their copies
+    tables: int  # tables, figures and their copies
 
 
 def estimate(network: Network, stages: list[StageConfig], image_size: int, images: int, classes: int) -> Estimate:
     """Return the bytes that a run will write.
 
     Args:
-        network: the classifier; what trains in it is set, as training does again.
-        stages: in which it will be trained; without any there is no checkpoint.
+        network: the classifier; this sets which of its layers train, and training sets it again.
+        stages: training stages; empty: no checkpoint.
         image_size: side of the input in pixels.
         images: number of images.
         classes: number of classes.
@@ -59,7 +60,7 @@ def estimate(network: Network, stages: list[StageConfig], image_size: int, image
         moved.update(moving_weights(network, stage.batch_norm))
         of_weights = _bytes([weights[position] for position in moved], AN_ARRAY)
         of_optimizer = _bytes(network.classifier.trainable_variables, AN_ARRAY)
-        # The weights as they are and those of the best epoch.
+        # The current weights and those of the best epoch.
         checkpoint = max(checkpoint, 2 * of_weights + slots(stage.optimizer) * of_optimizer)
     reference = REFERENCE_IMAGES * image_size**2 * 3
     tables = OTHERS + images * (A_ROW + classes * A_PROBABILITY)
@@ -67,21 +68,18 @@ def estimate(network: Network, stages: list[StageConfig], image_size: int, image
 
 
 def expect_room(found: Estimate, output: Path, artifacts: Path | None) -> dict[int, int]:
-    """Raise unless each disk has room for all that a run writes at any one time; return the bytes it needs.
+    """Raise unless each disk has room for everything that a run holds on it at once; return the bytes per device.
 
-    Each checkpoint is written beside the previous one, and stays until the run is over. MLflow assembles a copy of the
-    classifier among the temporary files before it sends it to the store.
+    A run writes each checkpoint beside the previous one and deletes the last one when it ends. MLflow assembles a copy
+    of the classifier in the temporary directory before it sends it to the store.
 
     Args:
-        found: what the run will write.
+        found: the estimate.
         output: directory of the run.
-        artifacts: where the tracking store keeps its artifacts; None if a server does.
-
-    Returns:
-        Bytes for each device.
+        artifacts: artifact directory of the tracking store; None if a server stores the artifacts.
 
     Raises:
-        HeadstartError: naming the disk, what it is for, and how much is free.
+        HeadstartError: naming the disk, and the needed and free bytes.
     """
     checkpoint, classifier = found.checkpoint, found.classifier
     copies = [Path(tempfile.gettempdir()), *([artifacts] if artifacts else [])]
@@ -89,7 +87,7 @@ def expect_room(found: Estimate, output: Path, artifacts: Path | None) -> dict[i
         [(output, 2 * checkpoint + found.tables)],
         [(output, checkpoint + classifier + found.tables), *((place, classifier) for place in copies)],
     ]
-    present = output / CHECKPOINT  # of a run that is resumed, whose bytes are on the disk already
+    present = output / CHECKPOINT  # when resuming, these bytes are on the disk already
     there = present.stat().st_size if present.exists() else 0
     needed: dict[int, int] = {}
     places: dict[int, Path] = {}
@@ -117,8 +115,8 @@ def disk_use(found: Estimate, needed: dict[int, int]) -> DiskUse:
     """Return the section `disk` of a run's results.
 
     Args:
-        found: bytes that the run will write.
-        needed: bytes that it needs of each device, see `expect_room`.
+        found: the estimate.
+        needed: bytes per device, see `expect_room`.
     """
     return DiskUse(
         checkpoint=found.checkpoint,
@@ -129,7 +127,7 @@ def disk_use(found: Estimate, needed: dict[int, int]) -> DiskUse:
 
 
 def _bytes(variables: list[keras.Variable], beside: int) -> int:
-    """Return what variables take in a file, with so many bytes beside the numbers of each."""
+    """Return the bytes of variables in a file, with an overhead for each variable."""
     import tensorflow as tf
 
     return sum(math.prod(variable.shape) * tf.as_dtype(variable.dtype).size + beside for variable in variables)

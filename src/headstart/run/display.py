@@ -1,4 +1,4 @@
-"""What a run prints: the data, the derived facts, the results, and what to do next."""
+"""Print a run's configuration, data, derived facts and results, and the next commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from rich.markup import escape
 from rich.table import Table
 
-from headstart.config import Config, from_yaml, parameters, without
+from headstart.config import Config, drop_overrides, from_yaml, parameters
 from headstart.core.console import console, print_titled
 from headstart.core.errors import printable
 from headstart.core.sqlite_uri import sqlite_uri
@@ -32,26 +32,26 @@ PHASES = {
     "evaluation": "evaluation",
     "tracking": "tracking",
 }
-WIDTH_OF_COUNTS = 45  # characters, of the columns beside the names of the classes
-LONGEST_CLASS_TABLE = 20  # rows; more would push everything else off the screen
+WIDTH_OF_COUNTS = 45  # characters of all columns but the class names
+LONGEST_CLASS_TABLE = 20  # rows, so that the rest stays on the screen
 
 
 def print_configuration(file: Path) -> None:
-    """Print the resolved configuration and where it was written; what `scenario=auto` may choose is in the file."""
+    """Print the path of config.yaml and the resolved configuration, without the cells of `scenario=auto`."""
     console.print(f"[bold]Configuration[/]  {escape(str(file))}", soft_wrap=True)
     shown = parameters(from_yaml(file.read_text(encoding="utf-8")))
     console.print(OmegaConf.to_yaml(OmegaConf.create(shown)), end="", markup=False, soft_wrap=True)
 
 
 def print_data(index: ImageIndex, warnings: list[str]) -> None:
-    """Print the images of each class and split, and what the check of the files found.
+    """Print the number of images by class and split, and the warnings of the checks.
 
     Args:
-        index: the images that will be used.
+        index: the images that the run will use.
         warnings: sentences.
     """
     if len(index.class_names) == 1:
-        console.print(f"\n[bold]Data: {len(index):,} pictures without labels[/]")
+        console.print(f"\n[bold]Data: {len(index):,} unlabelled images[/]")
     else:
         print_titled(f"Data: {len(index):,} images of {len(index.class_names)} classes", _class_table(index))
     for warning in warnings:
@@ -59,7 +59,7 @@ def print_data(index: ImageIndex, warnings: list[str]) -> None:
 
 
 def _class_table(index: ImageIndex) -> Table:
-    """Return the images of each class and split; classes beyond the longest table share one row."""
+    """Return a table of the number of images by class and split; one row sums up the classes that do not fit."""
     counts = index.counts()
     table = Table()
     table.add_column("class", overflow="ellipsis", no_wrap=True, max_width=max(20, console.width - WIDTH_OF_COUNTS))
@@ -79,17 +79,17 @@ def _class_table(index: ImageIndex) -> Table:
 
 
 def print_derived(dataset: Dataset, environment: Environment, config: Config, network: Network) -> None:
-    """Print what follows from the configuration and the data, before any time is spent on it.
+    """Print facts that follow from the configuration and the data, before training.
 
     Args:
-        dataset: the images that will be used.
+        dataset: the images that the run will use.
         environment: versions and machine.
         config: the run's configuration.
-        network: that will be trained.
+        network: the network that the run will train.
     """
     training = dataset.images["train"]
-    steps = f"{-(-training // config.batch_size)} an epoch" if training else "none, nothing is trained"
-    origin = "given" if config.image_size else "suits the dataset and the backbone"
+    steps = f"{-(-training // config.batch_size)} per epoch" if training else "none, nothing trains"
+    origin = "set by image_size" if config.image_size else "default for this data set and backbone"
     weights = "random weights" if config.backbone.weights == "none" else f"weights {config.backbone.weights}"
     facts = {
         "fingerprint": dataset.fingerprint[:16],
@@ -108,10 +108,10 @@ def print_derived(dataset: Dataset, environment: Environment, config: Config, ne
 
 
 def print_end(results: RunResults) -> None:
-    """Print the figures of every split, or the labels of unlabelled images, and the next commands to try.
+    """Print the figures of every split, or the labels of unlabelled images, and commands to run next.
 
     Args:
-        results: of the finished run.
+        results: results of the finished run.
     """
     if results.pictures:
         _print_labels(results.pictures)
@@ -120,13 +120,13 @@ def print_end(results: RunResults) -> None:
     _print_seconds(results)
     console.print("\n[bold]Next[/]")
     output = shlex.quote(str(results.output))
-    figures = "the pictures with their labels" if results.pictures else "confusion matrices, history, worst mistakes"
+    figures = "see the images with labels" if results.pictures else "see confusion matrices, history, worst mistakes"
     commands = {
-        f"headstart predict {output} IMAGE_OR_FOLDER": "label your own pictures",
+        f"headstart predict {output} IMAGE_OR_FOLDER": "label your own images",
         _where_to_look(results): (
-            "send the waiting entries once the tracking store answers again"
+            "send the pending entries once the tracking store answers again"
             if _entries_wait(results)
-            else "look at the run in MLflow, compare it with others"
+            else "see the run in MLflow, and compare it with others"
         ),
         f"ls {output}/figures": figures,
     }
@@ -141,7 +141,7 @@ def _print_seconds(results: RunResults) -> None:
     phases = results.seconds.phases()
     longest = sorted(phases, key=lambda phase: -phases[phase])[:4]
     shares = ", ".join(f"{phases[phase]:.0f} s {PHASES[phase]}" for phase in longest)
-    console.print(f"  {results.seconds.total:.0f} s in all: {shares}")
+    console.print(f"  {results.seconds.total:.0f} s in total: {shares}")
 
 
 def _print_splits(results: RunResults) -> None:
@@ -158,40 +158,40 @@ def _print_splits(results: RunResults) -> None:
     print_titled(f"Results of the saved classifier (epoch {best.epoch}, stage {best.stage})", table)
     last, split = list(splits.items())[-1]
     for pair in split.most_confused[:3]:
-        text = f"  {last}: {pair.images} of {printable(pair.true)} taken for {printable(pair.predicted)}"
+        text = f"  {last}: {pair.images} images of {printable(pair.true)} predicted as {printable(pair.predicted)}"
         console.print(text, markup=False, soft_wrap=True)
     if results.stages and len(results.stages) > 1:
         _print_gain(results.stages)
 
 
 def _print_gain(stages: dict[str, dict[str, SplitFigures]]) -> None:
-    """Print the accuracy of every split after each stage, which shows what each stage gained."""
+    """Print the accuracy of every split after each stage."""
     splits = list(next(iter(stages.values())))
     table = Table()
-    table.add_column("after the stage")
+    table.add_column("after stage")
     for split in splits:
         table.add_column(f"{split}\naccuracy", justify="right")
         table.add_column("\n95 % interval", justify="right")
     for name, found in stages.items():
         cells = [with_interval(found[split]) for split in splits]
         table.add_row(escape(name), *(cell for pair in cells for cell in pair))
-    print_titled("What each stage gained (the best weights so far, after each)", table)
+    print_titled("Gain of each stage (best weights so far)", table)
 
 
 def with_interval(split: SplitFigures, digits: int = 3) -> tuple[str, str]:
     """Return the accuracy of a split and its 95 % interval as texts.
 
     Args:
-        split: its figures.
-        digits: of the ends of the interval.
+        split: figures of the split.
+        digits: decimals of the interval.
     """
     return f"{split.accuracy:.4f}", f"{split.accuracy_low:.{digits}f} to {split.accuracy_high:.{digits}f}"
 
 
 def _print_labels(pictures: PictureLabels) -> None:
-    """Print the likeliest labels of the first pictures; predictions.csv has those of all."""
+    """Print the likeliest labels of the first images; predictions.csv has all of them."""
     table = Table()
-    for column in ("picture", "label", "confidence", "next"):
+    for column in ("image", "label", "confidence", "next"):
         table.add_column(column, overflow="fold", justify="right" if column == "confidence" else "left")
     for picture in pictures.first:
         others = ", ".join(f"{other.label} {other.confidence:.1%}" for other in picture.top[1:])
@@ -205,7 +205,7 @@ def print_suggestion(results: RunResults, found: LearningRateSuggestion) -> None
     """Print the suggested learning rate and the command that trains with it.
 
     Args:
-        results: of the finished run.
+        results: results of the finished run.
         found: the suggestion.
     """
     rate, figure = found.suggested_learning_rate, Path(str(results.output)) / "figures" / "learning_rate.png"
@@ -213,8 +213,8 @@ def print_suggestion(results: RunResults, found: LearningRateSuggestion) -> None
     if rate is None:
         console.print(f"\nNo learning rate to suggest for stage {stage}: {reason}", markup=False, soft_wrap=True)
     else:
-        said = f"Suggested learning rate for stage {stage}: {rate:g}, {reason}"
-        console.print(f"\n{said} (configured: {found.configured_learning_rate:g})", markup=False, soft_wrap=True)
+        text = f"Suggested learning rate for stage {stage}: {rate:g}, {reason}"
+        console.print(f"\n{text} (configured: {found.configured_learning_rate:g})", markup=False, soft_wrap=True)
     console.print(f"  {figure}", markup=False, soft_wrap=True)
     if rate is not None:
         console.print("\n[bold]Next[/]")
@@ -224,9 +224,9 @@ def print_suggestion(results: RunResults, found: LearningRateSuggestion) -> None
 
 
 def _command_with_rate(command: str, rate: float) -> str:
-    """Return the command that found a learning rate as one that trains the same stage at that rate."""
+    """Return the command of the learning rate finder, changed to train with the suggested learning rate."""
     key = "freeze.stages.0.optimizer.learning_rate"
-    words = without(shlex.split(command), ["find_lr", key])
+    words = drop_overrides(shlex.split(command), ["find_lr", key])
     return shlex.join([*words, f"{key}={rate:g}"])
 
 
@@ -236,7 +236,7 @@ def _entries_wait(results: RunResults) -> bool:
 
 
 def _where_to_look(results: RunResults) -> str:
-    """Return the command that shows the tracking store or sends what waits for it, or the address of the run's page."""
+    """Return the command that shows the run or sends its pending entries, or the address of its page on a server."""
     uri = str(results.tracking_uri)
     if _entries_wait(results):
         return f"headstart sync {shlex.quote(str(results.output))}"

@@ -1,4 +1,4 @@
-"""The section `environment` of a run's results, and what changed between two of them."""
+"""Describe a run's environment, and the changes between two environments."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ RECORDED_PACKAGES = ("headstart", "tensorflow", "keras", "numpy", "pillow", "sci
 
 
 def describe_environment(devices: list[str], precision: str, engine: str) -> Environment:
-    """Return the versions, the commit, the machine and how it was used.
+    """Return the section `environment` of a run's results.
 
     Args:
-        devices: names of the GPUs that train.
+        devices: names of the GPUs that the run trains on.
         precision: the Keras dtype policy.
         engine: the backend that runs inference, `tensorflow` or `openvino`.
     """
@@ -37,7 +37,7 @@ def describe_environment(devices: list[str], precision: str, engine: str) -> Env
 
 
 def environment_changes(then: Environment, now: Environment) -> list[str]:
-    """Return what changed between two environments, a phrase each.
+    """Return a phrase for each change between two environments.
 
     Args:
         then: the earlier one.
@@ -52,7 +52,7 @@ def environment_changes(then: Environment, now: Environment) -> list[str]:
 
 
 def _flat(environment: Environment) -> dict[str, Any]:
-    """Return every value by name, without CUDA_VISIBLE_DEVICES: the names of the GPUs say which ones it left."""
+    """Return every value by name, without CUDA_VISIBLE_DEVICES, which `gpus` reflects."""
     values = {item.name: getattr(environment, item.name) for item in dataclasses.fields(environment)}
     del values["visible_gpus"], values["packages"]
     return {**values, **environment.packages}

@@ -1,4 +1,4 @@
-"""An estimate of how long a run takes and how much it writes, from the runs that finished before."""
+"""Estimate how long a run takes and how much it writes from earlier finished runs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from headstart.config import Config, from_yaml
 from headstart.config.fields import Decides
-from headstart.config.keys import deciding_values
+from headstart.config.keys import values_that_decide
 from headstart.core.errors import HeadstartError
 from headstart.results.runs import finished_runs
 from headstart.results.sections import Dataset, Seconds
 
-MOST_RUNS = 200  # the latest ones, which are looked at
-COPIES = 2  # of what a run writes: in its directory, and among the artifacts of the tracking store
+MOST_RUNS = 200  # use only the latest runs
+COPIES = 2  # a run's files are in its directory and in the artifacts of the tracking store
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Estimated:
     """How long a run will take and how much it will write."""
 
     seconds: float
-    source: str  # the runs that it is estimated from
+    source: str  # how similar the earlier runs are
     bytes: float
 
 
 @dataclass(frozen=True)
 class PastRun:
-    """A finished run that others are estimated from."""
+    """An earlier finished run."""
 
     directory: Path
     config: Config
@@ -39,24 +39,29 @@ class PastRun:
 
     @property
     def work(self) -> float:
-        """Return the pixels that it trained on, counted once an epoch."""
+        """Return the number of pixels that the run trained on, over all epochs."""
         return float(self.dataset.images["train"] * count_epochs(self.config) * self.dataset.image_size**2)
 
     @functools.cached_property
     def bytes(self) -> float:
-        """Return the bytes that it wrote."""
+        """Return the bytes that the run wrote."""
         return float(COPIES * sum(file.stat().st_size for file in self.directory.rglob("*") if file.is_file()))
 
 
 def estimate_from(past: list[PastRun], config: Config, work: float) -> Estimated | None:
-    """Return an estimate from the runs that are closest to a run; None if there is none.
+    """Return an estimate from the most similar earlier runs; None if no run is similar.
 
     Args:
         past: see `past_runs`.
-        config: of the run.
-        work: the pixels that it trains on, counted once an epoch.
+        config: configuration of the run.
+        work: number of pixels that the run trains on, over all epochs.
     """
-    for source, alike in (("the same but for the seed", _same_but_seed), ("like it", _like), ("rough", _same_backbone)):
+    levels = (
+        ("runs that differ only in the seed", _same_but_seed),
+        ("similar runs", _like),
+        ("runs with the same backbone: a rough guess", _same_backbone),
+    )
+    for source, alike in levels:
         fitting = [run for run in past if alike(run.config, config)]
         if fitting:
             seconds = median(_seconds(run, work) for run in fitting)
@@ -65,21 +70,21 @@ def estimate_from(past: list[PastRun], config: Config, work: float) -> Estimated
 
 
 def past_runs() -> list[PastRun]:
-    """Return the latest finished runs below the outputs."""
+    """Return the latest finished runs in the outputs directory."""
     found = []
     for directory, results in finished_runs()[-MOST_RUNS:]:
         if results.dataset is None or results.seconds is None:
             continue
         try:
             config = from_yaml((directory / "config.yaml").read_text(encoding="utf-8"))
-        except (OSError, HeadstartError):  # of another version: no help for an estimate
+        except (OSError, HeadstartError):  # from another version
             continue
         found.append(PastRun(directory, config, results.dataset, results.seconds))
     return found
 
 
 def _seconds(run: PastRun, work: float) -> float:
-    """Return how long another amount of the same work takes: only the time of training changes with it."""
+    """Return a run's seconds, with the training time scaled to another amount of work."""
     training = run.seconds.training or 0.0
     return run.seconds.total - training + training * (work / run.work if run.work else 1.0)
 
@@ -87,7 +92,7 @@ def _seconds(run: PastRun, work: float) -> float:
 def _same_but_seed(run: Config, config: Config) -> bool:
     def values(one: Config) -> dict[str, Any]:
         places = {"root": one.dataset.root, "csv": one.dataset.csv}
-        return deciding_values(one, (Decides.RESULT, Decides.DATA, Decides.NAME)) | places
+        return values_that_decide(one, (Decides.RESULT, Decides.DATA, Decides.NAME)) | places
 
     return values(run) == values(config)
 

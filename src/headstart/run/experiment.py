@@ -1,4 +1,4 @@
-"""One run as a story: data, model, stages, the saved classifier, its evaluation, the tracking store."""
+"""Run one experiment: data, model, training stages, saving, evaluation and tracking."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a run is started with."""
+    """The inputs of a run."""
 
     config: Config
     output: Path  # directory of the run
-    overrides: tuple[str, ...] = ()  # of the command line
-    tags: dict[str, str] = field(default_factory=dict)  # of the run in the tracking store, beside headstart's own
-    before: RunResults | None = None  # of the interrupted run that is resumed, if it was tracked
+    overrides: tuple[str, ...] = ()  # from the command line
+    tags: dict[str, str] = field(default_factory=dict)  # additional tags in the tracking store
+    before: RunResults | None = None  # results of the interrupted run to resume, if it was tracked
     resume: bool = False
 
 
@@ -77,17 +77,17 @@ def run(
 
     Args:
         config: the resolved configuration.
-        output: directory of the run; exists and can be written.
-        started: when the process began, in seconds since the epoch; all times count from there.
-        tags: of the run in the tracking store beside headstart's own, such as the sweep it belongs to.
-        overrides: of the command line of this run, as in `["backbone=vgg16"]`.
-        resume: whether to resume the run that the directory holds, in the same run of the tracking store.
+        output: directory of the run; must exist.
+        started: start time of the process, in seconds since the epoch; all durations count from it.
+        tags: additional tags in the tracking store, such as the sweep.
+        overrides: overrides from the command line, as in `["backbone=vgg16"]`.
+        resume: whether to resume the run in this directory, in the same MLflow run.
 
     Returns:
-        What `results.json` in the output directory holds.
+        The content of `results.json` in the output directory.
 
     Raises:
-        HeadstartError: for anything that the user can mend; `results.json` then has the status FAILED.
+        HeadstartError: for an error that the user can fix; `results.json` then has the status FAILED.
     """
     if config.time_limit is not None:
         parse_duration(config.time_limit)
@@ -99,11 +99,11 @@ def run(
         except Exception as error:
             if not is_disk_full(error):
                 raise
-            raise disk_full_error(error, _way_out(output)) from error
+            raise disk_full_error(error, _recovery_command(output)) from error
 
 
 def _run_and_report(request: RunRequest, clock: Clock) -> RunResults:
-    """Run, and write results.json however the run ends."""
+    """Run, and write results.json even if the run fails or is interrupted."""
     output = request.output
     progress = RunProgress(output, _first_results(request), clock)
     keep_freed_memory()
@@ -115,7 +115,7 @@ def _run_and_report(request: RunRequest, clock: Clock) -> RunResults:
         print_resume_command(output)
         raise
     except Exception as error:
-        shown = disk_full_error(error, _way_out(output)) if is_disk_full(error) else error
+        shown = disk_full_error(error, _recovery_command(output)) if is_disk_full(error) else error
         text = str(shown) if isinstance(shown, HeadstartError) else f"{type(error).__name__}: {error}"
         progress.results = replace(progress.results, error=text)
         write_text(output / "error.txt", "".join(traceback.format_exception(error)))
@@ -124,7 +124,7 @@ def _run_and_report(request: RunRequest, clock: Clock) -> RunResults:
         if progress.results.run_id:
             progress.results = tracking_record(output).added_to(progress.results)
         progress.save()
-    (output / CHECKPOINT).unlink(missing_ok=True)  # the saved classifier has it all
+    (output / CHECKPOINT).unlink(missing_ok=True)  # the saved classifier replaces it
     results = progress.results
     if results.run_id:
         results = log_results(output).added_to(results)
@@ -138,7 +138,7 @@ def _run_and_report(request: RunRequest, clock: Clock) -> RunResults:
 
 
 def _first_results(request: RunRequest) -> RunResults:
-    """Return the results of a run that has done nothing yet, with those of the interrupted run that it resumes."""
+    """Return the results at the start of a run, including those of the interrupted run that it resumes."""
     config, before = request.config, request.before
     known = before or RunResults(run_id=None)
     return RunResults(
@@ -157,10 +157,10 @@ def _first_results(request: RunRequest) -> RunResults:
     )
 
 
-def _way_out(output: Path) -> str:
-    """Return what to do about a run that ended on a full disk once there is room."""
+def _recovery_command(output: Path) -> str:
+    """Return the command to run after a full disk has room again."""
     results = read_results(output)
-    if results is not None and results.finished:  # only its results.json is not tracked
+    if results is not None and results.finished:  # only its results.json has not been sent
         return f"headstart sync {shlex.quote(str(output))}"
     if (output / "config.yaml").exists():
         return resume_command(output)
@@ -168,7 +168,7 @@ def _way_out(output: Path) -> str:
 
 
 def _run(request: RunRequest, progress: RunProgress) -> None:
-    """Run, and add each section to the results as soon as it is known."""
+    """Run, and add each section to the results as soon as it is complete."""
     output, clock = request.output, progress.clock
     write_text(output / "config.yaml", to_yaml(request.config))
     print_configuration(output / "config.yaml")
@@ -193,7 +193,7 @@ def _run(request: RunRequest, progress: RunProgress) -> None:
     import_mlflow(uri)
     clock.begin("tracking")
     tags = {**run_tags(setup), **request.tags}
-    in_sweep = "sweep" in request.tags  # which began when the store answered
+    in_sweep = "sweep" in request.tags  # the sweep has already reached the store
     resume = request.before is not None
     with tracked_run(uri, config.tracking.experiment, run_name(config), tags, output, in_sweep, resume) as tracker:
         progress.results = replace(
@@ -221,7 +221,7 @@ def _run(request: RunRequest, progress: RunProgress) -> None:
 
 
 def _log_setup(setup: RunSetup, tracker: Tracker) -> None:
-    """Track the configuration and what is known of the data before training."""
+    """Log the configuration and the data report before training."""
     output = setup.output
     tracker.log_parameters(setup.config)
     described = ("config.yaml", "splits.csv", "data_report.json", "scenario.json")
@@ -230,7 +230,7 @@ def _log_setup(setup: RunSetup, tracker: Tracker) -> None:
 
 
 def _expect_room(setup: RunSetup, uri: str) -> tuple[dict[int, int], DiskUse]:
-    """Raise unless the disks have room for the run; return what it needs of each device, and the section `disk`."""
+    """Raise unless the disks have room for the run; return the bytes per device, and the section `disk`."""
     from headstart.run.disk_estimate import disk_use, estimate, expect_room
 
     config = setup.config
@@ -242,9 +242,9 @@ def _expect_room(setup: RunSetup, uri: str) -> tuple[dict[int, int], DiskUse]:
 
 
 def _train_and_evaluate(setup: RunSetup, progress: RunProgress, tracker: Tracker, room: dict[int, int]) -> None:
-    """Train through all stages, save the classifier, and evaluate what was saved.
+    """Train all stages, save the classifier, and evaluate the saved classifier.
 
-    `room` is what the run will write to each device; the cache leaves it free.
+    `room` is the number of bytes per device that the run will write; the cache leaves them free.
     """
     from headstart.features.activation_cache import open_activation_cache
 
@@ -268,7 +268,7 @@ def _train_and_evaluate(setup: RunSetup, progress: RunProgress, tracker: Tracker
         data_wait_fraction=data_wait_fractions_of(training),
     )
 
-    # From here on only the saved classifier is used, so that the figures are its own.
+    # Evaluate the saved classifier, not the network in memory.
     classifier = _save(setup, progress, "validation")
     model_bytes = (setup.output / "classifier" / "model.keras").stat().st_size
     progress.results = replace(progress.results, model_bytes=model_bytes)
@@ -283,7 +283,7 @@ def _train_and_evaluate(setup: RunSetup, progress: RunProgress, tracker: Tracker
 
 
 def _classify(setup: RunSetup, progress: RunProgress, tracker: Tracker) -> None:
-    """Save the pretrained network, and label the images with what was saved."""
+    """Save the pretrained network, and label the images with the saved network."""
     parameters = Parameters(total=setup.network.classifier.count_params(), trainable=0)
     progress.results = replace(progress.results, parameters=parameters)
     classifier = _save(setup, progress, "test")
@@ -293,9 +293,9 @@ def _classify(setup: RunSetup, progress: RunProgress, tracker: Tracker) -> None:
 
 
 def _save(setup: RunSetup, progress: RunProgress, split: str) -> Classifier:
-    """Save the classifier with images of a split as its reference; return it loaded from disk."""
+    """Save the classifier with reference images from a split; return it loaded from disk."""
     progress.clock.begin("saving")
     classifier = setup.save(split)
-    environment = replace(setup.environment, engine=classifier.forward.engine)  # which may not be the one it was set to
+    environment = replace(setup.environment, engine=classifier.forward.engine)  # may differ from the configured one
     progress.results = replace(progress.results, environment=environment)
     return classifier

@@ -1,4 +1,4 @@
-"""`find_lr=true`: varies the learning rate of the first stage; nothing is trained, tracked or saved."""
+"""`find_lr=true`: suggest a learning rate for the first stage, without training, tracking or saving anything."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from headstart.run.setup import RunSetup
 
 
 def find_learning_rate(setup: RunSetup) -> LearningRateSuggestion:
-    """Raise the learning rate of the first stage step by step, put the weights back, and return what the loss suggests.
+    """Raise the learning rate step by step, restore the weights, and return the rate that the loss suggests.
 
     Args:
-        setup: of the run; its directory gets learning_rate.csv and a figure.
+        setup: the run's setup; writes learning_rate.csv and a figure to its directory.
 
     Raises:
         HeadstartError: when an image cannot be read.

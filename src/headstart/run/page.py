@@ -7,38 +7,38 @@ from headstart.results.figures import PictureLabels, SplitFigures
 from headstart.results.scenario import Scenario
 from headstart.results.types import RunResults
 from headstart.run.display import with_interval
-from headstart.run.reproduce import sentence
+from headstart.run.reproduce import describe_reproduction
 
 
 def markdown(results: RunResults, config: Config) -> str:
     """Return the description of a run as Markdown.
 
     Args:
-        results: the figures so far.
+        results: the results so far.
         config: the run's configuration.
     """
     figures = _labels(results, results.pictures, config) if results.pictures else _splits(results, config)
-    reproduced = [sentence(results.reproduces), ""] if results.reproduces else []
+    reproduced = [describe_reproduction(results.reproduces), ""] if results.reproduces else []
     return "\n".join([*reproduced, *figures, f"`{results.command}`"])
 
 
 def _labels(results: RunResults, pictures: PictureLabels, config: Config) -> list[str]:
-    """Return lines about the first pictures and their labels, and an empty one."""
+    """Return lines with the labels of the first images."""
     rows = [
         (picture.path.replace("|", "\\|"), picture.label, f"{picture.confidence:.4f}") for picture in pictures.first
     ]
     return [
-        "| picture | label | confidence |",
+        "| image | label | confidence |",
         "| --- | --- | ---: |",
         *(f"| {' | '.join(row)} |" for row in rows),
         "",
-        f"{pictures.images:,} pictures, {config.backbone.name} as it is, {_image_size(results)} px.",
+        f"{pictures.images:,} images, pretrained {config.backbone.name}, {_image_size(results)} px.",
         "",
     ]
 
 
 def _splits(results: RunResults, config: Config) -> list[str]:
-    """Return lines with the figures of every split, the best epoch, stages and scenario, and an empty one."""
+    """Return lines with the figures of every split, the best epoch, the stages and the scenario."""
     best, splits = results.best_epoch, results.splits or {}
     origin = f"Best epoch {best.epoch} (stage {best.stage}), " if best else ""
     return [
@@ -58,7 +58,7 @@ def _splits(results: RunResults, config: Config) -> list[str]:
 
 
 def _scenario(scenario: Scenario) -> list[str]:
-    """Return lines about the scenario of a run with the evidence that was measured, and an empty one."""
+    """Return lines about the scenario and its measured evidence."""
     if not scenario.cell:
         return []
     if scenario.measured is None:
@@ -67,7 +67,7 @@ def _scenario(scenario: Scenario) -> list[str]:
 
 
 def _stages(stages: dict[str, dict[str, SplitFigures]]) -> list[str]:
-    """Return lines with the accuracy of every split after each of several stages, and an empty one."""
+    """Return lines with the accuracy of every split after each stage; none for a single stage."""
     if len(stages) < 2:
         return []
     rows = [
@@ -75,7 +75,7 @@ def _stages(stages: dict[str, dict[str, SplitFigures]]) -> list[str]:
         for name, splits in stages.items()
         for split, figures in splits.items()
     ]
-    return ["| after the stage | split | accuracy | 95 % interval |", "| --- | --- | ---: | --- |", *rows, ""]
+    return ["| after stage | split | accuracy | 95 % interval |", "| --- | --- | ---: | --- |", *rows, ""]
 
 
 def _image_size(results: RunResults) -> int | None:

@@ -1,4 +1,4 @@
-"""`plan=true`: prints a run's images and stages, how long it takes and how much it writes; nothing is run."""
+"""`plan=true`: print a run's images, stages, estimated time and disk space, without running it."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ from headstart.tracking import artifacts_directory, store_uri
 
 @dataclass(frozen=True)
 class Costs:
-    """The time and the disk space that a run will take."""
+    """The estimated time and disk space of a run."""
 
     seconds: float | None  # None if there is no estimate
-    source: str  # how the seconds were estimated, or why there is no estimate
+    source: str  # basis of the estimate, or why there is none
     bytes: float | None
 
 
 def plan_run(config: Config, output: Path) -> None:
-    """Print what a run would do; if no similar run has finished here, time a few of its steps.
+    """Print the plan of a run; if no similar run has finished, time a few training steps.
 
     Args:
         config: the resolved configuration, with `plan=true`.
         output: the directory that the run would have.
 
     Raises:
-        HeadstartError: if the run would be refused, or there is nothing to plan.
+        HeadstartError: if the run would fail its checks, or does not train.
     """
     for key, asked in (("find_lr", config.find_lr), ("reproduce", config.reproduce is not None)):
         if asked:
-            raise HeadstartError(f"plan=true plans a run that trains. Pass plan=true or {key}, not both")
+            raise HeadstartError(f"Pass plan=true or {key}, not both: plan=true estimates training runs")
     image_size = check_configuration(config)
     index = load_index(config.dataset, cache_directory(), config.cv)
     console.print(f"\n[bold]Plan of {escape(run_name(config))}[/]", soft_wrap=True)
@@ -64,7 +64,7 @@ def plan_run(config: Config, output: Path) -> None:
     work = float(images["train"] * count_epochs(config) * image_size**2)
     found = estimate_from(past_runs(), config, work)
     if found is not None:
-        costs = Costs(found.seconds, f"runs that were {found.source}", found.bytes)
+        costs = Costs(found.seconds, f"from {found.source}", found.bytes)
     elif config.scenario.name == "auto" or not trains:
         costs = Costs(None, "no similar run has finished here", None)
     else:
@@ -73,7 +73,7 @@ def plan_run(config: Config, output: Path) -> None:
 
 
 def _print_stages(config: Config, index: ImageIndex) -> None:
-    """Print what trains in each stage, and for how long."""
+    """Print the layers that train, the epochs and the optimizer of each stage."""
     table = Table()
     for column in ("stage", "trains", "epochs", "steps", "optimizer", "learning rate"):
         table.add_column(column, justify="right" if column in ("epochs", "steps") else "left", overflow="fold")
@@ -83,7 +83,7 @@ def _print_stages(config: Config, index: ImageIndex) -> None:
         trains = written if isinstance(written, str) else OmegaConf.to_yaml(written).strip()
         cells = (stage.name, trains, str(stage.epochs), f"{_steps(config, index):,}", stage.optimizer.name)
         table.add_row(*map(escape, cells), rate)
-    print_titled(f"Stages: freeze={config.freeze.name}, steps in each epoch", table)
+    print_titled(f"Stages of freeze={config.freeze.name} (steps per epoch)", table)
 
 
 def _steps(config: Config, index: ImageIndex) -> int:
@@ -92,11 +92,11 @@ def _steps(config: Config, index: ImageIndex) -> int:
 
 
 def _probe(config: Config, index: ImageIndex, images: dict[str, int], image_size: int, output: Path) -> Costs:
-    """Build the network, time a few steps of each stage on a few images, and return what the whole run will take."""
+    """Build the network, time a few steps of each stage, and return the estimated costs of the whole run."""
     from headstart.core.tensorflow_import import import_tensorflow
 
     began = time.perf_counter()
-    console.print("  No similar run has finished here: a few steps are timed", soft_wrap=True)
+    console.print("  No similar run has finished here: timing a few training steps", soft_wrap=True)
     import_tensorflow()
     from headstart.model.network import build_network
     from headstart.run.disk_estimate import estimate, expect_room
@@ -115,36 +115,37 @@ def _probe(config: Config, index: ImageIndex, images: dict[str, int], image_size
         total = sum(images.values())
         room = estimate(network, config.freeze.stages, image_size, total, classes)
         expect_room(room, output, artifacts_directory(store_uri(config.tracking)))
-        ready = time.perf_counter() - began  # which the run takes too
+        ready = time.perf_counter() - began  # start-up, which the run needs too
         timings = time_stages(config, network, (first, second), image_size, Path(directory))
     steps = _steps(config, index)
     seconds = sum(timings[stage.name].seconds(stage.epochs, steps, images) for stage in config.freeze.stages)
     frozen = max(timing.frozen for timing in timings.values())
     last = timings[config.freeze.stages[-1].name].validation
-    seconds += images["test"] * frozen + (images["validation"] + images["test"]) * last  # the evaluation at the end
+    seconds += images["test"] * frozen + (images["validation"] + images["test"]) * last  # final evaluation
     return Costs(
         ready + seconds,
-        f"a probe of {time.perf_counter() - began:.0f} s; figures and tracking take some seconds more",
+        f"from steps timed in {time.perf_counter() - began:.0f} s; figures and tracking take a few seconds more",
         float(COPIES * room.classifier + room.tables),
     )
 
 
 def _print_costs(config: Config, costs: Costs, output: Path) -> None:
-    """Print how long the run takes, how much it writes, and that nothing was run."""
+    """Print the estimated time and disk space, and that nothing was run."""
     if config.scenario.name == "auto":
-        console.print("  scenario=auto measures the images first; its stages are known only then.", soft_wrap=True)
+        console.print("  scenario=auto chooses the stages after it has measured the images.", soft_wrap=True)
     interrupted = find_interrupted(config) if config.resume is not None else None
     if interrupted is not None:
-        text = f"  resume=auto resumes the run in {interrupted}, which takes less than a whole run."
+        text = f"  resume=auto resumes the run in {interrupted}, which takes less time than a whole run."
         console.print(text, markup=False, soft_wrap=True)
     place = nearest_existing(output.absolute().parent)
     free = f"{decimal(shutil.disk_usage(place).free)} are free"
     if costs.seconds is None:
-        text = f"There is no estimate: {costs.source}. On the disk of {place} {free}."
+        text = f"No estimate: {costs.source}. On the disk of {place} {free}."
     else:
-        written = "" if costs.bytes is None else f", and writes about {decimal(int(costs.bytes))} beside the cache"
+        written = "" if costs.bytes is None else f", and writes about {decimal(int(costs.bytes))} besides the cache"
         text = (
-            f"It takes about {format_duration(costs.seconds)}{written} ({costs.source}). On the disk of {place} {free}."
+            f"The run takes about {format_duration(costs.seconds)}{written} (estimated {costs.source}). "
+            f"On the disk of {place} {free}."
         )
     console.print(f"\n{text}", markup=False, soft_wrap=True)
-    console.print("Nothing was run. The same command without plan=true trains.", soft_wrap=True, markup=False)
+    console.print("Nothing was run. To train, run the same command without plan=true.", soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""What can be checked of a configuration before an image is read, by a run and by a sweep for each of its jobs."""
+"""Check a configuration before reading any image; sweeps check every job this way before the first one starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from headstart.training.linear_head import check_linear_head
 
 
 def possible_configurations(config: Config) -> list[Config]:
-    """Return the configurations that a run may train with: one for each scenario if it measures which one it is in.
+    """Return the configurations that a run may train with: four for `scenario=auto`, else one.
 
     Args:
         config: the resolved configuration.
@@ -24,13 +24,13 @@ def possible_configurations(config: Config) -> list[Config]:
 
 
 def check_configuration(config: Config) -> int:
-    """Raise if a run cannot work whatever its images are; return the side of its input in pixels.
+    """Raise if the run would fail with any images; return the image size in pixels.
 
     Args:
         config: the resolved configuration.
 
     Raises:
-        HeadstartError: naming the key that has to change.
+        HeadstartError: naming the key to change.
     """
     if config.scenario.name == "auto":
         check_measurable(config)

@@ -1,4 +1,4 @@
-"""The results of a run while it is in progress, so that a run that fails leaves everything that is known."""
+"""The results of a run in progress, so that a failed run leaves everything it found."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from headstart.results.types import RunResults
 
 
 class RunProgress:
-    """Holds the results so far and writes them; only `headstart.run.experiment` adds sections."""
+    """Hold and write the results so far; only `headstart.run.experiment` adds sections."""
 
     def __init__(self, output: Path, results: RunResults, clock: Clock) -> None:
-        """Begin with what is known before anything is done.
+        """Start with the results known before the run.
 
         Args:
             output: directory of the run.
-            results: with the status that a run has if it ends without another one.
-            clock: of the run.
+            results: initial results; their status is the run's unless it is replaced.
+            clock: clock of the run.
         """
         self.output, self.results, self.clock = output, results, clock
         self.first_step: float | None = None  # seconds from the start of the process
@@ -39,16 +39,16 @@ class RunProgress:
         self.results = dataclasses.replace(self.results, stages=stages)
 
     def save_running(self) -> None:
-        """Write running.json, the results of a run whose process is killed before it can write others."""
+        """Write running.json, the results that remain if the process is killed."""
         write_results(self.output, dataclasses.replace(self.results, status="RUNNING"), RUNNING)
 
     def save(self) -> None:
-        """Write results.json and remove running.json, which stays if a full disk cannot take results.json."""
+        """Write results.json, then remove running.json, which stays if results.json cannot be written."""
         seconds = seconds_of(self.clock.summary(), self.first_step, self.stage_seconds)
         self.results = dataclasses.replace(self.results, seconds=seconds)
         write_results(self.output, self.results)
         (self.output / RUNNING).unlink(missing_ok=True)
 
     def discard_earlier(self) -> None:
-        """Remove the results.json of the attempt that is resumed."""
+        """Remove the results.json of the interrupted run that this run resumes."""
         (self.output / RESULTS).unlink(missing_ok=True)

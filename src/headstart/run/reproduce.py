@@ -1,4 +1,4 @@
-"""Running the stored configuration of a finished run again, and comparing the figures."""
+"""Run the stored configuration of a finished run again, and compare the figures."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from headstart.config import Config, from_yaml, given_value, override_key, without
+from headstart.config import Config, drop_overrides, find_override_value, from_yaml, override_key
 from headstart.config.fields import Decides
-from headstart.config.keys import keys_of, what_decides, with_given
+from headstart.config.keys import effect_of, keys_of, override_values
 from headstart.core.console import console, print_titled
 from headstart.core.errors import HeadstartError, printable
 from headstart.core.files import atomic_directory
@@ -31,40 +31,39 @@ from headstart.run.environment import environment_changes
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
 
-# Directory of the original's files below the new run's; under these names nothing takes it for a run.
+# Directory in the new run's directory with the original's files, renamed so that it does not look like a run.
 ORIGINAL = "reproduced"
 RESULTS, SPLITS = "original_results.json", "original_splits.csv"
 KEPT = {"results.json": RESULTS, "splits.csv": SPLITS}
-MAY_DIFFER = (Decides.LOCATION, Decides.NOTHING)  # what keys decide that a command may give beside `reproduce`
-AGREES_WITHIN = 1e-3  # largest absolute difference of a figure: less than one image in a thousand
+MAY_DIFFER = (Decides.LOCATION, Decides.NOTHING)  # keys that a command may set besides `reproduce`
+AGREES_WITHIN = 1e-3  # largest absolute difference of a figure
 SHOWN = ("accuracy", "macro F1", "log loss")  # columns of the table
 
 
 def configuration_to_reproduce(
     asked: Config, overrides: list[str], output: Path, launched_in: Path | None = None
 ) -> tuple[Config, list[str]]:
-    """Return the stored configuration of the run that `reproduce` names, and the overrides that it was started with.
+    """Return the stored configuration and overrides of the run that `reproduce` names.
 
-    The files that the comparison needs are copied into the new run's directory, so that it does not depend on the
-    original any more.
+    Copies the files that the comparison needs to the new run's directory, which then does not depend on the original.
 
     Args:
         asked: the configuration that this command composed.
-        overrides: of this command.
+        overrides: overrides of this command.
         output: directory of the new run.
-        launched_in: base of a relative directory; None is the working directory.
+        launched_in: base of a relative directory; None: the working directory.
 
     Raises:
         HeadstartError: when there is no such run, it is not finished, or the command overrides its configuration.
     """
-    name, beside = str(given_value(overrides, "reproduce")), without(overrides, ["reproduce"])
+    name, beside = str(find_override_value(overrides, "reproduce")), drop_overrides(overrides, ["reproduce"])
     given = [override_key(text) for text in beside]
-    others = [text for text, key in zip(beside, given, strict=True) if what_decides(Config, key) not in MAY_DIFFER]
+    others = [text for text, key in zip(beside, given, strict=True) if effect_of(Config, key) not in MAY_DIFFER]
     if others:
         raise HeadstartError(
-            f"Expected reproduce={name} alone or with where data and runs are (dataset.root, dataset.csv, tracking) "
-            "and how the work is done (cache, inference_backend, checkpoint_seconds, time_limit), as a run that is "
-            f"reproduced keeps its configuration. Received: {' '.join(others)}"
+            f"Expected reproduce={name} alone or with locations (dataset.root, dataset.csv, tracking) and execution "
+            "settings (cache, inference_backend, checkpoint_seconds, time_limit), because a reproduction keeps the "
+            f"original configuration. Received: {' '.join(others)}"
         )
     with tempfile.TemporaryDirectory() as temporary:
         place = absolute(name, launched_in)
@@ -79,40 +78,40 @@ def configuration_to_reproduce(
             for file, name_here in KEPT.items():
                 shutil.copyfile(found / file, original / name_here)
     given += [key.name for key in keys_of(Config) if key.field.metadata.get("of_command")]
-    config = with_given(stored, asked, given, MAY_DIFFER)
+    config = override_values(stored, asked, given, MAY_DIFFER)
     config = dataclasses.replace(config, resume=None, reproduce=results.run_id or name)
     return config, list(results.overrides or ())
 
 
 def report_differences(output: Path, index: ImageIndex, environment: Environment) -> list[str]:
-    """Print what changed since the original ran, before anything is trained, and return it.
+    """Print and return the changes since the original run, before training.
 
     Args:
         output: directory of the new run.
-        index: its images.
-        environment: of the new run.
+        index: images of the new run.
+        environment: environment of the new run.
 
     Raises:
-        HeadstartError: when the images are different ones, or in different splits.
+        HeadstartError: when the images or their splits differ.
     """
     original = _original(output)
     _expect_same_images(output / ORIGINAL, original, index)
     changed = environment_changes(original.environment, environment) if original.environment else []
     name = _name(original.run_id)
     console.print(f"\n[bold]Reproducing {name}[/]  {original.output}", soft_wrap=True)
-    console.print(f"  the same images (fingerprint {index.fingerprint[:16]})")
-    for phrase in changed or ["the same commit, versions and machine"]:
+    console.print(f"  same images (fingerprint {index.fingerprint[:16]})")
+    for phrase in changed or ["same commit, versions and machine"]:
         console.print(f"  {phrase}", markup=False, soft_wrap=True)
     return changed
 
 
 def compare_with_original(output: Path, results: RunResults, changed: list[str]) -> Reproduction:
-    """Return the comparison with the run that is reproduced.
+    """Return the comparison with the original run.
 
     Args:
         output: directory of the new run.
-        results: its figures.
-        changed: what `report_differences` returned.
+        results: results of the new run.
+        changed: result of `report_differences`.
     """
     original = _original(output)
     then, now = _figures(original), _figures(results)
@@ -134,30 +133,30 @@ def _main_figures(split: SplitResults) -> OriginalFigures:
     return OriginalFigures(accuracy=split.accuracy, macro_f1=split.macro_f1, log_loss=split.log_loss)
 
 
-def sentence(reproduces: Reproduction) -> str:
-    """Return in a sentence whether the figures are the same.
+def describe_reproduction(reproduces: Reproduction) -> str:
+    """Return the outcome of a reproduction in one sentence.
 
     Args:
         reproduces: the comparison.
     """
     count, worst, name = reproduces.figures, reproduces.largest_difference, _name(reproduces.run_id)
     if reproduces.verdict == "identical":
-        return f"Reproduced: all {count:,} figures are those of {name}, to the last digit."
-    said = (
-        f"{reproduces.differing_figures:,} of {count:,} figures are not those of {name}; "
-        f"most of all {worst.figure}: {worst.then:g} then, {worst.now} now"
+        return f"Reproduced: all {count:,} figures are identical to those of {name}."
+    difference = (
+        f"{reproduces.differing_figures:,} of {count:,} figures differ from {name}, "
+        f"most {worst.figure}: {worst.then:g} then, {worst.now} now"
     )
     if reproduces.verdict == "agrees":
-        return f"Reproduced within {AGREES_WITHIN:g}: {said}."
-    why = "; ".join(reproduces.changed) or "commit, versions and machine are the same: see deterministic"
-    return f"Not reproduced: {said} ({why})."
+        return f"Reproduced within {AGREES_WITHIN:g}: {difference}."
+    why = "; ".join(reproduces.changed) or "same commit, versions and machine: see deterministic"
+    return f"Not reproduced: {difference} ({why})."
 
 
 def print_comparison(results: RunResults, reproduces: Reproduction) -> None:
-    """Print the figures of every split then and now, and whether they agree.
+    """Print the figures of every split in both runs, and whether they agree.
 
     Args:
-        results: of the new run.
+        results: results of the new run.
         reproduces: the comparison with the original.
     """
     table = Table()
@@ -175,7 +174,7 @@ def print_comparison(results: RunResults, reproduces: Reproduction) -> None:
         table.add_row(split, *("" if value is None else f"{value:.6f}" for pair in both for value in pair))
     if reproduces.then:
         print_titled(f"Compared with {_name(reproduces.run_id)}", table)
-    console.print(f"  {sentence(reproduces)}", markup=False, soft_wrap=True)
+    console.print(f"  {describe_reproduction(reproduces)}", markup=False, soft_wrap=True)
 
 
 def _find(name: str, asked: Config, temporary: Path) -> Path:
@@ -191,12 +190,12 @@ def _find(name: str, asked: Config, temporary: Path) -> Path:
 
 
 def _original(output: Path) -> RunResults:
-    """Return the results of the run that is reproduced."""
+    """Return the results of the original run."""
     return load_results(output / ORIGINAL / RESULTS)
 
 
 def _expect_same_images(original: Path, results: RunResults, index: ImageIndex) -> None:
-    """Raise if the images are not those of the original, with what is different."""
+    """Raise if the images are not those of the original run, naming the differences."""
     then = str(results.fingerprint)
     if index.fingerprint == then:
         return
@@ -211,15 +210,15 @@ def _expect_same_images(original: Path, results: RunResults, index: ImageIndex) 
     found = {
         "gone": sorted(old.keys() - new.keys()),
         "new": sorted(new.keys() - old.keys()),
-        "of other content": [path for path in both if old[path]["digest"] != new[path]["digest"]],
-        "of another class": [path for path in both if old[path]["label"] != new[path]["label"]],
+        "with changed content": [path for path in both if old[path]["digest"] != new[path]["digest"]],
+        "in another class": [path for path in both if old[path]["label"] != new[path]["label"]],
         "in another split": [path for path in both if old[path]["split"] != new[path]["split"]],
     }
-    told = ", ".join(f"{len(paths):,} {what} ({_some(paths)})" for what, paths in found.items() if paths)
+    differences = ", ".join(f"{len(paths):,} {what} ({_some(paths)})" for what, paths in found.items() if paths)
     raise HeadstartError(
         f"Expected the {len(old):,} images of {_name(results.run_id)} (fingerprint {then[:12]}). Received: others "
-        f"({index.fingerprint[:12]}) in {index.root}: {told}. Nothing was trained; the same configuration on these "
-        f"images: {shlex.join(['headstart', 'train', *(results.overrides or ())])}"
+        f"({index.fingerprint[:12]}) in {index.root}: {differences}. Nothing was trained. To train the same "
+        f"configuration on these images: {shlex.join(['headstart', 'train', *(results.overrides or ())])}"
     )
 
 
@@ -230,7 +229,7 @@ def _some(paths: list[str]) -> str:
 
 
 def _figures(results: RunResults) -> dict[str, float]:
-    """Return every figure of the classifier's quality under a dotted key; seconds are not among them."""
+    """Return every figure of the classifier's quality by dotted key, without durations."""
     from headstart.tracking import flatten
 
     sections = {

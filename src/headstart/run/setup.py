@@ -1,4 +1,4 @@
-"""Setting up a run: checking its images, building its network; and saving the classifier that it trains."""
+"""Set up a run: check its images and build its network. Save its classifier."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from headstart.model.network import Network
 
 LOG = logging.getLogger(__name__)
-REFERENCE_IMAGES = 8  # saved with the classifier, to check it whenever it is loaded
+REFERENCE_IMAGES = 8  # saved with the classifier, which checks itself on them when it is loaded
 
 
 @dataclass(frozen=True)
 class RunSetup:
-    """A run that is ready to train: configuration, images, network, and what its results say of them."""
+    """A run that is ready to train: its configuration, images and network, and their sections of the results."""
 
-    config: Config  # with the freeze schedule and optimizer of the scenario that was measured
+    config: Config  # for scenario=auto with the freeze schedule and optimizer of the measured scenario
     output: Path
     index: ImageIndex
     class_names: tuple[str, ...]  # in the order of the network's outputs
@@ -55,7 +55,7 @@ class RunSetup:
     scenario: Scenario
 
     def save(self, split: str) -> Classifier:
-        """Save the classifier with some images of a split as its reference, and return it loaded from disk."""
+        """Save the classifier with reference images from a split, and return it loaded from disk."""
         config, directory = self.config, self.output / "classifier"
         network = self.network if self.precision == "float32" else self._in_single_precision()
         images = self.index.split(split)
@@ -76,7 +76,7 @@ class RunSetup:
         return load_classifier(directory, config.inference_backend)
 
     def _in_single_precision(self) -> Network:
-        """Return the network with the same weights in float32, which gives the same numbers on every machine."""
+        """Return the network with the same weights in float32, for the same predictions on every machine."""
         from headstart.model.network import build_network
         from headstart.training.hardware import seed_everything
 
@@ -93,13 +93,13 @@ def set_up_run(config: Config, output: Path, clock: Clock) -> RunSetup:
 
     Args:
         config: the resolved configuration.
-        output: directory of the run; gets splits.csv, data_report.json and, with pictures, data_report/.
-        clock: of the run.
+        output: directory of the run; this writes splits.csv, data_report.json and data_report/.
+        clock: clock of the run.
 
     Raises:
-        HeadstartError: for anything that the user can mend.
+        HeadstartError: for an error that the user can fix.
     """
-    clock.begin("data")  # before TensorFlow is imported, so that the user learns at once what is wrong
+    clock.begin("data")  # before importing TensorFlow, which takes seconds, so that errors appear at once
     image_size = check_configuration(config)
     devices = _start_where_needed(config, image_size, clock)
     index = _checked_images(config, image_size, output)
@@ -115,7 +115,9 @@ def set_up_run(config: Config, output: Path, clock: Clock) -> RunSetup:
         from headstart.scenario.choose import choose_scenario
 
         clock.begin("scenario")
-        seed_everything(config.seed, config.deterministic, "float32")  # whatever another job has left behind
+        seed_everything(
+            config.seed, config.deterministic, "float32"
+        )  # resets the state of an earlier job in this process
         config, scenario = choose_scenario(config, index, image_size, output)
     clock.begin("model")
     strategy = choose_strategy(devices)
@@ -138,7 +140,7 @@ def describe_dataset(config: Config, index: ImageIndex, classes: int, image_size
     Args:
         config: the resolved configuration.
         index: the images.
-        classes: number of classes that the classifier distinguishes.
+        classes: number of classes of the classifier.
         image_size: side of its input in pixels.
     """
     return Dataset(
@@ -153,10 +155,10 @@ def describe_dataset(config: Config, index: ImageIndex, classes: int, image_size
 
 
 def report_data(index: ImageIndex, warnings: list[str]) -> None:
-    """Print and log how many images each split has, and what the checks warn of.
+    """Print and log the number of images by split, and the warnings of the checks.
 
     Args:
-        index: the images that will be used.
+        index: the images that the run will use.
         warnings: sentences.
     """
     print_data(index, warnings)
@@ -167,7 +169,7 @@ def report_data(index: ImageIndex, warnings: list[str]) -> None:
 
 
 def _checked_images(config: Config, image_size: int, output: Path) -> ImageIndex:
-    """Return the images that can be used; print and write what the checks found."""
+    """Return the valid images; print and write the findings of the checks."""
     index, data_report = check_images(
         load_index(config.dataset, cache_directory(), config.cv),
         config.dataset.bad_images,
@@ -182,7 +184,7 @@ def _checked_images(config: Config, image_size: int, output: Path) -> ImageIndex
 
 
 def _start_where_needed(config: Config, image_size: int, clock: Clock) -> list[str] | None:
-    """Check before the images are read what only TensorFlow knows; return the GPUs if it had to be started."""
+    """Check GPUs and layer names before reading the images; return the GPUs if this had to start TensorFlow."""
     by_layer = [one for one in possible_configurations(config) if names_a_layer(one)]
     if config.device != "gpu" and not by_layer:
         return None

@@ -1,4 +1,4 @@
-"""The tags by which runs are searched in the tracking store."""
+"""The tags of a run in the tracking store, for searching."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from headstart.run.setup import RunSetup
 
 
 def run_tags(setup: RunSetup) -> dict[str, str]:
-    """Return the tags that a run has from its start.
+    """Return the tags to set when a run starts.
 
     Args:
-        setup: of the run.
+        setup: the run's setup.
     """
     config = setup.config
     return {
@@ -28,10 +28,10 @@ def run_tags(setup: RunSetup) -> dict[str, str]:
 
 
 def result_tags(results: RunResults) -> dict[str, str]:
-    """Return the tags that a run gets when it is over.
+    """Return the tags to set when a run ends.
 
     Args:
-        results: of the run.
+        results: the run's results.
     """
     tags = {"best_stage": results.best_epoch.stage} if results.best_epoch else {}
     if results.reproduces:

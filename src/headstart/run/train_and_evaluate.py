@@ -1,4 +1,4 @@
-"""Training through all stages, and the evaluation of the saved classifier; each returns its sections of the results."""
+"""Train all stages, and evaluate the saved classifier; each function returns its sections of the results."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ AfterStage = Callable[[str, dict[str, SplitFigures]], None]  # stage, figures by
 def train(
     setup: RunSetup, activations: ActivationCache, tracker: Tracker, started: float, after_stage: AfterStage
 ) -> TrainingResult:
-    """Train the network through all stages and track its epochs.
+    """Train all stages and track every epoch.
 
     Args:
-        setup: of the run.
+        setup: the run's setup.
         activations: cache of the frozen part.
-        tracker: of the run.
-        started: when the process began, in seconds since the epoch; `time_limit` counts from there.
-        after_stage: called with the figures after each stage but the last one, if `evaluate_after_each_stage` is set;
-            after the last stage the saved classifier is evaluated.
+        tracker: the run's tracker.
+        started: start time of the process, in seconds since the epoch; `time_limit` counts from it.
+        after_stage: called with the figures after each stage but the last one if `evaluate_after_each_stage` is true;
+            the final evaluation covers the last stage.
     """
     from headstart.training.checkpoint import Checkpoints
     from headstart.training.inputs import ImageInputs
@@ -87,21 +87,21 @@ def parameters_of(setup: RunSetup, training: TrainingResult) -> Parameters:
 
 
 def data_wait_fractions_of(training: TrainingResult) -> dict[str, float]:
-    """Return the share of its step time that each stage spent waiting for data, 0 to 1."""
+    """Return the fraction of step time that each stage spent waiting for data, 0 to 1."""
     return {name: round(share, 4) for name, share in training.data_wait_fraction.items()}
 
 
 def evaluate(
     setup: RunSetup, classifier: Classifier, activations: ActivationCache, training: TrainingResult, tracker: Tracker
 ) -> dict[str, SplitResults]:
-    """Evaluate the saved classifier on every split that it did not learn from; write, track and return the figures.
+    """Evaluate the saved classifier on the validation and test splits; write, track and return the figures.
 
     Args:
-        setup: of the run.
-        classifier: as it was saved.
+        setup: the run's setup.
+        classifier: the saved classifier.
         activations: cache of the frozen part.
-        training: its stages, for the figures of their epochs.
-        tracker: of the run.
+        training: result of `train`, for the figures of the epochs.
+        tracker: the run's tracker.
     """
     from headstart.evaluation.report import report_splits
     from headstart.evaluation.results import split_results
@@ -145,7 +145,7 @@ def _evaluate_stage(
 
 
 def _predictor(setup: RunSetup, classifier: Classifier, stage: StageConfig, activations: ActivationCache) -> Predictor:
-    """Return a predictor of whole splits that reuses the activations of what the stage left frozen."""
+    """Return a predictor of whole splits that reuses cached activations of the layers that the stage left frozen."""
     from headstart.evaluation.predictor import make_predictor
 
     config = setup.config

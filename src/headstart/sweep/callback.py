@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from headstart import config as configuration
 from headstart.config.checks import explain
 from headstart.config.fields import Decides
-from headstart.config.keys import what_decides
+from headstart.config.keys import effect_of
 from headstart.core.console import console
 from headstart.core.environment import command_line
 from headstart.core.errors import HeadstartError
@@ -88,7 +88,7 @@ def prepare_sweep(config: DictConfig) -> None:
     directory = _directory(config, overrides, swept)
     with read_write(hydra), open_dict(hydra):
         hydra.sweep.dir = str(directory)
-        quoted = configuration.quoted(directory)
+        quoted = configuration.quote_value(directory)
         hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted}")  # which the jobs are composed with
         if not launchers.is_given(hydra, "hydra.output_subdir"):
             hydra.overrides.hydra.append("hydra.output_subdir=null")  # else Hydra writes into directories of done jobs
@@ -168,7 +168,7 @@ def _composer(hydra: DictConfig) -> Callable[[list[str]], configuration.Config]:
     """Return what makes the configuration of a job of its overrides, as Hydra will compose it."""
     from hydra import compose
 
-    name, kept = str(hydra.job.config_name), configuration.as_typed(hydra.overrides.hydra)
+    name, kept = str(hydra.job.config_name), configuration.unresolved_overrides(hydra.overrides.hydra)
     places = configuration.search_path_of(hydra)
 
     def configuration_of(job: list[str]) -> configuration.Config:
@@ -199,7 +199,10 @@ def _with_parent_run(sweep: Sweep) -> Sweep:
 def _one_job_a_fold(config: DictConfig) -> None:
     """Sweep over the folds of a cross-validation unless the command chooses a fold."""
     hydra = config.hydra
-    chosen = configuration.given_value(configuration.as_typed(hydra.overrides.task), "cv.fold") is not None
+    chosen = (
+        configuration.find_override_value(configuration.unresolved_overrides(hydra.overrides.task), "cv.fold")
+        is not None
+    )
     if config.cv.folds is not None and config.cv.fold is None and not chosen:
         if not hydra.sweeper._target_.endswith("BasicSweeper"):
             raise HeadstartError(
@@ -213,7 +216,7 @@ def _one_job_a_fold(config: DictConfig) -> None:
 def _overrides(hydra: DictConfig) -> list[Override]:
     """Return what the sweep's own parameters and the command line say, the later one of each key."""
     texts = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
-    parsed = configuration.parse_overrides([*texts, *configuration.as_typed(hydra.overrides.task)])
+    parsed = configuration.parse_overrides([*texts, *configuration.unresolved_overrides(hydra.overrides.task)])
     return list({override.key_or_group: override for override in parsed}.values())
 
 
@@ -231,7 +234,7 @@ def _jobs(overrides: list[Override]) -> list[list[str]]:
 
 def _is_left_out(override: Override) -> bool:
     """Return whether an override leaves the figures of the jobs the same, so that the name of the sweep does too."""
-    decides = what_decides(configuration.Config, override.key_or_group)
+    decides = effect_of(configuration.Config, override.key_or_group)
     return decides in NOT_OF_THE_NAME and not override.is_sweep_override()
 
 
@@ -262,7 +265,7 @@ def _directory_name(config: DictConfig, given: list[Override], swept: Sequence[s
     """
     lines = [item.input_line or "" for item in given]
     if former:
-        lines, swept = configuration.in_former_names(lines), configuration.in_former_keys(swept)
+        lines, swept = configuration.use_former_names(lines), configuration.former_keys(swept)
     text = "\n".join([config.hydra.sweeper._target_, *sorted(lines)])
     digest = hashlib.sha256(text.encode()).hexdigest()[:6]
     words = config.sweep.name or "_".join(key.rpartition(".")[2] for key in swept) or "sweep"

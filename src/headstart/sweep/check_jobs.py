@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from headstart.config import Config, about, override_value
+from headstart.config import Config, override_value, select_overrides
 from headstart.core.console import console, track
 from headstart.core.errors import HeadstartError, printable
 from headstart.core.paths import cache_directory
@@ -97,7 +97,7 @@ def _configurations(
     if len(jobs) > MANY and not console.is_terminal:
         console.print(f"Checking the configurations of {len(jobs)} jobs")
     for label, overrides in track(jobs, len(jobs), "checking the configurations"):
-        seeds = [text for text in about(overrides, ["seed"]) if override_value(text).isdigit()]
+        seeds = [text for text in select_overrides(overrides, ["seed"]) if override_value(text).isdigit()]
         others = tuple(text for text in overrides if text not in seeds)
         if others not in known:
             try:

@@ -43,7 +43,7 @@ def run_member(composed: DictConfig, hydra: DictConfig) -> float | tuple[float, 
         JobFailed: when the job fails and the sweeper learns from each job; other sweepers continue.
     """
     sweep = Sweep.load(Path(hydra.sweep.dir))
-    number, overrides = int(hydra.job.num), configuration.as_typed(hydra.overrides.task)
+    number, overrides = int(hydra.job.num), configuration.unresolved_overrides(hydra.overrides.task)
     label = sweep.label(overrides)
     _set_environment(sweep.environment)
     with _slot(sweep) as share:

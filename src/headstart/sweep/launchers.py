@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, open_dict, read_write
 
-from headstart.config import as_typed, given_value
+from headstart.config import find_override_value, unresolved_overrides
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB, SUBMITIT, SLURM, RAY = "JoblibLauncher", "LocalLauncher", "SlurmLauncher", "RayLauncher"
@@ -25,7 +25,7 @@ def name_of(launcher: DictConfig) -> str:
 
 def is_given(hydra: DictConfig, key: str) -> bool:
     """Return whether the command line says something on a key of Hydra's own."""
-    return given_value(as_typed(hydra.overrides.hydra), key) is not None
+    return find_override_value(unresolved_overrides(hydra.overrides.hydra), key) is not None
 
 
 def adjust(hydra: DictConfig) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headstart.config import about
+from headstart.config import select_overrides
 from headstart.core.files import file_name, write_json
 from headstart.core.process_lock import Process
 
@@ -132,5 +132,5 @@ def job_label(overrides: Sequence[str], swept: Sequence[str]) -> str:
         overrides: of the job.
         swept: keys whose values differ between the jobs.
     """
-    own = about(overrides, swept)
+    own = select_overrides(overrides, swept)
     return " ".join(own or overrides) or "as configured"

@@ -210,7 +210,7 @@ def mark_interrupted(sweep: Path) -> list[Path]:
         try:
             with locked(file.parent):
                 if file.exists():  # the run may have ended since the directory was listed
-                    mark_dead(file.parent, "KILLED", "The process that ran it was killed.")
+                    mark_dead(file.parent, "KILLED", "The process of this run was killed.")
                     interrupted.append(file.parent)
         except InUseError:
             continue

@@ -24,8 +24,8 @@ def draw(file: Path, label: str, confidence: float, value_range: ValueRange | No
 
 
 def explain(picture: np.ndarray, heat: np.ndarray, label: str, confidence: float) -> Image.Image:
-    """Return a picture of SIDE pixels with its label, and beside it what spoke for that label."""
-    meaning = "yellow spoke for it, grey did not" if heat.any() else "nothing spoke for it"
+    """Return an image of SIDE pixels with its label, beside the regions that support the prediction."""
+    meaning = "yellow supports the prediction" if heat.any() else "no region supports the prediction"
     sheet = Image.new("RGB", (2 * SIDE, SIDE + 2 * FONT_SIZE))
     sheet.paste(captioned(picture, label, f"  {confidence:.1%}"))
     sheet.paste(captioned(overlay(picture, heat), meaning), (SIDE, 0))

@@ -46,5 +46,5 @@ ABOUT = {
     "efficientnet_lite0": "EfficientNet-Lite0 (2020): for phones, without squeeze-and-excitation",
     "efficientnet_lite1": "EfficientNet-Lite1 (2020): for phones, without squeeze-and-excitation",
     "efficientnet_lite2": "EfficientNet-Lite2 (2020): for phones, without squeeze-and-excitation",
-    "small_cnn": "Small CNN: convolutions of 32, 32 and 64 filters, trained from scratch to compare with",
+    "small_cnn": "Small CNN (convolutions of 32, 32 and 64 filters, a baseline trained from scratch)",
 }
