@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 import shutil
 import time
 from datetime import datetime
@@ -26,8 +25,6 @@ from headstart.core.errors import HeadstartError
 from headstart.core.paths import cache_directory
 
 OURS = ("checked", "datasets", "tables")  # directories in the cache directory
-EARLIER = "activations"  # directory of an earlier layout, with an array for each split of each data set
-EARLIER_FILE = re.compile(r"[0-9a-f]{64}\.npy|\.[0-9a-f]{64}\.npy-[0-9a-f]{32}\.partial")
 DAY = 24 * 60 * 60  # seconds
 
 
@@ -86,8 +83,7 @@ def show_tables(directory: Path, options: argparse.Namespace) -> int:
         total = decimal(sum(use.size for use in uses))
         console.print(f"  {total} in total; {decimal(disk.free)} of {decimal(disk.total)} are free on this disk")
         for other in unknown_directories(directory):
-            whose = "an earlier layout that headstart no longer reads" if other.name == EARLIER else "not headstart's"
-            console.print(f"  {other}: {decimal(size_of(other))}, {whose}", markup=False, soft_wrap=True)
+            console.print(f"  {other}: {decimal(size_of(other))}, not headstart's", markup=False, soft_wrap=True)
     return 0
 
 
@@ -132,9 +128,6 @@ def prune(directory: Path, options: argparse.Namespace) -> int:
         if size := use.size - left.get(use.directory, 0):
             what = f"{use.what}, {use.images}" if use.images else use.what
             console.print(f"  removed {decimal(size)} of {decimal(use.size)}: {what}", markup=False, soft_wrap=True)
-    if options.all and (earlier := remove_earlier(directory / EARLIER)):
-        console.print(f"  removed {decimal(earlier)} of an earlier layout", soft_wrap=True)
-        removed += earlier
     console.print(f"  {decimal(removed)} removed, {decimal(sum(left.values()))} kept in {directory}", soft_wrap=True)
     return 0
 
@@ -148,16 +141,3 @@ def size_of(directory: Path) -> int:
     """Return the bytes of all files below a directory."""
     return sum(file.lstat().st_size for file in directory.rglob("*") if file.is_file())
 
-
-def remove_earlier(directory: Path) -> int:
-    """Remove the files of the earlier layout, and nothing else in HEADSTART_CACHE; return their bytes."""
-    if not directory.is_dir():
-        return 0
-    removed = 0
-    for file in directory.iterdir():
-        if EARLIER_FILE.fullmatch(file.name):
-            removed += file.stat().st_size
-            file.unlink()
-    if not any(directory.iterdir()):
-        directory.rmdir()
-    return removed
