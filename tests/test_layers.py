@@ -18,7 +18,7 @@ ANY = "*"  # every room above
 ROOMS = {
     "core": "",
     "config": "core",
-    "results": "core",
+    "results": "core config",
     "cache": "core",
     "data": "core config cache",
     "inference": "core",

@@ -81,7 +81,7 @@ def test_a_fetched_run_has_every_file_that_a_comparison_reads(finished_run: Path
     ("arguments", "says"),
     [
         (["--experiment", "nobody"], "Expected an experiment with runs"),
-        (["ffffffee"], "no store at"),
+        (["ffffffee"], "there is no tracking store at"),
         (["x", "--experiment", "y"], "Pass runs or --experiment, not both"),
     ],
 )

@@ -260,7 +260,8 @@ def test_a_sweep_is_found_again_whatever_decides_no_figure(capsys: pytest.Captur
         assert plan(capsys, "seed=1", more) != first
 
 
-# Made by the version before the names changed, at commit 4ce7551, for these words.
+# Made by the version before the names changed, at commit 4ce7551, for these words; the last two by an older one, at
+# fac9a89, where keys that decide no figure were a part of the name.
 @pytest.mark.parametrize(
     ("former", "current", "directory"),
     [
@@ -270,6 +271,16 @@ def test_a_sweep_is_found_again_whatever_decides_no_figure(capsys: pytest.Captur
             "block_decay-574a4e",
         ),
         (["head=linear,original", "seed=1"], ["head=linear,include_top", "seed=1"], "head-721e2a"),
+        (
+            ["engine=tensorflow", "cache=off", "optimizer.block_decay=0.5,1"],
+            ["inference_backend=tensorflow", "cache=off", "optimizer.layer_decay=0.5,1"],
+            "block_decay-fc3be2",
+        ),
+        (
+            ["seed=0,1,2", "freeze=last_block", "epochs=2", "dataset.fraction=0.3", "checkpoint_seconds=0"],
+            ["seed=0,1,2", "freeze=last_block", "epochs=2", "dataset.fraction=0.3", "checkpoint_seconds=0"],
+            "seed-a314aa",
+        ),
     ],
 )
 def test_a_sweep_of_an_earlier_version_is_found_again(

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from headstart.config import compose, to_yaml
+from headstart.config.identity import config_hash
 from headstart.core.errors import HeadstartError
 from headstart.results.figures import ClassFigures, ConfusedPair, EpochFigures, SplitResults
 from headstart.results.file import load_results, plain_results, read_results, write_results
@@ -132,6 +134,38 @@ def version_1() -> dict[str, Any]:
 def test_the_first_version_is_upgraded(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(json.dumps(version_1()))
     assert read_results(tmp_path) == RESULTS
+
+
+# What the first version stored of this configuration: `config_hash` took in more keys then.
+FIRST_DIGEST = "e0ddb08ba919029c"
+
+
+def test_the_digest_of_the_first_version_is_made_anew_from_the_configuration(tmp_path: Path) -> None:
+    text = to_yaml(compose(["optimizer.layer_decay=0.5"]))
+    (tmp_path / "config.yaml").write_text(
+        text.replace("layer_decay", "block_decay").replace("inference_backend", "engine")
+    )
+    (tmp_path / "results.json").write_text(json.dumps({**version_1(), "config_hash": FIRST_DIGEST}))
+    found = read_results(tmp_path)
+    assert found == dataclasses.replace(RESULTS, config_hash=config_hash(compose(["optimizer.layer_decay=0.5"])))
+
+
+@pytest.mark.parametrize("text", ["dataset: [", "3", "head: {mine: 1}"])
+def test_the_digest_stays_without_a_configuration_that_can_be_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "results.json").write_text(json.dumps({**version_1(), "config_hash": FIRST_DIGEST}))
+    assert read_results(tmp_path) == dataclasses.replace(RESULTS, config_hash=FIRST_DIGEST)
+    (tmp_path / "config.yaml").write_text(text)
+    found = read_results(tmp_path)
+    assert found is not None
+    assert found.config_hash == FIRST_DIGEST
+
+
+def test_the_digest_that_this_version_wrote_is_not_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(to_yaml(compose([])))
+    write_results(tmp_path, dataclasses.replace(RESULTS, config_hash="0123456789abcdef"))
+    found = read_results(tmp_path)
+    assert found is not None
+    assert found.config_hash == "0123456789abcdef"
 
 
 def test_a_run_that_the_first_version_did_not_end_is_read(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_what_a_sweep_leaves_behind(folder: Path, tmp_path: Path, monkeypatch: p
     results = find(folder, output, "freeze=scratch")
     written = {file.relative_to(output).as_posix() for file in output.rglob("*") if file.is_file()}
     assert written == {
-        *("config.yaml", "splits.csv", "data_report.json"),
+        *("config.yaml", "splits.csv", "data_report.json", "run.log"),
         *("learning_rate.csv", "figures/learning_rate.png", "results.json"),
     }
     assert not list(tmp_path.glob("mlflow*"))

@@ -35,6 +35,7 @@ from headstart.sweep.results import mark_interrupted
 from headstart.tracking import begin_run, check_store, continue_run, store_uri
 
 NOT_OF_THE_NAME = (Decides.COMMAND, Decides.NOTHING)  # what keys decide that leave the figures of the jobs the same
+NOT_OF_THE_FIRST_NAMES = ("plan", "on_error", "sweep.name", "sweep")  # all keys that the first versions left out
 
 
 class SweepCallback(Callback):
@@ -246,15 +247,26 @@ def _directory(config: DictConfig, overrides: list[Override], swept: Sequence[st
     named = any(override.key_or_group == "sweep.name" for override in overrides)
     if named and config.sweep.name:
         return parent / file_name(config.sweep.name)
-    deciding = [item.input_line or "" for item in overrides if not _is_left_out(item)]
-    former = configuration.use_former_names(deciding), configuration.former_keys(swept)
-    earlier = parent / _directory_name(config, *former)  # where an earlier version has made it
-    return earlier if earlier.is_dir() else parent / _directory_name(config, deciding, swept)
+    deciding = [item for item in overrides if not _is_left_out(item)]
+    first = [item for item in overrides if item.key_or_group not in NOT_OF_THE_FIRST_NAMES]
+    names = [_directory_name(config, given, swept, former=True) for given in (deciding, first)]
+    earlier = [parent / name for name in names if (parent / name).is_dir()]  # where an earlier version has made it
+    return earlier[0] if earlier else parent / _directory_name(config, deciding, swept)
 
 
-def _directory_name(config: DictConfig, deciding: Sequence[str], swept: Sequence[str]) -> str:
-    """Return the name of a sweep's directory, by what decides the figures of its jobs."""
-    lines = [config.hydra.sweeper._target_, *sorted(deciding)]
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:6]
+def _directory_name(config: DictConfig, given: list[Override], swept: Sequence[str], former: bool = False) -> str:
+    """Return the name of a sweep's directory.
+
+    Args:
+        config: of the sweep, including `hydra`.
+        given: the overrides that the name depends on.
+        swept: keys that the sweep varies.
+        former: whether earlier versions made the directory, which had other names for some keys and values.
+    """
+    lines = [item.input_line or "" for item in given]
+    if former:
+        lines, swept = configuration.use_former_names(lines), configuration.former_keys(swept)
+    text = "\n".join([config.hydra.sweeper._target_, *sorted(lines)])
+    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
     words = config.sweep.name or "_".join(key.rpartition(".")[2] for key in swept) or "sweep"
     return f"{file_name(words)[:60]}-{digest}"
