@@ -64,7 +64,7 @@ def test_a_run_by_its_directory(place: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("aaaa", "several runs begin so"),
+        ("aaaa", "several run ids begin with it"),
         ("bbb", "no such"),
         ("nothing", "no such"),
         ("None", "no such"),

@@ -103,7 +103,7 @@ def test_the_run_is_tracked_with_its_model(results: dict[str, Any]) -> None:
     assert tracked.info.status == "FINISHED"
     assert tracked.data.metrics["images"] == SHOWN + 5
     assert not [name for name in tracked.data.metrics if "accuracy" in name]
-    assert "| picture | label |" in tracked.data.tags["mlflow.note.content"]
+    assert "| image | label |" in tracked.data.tags["mlflow.note.content"]
     assert r"a \| b.png" in tracked.data.tags["mlflow.note.content"]
     names = {file.path for file in client.list_artifacts(results["run_id"])}
     assert {"config.yaml", "predictions.csv", "figures"} <= names

@@ -113,7 +113,7 @@ def test_a_run_whose_directory_is_gone_is_fetched_from_the_store(finished_run: P
     ("overrides", "expected"),
     [
         (["reproduce=nothing_like_it"], "Expected a run's directory, an MLflow run id, latest or best"),
-        (["reproduce=latest", "seed=1"], "as a run that is reproduced keeps its configuration. Received: seed=1"),
+        (["reproduce=latest", "seed=1"], "because a reproduction keeps the original configuration. Received: seed=1"),
         (["reproduce=latest", "backbone=vgg16"], "Received: backbone=vgg16"),
     ],
 )

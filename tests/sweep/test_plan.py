@@ -43,7 +43,7 @@ def test_jobs_are_done_or_estimated_from_the_closest_run(
     assert again.seconds == pytest.approx(took["total"], abs=0.01)
     assert again.bytes is not None
     assert again.bytes > 2 * (finished_run / "classifier" / "model.keras").stat().st_size
-    assert longer.source == "like it"
+    assert longer.source == "similar runs"
     assert longer.seconds == pytest.approx(took["total"] + 9 * took["training"], abs=0.01)
     assert (unknown.seconds, unknown.bytes) == (None, None)
 
