@@ -48,6 +48,24 @@ def test_the_same_configuration_on_the_same_images_is_done(sweep: Path, folder: 
     assert found[0] == sweep / "0"
 
 
+def test_jobs_of_the_first_version_are_done_or_resumed(
+    finished_run: Path, sweep: Path, folder: Path, tmp_path: Path
+) -> None:
+    results = json.loads((sweep / "0" / "results.json").read_text())
+    del results["schema_version"]
+    first = {**results, "config_hash": "e0ddb08ba919029c"}  # a digest of another kind
+    killed = tmp_path / "killed" / "0"
+    killed.mkdir(parents=True)
+    (killed / CHECKPOINT).write_bytes(b"")
+    for directory, status in ((sweep / "0", "FINISHED"), (killed, "KILLED")):
+        (directory / "results.json").write_text(json.dumps({**first, "status": status}))
+        shutil.copy(finished_run / "config.yaml", directory)
+    assert find_job_directory(sweep, sweep / "0", tiny(folder)).state == "done"
+    assert find_job_directory(sweep, sweep / "1", tiny(folder, "seed=1")).state == "free"
+    interrupted = find_job_directory(killed.parent, killed, tiny(folder))
+    assert (interrupted.state, interrupted.directory, interrupted.resume) == ("free", killed, True)
+
+
 @pytest.mark.parametrize("change", ["seed=1", "head=dense512", "freeze.stages.0.epochs=3", "dataset.fraction=0.5"])
 def test_another_configuration_is_not_done(sweep: Path, folder: Path, change: str) -> None:
     config = tiny(folder, *([change] if "epochs" not in change else ["epochs=3"]))
