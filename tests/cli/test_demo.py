@@ -28,7 +28,7 @@ def classifier(finished_run: Path) -> Classifier:
 
 def test_an_answer_has_every_class_and_two_pictures(classifier: Classifier, folder: Path) -> None:
     file = folder / "green" / "000.png"
-    confidences, picture, heat = demo_page.answer(classifier, GradCam(classifier.model), file.read_bytes())
+    confidences, picture, heat = demo_page.classify_and_explain(classifier, GradCam(classifier.model), file.read_bytes())
     [(_, expected)] = classifier.predict([file])
     assert list(confidences) == list(classifier.class_names)
     np.testing.assert_allclose(list(confidences.values()), expected, atol=1e-6)
@@ -36,7 +36,7 @@ def test_an_answer_has_every_class_and_two_pictures(classifier: Classifier, fold
     assert picture.dtype == heat.dtype == np.uint8
     assert not np.array_equal(picture, heat)
     with pytest.raises(UnreadableImageError, match="10 bytes"):
-        demo_page.answer(classifier, GradCam(classifier.model), b"no picture")
+        demo_page.classify_and_explain(classifier, GradCam(classifier.model), b"no picture")
 
 
 def test_without_gradio_the_extra_is_named(

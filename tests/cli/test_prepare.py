@@ -90,7 +90,7 @@ def test_classes_may_be_called_like_splits(tmp_path, capsys):
     photos = write_pictures(tmp_path / "photos", {"train/indoor": 6, "train/outdoor": 4, "test/indoor": 5}, size=4)
     (photos / "test" / "@eaDir").mkdir()
     assert prepare.main(["split", str(photos), str(tmp_path / "split")]) == 1
-    assert "--no-splits if they are classes" in capsys.readouterr().out
+    assert "if they are classes, pass --no-splits" in capsys.readouterr().out
     assert prepare.main(["split", str(photos), str(tmp_path / "split"), "--no-splits"]) == 0
     assert "@eaDir: 1 folder" in capsys.readouterr().out
     assert load(tmp_path / "split").class_names == ("test", "train")
@@ -153,7 +153,7 @@ def test_food11_is_written_as_it_is_read_without(food, tmp_path, capsys):
         (["split", "photos", "new", "--classes", "cat,owls"], "Received: owls; did you mean owl?"),
         (["split", "photos", "new", "--classes", "cat"], "Expected at least two classes"),
         (["split", "Food-11", "new"], "Expected a folder for each class"),
-        (["split", "done", "new"], "Expected a folder for each class in {}/done. Received: split folders"),
+        (["split", "done", "new"], "Expected a folder per class in {}/done. Received: split folders"),
         (["food11", "photos", "new"], "begin with the number of its class"),
         (["food11", "Food-11/training", "new"], "Expected the folders training, validation and evaluation"),
     ],

@@ -24,7 +24,7 @@ def test_a_run_whose_process_died_is_closed(tmp_path: Path) -> None:
     tracker.close()
     (run / RUNNING).write_text(json.dumps({"run_id": tracker.run_id, "status": "RUNNING"}), encoding="utf-8")
     with exclusive_run_directory(run, resume=True):
-        assert "under way" in sync(tmp_path)
+        assert "still running, sends its entries itself" in sync(tmp_path)
     assert mlflow.MlflowClient(uri).get_run(tracker.run_id).info.status == "RUNNING"
     assert "the process of this run died; marked as KILLED" in sync(tmp_path)
     assert mlflow.MlflowClient(uri).get_run(tracker.run_id).info.status == "KILLED"

@@ -63,9 +63,9 @@ def test_a_key_that_does_not_say_it_is_refused() -> None:
     class Careless:
         new: int = 0
 
-    with pytest.raises(TypeError, match="the field of new to say what it decides"):
+    with pytest.raises(TypeError, match="the field of new to declare what it decides"):
         keys_that_decide(Careless)
-    with pytest.raises(TypeError, match="the field of new to say what it decides"):
+    with pytest.raises(TypeError, match="the field of new to declare what it decides"):
         values_that_decide(Careless(), FIGURES)
 
 
