@@ -37,11 +37,8 @@ def test_the_same_seed_draws_the_same_pictures_and_another_does_not(tour: Module
 def test_the_commands_of_the_readme(tour: ModuleType) -> None:
     commands = tour.tour_commands((ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(commands) == 4  # the fifth one opens a browser
-    assert [command.split()[1] for command in commands] == [
-        "scripts/preview.py",
-        "run.py",
-        "run.py",
-        "scripts/predict.py",
+    assert [command.split()[:2] for command in commands] == [
+        ["headstart", name] for name in ("preview", "train", "train", "predict")
     ]
     assert all("~/photos" in command for command in commands[:3])
 
