@@ -28,7 +28,9 @@ def classifier(finished_run: Path) -> Classifier:
 
 def test_an_answer_has_every_class_and_two_pictures(classifier: Classifier, folder: Path) -> None:
     file = folder / "green" / "000.png"
-    confidences, picture, heat = demo_page.classify_and_explain(classifier, GradCam(classifier.model), file.read_bytes())
+    confidences, picture, heat = demo_page.classify_and_explain(
+        classifier, GradCam(classifier.model), file.read_bytes()
+    )
     [(_, expected)] = classifier.predict([file])
     assert list(confidences) == list(classifier.class_names)
     np.testing.assert_allclose(list(confidences.values()), expected, atol=1e-6)
