@@ -140,4 +140,3 @@ def unknown_directories(directory: Path) -> list[Path]:
 def size_of(directory: Path) -> int:
     """Return the bytes of all files below a directory."""
     return sum(file.lstat().st_size for file in directory.rglob("*") if file.is_file())
-
