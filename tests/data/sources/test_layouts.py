@@ -237,7 +237,11 @@ CASES = [
     Case(
         "images and masks of each class", each("COVID Normal", "images masks", 3), refused=r"folders \(images, masks\)"
     ),
-    Case("parts of one set", classes("HAM10000_images_part_1 HAM10000_images_part_2"), refused=r"unlikely names of classes"),
+    Case(
+        "parts of one set",
+        classes("HAM10000_images_part_1 HAM10000_images_part_2"),
+        refused=r"unlikely names of classes",
+    ),
     Case("parts in folders", {"images_001/images": 3, "images_002/images": 3}, refused=r"unlikely names of classes"),
     Case("images and masks", classes("images masks"), refused=r"images, masks, which are unlikely names of classes"),
     Case("with and without a mask", classes("with_mask without_mask"), counted("with_mask without_mask", 3, 1, 1)),
@@ -308,7 +312,8 @@ CASES = [
         {**classes(PETS), "a.png": 0, "b.jpg": 0},
         WHOLE,
         notes=(
-            r"have no label and were left out \(2 in \S+: a\.png, b\.jpg\); .*headstart predict latest \S+/a\.png \.\.\.",
+            r"have no label and were left out \(2 in \S+: a\.png, b\.jpg\); "
+            r".*headstart predict latest \S+/a\.png \.\.\.",
         ),
     ),
     Case(
