@@ -125,7 +125,7 @@ def test_nothing_but_layers_is_made_of_a_description(classifier: Path, prepared:
         (classifier / "model.keras").write_bytes(whole)
         edit(classifier / "model.keras", change)
         refused(classifier, "which is not a layer that headstart trusts")
-        with pytest.raises(HeadstartError, match="no layer that headstart trusts"):
+        with pytest.raises(HeadstartError, match="not a layer that headstart trusts"):
             build_backbone("small_cnn", str(classifier / "model.keras"), 32)
 
 
@@ -181,7 +181,7 @@ REASONS = {
     "soft link": "is a link, not numbers",
     "external dataset": "are not in this file",
     "virtual dataset": "are not in this file",
-    "bomb": "bytes of numbers, and has",
+    "bomb": "bytes of numbers, but has",
     "objects": "does not contain numbers",
 }
 

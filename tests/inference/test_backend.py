@@ -69,7 +69,7 @@ def test_a_missing_package_is_reported_before_any_work(finished_run: Path, tmp_p
     with pytest.raises(HeadstartError, match=r"openvino.*pip install 'headstart\[openvino\]'"):
         resolve_inference_backend("openvino")
     with pytest.raises(HeadstartError, match="pip install"):
-        load_classifier(finished_run, engine="openvino")
+        load_classifier(finished_run, inference_backend="openvino")
     config = compose(["inference_backend=openvino", "dataset=folder", f"dataset.root={tmp_path}/missing"])
     with pytest.raises(HeadstartError, match="pip install"):
         set_up_run(config, tmp_path, Clock(time.time()))
@@ -211,7 +211,7 @@ def test_a_loaded_classifier_predicts_the_same(finished_run: Path, folder: Path)
     files = sorted(folder.glob("*/*.png"))[:11]
     answers = {}
     for engine in ("tensorflow", "openvino"):
-        classifier = load_classifier(finished_run, engine=engine)
+        classifier = load_classifier(finished_run, inference_backend=engine)
         assert classifier.forward.engine == engine
         answers[engine] = np.stack([row for _, row in classifier.predict(files, batch_size=4)])
     expect_close(answers["openvino"], answers["tensorflow"])

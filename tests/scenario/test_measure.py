@@ -77,7 +77,7 @@ def test_handwritten_digits_are_small_and_different_whatever_the_run_s_seed() ->
     [
         (["backbone=small_cnn"], "Received: backbone=small_cnn .*choose backbone=efficientnet_lite0"),
         (["backbone.weights=none"], "backbone.weights=none; choose"),
-        (["dataset=unlabelled", "head=imagenet"], "dataset=unlabelled head=imagenet, from which nothing is learned"),
+        (["dataset=unlabelled", "head=imagenet"], "dataset=unlabelled head=imagenet, which train nothing"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_at_once(overrides: list[str], expected: str, tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ def choose_scenario(config: Config, index: ImageIndex, image_size: int, output: 
     chosen, given = cells[placement.cell], given_groups(cells)
     print_placement(placement, cells)
     for group in given:
-        console.print(f"  {group}={getattr(chosen, group).name} was given and stays.", markup=False)
-    console.print(f"  Training as scenario={placement.cell} calls for.", markup=False)
+        console.print(f"  {group}={getattr(chosen, group).name} was set explicitly and is kept.", markup=False)
+    console.print(f"  Training with scenario={placement.cell}.", markup=False)
     found = scenario_of(placement, given)
     write_json(output / FILE, to_plain(found))
     write_figure(placement, f"{config.dataset.name}, {config.backbone.name}", output / FIGURE)
