@@ -24,7 +24,7 @@ ROOMS = {
     "inference": "core",
     "model": "core config",
     "features": "core config results cache data inference model",
-    "training": "core config cache data model features",
+    "training": "core config results cache data model features",
     "classifier": "core config results data inference model",
     "evaluation": "core config results cache data inference model features training classifier",
     "scenario": "core config results data model features evaluation",

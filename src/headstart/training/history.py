@@ -7,19 +7,12 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from headstart.results.figures import EpochFigures
+
 
 @dataclass(frozen=True)
-class EpochRecord:
-    """The figures of one epoch; `epoch` counts from 1 over all stages."""
-
-    epoch: int
-    stage: str
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    learning_rate: float
-    seconds: float
+class EpochRecord(EpochFigures):
+    """The figures of one epoch, ordered by how good its weights are."""
 
     @property
     def rank(self) -> tuple[float, float]:
