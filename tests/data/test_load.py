@@ -223,6 +223,34 @@ def test_smaller_fractions_are_subsets_of_larger_ones(tmp_path):
         larger = chosen
 
 
+def test_the_images_of_a_learning_curve_are_nested_stratified_and_of_their_seed(tmp_path):
+    root = write_classes(tmp_path / "root", a=100, b=40)
+    whole = load_folder(root)
+    chosen = {}
+    for seed in (0, 1):
+        larger = set(whole.split("train").paths)
+        for fraction in (1.0, 0.5, 0.25, 0.1):
+            index = load_folder(root, fraction=fraction, fraction_seed=seed)
+            chosen[seed, fraction] = set(index.split("train").paths)
+            assert chosen[seed, fraction] <= larger
+            assert index.counts()["train"].tolist() == [round(60 * fraction), round(24 * fraction)]
+            for name in ("validation", "test"):
+                assert index.split(name).paths == whole.split(name).paths
+            larger = chosen[seed, fraction]
+    assert chosen[0, 1.0] == chosen[1, 1.0]
+    assert chosen[0, 0.25] != chosen[1, 0.25]
+    assert chosen[0, 0.25] == set(load_folder(root, fraction=0.25).split("train").paths)  # of the split's seed, 0
+
+
+def test_a_point_of_a_learning_curve_has_two_images_of_every_class(tmp_path):
+    root = write_classes(tmp_path / "root", a=100, rare=10)  # 60 and 6 for training
+    with pytest.raises(HeadstartError, match=r"Received: 0\.1, which leaves fewer of rare; .* fraction .* is 0\.25$"):
+        load_folder(root, fraction=0.1, fraction_seed=0)
+    assert load_folder(root, fraction=0.25, fraction_seed=0).counts()["train"].tolist() == [15, 2]
+    with pytest.raises(HeadstartError, match=r"dataset\.min_images=3 leaves out"):
+        load_folder(write_classes(tmp_path / "single", a=20, single=3), fraction=0.5, fraction_seed=0)
+
+
 @pytest.mark.parametrize(
     "values",
     [

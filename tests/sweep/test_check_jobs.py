@@ -81,6 +81,13 @@ def test_valid_jobs_pass_and_seeds_are_composed_once(composed: Callable[[list[st
     assert len(asked) == 2
 
 
+def test_a_learning_curve_with_too_few_images_of_a_class_is_refused(refuse: Refuse) -> None:
+    jobs = [f"sweep=learning_curve dataset.fraction={share} seed={seed}" for share in (0.1, 1) for seed in (0, 1)]
+    [(reason, labels)] = refuse(*jobs).reasons.items()
+    assert "Expected dataset.fraction to leave at least two training images of every class" in reason
+    assert labels == jobs[:2]
+
+
 def test_images_of_jobs_on_other_machines_are_not_checked(
     composed: Callable[[list[str]], Config], tmp_path: Path
 ) -> None:

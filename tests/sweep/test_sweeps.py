@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 
 import mlflow
 import pytest
+import yaml
 from conftest import write_pictures
 
 ROOT = Path(__file__).parents[2]
@@ -253,3 +255,35 @@ def test_a_running_sweep_is_not_started_twice(binary_folder: Path, tmp_path: Pat
     finally:
         process.terminate()
         process.wait(60)
+
+
+@pytest.mark.slow
+def test_a_learning_curve_is_drawn_and_extrapolated(tmp_path: Path) -> None:
+    images = write_pictures(tmp_path / "images", {"cat": 40, "dog": 40, "hen": 40})
+    arguments = (
+        f"dataset.root={images}",
+        "sweep=learning_curve",
+        "freeze=all",
+        "head=logistic_regression",
+        "audit=off",
+    )
+    answer = sweep(tmp_path / "outputs", *arguments)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    directory = tmp_path / "outputs" / "sweeps" / "learning_curve"
+    assert list(statuses(directory).values()) == ["FINISHED"] * 12
+    assert (directory / "comparison" / "learning_curve.png").is_file()
+    page = (directory / "comparison" / "comparison.html").read_text(encoding="utf-8")
+    assert "With twice the images (144), expect " in page or "No extrapolation: " in page
+    used = {
+        (config["dataset"]["fraction"], config["seed"]): train_images(file.parent)
+        for file in directory.glob("*/results.json")
+        for config in [yaml.safe_load((file.parent / "config.yaml").read_text(encoding="utf-8"))]
+    }
+    for seed in (0, 1, 2):
+        assert used[0.1, seed] < used[0.25, seed] < used[0.5, seed] < used[1.0, seed]
+    assert used[0.25, 0] != used[0.25, 1]
+
+
+def train_images(directory: Path) -> set[str]:
+    with (directory / "splits.csv").open(encoding="utf-8", newline="") as table:
+        return {row["path"] for row in csv.DictReader(table) if row["split"] == "train"}

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from headstart.comparison.collect import Run
+from headstart.comparison.learning_curves import StrategyCurve, learning_curves
 from headstart.comparison.significance import (
     NO_TEST,
     TIE,
@@ -20,7 +21,16 @@ from headstart.comparison.significance import (
     rank_strategies,
 )
 from headstart.comparison.strategies import Strategy, group_runs
-from headstart.comparison.table import Row, make_rows, markdown_table, percent, plain, print_table, write_csv
+from headstart.comparison.table import (
+    Row,
+    fractions_vary,
+    make_rows,
+    markdown_table,
+    percent,
+    plain,
+    print_table,
+    write_csv,
+)
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_text
 from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
@@ -46,6 +56,11 @@ EXPLANATIONS = (
     "A strategy with other test images is compared with the best strategy on the same images; if there is none, the "
     'table shows "other images".',
     "Seconds are the time of a whole run. A run is faster if an earlier one has filled the cache.",
+)
+EXPLANATION_OF_CURVES = (
+    "A learning curve is extrapolated by all power laws, error = a + b x images^-c, weighted by how well they pass "
+    "through the measured points. Its interval holds 95 % of what they expect on the same test images, of more images "
+    "of the same kind."
 )
 FEW_SEEDS = "Two seeds are few: intervals are wide, and large differences may show as ties. Try seed=0,1,2."
 
@@ -118,7 +133,9 @@ def compare(runs: Sequence[Run], directory: Path, title: str = "Comparison") -> 
         for name, run in unfinished
     ]
     directory.mkdir(parents=True, exist_ok=True)
-    drawn, reason = _figures(strategies, rows)
+    curves = learning_curves(strategies)
+    drawn, reason = _figures(strategies, rows, curves)
+    notes += [curve.describe() for curve in curves]
     notes += [reason] if reason and strategies else []
     notes += [FEW_SEEDS] if any(len(strategy.seeds) == 2 for strategy in strategies) else []
     figures = {}
@@ -128,9 +145,10 @@ def compare(runs: Sequence[Run], directory: Path, title: str = "Comparison") -> 
     summary = _summary(strategies, rows, len(failed))
     page, table, text = directory / "comparison.html", directory / "comparison.csv", directory / "comparison.md"
     content = {"title": title, "summary": summary, "notes": notes, "flags": flags, "failed": failed, "rows": rows}
-    write_text(page, render_page(figures, explanations=EXPLANATIONS, **content))
+    explanations = (*EXPLANATIONS, *([EXPLANATION_OF_CURVES] if curves else []))
+    write_text(page, render_page(figures, explanations=explanations, varied=fractions_vary(rows), **content))
     write_csv(rows, table)
-    markdown = _markdown(summary, rows, flags, failed)
+    markdown = _markdown(" ".join([summary, *(curve.describe() for curve in curves[:MAX_LISTED])]), rows, flags, failed)
     write_text(text, markdown + "\n")
     files = (table, text, *figures.values())
     return Comparison(
@@ -138,15 +156,20 @@ def compare(runs: Sequence[Run], directory: Path, title: str = "Comparison") -> 
     )
 
 
-def _figures(strategies: list[Strategy], rows: list[Row]) -> tuple[dict[str, tuple[str, Figure]], str | None]:
+def _figures(
+    strategies: list[Strategy], rows: list[Row], curves: list[StrategyCurve]
+) -> tuple[dict[str, tuple[str, Figure]], str | None]:
     """Return file name and figure by caption, and the reason if there are no images to show."""
     from headstart.comparison import figures, mistakes
+    from headstart.comparison.learning_curve_figure import learning_curve_figure
 
     if not strategies:
         return {}, None
     drawn: dict[str, tuple[str, Figure | None]] = {}
     if any(row.test for row in rows):
         drawn["Test accuracy by strategy"] = "accuracy", figures.accuracy_figure(rows)
+    if curves:
+        drawn["Accuracy by number of training images"] = "learning_curve", learning_curve_figure(curves)
     drawn["Accuracy against seconds, with the Pareto front"] = "cost", figures.cost_figure(rows)
     drawn["Validation accuracy by epoch"] = "curves", figures.curves_figure(strategies)
     drawn["The best strategy of each scenario"] = "scenarios", figures.scenario_figure(strategies, rows)

@@ -89,6 +89,11 @@ class Strategy:
         return _mean([found.total for run in self.runs if (found := run.results.seconds)])
 
     @property
+    def training_images(self) -> float | None:
+        """The mean number of training images; None if no run has it."""
+        return _mean([found.images["train"] for run in self.runs if (found := run.results.dataset)])
+
+    @property
     def trainable_parameters(self) -> float | None:
         """The mean number of parameters that the last stage trains; None if no run has it."""
         return _mean([found.trainable for run in self.runs if (found := run.results.parameters)])

@@ -47,6 +47,8 @@ class Row:
     """One strategy's figures."""
 
     strategy: str
+    fraction: float  # of the training images
+    training_images: float | None
     seeds: int
     folds: int
     finished: int
@@ -59,6 +61,12 @@ class Row:
     seconds: float | None
     trainable_parameters: float | None
     model_bytes: int | None
+
+    @property
+    def training(self) -> str:
+        """The number of training images, and their share of all."""
+        share = f"{100 * self.fraction:g} %"
+        return share if self.training_images is None else f"{self.training_images:,.0f} ({share})"
 
     @property
     def runs(self) -> str:
@@ -118,6 +126,8 @@ def make_rows(strategies: Sequence[Strategy], significances: Sequence[Significan
     return [
         Row(
             strategy=strategy.label,
+            fraction=strategy.config.dataset.fraction,
+            training_images=strategy.training_images,
             seeds=len(strategy.seeds),
             folds=len(strategy.folds),
             finished=len(strategy.runs),
@@ -135,6 +145,11 @@ def make_rows(strategies: Sequence[Strategy], significances: Sequence[Significan
     ]
 
 
+def fractions_vary(rows: Sequence[Row]) -> bool:
+    """Return whether strategies differ in their share of the training images, so that the table shows it."""
+    return len({row.fraction for row in rows}) > 1
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """Return a share in percent without the percent sign; a dash for None."""
     return "-" if value is None else f"{100 * value:.{digits}f}"
@@ -150,7 +165,7 @@ def write_csv(rows: Sequence[Row], file: Path) -> None:
                 *("test_accuracy", "test_accuracy_low", "test_accuracy_high", "interval"),
                 *("verdict", "difference_to_best", "p_value", "test"),
                 *("validation_accuracy", "best_epoch_lowest", "best_epoch_highest", "test_macro_f1"),
-                *("seconds", "trainable_parameters", "model_bytes"),
+                *("seconds", "trainable_parameters", "model_bytes", "fraction", "training_images"),
             ]
         )
         for row in rows:
@@ -161,7 +176,7 @@ def write_csv(rows: Sequence[Row], file: Path) -> None:
                     *((test.mean, test.low, test.high, test.method) if test else ("", "", "", "")),
                     *(significance.outcome, significance.difference, significance.p_value, significance.method),
                     *(row.validation_accuracy, *(row.best_epochs or ("", "")), row.macro_f1),
-                    *(row.seconds, row.trainable_parameters, row.model_bytes),
+                    *(row.seconds, row.trainable_parameters, row.model_bytes, row.fraction, row.training_images),
                 ]
             )
 
@@ -173,16 +188,18 @@ def markdown_table(rows: Sequence[Row], most_characters: int) -> str:
         rows: best first.
         most_characters: length limit of the text.
     """
+    varied = fractions_vary(rows)
     head = (
-        "| strategy | runs | test accuracy % | 95 % interval | against the best | validation % | best epoch "
-        "| macro F1 | seconds | trainable | size MB |\n"
-        "| --- | ---: | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+        f"| strategy {'| training images ' if varied else ''}| runs | test accuracy % | 95 % interval "
+        "| against the best | validation % | best epoch | macro F1 | seconds | trainable | size MB |\n"
+        f"| --- {'| ---: ' if varied else ''}| ---: | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     )
     lines, room = [head], most_characters - len(head) - len("\n\n... and 1000 more strategies, in comparison.csv")
     for position, row in enumerate(rows):
         significance = f"{row.significance.outcome} ({row.p_value})" if row.p_value else row.significance.outcome
         cells = [
             plain(row.strategy),
+            *([row.training] if varied else []),
             row.runs,
             row.accuracy,
             row.interval,
@@ -209,6 +226,9 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
     padding = (0, 1) if wide else (0, 0)
     table = Table(box=box.SIMPLE_HEAD, padding=padding, collapse_padding=True, show_edge=False)
     table.add_column("strategy", overflow="fold")
+    varied = fractions_vary(rows)
+    if varied:
+        table.add_column("training images" if wide else "train\nimages", justify="right", no_wrap=True)
     for title, justify in WIDE_COLUMNS if wide else NARROW_COLUMNS:
         table.add_column(title, justify=justify, no_wrap=True)
     for row in rows:
@@ -226,6 +246,8 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
                 row.time,
                 f"{row.trainable}\n{row.size}",
             ]
+        if varied:
+            cells.insert(0, row.training if wide else row.training.replace(" (", "\n("))
         table.add_row(escape(row.strategy), *cells, style="bold" if row.significance.outcome == BEST else None)
     console.print(table)
 

@@ -82,6 +82,13 @@ class DatasetConfig:
         above=0,
         maximum=1,
     )
+    fraction_seed: int | None = number(
+        None,
+        "random seed of that share; null: dataset.split.seed. Learning curves draw another share for each seed",
+        "",
+        minimum=0,
+        decides=Decides.REPLICATE,
+    )
     resize: str = choice("stretch", "crop", "pad", meaning="how to make an image square")
     suggested_image_size: int | None = number(
         None, "image size for this data set if image_size is null", "pixels", above=0

@@ -24,7 +24,7 @@ from headstart.data.sources.listing import Listing
 from headstart.data.sources.split_folders import AUTO
 from headstart.data.sources.tfds import list_tfds
 from headstart.data.sources.unlabelled import index_unlabelled
-from headstart.data.splits import build_index, training_fraction
+from headstart.data.splits import build_index, curve_fraction, training_fraction
 
 NO_FOLDS = CrossValidationConfig()
 
@@ -39,8 +39,8 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
 
     Raises:
         HeadstartError: when a value is out of range, when there are no images, fewer than two classes, or a class
-            with too few images to train on and to validate on; of the source `unlabelled`, which has no classes, only
-            when there are no images.
+            with too few images to train on and to validate on, or for a point of a learning curve; of the source
+            `unlabelled`, which has no classes, only when there are no images.
     """
     expect_one_of("dataset.source", config.source, [*SOURCES, "unlabelled"])
     if config.splits != AUTO and config.source not in ("folder", "flat"):
@@ -69,7 +69,9 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
         listing = group_near_duplicates(listing, limits, cache_directory, config.value_range)
     index = replace(build_index(choose_fold(listing, cv, config.split.seed), config.split), limits=limits)
     index.expect_every_class()
-    return training_fraction(index, config.fraction, config.split.seed)
+    if config.fraction_seed is None:
+        return training_fraction(index, config.fraction, config.split.seed)
+    return curve_fraction(index, config.fraction, config.fraction_seed)
 
 
 def images_directory(config: DatasetConfig) -> Path | None:

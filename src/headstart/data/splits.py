@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -88,6 +89,37 @@ def training_fraction(index: ImageIndex, fraction: float, seed: int) -> ImageInd
         ranked = _shuffled(index, positions, f"fraction {seed}")
         kept[ranked[: max(1, round(fraction * len(ranked)))]] = True
     return index.take(np.flatnonzero(kept))
+
+
+def curve_fraction(index: ImageIndex, fraction: float, seed: int) -> ImageIndex:
+    """Return the training images for one point of a learning curve: as `training_fraction`, with two of every class.
+
+    With fewer, the share of a small class would be larger than the fraction, and the heads that are fitted with
+    cross-validation could not be.
+
+    Args:
+        index: images with splits.
+        fraction: as for `training_fraction`.
+        seed: decides which images are kept.
+
+    Raises:
+        HeadstartError: when the fraction is out of range, or leaves fewer than two training images of a class.
+    """
+    kept = training_fraction(index, fraction, seed)
+    available = index.counts()["train"]
+    few = [name for name, count in zip(index.class_names, fraction * available, strict=True) if round(count) < 2]
+    if few:
+        smallest = min(1.0, math.ceil(1000 * 1.5 / available.min()) / 1000)  # 1.5 images and more are rounded to 2
+        way_out = (
+            f"the smallest fraction for this data set is {smallest:g}"
+            if available.min() > 1
+            else ("dataset.min_images=3 leaves out classes with fewer images")
+        )
+        raise HeadstartError(
+            f"Expected dataset.fraction to leave at least two training images of every class of {index.root}. "
+            f"Received: {fraction:g}, which leaves fewer of {first_few(few)}; {way_out}"
+        )
+    return kept
 
 
 def _stratified(index: ImageIndex, positions: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -108,14 +108,24 @@ def _configurations(
         if isinstance(config, HeadstartError):
             invalid.setdefault(str(config), []).append(label)
             continue
-        yield label, dataclasses.replace(config, seed=int(override_value(seeds[-1]))) if seeds else config
+        yield label, _with_seed(config, int(override_value(seeds[-1]))) if seeds else config
+
+
+def _with_seed(config: Config, seed: int) -> Config:
+    """Return the configuration of another seed; `sweep=learning_curve` sets dataset.fraction_seed to the seed."""
+    dataset = config.dataset
+    if dataset.fraction_seed == config.seed:
+        dataset = dataclasses.replace(dataset, fraction_seed=seed)
+    return dataclasses.replace(config, seed=seed, dataset=dataset)
 
 
 def _unreadable(config: Config, known: dict[str, str | None]) -> str | None:
     """Return why the images of a job cannot be listed, None if they can; checked once per data set."""
     if config.dataset.source not in LISTED:
         return None
-    key = repr((config.dataset, config.cv))
+    # Which images a seed draws for a learning curve changes nothing; one of its seeds stands for all.
+    drawn = None if config.dataset.fraction_seed is None else 0
+    key = repr((dataclasses.replace(config.dataset, fraction_seed=drawn), config.cv))
     if key not in known:
         try:
             load_index(config.dataset, cache_directory(), config.cv)
