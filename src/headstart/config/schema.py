@@ -153,6 +153,11 @@ class Config:
         minimum=1,
         decides=Decides.RESULT,
     )
+    calibrate: str = choice(
+        *("none", "temperature"),
+        meaning="after training; temperature: divide the logits by the number that fits the validation labels best",
+        decides=Decides.RESULT,
+    )
     precision: str = choice(
         *("auto", "float32", "mixed_float16", "mixed_bfloat16"),
         meaning="Keras dtype policy; auto: mixed_float16 on a GPU with fast float16, else float32",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headstart.model.heads import without_activation
 from headstart.model.split_points import find_split_points, split_at, split_point_outputs
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class GradCam:
         self.description = f"Grad-CAM at {layer}, {rows} x {columns} cells"
         preprocessing = find_split_points(model)[:-2]  # the layers before backbone and head
         first = [split_at(model, preprocessing[-1].name)[0]] if preprocessing else []
-        logits = _logits(head)
+        logits = without_activation(head)
         shape = model.input.shape[1:]
 
         @tf.function(input_signature=[tf.TensorSpec((None, *shape)), tf.TensorSpec((None,), tf.int32)])
@@ -99,17 +100,3 @@ def choose_layer(backbone: keras.Model) -> str:
             at_depth[depths[name]] = name
     deep = [name for depth, name in at_depth.items() if depth > SHALLOW * weighted[-1]]
     return max(deep, key=lambda name: (min(SMALLEST_SIDE, *sizes[name]), depths[name]))
-
-
-def _logits(head: keras.Model) -> keras.Model:
-    """Return a head without its last activation, which is a separate layer or part of the last one."""
-    import keras
-
-    *_, before, last = find_split_points(head)
-    body, _ = split_at(head, before.name)
-    if not last.weights:
-        return body
-    linear = type(last).from_config({**last.get_config(), "activation": "linear"})
-    whole = keras.Model(body.input, linear(body.output))
-    linear.set_weights(last.get_weights())
-    return whole

@@ -47,6 +47,15 @@ class Predictor:
             index: the images of the split.
             name: of the split, for the progress bar.
         """
+        return class_probabilities(self.outputs(index, name))
+
+    def outputs(self, index: ImageIndex, name: str) -> np.ndarray:
+        """Return the outputs of the network for every image of a split, float (n, outputs), in the index's order.
+
+        Args:
+            index: the images of the split.
+            name: of the split, for the progress bar.
+        """
         boundary = self.boundary
         if boundary is not None and self.activations.objection(boundary, [index]):
             boundary = None  # the cache has no room for this split
@@ -60,11 +69,9 @@ class Predictor:
                 boundary = None
         if given is None:
             given = self.activations.pixels.of(index, name)
-        suffix = forward(boundary.suffix, self.classifier.inference_backend) if boundary else None
-        rows = []
-        for values in track(given.batches(iter(order)), len(order), f"evaluating the classifier: {name}"):
-            rows.append(class_probabilities(suffix(values)) if suffix else self.classifier.probabilities(values))
-        return np.concatenate(rows)
+        run = forward(boundary.suffix, self.classifier.inference_backend) if boundary else self.classifier.forward
+        batches = track(given.batches(iter(order)), len(order), f"evaluating the classifier: {name}")
+        return np.concatenate([run(values) for values in batches])
 
 
 def make_predictor(

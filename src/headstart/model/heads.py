@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headstart.config import HeadConfig
 from headstart.core.errors import HeadstartError
+from headstart.model.split_points import find_split_points, split_at
 
 if TYPE_CHECKING:
     import keras
@@ -83,6 +84,43 @@ def _dense(units: int, activation: str, name: str, seed: int) -> keras.layers.De
     dtype = "float32" if name == "output" else None
     initializer = keras.initializers.GlorotUniform(seed=seed)
     return keras.layers.Dense(units, activation, kernel_initializer=initializer, name=name, dtype=dtype)
+
+
+def without_activation(head: keras.Model) -> keras.Model:
+    """Return a copy of a head without its last activation, which is a separate layer or part of the last one.
+
+    Args:
+        head: a model from `build_head`; all layers but the last one are shared with it.
+    """
+    import keras
+
+    *_, before, last = find_split_points(head)
+    body, _ = split_at(head, before.name)
+    if not last.weights:
+        return keras.Model(body.input, body.output, name="head")
+    linear = type(last).from_config({**last.get_config(), "activation": "linear"})
+    whole = keras.Model(body.input, linear(body.output), name="head")
+    linear.set_weights(last.get_weights())
+    return whole
+
+
+def scale_logits(head: keras.Model, factor: float) -> None:
+    """Multiply the logits of a head by a factor, which changes no prediction.
+
+    Args:
+        head: its output layer is dense and gets other weights.
+        factor: above 0; the inverse of a temperature.
+    """
+    output = head.get_layer("output")
+    output.set_weights([weight * factor for weight in output.get_weights()])
+
+
+def class_scores(logits):  # type: ignore[no-untyped-def]
+    """Return one score per class, (n, classes), whose softmax is `class_probabilities` of the activated logits."""
+    import numpy as np
+
+    logits = np.asarray(logits, dtype=np.float32)
+    return np.concatenate([np.zeros_like(logits), logits], axis=1) if logits.shape[1] == 1 else logits
 
 
 def class_probabilities(outputs):  # type: ignore[no-untyped-def]

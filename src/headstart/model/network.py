@@ -9,7 +9,7 @@ from headstart.config import BackboneConfig, HeadConfig
 from headstart.model.backbones.blocks import Block, find_blocks
 from headstart.model.backbones.registry import build_backbone, get_entry
 from headstart.model.backbones.spec import BackboneEntry
-from headstart.model.heads import build_head
+from headstart.model.heads import build_head, without_activation
 from headstart.model.include_top import build_with_top, layers_below_output
 from headstart.model.preprocessing import preprocess
 
@@ -37,6 +37,12 @@ class Network:
         if batch_norm == "train":
             return self.classifier
         return _connect(self.entry, inference_mode(self.backbone), self.head, self.classifier.input.shape[1:])
+
+    def with_logits(self) -> Network:
+        """Return the network without the head's last activation, with copies of the weights of the output layer."""
+        head = without_activation(self.head)
+        classifier = _connect(self.entry, self.backbone, head, self.classifier.input.shape[1:])
+        return Network(self.entry, self.backbone, head, self.blocks, classifier)
 
 
 def inference_mode(backbone: keras.Model) -> keras.layers.Layer:

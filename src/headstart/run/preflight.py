@@ -10,6 +10,7 @@ from headstart.model.backbones.weights import check_weights
 from headstart.model.image_size import choose_image_size
 from headstart.model.include_top import check_include_top
 from headstart.model.targets import check_targets
+from headstart.run.refinement_checks import check_refinements
 from headstart.scenario.check import check_measurable
 from headstart.training.linear_head import check_linear_head
 
@@ -37,6 +38,7 @@ def check_configuration(config: Config) -> int:
     for possible in possible_configurations(config):
         check_targets(possible)
         check_linear_head(possible)
+        check_refinements(possible)
     check_inference_backend(config.inference_backend)
     if config.time_limit is not None:
         parse_duration(config.time_limit)

@@ -18,6 +18,8 @@ from headstart.run.setup import RunSetup
 from headstart.tracking import Tracker
 
 if TYPE_CHECKING:
+    import keras
+
     from headstart.evaluation.predictor import Predictor
     from headstart.features.activation_cache import ActivationCache
     from headstart.training.history import EpochRecord
@@ -108,7 +110,7 @@ def evaluate(
     from headstart.evaluation.training_report import report_training
 
     config, output = setup.config, setup.output
-    predictor = _predictor(setup, classifier, config.freeze.stages[-1], activations)
+    predictor = predictor_of(setup, classifier, config.freeze.stages[-1], activations)
     report_training(training.history, training.best.epoch, run_name(config), output)
     evaluations = report_splits(predictor, setup.index, output)
     tracker.log_metrics({"best_epoch": training.best.epoch})
@@ -127,16 +129,8 @@ def _evaluate_stage(
     from headstart.evaluation.report import report_stage
     from headstart.evaluation.results import split_figures
 
-    config, name = setup.config, stage.name
-    classifier = Classifier(
-        setup.network.classifier,
-        setup.index.class_names,
-        setup.image_size,
-        config.dataset.resize,
-        setup.output,
-        config.inference_backend,
-    )
-    predictor = _predictor(setup, classifier, stage, activations)
+    name = stage.name
+    predictor = predictor_of(setup, classifier_in_memory(setup, setup.network.classifier), stage, activations)
     evaluations = report_stage(predictor, setup.index, name, setup.output)
     for split, found in evaluations.items():
         figures = {f"after_{file_name(name)}/{split}_{key}": value for key, value in found.summary().items()}
@@ -144,8 +138,30 @@ def _evaluate_stage(
     return {split: split_figures(found) for split, found in evaluations.items()}
 
 
-def _predictor(setup: RunSetup, classifier: Classifier, stage: StageConfig, activations: ActivationCache) -> Predictor:
-    """Return a predictor of whole splits that reuses cached activations of the layers that the stage left frozen."""
+def classifier_in_memory(setup: RunSetup, model: keras.Model) -> Classifier:
+    """Return a model of the run that was not saved as a classifier.
+
+    Args:
+        setup: the run's setup.
+        model: from pixels to probabilities or logits.
+    """
+    config = setup.config
+    return Classifier(
+        model, setup.index.class_names, setup.image_size, config.dataset.resize, setup.output, config.inference_backend
+    )
+
+
+def predictor_of(
+    setup: RunSetup, classifier: Classifier, stage: StageConfig, activations: ActivationCache
+) -> Predictor:
+    """Return a predictor of whole splits that reuses cached activations of the layers that a stage left frozen.
+
+    Args:
+        setup: the run's setup.
+        classifier: the saved one, or one in memory.
+        stage: the last one that was trained.
+        activations: cache of the frozen part.
+    """
     from headstart.evaluation.predictor import make_predictor
 
     config = setup.config

@@ -16,6 +16,7 @@ from headstart.config import Config, HeadConfig, HeadOnly, StageConfig
 from headstart.config.train_targets import write_target
 from headstart.core.errors import HeadstartError
 from headstart.data.augmentation import Augmentation
+from headstart.training.temperature import best_factor, cross_entropy
 
 if TYPE_CHECKING:
     import keras
@@ -124,13 +125,13 @@ def fit_linear_head(
             for learn, hold in folds:
                 kernel, bias = _fit(kind, features[learn], labels[learn], class_weights, strength, seed)
                 scores[hold] = features[hold] @ kernel + bias
-            temperature = _temperature(scores, labels) if kind == "svm" else 1.0
+            factor = best_factor(scores, labels) if kind == "svm" else 1.0
             accuracy = float((scores.argmax(1) == labels).mean())
-            trials.append((_cross_entropy(scores * temperature, labels), strength, temperature, accuracy))
-        _, strength, temperature, accuracy = min(trials)
+            trials.append((cross_entropy(scores * factor, labels), strength, factor, accuracy))
+        _, strength, factor, accuracy = min(trials)
         caught.clear()
         kernel, bias = _fit(kind, features, labels, class_weights, strength, seed)
-    return LinearClassifier(kernel * temperature, bias * temperature, strength, accuracy, not caught)
+    return LinearClassifier(kernel * factor, bias * factor, strength, accuracy, not caught)
 
 
 def set_head(head: keras.Model, fitted: LinearClassifier) -> None:
@@ -171,20 +172,3 @@ def _fit(
     if kernel.shape[1] == 1:  # two classes: half of the score for the one, minus half for the other
         return np.concatenate([-kernel, kernel], axis=1) / 2, np.concatenate([-bias, bias]) / 2
     return kernel, bias
-
-
-def _temperature(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the factor on the scores at which their softmax fits the labels best."""
-    from scipy.optimize import minimize_scalar
-
-    found = minimize_scalar(
-        lambda exponent: _cross_entropy(scores * np.exp(exponent), labels), bounds=(-3.0, 5.0), method="bounded"
-    )
-    return float(np.exp(found.x))
-
-
-def _cross_entropy(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean cross-entropy of the softmax of the scores."""
-    from scipy.special import log_softmax
-
-    return float(-log_softmax(scores, axis=1)[np.arange(len(labels)), labels].mean())

@@ -1,0 +1,75 @@
+"""Runs that refine their classifier: what is saved is what was evaluated, and the results say what changed."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from conftest import TINY
+
+from headstart.classifier.saved import load_classifier
+from headstart.config import compose
+from headstart.config.identity import config_hash
+from headstart.core.errors import HeadstartError
+from headstart.results.file import read_results
+from headstart.run.experiment import run
+from headstart.run.preflight import check_configuration
+
+
+def refined(output: Path, folder: Path, *overrides: str) -> Path:
+    output.mkdir(parents=True)
+    run(compose([*TINY, f"dataset.root={folder}", "freeze=last_block", "epochs=2", *overrides]), output)
+    return output
+
+
+def probabilities(run_directory: Path) -> tuple[list[str], np.ndarray]:
+    with (run_directory / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = [name for name in rows[0] if name.startswith("probability_")]
+    return [row["path"] for row in rows], np.array([[float(row[name]) for name in names] for row in rows])
+
+
+def saved_probabilities(run_directory: Path, folder: Path) -> np.ndarray:
+    paths, _ = probabilities(run_directory)
+    found = load_classifier(run_directory).predict([folder / path for path in paths])
+    return np.array([row for _, row in found])
+
+
+def test_a_temperature_changes_confidence_but_no_prediction(
+    folder: Path, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = refined(tmp_path / "run", folder, "calibrate=temperature")
+    assert "temperature" in capsys.readouterr().out
+    before, after = read_results(finished_run), read_results(directory)
+    assert before is not None
+    assert after is not None
+    assert before.calibration is None
+    assert before.splits
+    assert after.splits
+    found = after.calibration
+    assert found is not None
+    assert set(found.before) == {"validation", "test"}
+    for split, figures in found.before.items():
+        assert figures.log_loss == pytest.approx(before.splits[split].log_loss, abs=1e-5)
+        assert after.splits[split].accuracy == before.splits[split].accuracy
+    assert after.splits["validation"].log_loss <= found.before["validation"].log_loss
+    plain, scaled = probabilities(finished_run)[1], probabilities(directory)[1]
+    by_hand = plain ** (1 / found.temperature)
+    np.testing.assert_allclose(scaled, by_hand / by_hand.sum(axis=1, keepdims=True), atol=1e-4)
+    np.testing.assert_allclose(saved_probabilities(directory, folder), scaled, atol=1e-5)
+    metrics = mlflow.MlflowClient(after.tracking_uri).get_run(after.run_id).data.metrics
+    assert metrics["temperature"] == pytest.approx(found.temperature)
+    assert metrics["before_calibration/test_log_loss"] == pytest.approx(found.before["test"].log_loss)
+
+
+def test_refining_changes_the_digest_of_a_configuration() -> None:
+    assert config_hash(compose(["calibrate=temperature"])) != config_hash(compose())
+
+
+def test_unlabelled_images_give_no_temperature() -> None:
+    config = compose(["experiment=classify", "dataset.root=.", "calibrate=temperature"])
+    with pytest.raises(HeadstartError, match="Expected calibrate=none with head=imagenet"):
+        check_configuration(config)
