@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
-from headstart.comparison.statistics import accuracy_interval, holm, mcnemar, paired_bootstrap
+from headstart.comparison.statistics import accuracy_interval, holm, paired_bootstrap
 from headstart.core.errors import HeadstartError
 from headstart.evaluation.metrics import wilson_interval
+from headstart.evaluation.paired_test import mcnemar
 
 
 def paired(only_first: int, only_second: int, both: int = 50) -> tuple[np.ndarray, np.ndarray]:

@@ -135,7 +135,7 @@ DEFAULTS = {
     **{"optimizer.accumulate": 1, "cache.dtype": "float32", "cv.folds": None, "seed": 0, "image_size": None},
     **{"batch_size": 32, "epochs": None, "steps_per_epoch": None, "class_weight": "none", "label_smoothing": 0.0},
     **{"patience": None, "precision": "auto", "deterministic": True, "find_lr": False},
-    **{"calibrate": "none"},
+    **{"interpolate": "none", "tta": "none", "calibrate": "none"},
 }
 
 

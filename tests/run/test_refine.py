@@ -65,8 +65,65 @@ def test_a_temperature_changes_confidence_but_no_prediction(
     assert metrics["before_calibration/test_log_loss"] == pytest.approx(found.before["test"].log_loss)
 
 
+@pytest.fixture(scope="module")
+def with_everything(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run with all refinements, whose activations are cached."""
+    directory = tmp_path_factory.mktemp("refined") / "run"
+    return refined(directory, folder, "interpolate=wise_ft", "tta=flip", "calibrate=temperature")
+
+
+def test_a_run_with_all_refinements_saves_what_it_evaluated(with_everything: Path, folder: Path) -> None:
+    np.testing.assert_allclose(
+        saved_probabilities(with_everything, folder), probabilities(with_everything)[1], atol=1e-5
+    )
+    assert len(list((with_everything / "figures").glob("*_mistakes_explained.png"))) == 2
+
+
+def test_the_results_have_each_refinement_with_its_paired_test(with_everything: Path) -> None:
+    results = read_results(with_everything)
+    assert results is not None
+    found, flips = results.interpolation, results.flips
+    assert found is not None
+    assert flips is not None
+    if found.points:
+        assert [point.alpha for point in found.points] == [number / 10 for number in range(11)]
+        best = max(found.points, key=lambda point: (point.accuracy, -point.log_loss))
+        assert found.alpha == best.alpha
+        assert results.best_epoch is not None
+        tuned = found.tests["validation"].accuracy_before
+        assert tuned == pytest.approx(results.best_epoch.validation_accuracy)
+    for tests in (flips.tests, found.tests or flips.tests):
+        assert set(tests) == {"validation", "test"}
+        assert all(0 <= test.p_value <= 1 for test in tests.values())
+    assert results.calibration is not None
+    metrics = mlflow.MlflowClient(results.tracking_uri).get_run(results.run_id).data.metrics
+    assert metrics["flips/validation_p_value"] == pytest.approx(flips.tests["validation"].p_value)
+    assert metrics["interpolation/alpha"] == found.alpha
+
+
+def test_flips_with_and_without_the_cache_agree(with_everything: Path, folder: Path, tmp_path: Path) -> None:
+    overrides = ("interpolate=wise_ft", "tta=flip", "calibrate=temperature", "cache=off")
+    uncached = refined(tmp_path / "run", folder, *overrides)
+    np.testing.assert_allclose(probabilities(uncached)[1], probabilities(with_everything)[1], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "received"),
+    [
+        (["freeze=all"], "freeze=all"),
+        (["freeze=scratch"], "freeze=scratch"),
+        (["freeze.stages.1.batch_norm=train"], "batch_norm=train in stage last_two_blocks"),
+        (["head=flatten64_bn"], "head.batch_norm=true in flatten64_bn"),
+    ],
+)
+def test_weights_that_cannot_be_interpolated_are_refused(overrides: list[str], received: str) -> None:
+    with pytest.raises(HeadstartError, match=f"Expected interpolate=wise_ft.*Received: {received}"):
+        check_configuration(compose(["interpolate=wise_ft", *overrides]))
+
+
 def test_refining_changes_the_digest_of_a_configuration() -> None:
-    assert config_hash(compose(["calibrate=temperature"])) != config_hash(compose())
+    words = ("", "calibrate=temperature", "tta=flip", "interpolate=wise_ft")
+    assert len({config_hash(compose(word.split())) for word in words}) == 4
 
 
 def test_unlabelled_images_give_no_temperature() -> None:

@@ -22,7 +22,7 @@ def drawn(factor: float, images: int = 3000, seed: int = 0) -> tuple[np.ndarray,
 @pytest.mark.parametrize("factor", [0.3, 1.0, 4.0])
 def test_the_factor_undoes_scores_that_are_too_large_or_too_small(factor: float) -> None:
     scores, labels = drawn(factor)
-    found = best_factor(scores, labels, smoothing_for(len(labels)))
+    found = best_factor(scores[None], labels, smoothing_for(len(labels)))
     assert found == pytest.approx(1 / factor, rel=0.06)
     fresh, truth = drawn(factor, seed=1)
     before, after = (evaluate(truth, softmax(fresh * one, axis=1), list("abcd")) for one in (1.0, found))
@@ -36,7 +36,7 @@ def test_the_factor_undoes_scores_that_are_too_large_or_too_small(factor: float)
 def test_scores_that_are_right_for_every_image_stay_open_to_mistakes() -> None:
     labels = np.arange(60) % 3
     scores = 2.0 * np.eye(3)[labels]
-    sure, open_to_mistakes = best_factor(scores, labels), best_factor(scores, labels, smoothing_for(60))
+    sure, open_to_mistakes = best_factor(scores[None], labels), best_factor(scores[None], labels, smoothing_for(60))
     assert sure > 10
     confidence = softmax(scores * open_to_mistakes, axis=1).max(axis=1)
     np.testing.assert_allclose(confidence, 61 / 62, atol=1e-3)  # as if one more image of 62 were wrong
@@ -47,7 +47,18 @@ def test_smoothed_cross_entropy_is_that_of_smoothed_targets() -> None:
     targets = np.full((20, 4), 0.1 / 3)
     targets[np.arange(20), labels] = 0.9
     by_hand = -(targets * np.log(softmax(scores, axis=1))).sum(axis=1).mean()
-    assert cross_entropy(scores, labels, 0.1) == pytest.approx(by_hand)
+    assert cross_entropy(scores[None], labels, 0.1) == pytest.approx(by_hand)
+
+
+def test_two_views_are_fitted_as_the_average_of_their_probabilities() -> None:
+    scores, labels = drawn(3.0, 200)
+    views = np.stack([scores, scores + np.random.default_rng(2).normal(0, 3, scores.shape)])
+    averaged = softmax(views * 0.4, axis=2).mean(axis=0)
+    by_hand = -np.log(averaged[np.arange(200), labels]).mean()
+    assert cross_entropy(views * 0.4, labels) == pytest.approx(by_hand)
+    factor = best_factor(views, labels)
+    found = [cross_entropy(views * one, labels) for one in (0.8 * factor, factor, 1.2 * factor)]
+    assert found[1] == min(found)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.comparison.statistics import CONFIDENCE, PairedDifference, holm, mcnemar, paired_bootstrap
+from headstart.comparison.statistics import CONFIDENCE, PairedDifference, holm, paired_bootstrap
 from headstart.comparison.strategies import Strategy, flat_config, fold_of, seed_of
 from headstart.config import HeadOnly
+from headstart.evaluation.paired_test import mcnemar
 
 BEST, TIE, WORSE, BETTER = "best", "tie", "worse", "better"
 OTHER_IMAGES, NO_TEST = "other images", "no test images"

@@ -58,24 +58,6 @@ def accuracy_interval(accuracies: Sequence[float], correct: int, images: int, re
     return Interval(mean, max(0.0, mean - margin), min(1.0, mean + margin), f"t, {runs} {replicate}")
 
 
-def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the exact two-sided p-value of McNemar's test: two classifiers are right equally often on these images.
-
-    Only images that exactly one classifier gets right count. If both are equally good, each of them is a fair coin
-    toss. Source: Q. McNemar, Psychometrika 12 (1947); exact, without the chi-squared approximation.
-
-    Args:
-        first: bool (images,), which images the first classifier gets right.
-        second: the same for the second classifier.
-    """
-    from scipy.stats import binomtest
-
-    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
-    if only_first + only_second == 0:
-        return 1.0
-    return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
-
-
 def paired_bootstrap(
     reference: np.ndarray, others: Sequence[np.ndarray], seed: int = 0, resamples: int = RESAMPLES
 ) -> list[PairedDifference]:

@@ -153,6 +153,16 @@ class Config:
         minimum=1,
         decides=Decides.RESULT,
     )
+    interpolate: str = choice(
+        *("none", "wise_ft"),
+        meaning="after training; wise_ft: the best weights between those after the head-only stages and the fine-tuned",
+        decides=Decides.RESULT,
+    )
+    tta: str = choice(
+        *("none", "flip"),
+        meaning="test-time augmentation; flip: average the probabilities of the image and its mirror image",
+        decides=Decides.RESULT,
+    )
     calibrate: str = choice(
         *("none", "temperature"),
         meaning="after training; temperature: divide the logits by the number that fits the validation labels best",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headstart.model.flips import without_flips
 from headstart.model.heads import without_activation
 from headstart.model.split_points import find_split_points, split_at, split_point_outputs
 
@@ -28,9 +29,12 @@ class GradCam:
         """Split a classifier at the feature maps to explain.
 
         Args:
-            model: from RGB pixels to probabilities through the layers `backbone` and `head`, as saved.
+            model: from RGB pixels to probabilities through the layers `backbone` and `head`, as saved. With flips, the
+                heat maps explain the image as it is.
         """
         import tensorflow as tf
+
+        model = without_flips(model)
 
         backbone, head = model.get_layer("backbone"), model.get_layer("head")
         layer = choose_layer(backbone)

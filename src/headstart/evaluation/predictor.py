@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,8 @@ from headstart.data.batch_order import evaluation_batches
 from headstart.data.index import ImageIndex
 from headstart.features.activation_cache import ActivationCache
 from headstart.features.boundary import Boundary, frozen_boundary
-from headstart.inference.backend import forward
+from headstart.inference.backend import InferenceModel, forward
+from headstart.model.flips import has_flips, without_flips
 from headstart.model.heads import class_probabilities
 from headstart.model.network import parts_of
 
@@ -52,6 +54,8 @@ class Predictor:
     def outputs(self, index: ImageIndex, name: str) -> np.ndarray:
         """Return the outputs of the network for every image of a split, float (n, outputs), in the index's order.
 
+        A classifier with flips takes the images from the cache, and their mirror images through the whole network.
+
         Args:
             index: the images of the split.
             name: of the split, for the progress bar.
@@ -69,9 +73,39 @@ class Predictor:
                 boundary = None
         if given is None:
             given = self.activations.pixels.of(index, name)
-        run = forward(boundary.suffix, self.classifier.inference_backend) if boundary else self.classifier.forward
+        run = self._suffix if boundary is not None and self._suffix else self.classifier.forward
         batches = track(given.batches(iter(order)), len(order), f"evaluating the classifier: {name}")
-        return np.concatenate([run(values) for values in batches])
+        outputs = np.concatenate([run(values) for values in batches])
+        if boundary is not None and has_flips(self.classifier.model):
+            return (outputs + self.mirrored_outputs(index, name)) / 2
+        return outputs
+
+    def mirrored_outputs(self, index: ImageIndex, name: str) -> np.ndarray:
+        """Return the outputs of the network without flips for the mirror image of every image of a split.
+
+        Args:
+            index: the images of the split.
+            name: of the split, for the progress bar.
+
+        Returns:
+            float (n, outputs), in the index's order.
+        """
+        order = list(evaluation_batches(index, self.batch_size))
+        batches = self.activations.pixels.of(index, name).batches(iter(order))
+        mirrored = track(batches, len(order), f"evaluating mirror images: {name}")
+        return np.concatenate([self._plain(np.ascontiguousarray(pixels[:, :, ::-1])) for pixels in mirrored])
+
+    @cached_property
+    def _suffix(self) -> InferenceModel | None:
+        """The part after the boundary, compiled once; TensorFlow follows later changes of its weights."""
+        return forward(self.boundary.suffix, self.classifier.inference_backend) if self.boundary else None
+
+    @cached_property
+    def _plain(self) -> InferenceModel:
+        """The network without flips, compiled once."""
+        model = self.classifier.model
+        backend = self.classifier.inference_backend
+        return forward(without_flips(model), backend) if has_flips(model) else self.classifier.forward
 
 
 def make_predictor(

@@ -21,7 +21,7 @@ SCORED = ("validation", "test")
 class Scores:
     """The logits of the images of one split."""
 
-    logits: np.ndarray  # float64 (n, classes)
+    logits: np.ndarray  # float64 (views, n, classes): of the images, and of their mirror images if there are two views
     labels: np.ndarray  # int (n,)
     class_names: tuple[str, ...]
 
@@ -33,24 +33,31 @@ class Scores:
         """
         from scipy.special import softmax
 
-        return softmax(self.logits * factor, axis=1)
+        return softmax(self.logits * factor, axis=2).mean(axis=0)
+
+    def first_view(self) -> Scores:
+        """Return the logits of the images as they are."""
+        return Scores(self.logits[:1], self.labels, self.class_names)
 
     def evaluate(self, factor: float = 1.0) -> Evaluation:
         """Return the metrics of the probabilities at a factor on the logits."""
         return evaluate(self.labels, self.probabilities(factor), self.class_names)
 
 
-def score_splits(predictor: Predictor, index: ImageIndex) -> dict[str, Scores]:
+def score_splits(predictor: Predictor, index: ImageIndex, flips: bool) -> dict[str, Scores]:
     """Return the logits of the validation and test splits, without splits that have no images.
 
     Args:
         predictor: of a network whose outputs are logits, see `Network.with_logits`.
         index: the images.
+        flips: whether mirror images are a second view.
     """
     found = {}
     for split in SCORED:
         part = index.split(split)
         if len(part):
-            logits = class_scores(predictor.outputs(part, f"{split} before refining")).astype(np.float64)
+            views = [predictor.outputs(part, split)]
+            views += [predictor.mirrored_outputs(part, split)] if flips else []
+            logits = np.stack([class_scores(view) for view in views]).astype(np.float64)
             found[split] = Scores(logits, part.labels, part.class_names)
     return found

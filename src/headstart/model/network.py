@@ -9,6 +9,7 @@ from headstart.config import BackboneConfig, HeadConfig
 from headstart.model.backbones.blocks import Block, find_blocks
 from headstart.model.backbones.registry import build_backbone, get_entry
 from headstart.model.backbones.spec import BackboneEntry
+from headstart.model.flips import without_flips
 from headstart.model.heads import build_head, without_activation
 from headstart.model.include_top import build_with_top, layers_below_output
 from headstart.model.preprocessing import preprocess
@@ -94,14 +95,15 @@ def build_network(
 
 
 def parts_of(classifier: keras.Model, entry: BackboneEntry) -> Network:
-    """Return a classifier with its parts.
+    """Return a classifier with its parts, without the flips that it may have.
 
     Args:
-        classifier: a model from `build_network`, possibly saved and loaded in between.
+        classifier: a model from `build_network`, possibly with flips, and saved and loaded in between.
         entry: of its backbone.
     """
-    backbone, head = classifier.get_layer("backbone"), classifier.get_layer("head")
-    return Network(entry, backbone, head, find_blocks(backbone, entry), classifier)
+    plain = without_flips(classifier)
+    backbone, head = plain.get_layer("backbone"), plain.get_layer("head")
+    return Network(entry, backbone, head, find_blocks(backbone, entry), plain)
 
 
 def _connect(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from headstart.results.figures import EpochFigures, PictureLabels, SplitFigures, SplitResults
-from headstart.results.refinements import Calibration
+from headstart.results.refinements import Calibration, Flips, Interpolation
 from headstart.results.scenario import Scenario
 from headstart.results.sections import (
     CacheUse,
@@ -72,6 +72,10 @@ class RunResults:
     """The numbers of parameters of the classifier."""
     data_wait_fraction: dict[str, float] | None = None
     """Fraction of step time that each stage spent waiting for data, 0 to 1."""
+    interpolation: Interpolation | None = None
+    """What `interpolate=wise_ft` found; absent without it."""
+    flips: Flips | None = None
+    """What `tta=flip` changed; absent without it."""
     calibration: Calibration | None = None
     """What `calibrate=temperature` found; absent without it."""
     model_bytes: int | None = None

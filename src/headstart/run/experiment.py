@@ -29,7 +29,7 @@ from headstart.run.display import print_configuration, print_end, print_suggesti
 from headstart.run.find_learning_rate import find_learning_rate
 from headstart.run.page import markdown
 from headstart.run.progress import RunProgress
-from headstart.run.refine import calibrate
+from headstart.run.refine import refine, refines
 from headstart.run.reproduce import compare_with_original, print_comparison, report_differences
 from headstart.run.resume import (
     check_same_images,
@@ -269,9 +269,9 @@ def _train_and_evaluate(setup: RunSetup, progress: RunProgress, tracker: Tracker
         data_wait_fraction=data_wait_fractions_of(training),
     )
 
-    if config.calibrate == "temperature":
+    if refines(config):
         clock.begin("evaluation")
-        progress.results = replace(progress.results, calibration=calibrate(setup, activations, tracker))
+        progress.results = replace(progress.results, **vars(refine(setup, activations, training, tracker)))
 
     # Evaluate the saved classifier, not the network in memory.
     classifier = _save(setup, progress, "validation")

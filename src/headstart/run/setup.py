@@ -22,6 +22,7 @@ from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.data.load import load_index
 from headstart.inference.backend import resolve_inference_backend
+from headstart.model.flips import with_flips
 from headstart.model.imagenet import imagenet_classes
 from headstart.model.targets import check_layer_names, names_a_layer
 from headstart.results.scenario import Scenario
@@ -58,6 +59,7 @@ class RunSetup:
         """Save the classifier with reference images from a split, and return it loaded from disk."""
         config, directory = self.config, self.output / "classifier"
         network = self.network if self.precision == "float32" else self._in_single_precision()
+        model = with_flips(network.classifier) if config.tta == "flip" else network.classifier
         images = self.index.split(split)
         positions = np.linspace(0, len(images) - 1, min(REFERENCE_IMAGES, len(images))).astype(int)
         reference = [
@@ -66,7 +68,7 @@ class RunSetup:
         ]
         save_classifier(
             directory,
-            network.classifier,
+            model,
             self.class_names,
             self.image_size,
             config,

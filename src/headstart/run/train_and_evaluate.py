@@ -64,7 +64,9 @@ def train(
             setup.network,
             config.freeze.stages,
             ImageInputs(config, setup.index, activations),
-            TrainingSettings(config.head, config.seed, config.label_smoothing, config.patience),
+            TrainingSettings(
+                config.head, config.seed, config.label_smoothing, config.patience, config.interpolate != "none"
+            ),
             StageCallbacks(track_epoch, evaluate_stage),
             Checkpoints(setup.output / CHECKPOINT, config.checkpoint_seconds),
             limit,
@@ -138,17 +140,17 @@ def _evaluate_stage(
     return {split: split_figures(found) for split, found in evaluations.items()}
 
 
-def classifier_in_memory(setup: RunSetup, model: keras.Model) -> Classifier:
+def classifier_in_memory(setup: RunSetup, model: keras.Model, inference_backend: str | None = None) -> Classifier:
     """Return a model of the run that was not saved as a classifier.
 
     Args:
         setup: the run's setup.
         model: from pixels to probabilities or logits.
+        inference_backend: None is the run's.
     """
     config = setup.config
-    return Classifier(
-        model, setup.index.class_names, setup.image_size, config.dataset.resize, setup.output, config.inference_backend
-    )
+    backend = inference_backend or config.inference_backend
+    return Classifier(model, setup.index.class_names, setup.image_size, config.dataset.resize, setup.output, backend)
 
 
 def predictor_of(

@@ -50,7 +50,8 @@ class TrainingState:
     callbacks: list[dict[str, Any]] = field(default_factory=list)  # plain values of each callback of Keras
     frozen: str = ""  # digest of the weights that the stage keeps frozen
     python_random: Any = None  # state of Python's generator when the stage began
-    # weights/POSITION and best/POSITION of the classifier, chance/N of its seed generators, optimizer/N, metrics/N
+    # weights/POSITION, best/POSITION and probe/POSITION of the classifier, chance/N of its seed generators,
+    # optimizer/N, metrics/N
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def at_stage(self, number: int, frozen: str) -> TrainingState:

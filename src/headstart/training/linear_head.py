@@ -125,9 +125,9 @@ def fit_linear_head(
             for learn, hold in folds:
                 kernel, bias = _fit(kind, features[learn], labels[learn], class_weights, strength, seed)
                 scores[hold] = features[hold] @ kernel + bias
-            factor = best_factor(scores, labels) if kind == "svm" else 1.0
+            factor = best_factor(scores[None], labels) if kind == "svm" else 1.0
             accuracy = float((scores.argmax(1) == labels).mean())
-            trials.append((cross_entropy(scores * factor, labels), strength, factor, accuracy))
+            trials.append((cross_entropy(scores[None] * factor, labels), strength, factor, accuracy))
         _, strength, factor, accuracy = min(trials)
         caught.clear()
         kernel, bias = _fit(kind, features, labels, class_weights, strength, seed)

@@ -18,12 +18,14 @@ class TrainingSettings:
         seed: of scikit-learn's folds and solvers.
         label_smoothing: share of the target that is spread over all classes, 0 to below 1.
         patience: a stage ends after so many epochs without a lower validation loss; None runs all its epochs.
+        keep_probe: whether the result has the weights after the head-only stages, for an interpolation.
     """
 
     head: HeadConfig
     seed: int = 0
     label_smoothing: float = 0.0
     patience: int | None = None
+    keep_probe: bool = False
 
 
 @dataclass(frozen=True)

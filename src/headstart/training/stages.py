@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 
 import keras
+import numpy as np
 
 from headstart.config import StageConfig
 from headstart.core.console import console
@@ -40,6 +41,7 @@ from headstart.training.display import (
 from headstart.training.fit import fit_stage
 from headstart.training.history import BestEpoch, EpochRecord
 from headstart.training.inputs import Features, StageInput, StageInputs
+from headstart.training.interpolation import Probe, probe_of, probe_stage
 from headstart.training.linear_stage import fit_linear_stage
 from headstart.training.optimizers import block_rates
 from headstart.training.settings import StageCallbacks, TrainingSettings
@@ -57,6 +59,7 @@ class TrainingResult:
     trainable_parameters: dict[str, int] = field(default_factory=dict)  # by stage
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
     data_wait_fraction: dict[str, float] = field(default_factory=dict)  # by stage, see DataWaitTimer.fraction
+    probe: Probe | None = None  # if it was to be kept
     first_step: float | None = None  # its end in seconds since the epoch; None if only scikit-learn fitted
 
 
@@ -94,6 +97,8 @@ def train_stages(
     loop.restore(stages)
     for number in range(loop.state.stage, len(stages)):
         loop.train_stage(number, stages[number])
+        if settings.keep_probe and number == probe_stage(stages):
+            loop.keep_probe()
     return loop.finish(stages)
 
 
@@ -115,6 +120,7 @@ class _StageLoop:
         self.state, self.best = self.saved or TrainingState(), BestEpoch()
         self.moved: set[int] = set()  # positions of the weights that may differ from the network as it was built
         self.first_step: float | None = None
+        self.probe: Probe | None = None
 
     def restore(self, stages: list[StageConfig]) -> None:
         """Put the weights and the best epoch of the checkpoint back, if there is one."""
@@ -123,6 +129,7 @@ class _StageLoop:
             open_for_training(self.network, stage.train)
             self.moved.update(moving_weights(self.network, stage.batch_norm))
         if self.saved:
+            self.probe = probe_of(self.saved, self.network.classifier)
             restore_network(self.network, self.saved, self.moved, self.best)
             print_resume_point(self.saved, [stage.name for stage in stages])
             check_frozen(self.saved, frozen_fingerprints(self.network, opened[-1].batch_norm))
@@ -148,6 +155,10 @@ class _StageLoop:
             )
         self.callbacks.on_stage_end(stage)
 
+    def keep_probe(self) -> None:
+        """Copy the weights that the head-only stages gave."""
+        self.probe = Probe(self.network.classifier.get_weights(), tuple(sorted(self.moved)))
+
     def finish(self, stages: list[StageConfig]) -> TrainingResult:
         """Save that all stages are trained, and return the result.
 
@@ -165,6 +176,7 @@ class _StageLoop:
             state.trainable_parameters,
             state.seconds,
             state.data_wait_fraction,
+            self.probe,
             self.first_step,
         )
 
@@ -226,9 +238,14 @@ class _StageLoop:
     def _snapshot(self, started: float, model: keras.Model) -> TrainingState:
         """Return the training state within a stage, to which `CheckpointCallback` adds the position."""
         seconds = time.perf_counter() - started
-        arrays = collect_arrays(self.network, self.moved, self.best, model)
+        arrays = self._arrays(model)
         return replace(self.state, best=self.best.record, stage_seconds=seconds, arrays=arrays)
 
     def _save_between_stages(self, checkpoints: Checkpoints, state: TrainingState) -> None:
-        arrays = collect_arrays(self.network, self.moved, self.best)
+        arrays = self._arrays()
         checkpoints.save(replace(state, best=self.best.record, arrays=arrays))
+
+    def _arrays(self, model: keras.Model | None = None) -> dict[str, np.ndarray]:
+        """Return the arrays of a checkpoint; `model` is the one that is fitted, None between two stages."""
+        probe = self.probe.arrays() if self.probe else {}
+        return {**collect_arrays(self.network, self.moved, self.best, model), **probe}

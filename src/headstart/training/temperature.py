@@ -14,7 +14,7 @@ def best_factor(scores: np.ndarray, labels: np.ndarray, smoothing: float = 0.0) 
     """Return the factor on the scores, the inverse of the temperature, at which their cross-entropy is lowest.
 
     Args:
-        scores: logits, float (n, classes).
+        scores: logits, float (views, n, classes): one view of the images, or several whose probabilities are averaged.
         labels: int (n,), from 0.
         smoothing: share of each target that is spread over the other classes, 0 to below 1. Without it, scores that
             are right for every image would get the largest factor of all.
@@ -30,21 +30,21 @@ def best_factor(scores: np.ndarray, labels: np.ndarray, smoothing: float = 0.0) 
 
 
 def cross_entropy(scores: np.ndarray, labels: np.ndarray, smoothing: float = 0.0) -> float:
-    """Return the mean cross-entropy of the softmax of the scores.
+    """Return the mean cross-entropy of the probabilities that belong to scores.
 
     Args:
         scores: as in `best_factor`.
         labels: as in `best_factor`.
         smoothing: as in `best_factor`.
     """
-    from scipy.special import log_softmax
+    from scipy.special import log_softmax, logsumexp
 
-    logarithms = log_softmax(scores, axis=1)
+    logarithms = logsumexp(log_softmax(scores, axis=2), axis=0) - np.log(len(scores))
     of_true_class = logarithms[np.arange(len(labels)), labels]
     whole = float(-of_true_class.mean())
     if not smoothing:
         return whole
-    of_others = (logarithms.sum(axis=1) - of_true_class) / (scores.shape[1] - 1)
+    of_others = (logarithms.sum(axis=1) - of_true_class) / (scores.shape[2] - 1)
     return (1 - smoothing) * whole - smoothing * float(of_others.mean())
 
 
