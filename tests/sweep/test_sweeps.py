@@ -269,7 +269,7 @@ def test_a_learning_curve_is_drawn_and_extrapolated(tmp_path: Path) -> None:
     )
     answer = sweep(tmp_path / "outputs", *arguments)
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    directory = tmp_path / "outputs" / "sweeps" / "learning_curve"
+    [directory] = (tmp_path / "outputs" / "sweeps").glob("learning_curve-*")
     assert list(statuses(directory).values()) == ["FINISHED"] * 12
     assert (directory / "comparison" / "learning_curve.png").is_file()
     page = (directory / "comparison" / "comparison.html").read_text(encoding="utf-8")

@@ -109,8 +109,9 @@ def _point(strategy: Strategy, split: str) -> Point | None:
 def _standard_errors(points: Sequence[Point]) -> np.ndarray:
     """Return the standard error of each point's accuracy, (points,).
 
-    The spread of a few seeds is itself uncertain, so that all points share one: as a multiple of the binomial standard
-    error that each has by its number of test images. Without several seeds, it is the binomial one.
+    That is the binomial standard error of the test images, divided by the root of the seeds. Where seeds differ by more
+    than that, it is scaled up, by one factor for all points: the spread of a few seeds is itself uncertain. It is never
+    scaled down: seeds that agree on the same few test images do not know the accuracy on others.
     """
     shares = np.array([point.accuracy.mean * point.tested + 1 for point in points])
     tested = np.array([point.tested for point in points])
@@ -119,7 +120,7 @@ def _standard_errors(points: Sequence[Point]) -> np.ndarray:
     ratios = [
         point.spread**2 / variance for point, variance in zip(points, binomial, strict=True) if point.spread is not None
     ]
-    scale = fmean(ratios) if ratios else 1.0
+    scale = max(1.0, fmean(ratios)) if ratios else 1.0
     return np.sqrt(scale * binomial / np.array([point.seeds for point in points]))
 
 

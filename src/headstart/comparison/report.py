@@ -59,8 +59,7 @@ EXPLANATIONS = (
 )
 EXPLANATION_OF_CURVES = (
     "A learning curve is extrapolated by all power laws, error = a + b x images^-c, weighted by how well they pass "
-    "through the measured points. Its interval holds 95 % of what they expect on the same test images, of more images "
-    "of the same kind."
+    "through the measured points. Its interval holds 95 % of what they expect of more images of the same kind."
 )
 FEW_SEEDS = "Two seeds are few: intervals are wide, and large differences may show as ties. Try seed=0,1,2."
 

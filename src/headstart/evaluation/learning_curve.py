@@ -78,7 +78,10 @@ class LearningCurve:
 
     @property
     def slope(self) -> Estimate:
-        """The gain in accuracy from twice the largest number of images, 0.02 is two points."""
+        """The gain in accuracy from twice the largest number of images, 0.02 is two points.
+
+        Its interval contained the true gain of simulated power laws in about 90 of 100 cases, not 95.
+        """
         most = float(self.images[-1])
         return _estimate(self._accuracies(2 * most) - self._accuracies(most))
 
