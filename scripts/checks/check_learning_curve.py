@@ -64,6 +64,8 @@ def measure(root: Path, image_size: int, seeds: int) -> list[dict[str, list[floa
         cache_directory(),
         config.dataset.value_range,
     )
+    if not (index.splits == "test").any():
+        raise HeadstartError(f"Expected test images to measure on. Received: {root}, which has none")
     features = features_of(config, index, image_size)
     found = [measure_draw(index, features, seed) for seed in range(seeds)]
     file.parent.mkdir(parents=True, exist_ok=True)
