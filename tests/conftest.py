@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import DictConfig
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -74,6 +75,20 @@ def jobs_of(overrides: list[str]) -> list[tuple[str, ...]]:
         options = [value] if value.startswith(("[", "{")) else list(interval.groups()) if interval else value.split(",")
         choices.append([f"{key}={option}" for option in options])
     return list(itertools.product(*choices))
+
+
+def sweep_configuration(*overrides: str) -> DictConfig:
+    """Return the configuration that Hydra composes for a sweep, including its section `hydra`."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+
+    from headstart.config import register_schema
+    from headstart.core.paths import conf_directory
+
+    register_schema()
+    with hydra.initialize_config_dir(str(conf_directory()), version_base="1.3"):
+        return GlobalHydra.instance().config_loader().load_configuration("config", list(overrides), RunMode.MULTIRUN)
 
 
 @pytest.fixture(scope="session")

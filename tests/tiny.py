@@ -12,7 +12,11 @@ import tensorflow as tf
 from headstart.config import BackboneConfig, HeadConfig, OptimizerConfig, StageConfig
 from headstart.config.train_targets import parse_target
 from headstart.data.index import ImageIndex
+from headstart.model.backbones.blocks import find_blocks
+from headstart.model.backbones.spec import BackboneEntry, BlockRule
+from headstart.model.heads import build_head
 from headstart.model.network import Network, build_network
+from headstart.model.preprocessing import preprocess
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.inputs import StageInput
 from headstart.training.settings import StageCallbacks, TrainingSettings
@@ -25,6 +29,23 @@ def tiny_network(backbone: str = "small_cnn", classes: int = 3, **head: Any) -> 
     """Return a classifier with random weights, the same ones each time."""
     keras.utils.set_random_seed(0)
     return build_network(BackboneConfig(backbone, "none"), HeadConfig("head", **head), classes, SIZE, seed=0)
+
+
+def normed_network(classes: int = 3) -> Network:
+    """Return a classifier of three blocks of a convolution and a batch norm; only block2's convolution has a bias."""
+    keras.utils.set_random_seed(0)
+    blocks = ("block1", "block2", "block3")
+    entry = BackboneEntry("normed", "", "unit", SIZE, BlockRule(r"(block\d)_", blocks))
+    inputs = x = keras.Input((SIZE, SIZE, 3))
+    for block in blocks:
+        x = keras.layers.Conv2D(4, 3, strides=2, use_bias=block == "block2", name=f"{block}_conv")(x)
+        x = keras.layers.BatchNormalization(name=f"{block}_norm")(x)
+        x = keras.layers.ReLU(name=f"{block}_relu")(x)
+    backbone = keras.Model(inputs, x, name="backbone")
+    head = build_head(HeadConfig("head"), backbone.output.shape[1:], classes, seed=0)
+    pixels = keras.Input((SIZE, SIZE, 3), name="pixels")
+    classifier = keras.Model(pixels, head(backbone(preprocess(entry.preprocessing, pixels))), name="classifier")
+    return Network(entry, backbone, head, find_blocks(backbone, entry), classifier)
 
 
 def pictures(count: int, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,13 @@
-"""`backbone=NAME` for every backbone without a file in `conf/backbone`; here, because Hydra looks for plugins here."""
+"""What the registry of backbones adds to Hydra; here, because Hydra looks for plugins here.
+
+- `backbone=NAME` for every backbone without a file in `conf/backbone`.
+- `${each_block:NAME}` for the sweeper's parameters, see `conf/sweep/surgical.yaml`.
+"""
 
 from __future__ import annotations
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
 
 from headstart.core.paths import conf_directory
 from headstart.model.backbones.entries import BACKBONES
@@ -15,3 +20,16 @@ for entry in BACKBONES.values():
             node={"name": entry.name, "weights": entry.default_weights},
             provider="headstart",
         )
+
+
+def each_block(backbone: str) -> str:
+    """Return targets that train one block each, separated by commas, from the images on.
+
+    Args:
+        backbone: its name; of one that is not in the registry there are none, and its check reports it.
+    """
+    blocks = BACKBONES[backbone].blocks.blocks if backbone in BACKBONES else ()
+    return ",".join(f"{{blocks:[{block}]}}" for block in blocks)
+
+
+OmegaConf.register_new_resolver("each_block", each_block, replace=True)

@@ -48,6 +48,10 @@ def labels(directory: Path, *configurations: tuple[str, ...]) -> list[str]:
             ["freeze=all", "freeze=none freeze.stages.1.epochs=3", "freeze=none freeze.stages.1.epochs=10"],
         ),
         (
+            [("freeze=surgical",), ("freeze=surgical", "freeze.stages.1.train={blocks: [block2]}")],
+            ["freeze.stages.1.train={blocks: [block1]}", "freeze.stages.1.train={blocks: [block2]}"],
+        ),
+        (
             [("tracking.experiment=one", "inference_backend=tensorflow")],
             ["backbone=efficientnet_lite0 head=linear freeze=last_two_blocks"],
         ),

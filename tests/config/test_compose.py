@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import jobs_of
-from omegaconf import OmegaConf
+from conftest import jobs_of, sweep_configuration
 
 from headstart.cli.help import comments
 from headstart.config import BackboneConfig, OptimizerConfig, compose, expect_quoted_text, from_yaml, to_yaml
@@ -44,7 +43,7 @@ def test_the_command_in_an_option_composes(option: str) -> None:
 
 @pytest.mark.parametrize("file", sorted((conf_directory() / "sweep").glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_job_of_a_shipped_sweep_composes(file: Path) -> None:
-    parameters = OmegaConf.load(file).hydra.sweeper.params
+    parameters = sweep_configuration(f"sweep={file.stem}").hydra.sweeper.params
     jobs = jobs_of([f"{key}={value}" for key, value in parameters.items()])
     assert len(jobs) > 4
     for job in jobs:

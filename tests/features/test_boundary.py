@@ -40,6 +40,7 @@ def spread_statistics(network: Network) -> None:
         ("small_cnn", "last_block"),
         ("small_cnn", {"from": "block2"}),
         ("small_cnn", {"fraction": 0.5}),
+        ("small_cnn", {"blocks": ["block2"]}),
         pytest.param("efficientnet_lite0", "head", marks=pytest.mark.slow),
         ("efficientnet_lite0", "last_block"),
         pytest.param("efficientnet_lite0", {"fraction": 0.3}, marks=pytest.mark.slow),
@@ -103,7 +104,7 @@ def test_the_opened_backbone_stays_in_inference_mode() -> None:
     )
 
 
-@pytest.mark.parametrize("train", ["all", {"fraction": 1.0}, {"last_blocks": 4}])
+@pytest.mark.parametrize("train", ["all", {"fraction": 1.0}, {"last_blocks": 4}, {"first_blocks": 1}, {"biases": True}])
 def test_no_boundary_where_nothing_or_next_to_nothing_is_frozen(train: Any) -> None:
     network = tiny_network("small_cnn")
     if isinstance(train, dict) and "last_blocks" in train:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from tiny import tiny_network
 
 from headstart.config import (
     BackboneConfig,
+    Biases,
+    Blocks,
     Everything,
+    FirstBlocks,
     From,
     HeadConfig,
     HeadOnly,
     LastBlock,
     LastBlocks,
     LastLayers,
+    Norms,
     TrainTarget,
 )
 from headstart.config.train_targets import parse_target, write_target
@@ -60,6 +65,10 @@ def parameters(network: Network) -> int:
         ({"fraction": 0.3}, BLOCK5 + BLOCK4_CONV3),  # 4 of 13 layers
         ({"fraction": 1}, VGG16),
         ({"fraction": 0.001}, 2_359_808),  # one layer at least
+        ({"blocks": ["block5"]}, BLOCK5),
+        ({"blocks": ["block5", "block1"]}, BLOCK5 + 38_720),
+        ({"first_blocks": 1}, 38_720),
+        ({"first_blocks": 5}, VGG16),
     ],
 )
 def test_the_grammar_on_vgg16(train: Any, expected: int) -> None:
@@ -108,6 +117,12 @@ def test_inceptionv3_from_mixed9() -> None:
         {"from": None},
         {"from": ["block3"]},
         {"from": "block3", "last_blocks": 1},
+        {"blocks": "block3"},
+        {"blocks": []},
+        {"blocks": [3]},
+        {"first_blocks": 0},
+        {"batch_norm": False},
+        {"biases": 1},
     ],
 )
 def test_anything_else_is_refused_with_the_grammar(train: Any) -> None:
@@ -116,7 +131,7 @@ def test_anything_else_is_refused_with_the_grammar(train: Any) -> None:
     assert f"Received: {train}" in str(error.value)
 
 
-@pytest.mark.parametrize("train", [LastBlocks(4), LastLayers(8), From("block9")])
+@pytest.mark.parametrize("train", [LastBlocks(4), LastLayers(8), From("block9"), FirstBlocks(4), Blocks(("block4",))])
 def test_what_a_backbone_does_not_have_is_refused_with_its_blocks(train: TrainTarget) -> None:
     with pytest.raises(HeadstartError, match=r"Expected train to be one of head, all.*block1, block2, block3") as error:
         layers_to_train(network("small_cnn"), train)
@@ -136,6 +151,21 @@ def test_each_stage_starts_from_a_clean_slate() -> None:
     assert not small.backbone.trainable_variables
     open_for_training(small, LastBlocks(2))
     assert len(small.backbone.trainable_variables) == 4
+
+
+def test_a_backbone_without_norms_has_none_to_train() -> None:
+    with pytest.raises(
+        HeadstartError, match=r"Received: {'batch_norm': True}. small_cnn has no batch norm and no layer"
+    ):
+        layers_to_train(network("small_cnn"), Norms())
+
+
+def test_a_backbone_without_biases_has_none_to_train() -> None:
+    small = tiny_network("small_cnn")
+    inputs = keras.Input((32, 32, 3))
+    small.backbone = keras.Model(inputs, keras.layers.Conv2D(2, 3, use_bias=False)(inputs))
+    with pytest.raises(HeadstartError, match=r"Received: {'biases': True}. small_cnn has no bias"):
+        layers_to_train(small, Biases())
 
 
 def test_a_frozen_variable_that_moves_is_found_out() -> None:

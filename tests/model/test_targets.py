@@ -10,12 +10,16 @@ import yaml
 from conftest import TINY
 
 from headstart.config import (
+    Biases,
+    Blocks,
     Config,
+    FirstBlocks,
     From,
     HeadOnly,
     LastBlock,
     LastBlocks,
     LastLayers,
+    Norms,
     StageConfig,
     TrainTarget,
     compose,
@@ -26,7 +30,7 @@ from headstart.config.train_targets import parse_target, write_target
 from headstart.core.environment import Clock
 from headstart.core.errors import HeadstartError
 from headstart.model.backbones.registry import BACKBONES, get_entry
-from headstart.model.targets import FEWEST_LAYERS, check_target, check_targets, names_a_layer
+from headstart.model.targets import FEWEST_LAYERS, check_target, check_targets, needs_layers
 from headstart.run.setup import set_up_run
 
 
@@ -37,6 +41,8 @@ from headstart.run.setup import set_up_run
         ("alll", "did you mean all?"),
         ("block5", "did you mean {from: block5}?"),
         ({"last_block": 2}, "did you mean last_blocks?"),
+        ({"block": ["block3"]}, "did you mean blocks?"),
+        ({"blocks": "block3"}, "{blocks: [BLOCK]}"),
         ({"fraction": 2}, "{fraction: 0.3}"),
         ({"fraction": "half"}, "{fraction: 0.3}"),
         ({"from": 9}, "{from: BLOCK}"),
@@ -61,6 +67,8 @@ def test_what_is_no_target_is_refused_with_what_was_meant(train: Any, says: str)
     [
         ("vgg16", LastBlocks(6), "Received: {'last_blocks': 6}. The blocks of vgg16 are block1, block2, block3"),
         ("inceptionv3", LastBlocks(99), "mixed10"),
+        ("vgg16", FirstBlocks(6), "Received: {'first_blocks': 6}. The blocks of vgg16 are block1, block2, block3"),
+        ("vgg16", Blocks(("block2", "blok3")), "block4, block5; did you mean block3?"),
     ],
 )
 def test_more_blocks_than_there_are_is_refused_with_their_names(backbone: str, train: TrainTarget, says: str) -> None:
@@ -72,9 +80,19 @@ def test_more_blocks_than_there_are_is_refused_with_their_names(backbone: str, t
     assert says in str(error.value)
 
 
-@pytest.mark.parametrize("written", ["head", "all", "last_block", {"last_blocks": 2}, {"from": "a"}, {"fraction": 0.3}])
+WINDOWS: list[Any] = [{"blocks": ["a", "b"]}, {"first_blocks": 2}, {"batch_norm": True}, {"biases": True}]
+
+
+@pytest.mark.parametrize(
+    "written", ["head", "all", "last_block", {"last_blocks": 2}, {"from": "a"}, {"fraction": 0.3}, *WINDOWS]
+)
 def test_a_target_is_written_as_it_was_read(written: Any) -> None:
     assert write_target(parse_target(written)) == written
+
+
+def test_equal_sets_of_blocks_are_one_target() -> None:
+    first, second = ({"blocks": names} for names in (["b", "a"], ["a", "b", "a"]))
+    assert parse_target(first) == parse_target(second)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -85,6 +103,7 @@ def test_the_blocks_of_every_backbone_are_targets_without_a_network(name: str) -
     for block in blocks:
         check_target(From(block), entry)
     check_target(LastBlocks(len(blocks)), entry)
+    check_target(Blocks(blocks), entry)
     with pytest.raises(HeadstartError, match="The blocks of"):
         check_target(LastBlocks(len(blocks) + 1), entry)
 
@@ -98,9 +117,12 @@ def test_only_layers_need_the_backbone() -> None:
         (LastLayers(FEWEST_LAYERS), False),
         (From("block5_conv1"), True),
         (LastLayers(FEWEST_LAYERS + 1), True),
+        (Blocks(("block1", "block3")), False),
+        (Norms(), True),
+        (Biases(), True),
     ):
         config.freeze.stages = [StageConfig("one", train, 1)]
-        assert names_a_layer(config) is needed
+        assert needs_layers(config) is needed
 
 
 @pytest.mark.parametrize(
@@ -109,6 +131,8 @@ def test_only_layers_need_the_backbone() -> None:
         ("last_blok", "freeze.stages.1.train to be one of .*did you mean last_block"),
         ("{from: block3_convv}", "freeze.stages.1.train to be one of .*did you mean block3_conv"),
         ("{last_layers: 30}", "freeze.stages.1.train to be one of"),
+        ("{blocks: [block1, blok2]}", "freeze.stages.1.train to be one of .*did you mean block2"),
+        ("{batch_norm: true}", "freeze.stages.1.train to be one of .*small_cnn has no batch norm"),
     ],
 )
 def test_a_run_is_refused_before_its_images_are_read(train: str, says: str, tmp_path: Path) -> None:

@@ -66,12 +66,13 @@ def test_an_earlier_failure_is_reported(
 def test_the_plan_shows_totals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     jobs = [
         PlannedJob("seed=0", "done", None, "", None),
-        PlannedJob("seed=1", "to run", 60.0, "like it", 1e6),
+        PlannedJob("train={blocks: [block1]}", "to run", 60.0, "like it", 1e6),
         PlannedJob("seed=2", "to run", 60.0, "like it", 1e6),
         PlannedJob("seed=3", "to run", None, "no similar run has finished here", None),
     ]
     print_plan("mine", tmp_path, jobs, at_once=2)
     said = capsys.readouterr().out
+    assert "train={blocks: [block1]}" in said
     assert "1 of 4 jobs are done. 2 of the others take about 60 s, 2 at once, and write 2.0 MB" in said
     assert "1 cannot be estimated until a similar run has finished." in said
     assert "Nothing was run." in said

@@ -23,9 +23,11 @@ STAGES = [
     stage("head", "head", epochs=2, optimizer="adam"),
     stage("last_block", "block", epochs=2, optimizer="sgd", momentum=0.9),
 ]
+WINDOWS = [stage({"blocks": ["block2"]}, "window", epochs=2), stage({"biases": True}, "biases", optimizer="adam")]
 slow = pytest.mark.slow
 VARIANTS = [
     pytest.param({}, id="two stages"),
+    pytest.param({"stages": WINDOWS}, id="windows"),
     pytest.param({"stages": [stage("all", epochs=4, ema=0.5, optimizer="adam")]}, id="averaged weights", marks=slow),
     pytest.param(
         {"stages": [stage("head", epochs=6, learning_rate=1e-9, schedule=ScheduleConfig("plateau", factor=0.5))]},

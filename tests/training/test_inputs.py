@@ -51,6 +51,7 @@ def trained(config: Config, cache: Path) -> tuple[TrainingResult, np.ndarray, Im
     "overrides",
     [
         ("freeze=last_block",),
+        ("freeze=surgical", "freeze.stages.1.train={blocks: [block2]}"),
         ("freeze=all", "head=flatten64_bn"),
         ("freeze=all", "head.output=sigmoid", "dataset.classes=[red,blue]", "class_weight=balanced"),
         pytest.param(
@@ -115,6 +116,7 @@ def test_a_second_run_computes_nothing(folder: Path, tmp_path: Path) -> None:
         (("freeze.stages.0.batch_norm=train",), "batch_norm: train"),
         (("freeze=scratch",), "everything trains: nothing is computed once"),
         (("freeze.stages.0.train={from: block1}", "cache=off"), "everything trains: nothing is computed once"),
+        (("freeze.stages.0.train={biases: true}",), "the trained layers begin at the images (block1_conv): nothing"),
         (("cache.max_gb=1e-9",), "cache.max_gb"),
         ((), "frozen up to average: 24 images computed once, 0 from the cache"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tiny import SIZE, index_of, pictures, stage, tiny_network, train, train_on, values_of
+from tiny import SIZE, index_of, normed_network, pictures, stage, tiny_network, train, train_on, values_of
 
 from headstart.config import AugmentationConfig, LastBlock, ScheduleConfig, compose
 from headstart.core.errors import HeadstartError
@@ -26,7 +27,16 @@ from headstart.training.settings import StageCallbacks
 from headstart.training.stages import TrainingResult
 
 FREEZES = sorted(file.stem for file in conf_directory().glob("freeze/*.yaml"))
-DIFFERENT = ("all", "none", "last_block", "last_five_layers", "two_thirds")  # one of each way to say what trains
+WITHOUT_NORMS = [freeze for freeze in FREEZES if freeze != "batch_norm"]
+DIFFERENT = (
+    "all",
+    "none",
+    "last_block",
+    "last_five_layers",
+    "two_thirds",
+    "surgical",
+    "biases",
+)  # one of each way to say what trains
 STANDSTILL = 1e-30  # a learning rate that changes nothing in float32
 
 
@@ -52,10 +62,14 @@ def shared(backbone: str) -> Network:
     [
         *(
             pytest.param("small_cnn", freeze, marks=[] if freeze in DIFFERENT else pytest.mark.slow)
-            for freeze in FREEZES
+            for freeze in WITHOUT_NORMS
         ),
         ("vgg16", "last_five_layers"),
-        *(pytest.param("vgg16", freeze, marks=pytest.mark.slow) for freeze in FREEZES if freeze != "last_five_layers"),
+        *(
+            pytest.param("vgg16", freeze, marks=pytest.mark.slow)
+            for freeze in WITHOUT_NORMS
+            if freeze != "last_five_layers"
+        ),
         *(pytest.param("efficientnet_lite0", freeze, marks=pytest.mark.slow) for freeze in FREEZES),
     ],
 )
@@ -78,6 +92,38 @@ def test_every_shipped_freeze_changes_the_opened_layers_only(backbone: str, free
             elif path.endswith("kernel"):
                 assert change.any(), path
         assert len(result.history) == 1
+
+
+WINDOWS: list[tuple[Any, str, str]] = [  # train, batch_norm, pattern of the paths that move
+    ({"blocks": ["block3", "block1"]}, "frozen", r"block[13]_(conv|norm)/(kernel|bias|gamma|beta)"),
+    ({"first_blocks": 2}, "frozen", r"block[12]_(conv|norm)/(kernel|bias|gamma|beta)"),
+    ({"batch_norm": True}, "frozen", r"block\d_norm/(gamma|beta)"),
+    ({"batch_norm": True}, "train", r"block\d_norm/"),
+    ({"biases": True}, "frozen", r"block\d_norm/beta|block2_conv/bias"),
+    ({"biases": True}, "train", r"block\d_norm/(beta|moving)|block2_conv/bias"),
+]
+
+
+@pytest.mark.parametrize(("target", "batch_norm", "moves"), WINDOWS)
+def test_a_window_moves_its_own_variables_and_no_other(
+    target: Any, batch_norm: str, moves: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network, (images, targets) = normed_network(), pictures(4)
+    stages = [
+        stage(target, "window", optimizer="adam", batch_norm=batch_norm),
+        stage("head", "head", optimizer="adam", learning_rate=STANDSTILL),
+    ]
+    before = values_of(network.backbone)
+    result = train(network, stages, images, targets, batch_size=4)
+    moved = {path for path, change in difference(values_of(network.backbone), before).items() if change.any()}
+    assert moved == {path for path in before if re.match(moves, path)}
+    counted = sum(before[path].size for path in moved if "moving" not in path)
+    assert result.trainable_parameters == {
+        "window": counted + network.head.count_params(),
+        "head": network.head.count_params(),  # the head's stage froze again what the window's stage had opened
+    }
+    note = "above the first trained one ha(ve|s) frozen weights: every step computes"
+    assert len(re.findall(note, capsys.readouterr().out)) == 1  # of the window
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "train"])

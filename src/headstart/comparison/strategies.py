@@ -17,11 +17,13 @@ from headstart.config import Config, to_dict
 from headstart.config.fields import Decides
 from headstart.config.identity import run_name
 from headstart.config.keys import values_that_decide
+from headstart.config.train_targets import target_text
 from headstart.tracking import flatten
 
 GROUPED_BY = (Decides.RESULT, Decides.DATA)  # keys in which the runs of one strategy agree
 NAMED_BY = (*GROUPED_BY, Decides.NAME)  # keys that appear in a strategy's name
 DIGEST_LENGTH = 8  # characters shown
+TARGET = re.compile(r"freeze\.stages\.\d+\.train")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,9 +127,7 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Strategy], list[tuple[str, Run
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in comparable:
         groups[_key(run.config) if run.config else ""].append(run)
-    named = _labels(
-        [flatten(values_that_decide(members[0].config, NAMED_BY)) for key, members in groups.items() if key]
-    )
+    named = _labels([_named_values(members[0].config) for key, members in groups.items() if key and members[0].config])
     strategies, unfinished = [], []
     for label, members in zip(named, (group for key, group in groups.items() if key), strict=True):
         by_images: dict[str, list[Run]] = defaultdict(list)
@@ -187,6 +187,14 @@ def _drop_repeats(runs: Sequence[Run]) -> tuple[tuple[Run, ...], int]:
     """Return the last run of each seed and fold, and how many earlier ones were dropped."""
     last = {(seed_of(run), fold_of(run)): run for run in runs}
     return tuple(last[key] for key in sorted(last)), len(runs) - len(last)
+
+
+def _named_values(config: Config) -> dict[str, Any]:
+    """Return the values that may appear in a strategy's name by their dotted keys, a stage's target as one value."""
+    named: dict[str, Any] = {}
+    for key, value in values_that_decide(config, NAMED_BY).items():
+        named |= {key: target_text(value)} if TARGET.fullmatch(key) else flatten(value, key)
+    return named
 
 
 def _labels(flats: Sequence[dict[str, Any]]) -> list[str]:

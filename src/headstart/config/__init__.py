@@ -52,13 +52,17 @@ from headstart.config.schema_learning import (
 )
 from headstart.config.serialise import from_yaml, parameters, to_dict, to_yaml
 from headstart.config.train_targets import (
+    Biases,
+    Blocks,
     Everything,
+    FirstBlocks,
     Fraction,
     From,
     HeadOnly,
     LastBlock,
     LastBlocks,
     LastLayers,
+    Norms,
     TrainTarget,
 )
 
@@ -66,6 +70,8 @@ __all__ = [
     "CELLS",
     "AugmentationConfig",
     "BackboneConfig",
+    "Biases",
+    "Blocks",
     "CacheConfig",
     "CellConfig",
     "ColumnsConfig",
@@ -73,6 +79,7 @@ __all__ = [
     "CrossValidationConfig",
     "DatasetConfig",
     "Everything",
+    "FirstBlocks",
     "Fraction",
     "FreezeConfig",
     "From",
@@ -81,6 +88,7 @@ __all__ = [
     "LastBlock",
     "LastBlocks",
     "LastLayers",
+    "Norms",
     "OptimizerConfig",
     "RecipeConfig",
     "ScenarioConfig",

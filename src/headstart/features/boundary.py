@@ -70,6 +70,19 @@ def frozen_boundary(network: Network, train: TrainTarget) -> Boundary | None:
     return Boundary(name, keras.Model(pixels, values, name="prefix"), suffix)
 
 
+def why_no_boundary(network: Network, train: TrainTarget) -> str:
+    """Return why a stage that trains part of the backbone has no boundary.
+
+    Args:
+        network: the classifier.
+        train: the stage's `train`, for which `frozen_boundary` returns None.
+    """
+    first = layers_to_train(network, train)[0]
+    if network.backbone.layers.index(first) < SMALLEST_SHARE * len(network.backbone.layers):
+        return f"the trained layers begin at the images ({first.name})"
+    return f"{network.entry.name} has no split point below the trained layers"
+
+
 def _last_constant_layer(head: keras.Model) -> str | None:
     """Return the last of the head's first layers that have no weights and are not random; None if there is none."""
     import keras

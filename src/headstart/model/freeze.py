@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from headstart.config import Everything, Fraction, From, HeadOnly, LastBlock, LastBlocks, LastLayers, TrainTarget
+from headstart.config import (
+    Biases,
+    Blocks,
+    Everything,
+    FirstBlocks,
+    Fraction,
+    From,
+    HeadOnly,
+    LastBlock,
+    LastBlocks,
+    LastLayers,
+    Norms,
+    TrainTarget,
+)
 from headstart.core.errors import HeadstartError
 from headstart.model.network import Network
+from headstart.model.parameter_kinds import has_bias, held_back, is_bias, is_norm
 from headstart.model.targets import check_target
 
 if TYPE_CHECKING:
@@ -26,7 +41,7 @@ def layers_to_train(network: Network, train: TrainTarget) -> list[keras.layers.L
     """
     layers = network.backbone.layers
     names, blocks = [layer.name for layer in layers], [block.name for block in network.blocks]
-    check_target(train, network.entry, layers=names)
+    check_target(train, network.entry, backbone=network.backbone)
     weighted = [layer for layer in layers if layer.weights]
     match train:
         case HeadOnly():
@@ -34,32 +49,42 @@ def layers_to_train(network: Network, train: TrainTarget) -> list[keras.layers.L
         case Everything():
             return weighted
         case LastBlock():
-            return _from_block(network, -1)
+            return _of_blocks(network, blocks[-1:])
         case LastBlocks(count):
-            return _from_block(network, -count)
+            return _of_blocks(network, blocks[-count:])
+        case FirstBlocks(count):
+            return _of_blocks(network, blocks[:count])
+        case Blocks(chosen):
+            return _of_blocks(network, chosen)
+        case Norms():
+            return [layer for layer in layers if is_norm(layer)]
+        case Biases():
+            return [layer for layer in layers if has_bias(layer)]
         case Fraction(share):
             return weighted[len(weighted) - max(1, round(share * len(weighted))) :]
         case LastLayers(count):
             first = len(layers) - count
         case From(name):
             if name in blocks:
-                return _from_block(network, blocks.index(name))
+                return _of_blocks(network, blocks[blocks.index(name) :])
             first = names.index(name)
     return [layer for layer in layers[first:] if layer.weights]
 
 
 def trains_everything(network: Network, train: TrainTarget) -> bool:
-    """Return whether a stage trains every layer of the backbone that has weights.
+    """Return whether a stage trains the backbone in full.
 
     Args:
         network: the classifier.
         train: the stage's `train`.
     """
+    if isinstance(train, Biases):
+        return False
     return len(layers_to_train(network, train)) == sum(bool(layer.weights) for layer in network.backbone.layers)
 
 
 def open_for_training(network: Network, train: TrainTarget) -> list[keras.layers.Layer]:
-    """Set what trains, and return the layers of the backbone that do.
+    """Set what trains, and return the layers of the backbone that do, in full or only their biases.
 
     The caller compiles afterwards: Keras reads `trainable` when a training step is traced.
 
@@ -76,7 +101,21 @@ def open_for_training(network: Network, train: TrainTarget) -> list[keras.layers
     network.head.trainable = True
     for layer in network.backbone.layers:
         layer.trainable = layer.name in names
+    if isinstance(train, Biases):
+        for variable in network.backbone.trainable_variables:
+            variable.trainable = is_bias(variable)  # until the next call, which sets the variables of every layer
     return chosen
+
+
+def frozen_above(network: Network) -> list[keras.layers.Layer]:
+    """Return the layers above the first trained one whose weights are frozen, all or in part.
+
+    Args:
+        network: the classifier, after `open_for_training`.
+    """
+    weighted = [layer for layer in network.backbone.layers if layer.weights]
+    first = next((position for position, layer in enumerate(weighted) if layer.trainable), len(weighted))
+    return [layer for layer in weighted[first:] if not layer.trainable or held_back(layer)]
 
 
 def moving_weights(network: Network, batch_norm: str) -> list[int]:
@@ -92,7 +131,7 @@ def moving_weights(network: Network, batch_norm: str) -> list[int]:
     if batch_norm == "train":
         for layer in network.backbone.layers:
             if layer.trainable:
-                moving.update(id(variable) for variable in layer.weights)
+                moving.update({id(variable) for variable in layer.weights} - set(map(id, held_back(layer))))
     return [position for position, variable in enumerate(network.classifier.weights) if id(variable) in moving]
 
 
@@ -130,5 +169,5 @@ def check_unchanged(before: dict[str, str], after: dict[str, str], stage: str) -
         )
 
 
-def _from_block(network: Network, first: int) -> list[keras.layers.Layer]:
-    return [layer for block in network.blocks[first:] for layer in block.layers]
+def _of_blocks(network: Network, names: Collection[str]) -> list[keras.layers.Layer]:
+    return [layer for block in network.blocks if block.name in names for layer in block.layers]

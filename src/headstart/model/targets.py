@@ -5,19 +5,23 @@ What a stage may say is in `headstart.config.train_targets`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from headstart.config import Config, From, LastBlocks, LastLayers, TrainTarget
+from headstart.config import Biases, Blocks, Config, FirstBlocks, From, LastBlocks, LastLayers, Norms, TrainTarget
 from headstart.config.train_targets import GRAMMAR, did_you_mean, write_target
 from headstart.core.errors import HeadstartError
 from headstart.model.backbones.registry import get_entry
 from headstart.model.backbones.spec import BackboneEntry
+from headstart.model.parameter_kinds import has_bias, is_norm
+
+if TYPE_CHECKING:
+    import keras
 
 FEWEST_LAYERS = 7  # of all backbones, the input counted
 
 
 def check_target(
-    target: TrainTarget, entry: BackboneEntry, key: str = "train", layers: Sequence[str] | None = None
+    target: TrainTarget, entry: BackboneEntry, key: str = "train", backbone: keras.Model | None = None
 ) -> None:
     """Raise when a backbone does not have what a stage trains.
 
@@ -25,28 +29,46 @@ def check_target(
         target: the stage's `train`.
         entry: of the backbone.
         key: for the message.
-        layers: names of the backbone's layers, from input to output; None where it is not built, and a name that is
-            no block's may be a layer's.
+        backbone: the built backbone; None where it is not built, and what only the layers tell is not checked.
 
     Raises:
-        HeadstartError: for more blocks or layers than there are, or a name that no block or layer has.
+        HeadstartError: for more blocks or layers than there are, a name that no block or layer has, norms or biases
+            where there are none.
     """
+    missing = _missing_block(target, entry)
+    if missing is None and backbone is not None:
+        missing = _missing_layer(target, entry, backbone)
+    if missing is not None:
+        raise HeadstartError(f"Expected {key} to be one of {GRAMMAR}. Received: {write_target(target)}. {missing}")
+
+
+def _missing_block(target: TrainTarget, entry: BackboneEntry) -> str | None:
+    """Return the blocks of a backbone if a target names or counts others; None otherwise."""
     blocks = entry.blocks.blocks
+    listed = f"The blocks of {entry.name} are {', '.join(blocks)}"
     match target:
-        case LastBlocks(count):
-            is_there = count <= len(blocks)
-        case LastLayers(count):
-            is_there = layers is None or count <= len(layers)
-        case From(name):
-            is_there = layers is None or name in (*blocks, *layers)
-        case _:
-            is_there = True
-    if not is_there:
-        hint = did_you_mean(target.name, (*blocks, *(layers or ()))) if isinstance(target, From) else ""
-        raise HeadstartError(
-            f"Expected {key} to be one of {GRAMMAR}. Received: {write_target(target)}. "
-            f"The blocks of {entry.name} are {', '.join(blocks)}{hint}"
-        )
+        case LastBlocks(count) | FirstBlocks(count) if count > len(blocks):
+            return listed
+        case Blocks(names):
+            unknown = [name for name in names if name not in blocks]
+            return f"{listed}{did_you_mean(unknown[0], blocks)}" if unknown else None
+    return None
+
+
+def _missing_layer(target: TrainTarget, entry: BackboneEntry, backbone: keras.Model) -> str | None:
+    """Return why a built backbone does not have what a target trains, None if it has."""
+    blocks, layers = entry.blocks.blocks, [layer.name for layer in backbone.layers]
+    listed = f"The blocks of {entry.name} are {', '.join(blocks)}"
+    match target:
+        case LastLayers(count) if count > len(layers):
+            return listed
+        case From(name) if name not in (*blocks, *layers):
+            return f"{listed}{did_you_mean(name, (*blocks, *layers))}"
+        case Norms() if not any(map(is_norm, backbone.layers)):
+            return f"{entry.name} has no batch norm and no layer norm; {{biases: true}} trains its biases"
+        case Biases() if not any(map(has_bias, backbone.layers)):
+            return f"{entry.name} has no bias; {{blocks: [BLOCK]}} trains whole blocks"
+    return None
 
 
 def check_targets(config: Config) -> None:
@@ -63,8 +85,8 @@ def check_targets(config: Config) -> None:
         check_target(stage.train, entry, f"freeze.stages.{position}.train")
 
 
-def names_a_layer(config: Config) -> bool:
-    """Return whether a stage names or counts layers, which only the built backbone can check.
+def needs_layers(config: Config) -> bool:
+    """Return whether a stage trains something that only the layers of the built backbone tell.
 
     Args:
         config: the resolved configuration, see `check_targets`.
@@ -73,15 +95,16 @@ def names_a_layer(config: Config) -> bool:
     return any(
         (isinstance(stage.train, From) and stage.train.name not in blocks)
         or (isinstance(stage.train, LastLayers) and stage.train.count > FEWEST_LAYERS)
+        or isinstance(stage.train, Norms | Biases)
         for stage in config.freeze.stages
     )
 
 
-def check_layer_names(config: Config, image_size: int) -> None:
-    """Raise for the first stage that names or counts layers which the backbone does not have; builds it to look.
+def check_layers(config: Config, image_size: int) -> None:
+    """Raise for the first stage that trains layers which the backbone does not have; builds it to look.
 
     Args:
-        config: the resolved configuration, see `names_a_layer`.
+        config: the resolved configuration, see `needs_layers`.
         image_size: side of the square input in pixels.
 
     Raises:
@@ -92,7 +115,7 @@ def check_layer_names(config: Config, image_size: int) -> None:
     from headstart.model.backbones.registry import build_backbone
 
     entry = get_entry(config.backbone.name)
-    layers = [layer.name for layer in build_backbone(entry.name, "none", image_size).layers]
+    backbone = build_backbone(entry.name, "none", image_size)
     keras.backend.clear_session()  # so that the layers of the network itself get the same names
     for position, stage in enumerate(config.freeze.stages):
-        check_target(stage.train, entry, f"freeze.stages.{position}.train", layers)
+        check_target(stage.train, entry, f"freeze.stages.{position}.train", backbone)

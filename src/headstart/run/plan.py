@@ -8,14 +8,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import OmegaConf
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
 from headstart.config import Config
 from headstart.config.identity import run_name
-from headstart.config.train_targets import write_target
+from headstart.config.train_targets import target_text, write_target
 from headstart.core.console import console, format_duration, print_titled
 from headstart.core.errors import HeadstartError
 from headstart.core.full_disk import nearest_existing
@@ -79,8 +78,7 @@ def _print_stages(config: Config, index: ImageIndex) -> None:
         table.add_column(column, justify="right" if column in ("epochs", "steps") else "left", overflow="fold")
     for stage in config.freeze.stages:
         rate = f"{stage.optimizer.learning_rate:g}"
-        written = write_target(stage.train)
-        trains = written if isinstance(written, str) else OmegaConf.to_yaml(written).strip()
+        trains = target_text(write_target(stage.train))
         cells = (stage.name, trains, str(stage.epochs), f"{_steps(config, index):,}", stage.optimizer.name)
         table.add_row(*map(escape, cells), rate)
     print_titled(f"Stages of freeze={config.freeze.name} (steps per epoch)", table)

@@ -24,7 +24,7 @@ from headstart.data.load import load_index
 from headstart.inference.backend import resolve_inference_backend
 from headstart.model.flips import with_flips
 from headstart.model.imagenet import imagenet_classes
-from headstart.model.targets import check_layer_names, names_a_layer
+from headstart.model.targets import check_layers, needs_layers
 from headstart.results.scenario import Scenario
 from headstart.results.sections import Dataset, Environment
 from headstart.run.display import print_data, print_derived
@@ -186,8 +186,8 @@ def _checked_images(config: Config, image_size: int, output: Path) -> ImageIndex
 
 
 def _start_where_needed(config: Config, image_size: int, clock: Clock) -> list[str] | None:
-    """Check GPUs and layer names before reading the images; return the GPUs if this had to start TensorFlow."""
-    by_layer = [one for one in possible_configurations(config) if names_a_layer(one)]
+    """Check GPUs and layers before reading the images; return the GPUs if this had to start TensorFlow."""
+    by_layer = [one for one in possible_configurations(config) if needs_layers(one)]
     if config.device != "gpu" and not by_layer:
         return None
     clock.begin("start_up")
@@ -195,7 +195,7 @@ def _start_where_needed(config: Config, image_size: int, clock: Clock) -> list[s
     if config.device == "gpu":
         expect_gpu()
     for one in by_layer:
-        check_layer_names(one, image_size)
+        check_layers(one, image_size)
     clock.begin("data")
     return devices
 

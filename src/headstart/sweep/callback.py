@@ -217,7 +217,21 @@ def _overrides(hydra: DictConfig) -> list[Override]:
     """Return what the sweep's own parameters and the command line say, the later one of each key."""
     texts = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
     parsed = configuration.parse_overrides([*texts, *configuration.unresolved_overrides(hydra.overrides.task)])
-    return list({override.key_or_group: override for override in parsed}.values())
+    overrides = list({override.key_or_group: override for override in parsed}.values())
+    _expect_one_option(hydra, [override.key_or_group for override in overrides if override.is_sweep_override()])
+    return overrides
+
+
+def _expect_one_option(hydra: DictConfig, swept: Sequence[str]) -> None:
+    """Raise if the sweeper's parameters refer to a group that is swept: they have its values of one option only."""
+    params = OmegaConf.to_container(hydra.sweeper, resolve=False).get("params") or {}  # type: ignore[union-attr]
+    for key, value in params.items():
+        group = next((group for group in swept if f"${{{group}." in str(value)), None)
+        if group is not None:
+            raise HeadstartError(
+                f"Expected one {group} for this sweep, whose values of {key} depend on it. Received: several; "
+                f"run the sweep once for each {group}"
+            )
 
 
 def _labelled(overrides: list[Override], swept: Sequence[str]) -> list[tuple[str, list[str]]]:

@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from headstart.core.console import console, print_titled
@@ -101,7 +102,7 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
         for name in ("job", "", "what happened"):
             table.add_column(name, overflow="fold")
         for entry in unfinished:
-            table.add_row(str(entry["job"]), entry["label"], entry.get("error") or entry["event"])
+            table.add_row(str(entry["job"]), escape(entry["label"]), escape(entry.get("error") or entry["event"]))
         print_titled("Jobs without a result (the same command runs only these again)", table)
     console.print(f"Directory: {sweep.directory}", markup=False, soft_wrap=True)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.filesize import decimal
+from rich.markup import escape
 from rich.table import Table
 
 from headstart.config import Config
@@ -95,7 +96,7 @@ def print_plan(name: str, directory: Path, jobs: list[PlannedJob], at_once: int)
     table.add_column("estimated from", overflow="fold")
     for number, job in enumerate(jobs):
         takes = "" if job.state == "done" else "?" if job.seconds is None else format_duration(job.seconds)
-        table.add_row(str(number), job.label, job.state, takes, job.source)
+        table.add_row(str(number), escape(job.label), escape(job.state), takes, job.source)
     print_titled(f"Plan of {name}", table)
     left = [job for job in jobs if job.state != "done"]
     known = [job for job in left if job.seconds is not None]

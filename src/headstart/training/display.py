@@ -9,6 +9,7 @@ from rich.table import Table
 
 from headstart.config import HeadConfig, OptimizerConfig, StageConfig
 from headstart.core.console import console, print_titled
+from headstart.model.freeze import frozen_above
 from headstart.model.network import Network
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def print_stage(
         learning_rate = f"{optimizer.learning_rate * rate:.2g}" if trains and stage_input.features is None else ""
         table.add_row(name, f"{total:,}", state, learning_rate)
     print_titled(f"Stage {stage.name}: {how}", table)
-    for sentence in filter(None, (stage_input.caching_note, stage_input.class_weight_note)):
+    for sentence in filter(None, (stage_input.caching_note, _window_note(network), stage_input.class_weight_note)):
         console.print(f"  {sentence}", markup=False, soft_wrap=True)
     if stage.batch_norm == "train":
         console.print("  batch norm in the trained blocks uses and updates the statistics of each batch")
@@ -127,6 +128,17 @@ def print_data_wait(stage: str, fraction: float, seconds: float, faster_input_ti
             markup=False,
             soft_wrap=True,
         )
+
+
+def _window_note(network: Network) -> str:
+    """Return what the layers cost that are frozen above the first trained one; an empty text if there are none."""
+    above = frozen_above(network)
+    if not above:
+        return ""
+    return (
+        f"{_count(len(above), 'layer')} above the first trained one {'has' if len(above) == 1 else 'have'} frozen "
+        "weights: every step computes their activations and the gradients through them all the same"
+    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -17,7 +17,7 @@ from headstart.config import Config, StageConfig
 from headstart.data.augmentation import Augmentation
 from headstart.data.pipeline import BatchPlan, class_weights, evaluation_dataset, training_dataset
 from headstart.features.activation_cache import ActivationCache, InMemory, Views
-from headstart.features.boundary import Boundary, frozen_boundary
+from headstart.features.boundary import Boundary, frozen_boundary, why_no_boundary
 from headstart.model.freeze import trains_everything
 from headstart.model.network import Network
 from headstart.training.linear_head import fits_linear_head
@@ -162,7 +162,7 @@ class ImageInputs:
         if not config.cache.activations:
             return None, f"cache={config.cache.name}: {NOT_CACHED}"
         if boundary is None:
-            return None, f"{config.backbone.name} has no split point below the trained layers: {NOTHING_CACHED}"
+            return None, f"{why_no_boundary(network, stage.train)}: {NOTHING_CACHED}"
         if stage.batch_norm == "train":
             return None, f"batch_norm: train: {NOTHING_CACHED}"
         if augmentation.mixes:
