@@ -32,6 +32,7 @@ ROOMS = {
     "tracking": "core config results",
     "run": "core config results data inference model features training classifier evaluation scenario audit tracking",
     "comparison": "core config results data evaluation tracking",
+    "soup": "core config results data model features classifier evaluation comparison",
     "sweep": "core config results data model tracking run comparison",
     "cli": ANY,  # programs use whatever they need
 }

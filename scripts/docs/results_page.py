@@ -20,6 +20,7 @@ from headstart.classifier import description
 from headstart.core.console import console
 from headstart.core.files import write_text
 from headstart.results import types as results_types
+from headstart.results.soup import Soup
 
 PAGE = Path(__file__).absolute().parents[2] / "docs" / "results.md"
 PLAIN = {str: "text", int: "integer", float: "number", bool: "true or false"}
@@ -37,6 +38,11 @@ MIDDLE = f"""
 # The description of a saved classifier
 
 The directory of a saved classifier holds `labels.json`, whose `schema_version` is {description.SCHEMA_VERSION}.
+"""
+SOUP = """
+# The record of a soup
+
+`headstart soup` writes `soup.json`.
 """
 
 
@@ -60,6 +66,7 @@ def page() -> str:
     sections = _sections_of(results_types.RunResults)
     parts = [TOP, *(_section(kind) for kind in sections)]
     parts += [MIDDLE, *(_section(kind) for kind in _sections_of(description.ClassifierDescription))]
+    parts += [SOUP, *(_section(kind) for kind in _sections_of(Soup) if kind not in sections)]
     return "\n".join(parts)
 
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "preview": "show what an augmentation does to your images",
     "prepare": "split a folder of images into train, valid and test",
     "compare": "compare runs in one table and one HTML page",
+    "soup": "average the weights of several runs into one classifier",
     "export": "export a classifier to LiteRT, ONNX, OpenVINO or SavedModel",
     "serve": "serve a classifier over HTTP",
     "demo": "try a classifier on a local web page",

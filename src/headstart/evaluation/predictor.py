@@ -22,6 +22,10 @@ from headstart.model.heads import class_probabilities
 from headstart.model.network import parts_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import keras
+
     from headstart.data.pixel_cache import Batches
     from headstart.model.backbones.spec import BackboneEntry
 
@@ -79,6 +83,17 @@ class Predictor:
         if boundary is not None and has_flips(self.classifier.model):
             return (outputs + self.mirrored_outputs(index, name)) / 2
         return outputs
+
+    def for_changing(self, weights: Iterable[keras.Variable]) -> Predictor:
+        """Return a predictor that follows changes of some weights: no activations that depend on them are cached.
+
+        Args:
+            weights: of the classifier, which has to be run by TensorFlow: OpenVINO keeps the weights that it converted.
+        """
+        changing = {id(weight) for weight in weights}
+        if self.boundary is None or not any(id(weight) in changing for weight in self.boundary.prefix.weights):
+            return self
+        return Predictor(self.classifier, self.batch_size, self.activations)
 
     def mirrored_outputs(self, index: ImageIndex, name: str) -> np.ndarray:
         """Return the outputs of the network without flips for the mirror image of every image of a split.

@@ -67,17 +67,11 @@ def interpolate_weights(setup: RunSetup, activations: ActivationCache, probe: Pr
 
 def _predictor(setup: RunSetup, activations: ActivationCache, positions: Sequence[int]) -> Predictor:
     """Return a predictor that follows the weights at some positions as they change."""
-    from headstart.evaluation.predictor import Predictor
-
     network = setup.network.classifier
     # OpenVINO would convert the network anew for every point.
     classifier = classifier_in_memory(setup, network, "tensorflow")
     predictor = predictor_of(setup, classifier, setup.config.freeze.stages[-1], activations)
-    moving = {id(network.weights[position]) for position in positions}
-    boundary = predictor.boundary
-    if boundary is not None and any(id(weight) in moving for weight in boundary.prefix.weights):
-        return Predictor(classifier, predictor.batch_size, activations)  # its cached part would change with each point
-    return predictor
+    return predictor.for_changing([network.weights[position] for position in positions])
 
 
 def _point(alpha: float, index: ImageIndex, probabilities: np.ndarray) -> InterpolationPoint:
