@@ -82,6 +82,6 @@ def test_runs_of_different_architectures_are_refused(
         candidates_of([read_run(sweep / "0"), read_run(other)])
 
 
-def test_one_run_alone_is_no_soup(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main([str(sweep / "0")]) == 1
-    assert "Expected at least two finished runs to average" in capsys.readouterr().err.replace("\n", " ")
+def test_one_run_alone_is_no_soup(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([str(finished_run)]) == 1
+    assert "Expected at least two finished runs to average" in capsys.readouterr().out.replace("\n", " ")
