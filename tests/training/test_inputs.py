@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import TINY, write_pictures
+from tiny import values_of
 
 from headstart.cache.store import Cache
 from headstart.config import Config, HeadOnly, compose
@@ -24,7 +25,8 @@ from headstart.features.boundary import frozen_boundary
 from headstart.model.network import Network, build_network
 from headstart.training.hardware import seed_everything
 from headstart.training.inputs import ImageInputs
-from headstart.training.settings import TrainingSettings
+from headstart.training.linear_head import fit_linear_head
+from headstart.training.settings import StageCallbacks, TrainingSettings
 from headstart.training.stages import TrainingResult, train_stages
 
 
@@ -140,6 +142,27 @@ def test_a_linear_head_gets_the_same_features_with_and_without_the_cache(folder:
     np.testing.assert_array_equal(given[0].features.activations, given[1].features.activations)
     assert len(list((tmp_path / "auto" / "tables").glob("*/table.json"))) == 2  # decoded images and their activations
     assert not (tmp_path / "off" / "tables").exists()
+
+
+def test_a_linear_probe_is_the_logistic_regression_and_is_then_fine_tuned(folder: Path, tmp_path: Path) -> None:
+    config = compose([*TINY, f"dataset.root={folder}", "freeze=linear_probe_then_finetune", "epochs=1"])
+    network, _, inputs = prepare(config, tmp_path)
+    features = inputs(network, config.freeze.stages[0], 0).features
+    assert features is not None
+    expected = fit_linear_head(
+        "logistic_regression", features.activations, features.labels, features.class_weights, config.seed
+    )
+    after: list[dict[str, np.ndarray]] = []
+    callbacks = StageCallbacks(on_stage_end=lambda stage: after.append(values_of(network.classifier)))
+    settings = TrainingSettings(config.head, config.seed)
+    before = values_of(network.classifier)
+    result = train_stages(network, config.freeze.stages, inputs, settings, callbacks)
+    np.testing.assert_allclose(after[0]["output/kernel"], expected.kernel, rtol=1e-6)
+    np.testing.assert_allclose(after[0]["output/bias"], expected.bias, rtol=1e-6)
+    np.testing.assert_array_equal(after[0]["block3_conv/kernel"], before["block3_conv/kernel"])
+    assert [record.stage for record in result.history] == ["linear_probe", "last_two_blocks"]
+    assert result.history[1].train_loss != result.history[0].train_loss
+    assert network.blocks[-1].layers[0].trainable  # the last stage opened it
 
 
 def test_labels_never_come_from_the_cache(folder: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from headstart.training.linear_head import (
     LinearClassifier,
     check_linear_head,
     fit_linear_head,
+    linear_fit,
     set_head,
 )
 
@@ -148,3 +149,35 @@ def test_heads_that_scikit_learn_cannot_fit_are_refused(overrides: tuple[str, ..
 def test_later_stages_may_augment_and_smooth() -> None:
     check_linear_head(compose([*TINY, "head=svm", "freeze=last_block", "augmentation=flip", "label_smoothing=0.1"]))
     check_linear_head(compose([*TINY, "head=linear", "freeze=scratch", "augmentation=flip", "find_lr=true"]))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (("head=dense512",), r"Expected freeze\.stages\.0\.fit=logistic_regression on pooled.*Received: 512"),
+        (
+            ("freeze.stages.1.fit=svm",),
+            r"freeze\.stages\.1\.fit=svm in a stage that trains the head.*last_blocks",
+        ),
+        (("find_lr=true",), r"Received: freeze\.stages\.0\.fit=logistic_regression, which scikit-learn fits"),
+        (("freeze.stages.1.train=head", "freeze.stages.1.fit=svm", "augmentation=flip"), r"Expected augmentation=none"),
+    ],
+)
+def test_an_exact_stage_is_refused_where_it_cannot_be_solved(overrides: tuple[str, ...], says: str) -> None:
+    with pytest.raises(HeadstartError, match=says):
+        check_linear_head(compose([*TINY, "freeze=linear_probe_then_finetune", *overrides]))
+
+
+def test_an_exact_stage_goes_with_dropout_and_before_stages_that_augment_and_smooth() -> None:
+    more = ["head.dropout=0.3", "augmentation=flip", "label_smoothing=0.1"]
+    check_linear_head(compose([*TINY, "freeze=linear_probe_then_finetune", *more]))
+
+
+def test_the_kind_of_a_stage_s_fit_is_the_stage_s_own_and_else_the_head_s() -> None:
+    config = compose([*TINY, "freeze=linear_probe_then_finetune"])
+    kinds = [linear_fit(config.head, stage) for stage in config.freeze.stages]
+    assert kinds == ["logistic_regression", None]
+    config = compose([*TINY, "freeze=last_block", "head=svm", "freeze.stages.0.fit=gradient"])
+    assert [linear_fit(config.head, stage) for stage in config.freeze.stages] == [None, None]
+    config = compose([*TINY, "freeze=last_block", "head=svm"])
+    assert [linear_fit(config.head, stage) for stage in config.freeze.stages] == ["svm", None]

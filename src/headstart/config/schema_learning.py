@@ -130,6 +130,10 @@ class StageConfig:
         "train",
         meaning="batch normalization of the blocks that train; train: batch statistics; frozen: stored ones",
     )
+    fit: str | None = choice(
+        *(None, "gradient", "logistic_regression", "svm"),
+        meaning="how to fit the head in a stage that trains nothing else; null: as head.fit",
+    )
 
 
 @dataclass

@@ -11,6 +11,7 @@ from headstart.config import HeadConfig, OptimizerConfig, StageConfig
 from headstart.core.console import console, print_titled
 from headstart.model.freeze import frozen_above
 from headstart.model.network import Network
+from headstart.training.linear_head import linear_fit
 
 if TYPE_CHECKING:
     import keras
@@ -40,13 +41,13 @@ def print_stage(
         stage: with its complete optimizer.
         rates: factor on the learning rate of each block, by name.
         stage_input: its steps, and the notes about it.
-        head: says whether scikit-learn fits it.
+        head: says how it is fitted in stages that do not say so themselves.
     """
     optimizer: OptimizerConfig = stage.optimizer
     how = f"{optimizer.name}, {optimizer.schedule.name} learning rate, "
     how += f"{_count(stage.epochs, 'epoch')} of {_count(stage_input.steps, 'step')}"
     if stage_input.features is not None:
-        how = f"{head.fit}, fitted by scikit-learn"
+        how = f"{linear_fit(head, stage)}, fitted by scikit-learn"
     table = Table()
     for column, justify in (
         ("block", "left"),
@@ -84,15 +85,14 @@ def print_epoch(record: EpochRecord, is_best: bool) -> None:
     )
 
 
-def print_linear_head(kind: str, fitted: LinearClassifier) -> None:
+def print_linear_head(fitted: LinearClassifier) -> None:
     """Print the regularisation that cross-validation chose for a head that scikit-learn fitted.
 
     Args:
-        kind: `logistic_regression` or `svm`.
         fitted: the classifier.
     """
     console.print(
-        f"  {kind}: C = {fitted.regularisation:g}, the best of cross-validation (accuracy {fitted.accuracy:.4f})"
+        f"  {fitted.kind}: C = {fitted.regularisation:g}, the best of cross-validation (accuracy {fitted.accuracy:.4f})"
         + ("" if fitted.converged else "; the solver stopped before it converged"),
         soft_wrap=True,
     )

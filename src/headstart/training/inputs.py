@@ -20,7 +20,7 @@ from headstart.features.activation_cache import ActivationCache, InMemory, Views
 from headstart.features.boundary import Boundary, frozen_boundary, why_no_boundary
 from headstart.model.freeze import trains_everything
 from headstart.model.network import Network
-from headstart.training.linear_head import fits_linear_head
+from headstart.training.linear_head import linear_fit
 from headstart.training.step_groups import steps_at_once
 
 if TYPE_CHECKING:
@@ -139,10 +139,12 @@ class ImageInputs:
         """
         cache, views, split = self.activations, frozen.views, self.index.split("train")
         computed, reused = cache.computed, cache.reused
-        training = self._run_frozen_part(frozen.boundary, split, "train", views)
-        validation = self._run_frozen_part(frozen.boundary, self.index.split("validation"), "validation", None)
+        fitted = linear_fit(self.config.head, stage) is not None
+        training = self._run_frozen_part(frozen, split, "train", fitted)
+        unchanged = _FrozenPart(frozen.boundary, None)
+        validation = self._run_frozen_part(unchanged, self.index.split("validation"), "validation", fitted)
         features = None
-        if fits_linear_head(self.config.head, stage):  # scikit-learn needs one array
+        if fitted:  # scikit-learn needs one array
             features = Features(training.read(np.arange(len(split))), split.labels, weights)
         what = f"images, {views.count} views of each training image among them," if views else "images"
         note = (
@@ -155,7 +157,7 @@ class ImageInputs:
         """Return the part of the network to run once; or None, and the reason to run the whole in every epoch."""
         config, augmentation = self.config, Augmentation(self.config.augmentation)
         boundary = frozen_boundary(network, stage.train)
-        if fits_linear_head(config.head, stage) and boundary is not None:
+        if linear_fit(config.head, stage) and boundary is not None:
             return _FrozenPart(boundary, None), ""
         if trains_everything(network, stage.train):
             return None, f"everything trains: {NOTHING_CACHED}"
@@ -177,13 +179,18 @@ class ImageInputs:
         objection = self.activations.objection(boundary, parts, views)
         return (None, objection) if objection else (_FrozenPart(boundary, views), "")
 
-    def _run_frozen_part(self, boundary: Boundary, part: ImageIndex, name: str, views: Views | None) -> Rows | InMemory:
-        """Return the activations of a split, computed once and cached on disk if they fit."""
+    def _run_frozen_part(self, frozen: _FrozenPart, part: ImageIndex, name: str, fitted: bool) -> Rows | InMemory:
+        """Return the activations of a split, computed once and cached on disk if they fit.
+
+        Raises:
+            NotCachedError: when they do not fit after all, unless scikit-learn fits the head, which needs activations.
+        """
+        boundary, views = frozen.boundary, frozen.views
         if self.config.cache.activations and not self.activations.objection(boundary, [part], views):
             try:
                 return self.activations.rows(boundary, part, name, views)
             except NotCachedError:
-                if self.config.head.fit == "gradient" or views:  # pixels will do; scikit-learn needs activations
+                if not fitted:  # pixels will do
                     raise
         return self.activations.in_memory(boundary, part, name)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.config import Config, HeadConfig, HeadOnly, StageConfig
-from headstart.config.train_targets import write_target
+from headstart.config.train_targets import target_text, write_target
 from headstart.core.errors import HeadstartError
 from headstart.data.augmentation import Augmentation
 from headstart.training.temperature import best_factor, cross_entropy
@@ -31,6 +31,7 @@ ITERATIONS = 5000
 class LinearClassifier:
     """A linear classifier whose probabilities are `softmax(features @ kernel + bias)`."""
 
+    kind: str  # logistic_regression or svm
     kernel: np.ndarray  # (features, classes)
     bias: np.ndarray  # (classes,)
     regularisation: float  # the C that cross-validation chose
@@ -38,9 +39,15 @@ class LinearClassifier:
     converged: bool
 
 
-def fits_linear_head(head: HeadConfig, stage: StageConfig) -> bool:
-    """Return whether scikit-learn fits the head in a stage, which trains nothing else."""
-    return head.fit != "gradient" and isinstance(stage.train, HeadOnly)
+def linear_fit(head: HeadConfig, stage: StageConfig) -> str | None:
+    """Return the linear classifier that scikit-learn fits in a stage; None for a stage that learns by gradients.
+
+    Args:
+        head: says how to fit it in stages that do not say so themselves.
+        stage: one that trains more than the head always learns by gradients.
+    """
+    kind = stage.fit or head.fit
+    return kind if kind != "gradient" and isinstance(stage.train, HeadOnly) else None
 
 
 def check_linear_head(config: Config) -> None:
@@ -52,36 +59,48 @@ def check_linear_head(config: Config) -> None:
     Raises:
         HeadstartError: names the key that has to change.
     """
-    head = config.head
-    if head.fit == "gradient":
-        return
-    if head.units or head.batch_norm or head.pooling == "include_top":
-        raise HeadstartError(
-            f"Expected head.fit={head.fit} on pooled features alone: head.units=null, head.batch_norm=false and "
-            f"head.pooling=average or flatten. Received: {head.units}, {head.batch_norm} and {head.pooling}"
-        )
-    first = config.freeze.stages[0]
-    if not isinstance(first.train, HeadOnly):
+    head, stages = config.head, config.freeze.stages
+    for position, stage in enumerate(stages):
+        if stage.fit not in (None, "gradient") and not isinstance(stage.train, HeadOnly):
+            raise HeadstartError(
+                f"Expected freeze.stages.{position}.fit={stage.fit} in a stage that trains the head alone. Received: "
+                f"train: {target_text(write_target(stage.train))}; use train: head, or fit: null to learn by gradients"
+            )
+    if head.fit != "gradient" and not isinstance(stages[0].train, HeadOnly):
         raise HeadstartError(
             f"Expected the first stage to train the head alone, where scikit-learn fits head={head.name}. "
-            f"Received: freeze={config.freeze.name}, which starts with {write_target(first.train)}; freeze=all fits"
+            f"Received: freeze={config.freeze.name}, which starts with {write_target(stages[0].train)}; freeze=all fits"
         )
-    if config.find_lr:
+    fitted = [(position, kind) for position, stage in enumerate(stages) if (kind := linear_fit(head, stage))]
+    if not fitted:
+        return
+    position, kind = fitted[0]
+    said = f"freeze.stages.{position}.fit={kind}" if stages[position].fit else f"head={head.name}"
+    if head.units or head.batch_norm or head.pooling == "include_top":
         raise HeadstartError(
-            f"Expected find_lr=true with a first stage that learns by gradients, such as head=linear. "
-            f"Received: head={head.name}, which scikit-learn fits without a learning rate"
+            f"Expected {said} on pooled features alone: head.units=null, head.batch_norm=false and "
+            f"head.pooling=average or flatten. Received: {head.units}, {head.batch_norm} and {head.pooling}"
         )
-    gradient = [stage for stage in config.freeze.stages if not fits_linear_head(head, stage)]
+    if config.find_lr and position == 0:
+        raise HeadstartError(
+            f"Expected find_lr=true with a first stage that learns by gradients. Received: {said}, which scikit-learn "
+            "fits without a learning rate"
+        )
+    if len(fitted) == len(stages):
+        _check_only_fitted(config, said)
+
+
+def _check_only_fitted(config: Config, said: str) -> None:
+    """Raise if a run without a gradient step has what only gradients can learn from."""
     augmentation = Augmentation(config.augmentation)
-    if not gradient and (augmentation.changes_images or augmentation.mixes):
+    if augmentation.changes_images or augmentation.mixes:
         raise HeadstartError(
-            f"Expected augmentation=none with head={head.name} on a frozen backbone: features are computed once, from "
+            f"Expected augmentation=none with {said} on a frozen backbone: features are computed once, from "
             f"the images as they are. Received: augmentation={config.augmentation.name}, which changes or mixes images"
         )
-    if not gradient and config.label_smoothing:
+    if config.label_smoothing:
         raise HeadstartError(
-            f"Expected label_smoothing=0 with head={head.name}, which takes whole labels. "
-            f"Received: {config.label_smoothing}"
+            f"Expected label_smoothing=0 with {said}, which takes whole labels. Received: {config.label_smoothing}"
         )
 
 
@@ -131,7 +150,7 @@ def fit_linear_head(
         _, strength, factor, accuracy = min(trials)
         caught.clear()
         kernel, bias = _fit(kind, features, labels, class_weights, strength, seed)
-    return LinearClassifier(kernel * factor, bias * factor, strength, accuracy, not caught)
+    return LinearClassifier(kind, kernel * factor, bias * factor, strength, accuracy, not caught)
 
 
 def set_head(head: keras.Model, fitted: LinearClassifier) -> None:

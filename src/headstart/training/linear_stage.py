@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from headstart.core.console import console
 from headstart.training.compiling import accuracy_of, loss_of
 from headstart.training.history import EpochRecord
-from headstart.training.linear_head import LinearClassifier, fit_linear_head, set_head
+from headstart.training.linear_head import LinearClassifier, fit_linear_head, linear_fit, set_head
 
 if TYPE_CHECKING:
     import keras
@@ -33,17 +33,18 @@ def fit_linear_stage(
         stage: the stage, for its name.
         stage_input: its model is compiled and evaluated.
         features: the training split as arrays.
-        settings: which linear classifier, and its seed.
+        settings: which linear classifier if the stage does not say so itself, and its seed.
         epoch: number of the epoch, from 1 over all stages.
 
     Returns:
         The record of the epoch, and the linear classifier that is now in the head.
     """
     started = time.perf_counter()
+    kind = linear_fit(settings.head, stage)
+    if kind is None:
+        raise ValueError(f"Expected a stage whose head scikit-learn fits. Received: {stage.name}")
     with console.status(f"{stage.name}: scikit-learn fits the head and chooses C by cross-validation"):
-        fitted = fit_linear_head(
-            settings.head.fit, features.activations, features.labels, features.class_weights, settings.seed
-        )
+        fitted = fit_linear_head(kind, features.activations, features.labels, features.class_weights, settings.seed)
     set_head(head, fitted)
     model = stage_input.model
     model.compile(loss=loss_of(model, 0.0), weighted_metrics=[accuracy_of(model)], jit_compile=False)

@@ -225,7 +225,7 @@ class _StageLoop:
         epoch = len(self.state.history) + 1
         record, fitted = fit_linear_stage(self.network.head, stage, stage_input, features, self.settings, epoch)
         self._end_epoch(record)
-        print_linear_head(self.settings.head.fit, fitted)
+        print_linear_head(fitted)
 
     def _end_epoch(self, record: EpochRecord) -> None:
         """Keep the weights of an epoch if it is the best so far, record it, and print its line."""
