@@ -16,7 +16,7 @@ from headstart.data.files.checks import check_images
 from headstart.data.files.images import load_image
 from headstart.data.pixel_cache import Pixels
 from headstart.features.activation_cache import ActivationCache
-from headstart.features.depth_features import build_multi_depth_outputs, depth_features
+from headstart.features.depth_features import build_multi_depth_outputs, depth_features, imagenet_probabilities
 from headstart.model.network import build_network
 from headstart.model.preprocessing import preprocess
 from headstart.model.split_points import split_point_outputs
@@ -42,7 +42,9 @@ def test_one_pass_gives_every_split_point_and_the_classifier(images, tmp_path: P
         PACKAGED, HeadConfig("imagenet", pooling="include_top", output="imagenet"), 1000, SIZE, seed=0
     )
     pixels = np.stack([load_image(images.file(place), SIZE, "stretch") for place in range(len(images))])
-    np.testing.assert_allclose(found.probabilities(), network.classifier(pixels).numpy(), atol=1e-5)
+    probabilities, why_none = imagenet_probabilities(found, PACKAGED, SIZE)
+    np.testing.assert_allclose(probabilities, network.classifier(pixels).numpy(), atol=1e-5)
+    assert not why_none
     tensors = split_point_outputs(network.backbone)
     chosen = [outputs.split_points[0], outputs.split_points[13], outputs.split_points[-1]]
     directly = keras.Model(network.backbone.inputs[0], [tensors[point.name] for point in chosen])
@@ -71,26 +73,31 @@ def test_split_points_are_ordered_by_depth_without_redundant_ones() -> None:
     assert [point.columns.start for point in outputs.split_points[1:]] == [
         point.columns.stop for point in outputs.split_points[:-1]
     ]
-    assert outputs.probabilities == slice(
-        outputs.split_points[-1].columns.stop, outputs.split_points[-1].columns.stop + 1000
-    )
 
 
-def test_weights_without_a_classifier_still_give_features(tmp_path: Path) -> None:
+def test_weights_without_a_classifier_still_give_features(images, tmp_path: Path) -> None:
     network = build_network(BackboneConfig("mobilenetv2", "none"), HeadConfig("linear"), 3, SIZE, seed=0)
     file = tmp_path / "mine.weights.h5"
     network.backbone.save_weights(file)
-    outputs = build_multi_depth_outputs(BackboneConfig("mobilenetv2", str(file)), SIZE)
-    assert outputs.probabilities is None
-    assert "has only the backbone" in outputs.why_none
-    assert outputs.boundary.prefix.output.shape[1] == outputs.split_points[-1].columns.stop
+    backbone = BackboneConfig("mobilenetv2", str(file))
+    outputs = build_multi_depth_outputs(backbone, SIZE)
+    found = depth_features(outputs, images, memory_of(tmp_path), keep=False)
+    probabilities, why_none = imagenet_probabilities(found, backbone, SIZE)
+    assert probabilities is None
+    assert "has only the backbone" in why_none
+    assert found.at(outputs.split_points[-1]).shape == (len(images), 1280)
 
 
-def test_a_classifier_for_another_image_size_is_left_out_with_the_reason(monkeypatch) -> None:
-    from headstart.features import depth_features
+def test_a_classifier_of_whole_feature_maps_is_left_out_with_the_reason(images, tmp_path: Path, monkeypatch) -> None:
+    from headstart.features import depth_features as module
 
-    built = depth_features.build_backbone
-    monkeypatch.setattr(depth_features, "build_backbone", lambda name, weights, size: built(name, "none", size))
-    outputs = build_multi_depth_outputs(BackboneConfig("vgg16", "imagenet"), SIZE)
-    assert "image_size=224" in outputs.why_none
+    monkeypatch.setattr(module, "build_with_top", lambda entry, weights, size: (None, [keras.layers.Flatten()]))
+    outputs = build_multi_depth_outputs(BackboneConfig("vgg16", "none"), SIZE)
     assert outputs.split_points[-1].name == "block5_pool"
+    found = depth_features(outputs, images, memory_of(tmp_path), keep=False)
+    assert "whole feature map" in imagenet_probabilities(found, BackboneConfig("vgg16", "imagenet"), SIZE)[1]
+
+
+def memory_of(directory: Path) -> ActivationCache:
+    cache = Cache(directory / "tables", 1e9)
+    return ActivationCache(cache, Pixels(SIZE, "stretch", cache))

@@ -10,7 +10,8 @@ import numpy as np
 from headstart.config import BackboneConfig, Config
 from headstart.data.index import ImageIndex
 from headstart.features.activation_cache import open_activation_cache
-from headstart.features.depth_features import DepthFeatures, SplitPoint, build_multi_depth_outputs, depth_features
+from headstart.features.depth_features import DepthFeatures, build_multi_depth_outputs, depth_features
+from headstart.model.multi_depth import SplitPoint
 
 BACKBONE = BackboneConfig("efficientnet_lite0", "packaged")  # its weights are installed with headstart
 DEPTHS = (0.5, 0.7, 0.85, 1.0)  # share of its layers
@@ -29,10 +30,10 @@ def reduced_features(config: Config, index: ImageIndex, image_size: int) -> list
         image_size: side in pixels.
     """
     config = dataclasses.replace(config, backbone=BACKBONE)
-    taps = build_multi_depth_outputs(config.backbone, image_size)
-    features = depth_features(taps, index, open_activation_cache(config, image_size), config.cache.activations)
+    outputs = build_multi_depth_outputs(config.backbone, image_size)
+    features = depth_features(outputs, index, open_activation_cache(config, image_size), config.cache.activations)
     split_points = list(
-        {point.name: point for point in (_nearest(taps.split_points, depth) for depth in DEPTHS)}.values()
+        {point.name: point for point in (_nearest(outputs.split_points, depth) for depth in DEPTHS)}.values()
     )
     axes = _principal_axes(features, split_points)
     parts: list[list[np.ndarray]] = [[] for _ in split_points]

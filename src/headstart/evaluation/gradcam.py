@@ -12,6 +12,7 @@ import numpy as np
 
 from headstart.model.flips import without_flips
 from headstart.model.heads import without_activation
+from headstart.model.multi_depth import backbone_below, reads_every_depth, split_features_at
 from headstart.model.split_points import find_split_points, split_at, split_point_outputs
 
 if TYPE_CHECKING:
@@ -35,11 +36,12 @@ class GradCam:
         import tensorflow as tf
 
         model = without_flips(model)
-
-        backbone, head = model.get_layer("backbone"), model.get_layer("head")
-        layer = choose_layer(backbone)
-        below, above = split_at(backbone, layer)
-        rows, columns = below.output.shape[1:3]
+        features, head = model.get_layer("backbone"), model.get_layer("head")
+        every_depth = reads_every_depth(features)
+        layer = choose_layer(backbone_below(features) if every_depth else features)
+        # With a head on every depth, the averages of shallower maps are constant for the maps that are explained.
+        below, above = (split_features_at if every_depth else split_at)(features, layer)
+        rows, columns = below.outputs[0].shape[1:3]
         self.description = f"Grad-CAM at {layer}, {rows} x {columns} cells"
         preprocessing = find_split_points(model)[:-2]  # the layers before backbone and head
         first = [split_at(model, preprocessing[-1].name)[0]] if preprocessing else []
@@ -48,12 +50,12 @@ class GradCam:
 
         @tf.function(input_signature=[tf.TensorSpec((None, *shape)), tf.TensorSpec((None,), tf.int32)])
         def heat(pixels: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-            maps = pixels
-            for part in (*first, below):
-                maps = part(maps, training=False)
+            for part in first:
+                pixels = part(pixels, training=False)
+            maps, *averages = tf.nest.flatten(below(pixels, training=False))
             with tf.GradientTape() as tape:
                 tape.watch(maps)
-                scores = logits(above(maps, training=False))
+                scores = logits(above([maps, *averages] if averages else maps, training=False))
                 if scores.shape[1] == 1:  # one sigmoid: its logit supports the second class
                     scores = tf.concat([-scores, scores], axis=1)
                 score = tf.gather(scores, classes, batch_dims=1)  # an image's score depends on no other image

@@ -7,11 +7,13 @@ pooled feature map is cached as its averages.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headstart.config import TrainTarget
 from headstart.model.freeze import layers_to_train
+from headstart.model.multi_depth import reads_every_depth, split_features_at
 from headstart.model.network import Network, inference_mode
 from headstart.model.preprocessing import preprocess
 from headstart.model.split_points import find_split_points, last_split_point_before, split_at
@@ -52,7 +54,7 @@ def frozen_boundary(network: Network, train: TrainTarget) -> Boundary | None:
         if point is None:
             return None
         name = point.name
-        prefix, rest = split_at(network.backbone, name)
+        prefix, rest = _split_features(network, name)
         if len(prefix.layers) < SMALLEST_SHARE * len(network.backbone.layers):
             return None
         activations = keras.Input(prefix.output.shape[1:], name="activations")
@@ -61,8 +63,10 @@ def frozen_boundary(network: Network, train: TrainTarget) -> Boundary | None:
     else:
         pooling = _last_constant_layer(network.head)
         name = pooling or find_split_points(network.backbone)[-1].name
+        if reads_every_depth(network.features):
+            name = EVERY_SPLIT_POINT
         first, suffix = split_at(network.head, pooling) if pooling else (None, network.head)
-        parts = [network.backbone, *([first] if first else [])]
+        parts = [network.features, *([first] if first else [])]
     pixels = keras.Input(network.classifier.input.shape[1:], name="pixels", dtype="float32")
     values = preprocess(network.entry.preprocessing, pixels)
     for part in parts:
@@ -81,6 +85,29 @@ def why_no_boundary(network: Network, train: TrainTarget) -> str:
     if network.backbone.layers.index(first) < SMALLEST_SHARE * len(network.backbone.layers):
         return f"the trained layers begin at the images ({first.name})"
     return f"{network.entry.name} has no split point below the trained layers"
+
+
+def _split_features(network: Network, name: str) -> tuple[keras.Model, keras.Model]:
+    """Split what the head reads at a split point of the backbone into two models with one tensor between them.
+
+    With a head on every depth, the averages of shallower feature maps are needed beside the map at the split point.
+    They travel in one vector: the map, flattened, then the averages.
+    """
+    import keras
+
+    if not reads_every_depth(network.features):
+        return split_at(network.backbone, name)
+    prefix, suffix = split_features_at(network.features, name)
+    shapes = [tensor.shape[1:] for tensor in suffix.inputs]
+    flat = [keras.layers.Flatten()(prefix.outputs[0]), *prefix.outputs[1:]]
+    joined = keras.Model(prefix.inputs[0], keras.layers.Concatenate()(flat) if len(flat) > 1 else flat[0])
+    vector = keras.Input(joined.output.shape[1:], dtype=joined.output.dtype)
+    values, start = [], 0
+    for shape in shapes:
+        size = math.prod(shape)
+        values.append(keras.layers.Reshape(shape)(vector[:, start : start + size]))
+        start += size
+    return joined, keras.Model(vector, suffix(values), name="suffix")
 
 
 def _last_constant_layer(head: keras.Model) -> str | None:

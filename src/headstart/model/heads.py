@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def build_head(
     config: HeadConfig,
-    features: tuple[int, int, int],
+    features: tuple[int, ...],
     classes: int,
     seed: int,
     own_layers: Sequence[keras.layers.Layer] = (),
@@ -25,14 +25,15 @@ def build_head(
 
     Args:
         config: pooling, hidden layer, dropout and kind of output.
-        features: height, width and channels of the backbone's output.
+        features: height, width and channels of the backbone's output, or for `pooling: multi_depth` the number of
+            averages.
         classes: number of classes, at least 2.
         seed: of the initial weights and the dropout.
         own_layers: for `pooling: include_top` the network's own layers, from the bottom up; for `output: imagenet` with
             its own output, else without.
 
     Returns:
-        A model named `head`, from (batch, height, width, channels) to (batch, classes) probabilities, or to
+        A model named `head`, from (batch, *features) to (batch, classes) probabilities, or to
         (batch, 1), the probability of the second class, where `output` is `sigmoid`.
 
     Raises:
@@ -65,6 +66,8 @@ def _pooled(config: HeadConfig, inputs: keras.KerasTensor, own_layers: Sequence[
     """Return one vector per image; for `output: imagenet` the output of the network's own layers."""
     import keras
 
+    if config.pooling == "multi_depth":  # the features are averages already
+        return inputs
     if config.pooling == "flatten":
         return keras.layers.Flatten(name="flatten")(inputs)
     if config.pooling != "include_top":

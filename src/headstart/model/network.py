@@ -12,6 +12,7 @@ from headstart.model.backbones.spec import BackboneEntry
 from headstart.model.flips import without_flips
 from headstart.model.heads import build_head, without_activation
 from headstart.model.include_top import build_with_top, layers_below_output
+from headstart.model.multi_depth import backbone_below, read_every_depth, reads_every_depth
 from headstart.model.preprocessing import preprocess
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class Network:
     """A classifier and its parts, which share their variables."""
 
     entry: BackboneEntry
-    backbone: keras.Model
+    backbone: keras.Model  # from preprocessed images to its deepest feature map
+    features: keras.Model  # the backbone, or with a head on every depth its averages at all split points
     head: keras.Model
     blocks: list[Block]  # of the backbone, from input to output
     classifier: keras.Model  # from RGB pixels 0-255 to probabilities; the model that is saved
@@ -37,13 +39,13 @@ class Network:
         """
         if batch_norm == "train":
             return self.classifier
-        return _connect(self.entry, inference_mode(self.backbone), self.head, self.classifier.input.shape[1:])
+        return _connect(self.entry, inference_mode(self.features), self.head, self.classifier.input.shape[1:])
 
     def with_logits(self) -> Network:
         """Return the network without the head's last activation, with copies of the weights of the output layer."""
         head = without_activation(self.head)
-        classifier = _connect(self.entry, self.backbone, head, self.classifier.input.shape[1:])
-        return Network(self.entry, self.backbone, head, self.blocks, classifier)
+        classifier = _connect(self.entry, self.features, head, self.classifier.input.shape[1:])
+        return Network(self.entry, self.backbone, self.features, head, self.blocks, classifier)
 
 
 def inference_mode(backbone: keras.Model) -> keras.layers.Layer:
@@ -89,9 +91,10 @@ def build_network(
             own_layers = layers_below_output(own_layers)
     else:
         network = build_backbone(backbone.name, weights, image_size)
-    top = build_head(head, tuple(network.output.shape[1:]), classes, seed, own_layers)
-    classifier = _connect(entry, network, top, (image_size, image_size, 3))
-    return Network(entry, network, top, find_blocks(network, entry), classifier)
+    features = read_every_depth(network) if head.pooling == "multi_depth" else network
+    top = build_head(head, tuple(features.output.shape[1:]), classes, seed, own_layers)
+    classifier = _connect(entry, features, top, (image_size, image_size, 3))
+    return Network(entry, network, features, top, find_blocks(network, entry), classifier)
 
 
 def parts_of(classifier: keras.Model, entry: BackboneEntry) -> Network:
@@ -102,15 +105,16 @@ def parts_of(classifier: keras.Model, entry: BackboneEntry) -> Network:
         entry: of its backbone.
     """
     plain = without_flips(classifier)
-    backbone, head = plain.get_layer("backbone"), plain.get_layer("head")
-    return Network(entry, backbone, head, find_blocks(backbone, entry), plain)
+    features, head = plain.get_layer("backbone"), plain.get_layer("head")
+    backbone = backbone_below(features) if reads_every_depth(features) else features
+    return Network(entry, backbone, features, head, find_blocks(backbone, entry), plain)
 
 
 def _connect(
-    entry: BackboneEntry, backbone: keras.layers.Layer, head: keras.Model, shape: tuple[int, ...]
+    entry: BackboneEntry, features: keras.layers.Layer, head: keras.Model, shape: tuple[int, ...]
 ) -> keras.Model:
     """Connect preprocessing, backbone and head to a model from pixels to probabilities."""
     import keras
 
     pixels = keras.Input(shape, name="pixels", dtype="float32")
-    return keras.Model(pixels, head(backbone(preprocess(entry.preprocessing, pixels))), name="classifier")
+    return keras.Model(pixels, head(features(preprocess(entry.preprocessing, pixels))), name="classifier")

@@ -11,7 +11,12 @@ from headstart.core.console import track
 from headstart.data.index import ImageIndex
 from headstart.data.splits import training_fraction
 from headstart.features.activation_cache import ActivationCache
-from headstart.features.depth_features import DepthFeatures, build_multi_depth_outputs, depth_features
+from headstart.features.depth_features import (
+    DepthFeatures,
+    build_multi_depth_outputs,
+    depth_features,
+    imagenet_probabilities,
+)
 from headstart.model.imagenet import imagenet_classes
 from headstart.scenario.check import check_measurable
 from headstart.scenario.probe import probe
@@ -50,16 +55,16 @@ def measure_scenario(config: Config, index: ImageIndex, image_size: int, activat
     check_measurable(config)
     images = images_to_measure(index, config.dataset.split.seed)
     classes = len(index.class_names)
-    taps = build_multi_depth_outputs(config.backbone, image_size)
-    features = depth_features(taps, images, activations, config.cache.activations)
+    outputs = build_multi_depth_outputs(config.backbone, image_size)
+    features = depth_features(outputs, images, activations, config.cache.activations)
     found = list(_probes(features, images.labels, classes))
-    probabilities = features.probabilities()
+    probabilities, why_none = imagenet_probabilities(features, config.backbone, image_size)
     return find_placement(
         index.counts()["train"],
         [one for one, _ in found],
         np.stack([correct for _, correct in found]),
         None if probabilities is None else summarize_imagenet_predictions(probabilities, imagenet_classes()),
-        taps.why_none,
+        why_none,
         float(np.bincount(images.labels).max() / len(images)),
     )
 
