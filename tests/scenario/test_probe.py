@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headstart.scenario.probe import STRENGTHS, probe
+from headstart.scenario.probe import probe
+from headstart.training.ridge import STRENGTHS
 
 
 def made_up(count: int, columns: int, classes: int = 3, apart: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

@@ -41,10 +41,13 @@ class HeadConfig:
         decides=Decides.NAME,
         former_values={"include_top": "original", "include_top_sigmoid": "original_sigmoid"},
     )
-    fit: str = choice(*("gradient", "logistic_regression", "svm"), meaning="how to fit the head in a head-only stage")
+    fit: str = choice(
+        *("gradient", "logistic_regression", "svm", "ridge"), meaning="how to fit the head in a head-only stage"
+    )
     pooling: str = choice(
-        *("average", "flatten", "include_top"),
-        meaning="turns the feature map into a vector; include_top: the backbone's own layers below its output",
+        *("average", "flatten", "multi_depth", "include_top"),
+        meaning="turns feature maps into a vector; multi_depth: the averages of the maps at all split points; "
+        "include_top: the backbone's own layers below its output",
         former_values={"include_top": "original"},
     )
     units: int | None = number(None, "width of the hidden ReLU layer; null: no hidden layer", "units", above=0)
@@ -131,7 +134,7 @@ class StageConfig:
         meaning="batch normalization of the blocks that train; train: batch statistics; frozen: stored ones",
     )
     fit: str | None = choice(
-        *(None, "gradient", "logistic_regression", "svm"),
+        *(None, "gradient", "logistic_regression", "svm", "ridge"),
         meaning="how to fit the head in a stage that trains nothing else; null: as head.fit",
     )
 

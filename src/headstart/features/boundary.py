@@ -65,8 +65,12 @@ def frozen_boundary(network: Network, train: TrainTarget) -> Boundary | None:
         name = pooling or find_split_points(network.backbone)[-1].name
         if reads_every_depth(network.features):
             name = EVERY_SPLIT_POINT
-        first, suffix = split_at(network.head, pooling) if pooling else (None, network.head)
-        parts = [network.features, *([first] if first else [])]
+        parts = [network.features]
+        if pooling:
+            first, suffix = split_at(network.head, pooling)
+            parts.append(first)
+        else:  # a model of its own, because compiling the head itself would put an optimizer into the saved classifier
+            suffix = keras.Model(network.head.inputs[0], network.head.outputs[0], name="suffix")
     pixels = keras.Input(network.classifier.input.shape[1:], name="pixels", dtype="float32")
     values = preprocess(network.entry.preprocessing, pixels)
     for part in parts:

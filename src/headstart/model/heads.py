@@ -97,8 +97,8 @@ def without_activation(head: keras.Model) -> keras.Model:
     """
     import keras
 
-    *_, before, last = find_split_points(head)
-    body, _ = split_at(head, before.name)
+    *before, last = find_split_points(head)
+    body = split_at(head, before[-1].name)[0] if before else keras.Model(head.input, head.input)
     if not last.weights:
         return keras.Model(body.input, body.output, name="head")
     linear = type(last).from_config({**last.get_config(), "activation": "linear"})

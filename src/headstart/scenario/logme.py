@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from headstart.scenario.spectrum import spectrum
+from headstart.training.ridge import spectrum
 
 MAX_STEPS = 1000
 TOLERANCE = 1e-10  # relative change of the ratio between two steps at which the iteration stops

@@ -6,11 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.scenario.spectrum import spectrum
-
-# Relative to the mean squared singular value of the features: from almost no regularisation to far too much.
-STRENGTHS = 10.0 ** np.arange(-4.0, 3.0, 0.5)
-MIN_REMAINDER = 1e-9  # lower bound of 1 - leverage, which is 0 if the regression fits a point exactly
+from headstart.training.ridge import fit_ridge, spectrum
 
 
 @dataclass(frozen=True)
@@ -29,8 +25,6 @@ class Probe:
 def probe(features: np.ndarray, labels: np.ndarray, classes: int) -> Probe:
     """Fit ridge regressions from standardised features to one-hot labels, and return the best one by leave-one-out.
 
-    One decomposition gives the regressions of all strengths. The leave-one-out residual follows from the residual r and
-    the image's leverage h: r / (1 - h). The strength with the smallest squared leave-one-out error (PRESS) is chosen.
     `sklearn.linear_model.RidgeClassifierCV` selects by the same error, but does not return each image's prediction.
 
     Args:
@@ -38,26 +32,11 @@ def probe(features: np.ndarray, labels: np.ndarray, classes: int) -> Probe:
         labels: int (n,).
         classes: number of classes; the probe predicts the one with the largest output.
 
-    Source: D. M. Allen, "The relationship between variable selection and data augmentation and a method for
-    prediction", Technometrics 1974; probes of layers: G. Alain, Y. Bengio, "Understanding intermediate layers using
-    linear classifier probes", 2016 (https://arxiv.org/abs/1610.01644).
+    Source: G. Alain, Y. Bengio, "Understanding intermediate layers using linear classifier probes", 2016
+    (https://arxiv.org/abs/1610.01644).
     """
-    count = len(labels)
-    one_hot = np.eye(classes)[labels]
-    targets = one_hot - one_hot.mean(axis=0)
-    left, squares = spectrum(_standardised(features))
-    inner = left.T @ targets
-    best_error, best = np.inf, Probe(np.zeros(count, bool), 0.0)
-    for strength in STRENGTHS:
-        kept = squares / (squares + strength * squares.mean()) if len(squares) else squares
-        residual = targets - left @ (kept[:, None] * inner)
-        leverage = (left**2) @ kept + 1 / count  # 1 / n for the intercept
-        left_out = residual / np.maximum(1 - leverage, MIN_REMAINDER)[:, None]
-        error = float((left_out**2).mean())
-        if error < best_error:
-            predicted = (one_hot - left_out).argmax(axis=1)
-            best_error, best = error, Probe(predicted == labels, float(strength))
-    return best
+    fit = fit_ridge(*spectrum(_standardised(features)), labels, classes)
+    return Probe(fit.left_out.argmax(axis=1) == labels, fit.strength)
 
 
 def _standardised(features: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def print_stage(
     how = f"{optimizer.name}, {optimizer.schedule.name} learning rate, "
     how += f"{_count(stage.epochs, 'epoch')} of {_count(stage_input.steps, 'step')}"
     if stage_input.features is not None:
-        how = f"{linear_fit(head, stage)}, fitted by scikit-learn"
+        how = f"the head is solved by {linear_fit(head, stage)}"
     table = Table()
     for column, justify in (
         ("block", "left"),
@@ -86,13 +86,14 @@ def print_epoch(record: EpochRecord, is_best: bool) -> None:
 
 
 def print_linear_head(fitted: LinearClassifier) -> None:
-    """Print the regularisation that cross-validation chose for a head that scikit-learn fitted.
+    """Print the regularisation that cross-validation chose for a head that was solved.
 
     Args:
         fitted: the classifier.
     """
     console.print(
-        f"  {fitted.kind}: C = {fitted.regularisation:g}, the best of cross-validation (accuracy {fitted.accuracy:.4f})"
+        f"  {fitted.kind}: {'strength' if fitted.kind == 'ridge' else 'C'} = {fitted.regularisation:.3g}, the best of "
+        f"{'leave-one-out' if fitted.kind == 'ridge' else 'cross-validation'} (accuracy {fitted.accuracy:.4f})"
         + ("" if fitted.converged else "; the solver stopped before it converged"),
         soft_wrap=True,
     )

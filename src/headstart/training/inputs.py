@@ -19,6 +19,7 @@ from headstart.data.pipeline import BatchPlan, class_weights, evaluation_dataset
 from headstart.features.activation_cache import ActivationCache, InMemory, Views
 from headstart.features.boundary import Boundary, frozen_boundary, why_no_boundary
 from headstart.model.freeze import trains_everything
+from headstart.model.multi_depth import reads_every_depth, split_points_of
 from headstart.model.network import Network
 from headstart.training.linear_head import linear_fit
 from headstart.training.step_groups import steps_at_once
@@ -36,9 +37,10 @@ NOTHING_CACHED = "nothing is computed once"
 
 @dataclass
 class Features:
-    """The training split as arrays, for a head that scikit-learn fits."""
+    """The features of the training split, for a head that is solved."""
 
-    activations: np.ndarray  # (n, features)
+    rows: Batches  # (n, features)
+    depths: tuple[slice, ...]  # columns of each depth that the head reads
     labels: np.ndarray  # int (n,)
     class_weights: np.ndarray  # (classes,)
 
@@ -56,7 +58,7 @@ class StageInput:
     faster_input_tip: str = "use a larger batch_size, which needs fewer batches"
     caching_note: str = "every image runs through the whole network in every epoch"  # printed
     class_weight_note: str = ""  # printed if the figures of the epochs are weighted
-    features: Features | None = None  # set if scikit-learn fits the head
+    features: Features | None = None  # set if the head is solved
 
 
 StageInputs = Callable[[Network, StageConfig, int], StageInput]
@@ -124,14 +126,16 @@ class ImageInputs:
         frozen, reason = self._choose_frozen_part(network, stage)
         if frozen is not None:
             try:
-                return self._activation_sources(frozen, stage, weights)
+                return self._activation_sources(network, frozen, stage, weights)
             except NotCachedError as error:
                 reason = f"{error}: {NOT_CACHED}"
         pixels, index = self.activations.pixels, self.index
         training = pixels.of(index.split("train"), "train")
         return _Sources(training, pixels.of(index.split("validation"), "validation"), None, None, reason)
 
-    def _activation_sources(self, frozen: _FrozenPart, stage: StageConfig, weights: np.ndarray) -> _Sources:
+    def _activation_sources(
+        self, network: Network, frozen: _FrozenPart, stage: StageConfig, weights: np.ndarray
+    ) -> _Sources:
         """Run both splits through the frozen part, except what is cached.
 
         Raises:
@@ -144,8 +148,8 @@ class ImageInputs:
         unchanged = _FrozenPart(frozen.boundary, None)
         validation = self._run_frozen_part(unchanged, self.index.split("validation"), "validation", fitted)
         features = None
-        if fitted:  # scikit-learn needs one array
-            features = Features(training.read(np.arange(len(split))), split.labels, weights)
+        if fitted:
+            features = Features(training, _depths(network, training), split.labels, weights)
         what = f"images, {views.count} views of each training image among them," if views else "images"
         note = (
             f"frozen up to {frozen.boundary.split_point}: {cache.computed - computed:,} {what} computed once, "
@@ -193,6 +197,13 @@ class ImageInputs:
                 if not fitted:  # pixels will do
                     raise
         return self.activations.in_memory(boundary, part, name)
+
+
+def _depths(network: Network, rows: Batches) -> tuple[slice, ...]:
+    """Return the columns of each depth that the head reads."""
+    if reads_every_depth(network.features):
+        return tuple(point.columns for point in split_points_of(network.features))
+    return (slice(0, rows.shape[-1]),)
 
 
 def _evaluation_batch(source: Batches, batch_size: int) -> int:

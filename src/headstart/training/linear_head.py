@@ -1,4 +1,4 @@
-"""Heads that scikit-learn fits on bottleneck features: logistic regression and a linear support vector machine.
+"""Heads that are solved on frozen features, not trained by gradients: logistic regression and a linear SVM.
 
 The fitted model, including its scaling, is folded into the weights of the head's only dense layer. The classifier stays
 a plain Keras model that later stages can fine-tune, and nothing has to be pickled.
@@ -31,16 +31,16 @@ ITERATIONS = 5000
 class LinearClassifier:
     """A linear classifier whose probabilities are `softmax(features @ kernel + bias)`."""
 
-    kind: str  # logistic_regression or svm
+    kind: str  # logistic_regression, svm or ridge
     kernel: np.ndarray  # (features, classes)
     bias: np.ndarray  # (classes,)
-    regularisation: float  # the C that cross-validation chose
-    accuracy: float  # in cross-validation, at that C
+    regularisation: float  # that cross-validation chose: C, or the relative strength of a ridge regression
+    accuracy: float  # in cross-validation, at that strength
     converged: bool
 
 
 def linear_fit(head: HeadConfig, stage: StageConfig) -> str | None:
-    """Return the linear classifier that scikit-learn fits in a stage; None for a stage that learns by gradients.
+    """Return the linear classifier that is solved in a stage; None for a stage that learns by gradients.
 
     Args:
         head: says how to fit it in stages that do not say so themselves.
@@ -68,7 +68,7 @@ def check_linear_head(config: Config) -> None:
             )
     if head.fit != "gradient" and not isinstance(stages[0].train, HeadOnly):
         raise HeadstartError(
-            f"Expected the first stage to train the head alone, where scikit-learn fits head={head.name}. "
+            f"Expected the first stage to train the head alone, where head={head.name} is solved. "
             f"Received: freeze={config.freeze.name}, which starts with {write_target(stages[0].train)}; freeze=all fits"
         )
     fitted = [(position, kind) for position, stage in enumerate(stages) if (kind := linear_fit(head, stage))]
@@ -79,12 +79,13 @@ def check_linear_head(config: Config) -> None:
     if head.units or head.batch_norm or head.pooling == "include_top":
         raise HeadstartError(
             f"Expected {said} on pooled features alone: head.units=null, head.batch_norm=false and "
-            f"head.pooling=average or flatten. Received: {head.units}, {head.batch_norm} and {head.pooling}"
+            f"head.pooling=average, flatten or multi_depth. "
+            f"Received: {head.units}, {head.batch_norm} and {head.pooling}"
         )
     if config.find_lr and position == 0:
         raise HeadstartError(
-            f"Expected find_lr=true with a first stage that learns by gradients. Received: {said}, which scikit-learn "
-            "fits without a learning rate"
+            f"Expected find_lr=true with a first stage that learns by gradients. Received: {said}, which is solved "
+            "without a learning rate"
         )
     if len(fitted) == len(stages):
         _check_only_fitted(config, said)

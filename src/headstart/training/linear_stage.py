@@ -1,14 +1,17 @@
-"""A stage whose head scikit-learn fits: one epoch in the history."""
+"""A stage whose head is solved, not trained by gradients: one epoch in the history."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from headstart.core.console import console
 from headstart.training.compiling import accuracy_of, loss_of
 from headstart.training.history import EpochRecord
 from headstart.training.linear_head import LinearClassifier, fit_linear_head, linear_fit, set_head
+from headstart.training.ridge_head import fit_ridge_head
 
 if TYPE_CHECKING:
     import keras
@@ -26,13 +29,13 @@ def fit_linear_stage(
     settings: TrainingSettings,
     epoch: int,
 ) -> tuple[EpochRecord, LinearClassifier]:
-    """Let scikit-learn fit the head, and evaluate it on the training and validation images.
+    """Solve the head, and evaluate it on the training and validation images.
 
     Args:
         head: the classifier's head; its output layer is set.
         stage: the stage, for its name.
         stage_input: its model is compiled and evaluated.
-        features: the training split as arrays.
+        features: of the training split.
         settings: which linear classifier if the stage does not say so itself, and its seed.
         epoch: number of the epoch, from 1 over all stages.
 
@@ -42,9 +45,14 @@ def fit_linear_stage(
     started = time.perf_counter()
     kind = linear_fit(settings.head, stage)
     if kind is None:
-        raise ValueError(f"Expected a stage whose head scikit-learn fits. Received: {stage.name}")
-    with console.status(f"{stage.name}: scikit-learn fits the head and chooses C by cross-validation"):
-        fitted = fit_linear_head(kind, features.activations, features.labels, features.class_weights, settings.seed)
+        raise ValueError(f"Expected a stage whose head is solved. Received: {stage.name}")
+    labels, weights, seed = features.labels, features.class_weights, settings.seed
+    with console.status(f"{stage.name}: solving the head ({kind}) with cross-validation"):
+        if kind == "ridge":
+            fitted = fit_ridge_head(features.rows, features.depths, labels, weights, seed)
+        else:
+            everything = np.concatenate(list(features.rows.batches(iter([np.arange(len(labels))]))))
+            fitted = fit_linear_head(kind, everything, labels, weights, seed)
     set_head(head, fitted)
     model = stage_input.model
     model.compile(loss=loss_of(model, 0.0), weighted_metrics=[accuracy_of(model)], jit_compile=False)

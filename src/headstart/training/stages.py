@@ -221,7 +221,7 @@ class _StageLoop:
         self.first_step = self.first_step or first_step
 
     def _fit_linear_head(self, stage: StageConfig, stage_input: StageInput, features: Features) -> None:
-        """Let scikit-learn fit the head, which counts as one epoch."""
+        """Solve the head, which counts as one epoch."""
         epoch = len(self.state.history) + 1
         record, fitted = fit_linear_stage(self.network.head, stage, stage_input, features, self.settings, epoch)
         self._end_epoch(record)
