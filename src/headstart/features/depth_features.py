@@ -63,7 +63,8 @@ def build_multi_depth_outputs(backbone: BackboneConfig, image_size: int) -> Mult
     """
     network = build_network(backbone, MULTI_DEPTH, classes=2, image_size=image_size, seed=0)
     boundary = frozen_boundary(network, HeadOnly())
-    assert boundary is not None  # a head on every depth leaves the whole backbone frozen
+    if boundary is None:
+        raise ValueError(f"Expected {backbone.name} to have a split point below its head")
     return MultiDepthOutputs(boundary, tuple(split_points_of(network.features)))
 
 

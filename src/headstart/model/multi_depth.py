@@ -52,9 +52,7 @@ def read_every_depth(backbone: keras.Model) -> keras.Model:
         for name, tensor in split_point_outputs(backbone).items()
         if len(tensor.shape) == 4 and depths[name] > 0 and not _adds_nothing(backbone, tensor)
     ]
-    return keras.Model(
-        backbone.inputs[0], keras.layers.Concatenate(name=EVERY_DEPTH)(averages), name=backbone.name
-    )
+    return keras.Model(backbone.inputs[0], keras.layers.Concatenate(name=EVERY_DEPTH)(averages), name=backbone.name)
 
 
 def reads_every_depth(features: keras.Model) -> bool:
@@ -141,6 +139,4 @@ def _adds_nothing(network: keras.Model, tensor: keras.KerasTensor) -> bool:
 def _depths(network: keras.Model) -> dict[str, float]:
     """Return, for each operation, the share of the weighted layers up to and including it."""
     weighted = list(accumulate(bool(getattr(operation, "weights", [])) for operation in network.operations))
-    return {
-        operation.name: count / weighted[-1] for operation, count in zip(network.operations, weighted, strict=True)
-    }
+    return {operation.name: count / weighted[-1] for operation, count in zip(network.operations, weighted, strict=True)}

@@ -52,7 +52,7 @@ def fit_ridge(
     """Fit ridge regressions to one-hot labels at all STRENGTHS, and return the best one by leave-one-out.
 
     One decomposition gives the regressions of all strengths. The leave-one-out residual follows from the residual r and
-    the image's leverage h: r / (1 - h). The strength with the smallest (weighted) squared leave-one-out error is chosen.
+    the image's leverage h: r / (1 - h). The strength with the smallest squared leave-one-out error is chosen.
 
     Args:
         left: (n, rank), left singular vectors of the centred features; with weights, of the features less their

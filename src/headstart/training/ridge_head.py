@@ -1,9 +1,9 @@
 """A linear head on features that need not fit into memory: ridge regression in blocks, calibrated to probabilities.
 
-Features are standardised, and every depth has the same total variance, so that a deep layer with a thousand channels does
-not outvote a shallow one with thirty. The regression is solved in the span of up to LANDMARKS images: exactly if there
-are no more training images, else by the Nyström method (C. Williams, M. Seeger, "Using the Nyström method to speed up
-kernel machines", NIPS 2000).
+Features are standardised, and every depth has the same total variance, so that a deep layer with a thousand channels
+does not outvote a shallow one with thirty. The regression is solved in the span of up to LANDMARKS images: exactly if
+there are no more training images, else by the Nyström method (C. Williams, M. Seeger, "Using the Nyström method to
+speed up kernel machines", NIPS 2000).
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def _scaling(rows: Batches, depths: Sequence[slice], weights: np.ndarray) -> _Sc
     deviation = np.sqrt(np.maximum(squares / weights.sum() - mean**2, 0))
     factor = np.zeros_like(mean)
     for columns in depths:
-        typical = max(float(np.median(deviation[columns])), np.finfo(np.float32).tiny)
-        smallest = SMALLEST_DEVIATION * typical
+        typical = float(np.median(deviation[columns]))
+        smallest = max(SMALLEST_DEVIATION * typical, float(np.finfo(np.float32).tiny))
         channels = columns.stop - columns.start
         factor[columns] = np.maximum(deviation[columns], smallest) ** -1 / channels**0.5
     return _Scaling(mean, factor)
