@@ -22,8 +22,11 @@ def features(count: int = 4) -> np.ndarray:
 
 @pytest.mark.parametrize("option", NEW)
 def test_every_shipped_new_head_gives_probabilities(option: str) -> None:
-    head = build_head(compose([f"head={option}"]).head, FEATURES, 3, seed=0)
-    outputs = head.predict(features(), verbose=0)
+    config = compose([f"head={option}"]).head
+    maps = features()
+    values = maps.mean(axis=(1, 2)) if config.pooling == "multi_depth" else maps  # its features are averages already
+    head = build_head(config, values.shape[1:], 3, seed=0)
+    outputs = head.predict(values, verbose=0)
     assert outputs.shape == (4, 3)
     assert outputs.min() > 0
     np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
