@@ -159,7 +159,7 @@ def test_later_stages_may_augment_and_smooth() -> None:
             ("freeze.stages.1.fit=svm",),
             r"freeze\.stages\.1\.fit=svm in a stage that trains the head.*last_blocks",
         ),
-        (("find_lr=true",), r"Received: freeze\.stages\.0\.fit=logistic_regression, which scikit-learn fits"),
+        (("find_lr=true",), r"Received: freeze\.stages\.0\.fit=logistic_regression, which is solved"),
         (("freeze.stages.1.train=head", "freeze.stages.1.fit=svm", "augmentation=flip"), r"Expected augmentation=none"),
     ],
 )

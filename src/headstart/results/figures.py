@@ -23,7 +23,7 @@ class EpochFigures:
     validation_accuracy: float
     """Share of the validation images labelled right, 0 to 1."""
     learning_rate: float
-    """Learning rate of the last step; 0 where scikit-learn fits the head, or where a schedule ends there."""
+    """Learning rate of the last step; 0 where the head is solved, or where a schedule ends there."""
     seconds: float
     """Seconds that the epoch took, its validation included."""
 

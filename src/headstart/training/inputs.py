@@ -187,7 +187,7 @@ class ImageInputs:
         """Return the activations of a split, computed once and cached on disk if they fit.
 
         Raises:
-            NotCachedError: when they do not fit after all, unless scikit-learn fits the head, which needs activations.
+            NotCachedError: when they do not fit after all, unless the head is solved, which needs activations.
         """
         boundary, views = frozen.boundary, frozen.views
         if self.config.cache.activations and not self.activations.objection(boundary, [part], views):

@@ -14,7 +14,7 @@ class TrainingSettings:
     """The settings that all stages share.
 
     Args:
-        head: says whether scikit-learn fits the head in the stages that train nothing else.
+        head: says how the head is fitted in the stages that train nothing else.
         seed: of scikit-learn's folds and solvers.
         label_smoothing: share of the target that is spread over all classes, 0 to below 1.
         patience: a stage ends after so many epochs without a lower validation loss; None runs all its epochs.

@@ -28,7 +28,7 @@ class StageTiming:
     """The times of a stage on this machine, in seconds."""
 
     frozen: float  # to run an image through the frozen part once; 0 if an earlier stage did it
-    step: float  # per training batch; 0 if scikit-learn fits the head
+    step: float  # per training batch; 0 if the head is solved
     validation: float  # per image
 
     def seconds(self, epochs: int, steps: int, images: dict[str, int]) -> float:
