@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,21 @@ def test_runs_by_id_and_by_directory(place: Path, finished_run: Path, tmp_path: 
     directory = place / "sweeps" / "today" / "0"
     runs, sweep = select_runs([run_id[:8], str(directory)], None, tmp_path / "fetched")
     assert [run.directory for run in runs] == [directory]
+    assert sweep is None
+
+
+@pytest.mark.parametrize("name", ["latest", "best"])
+def test_the_latest_and_the_best_run_have_a_name(place: Path, name: str, tmp_path: Path) -> None:
+    shutil.copytree(place / "sweeps" / "today" / "0", place / "runs" / "old")
+    accuracies = {"runs/old": 1.0, "sweeps/today/0": 0.5}
+    for position, (directory, accuracy) in enumerate(accuracies.items()):
+        results = results_of(place / directory)
+        results["splits"]["validation"]["accuracy"] = accuracy
+        file = place / directory / "results.json"
+        file.write_text(json.dumps(results))
+        os.utime(file, (position, position))
+    [run], sweep = select_runs([name], None, tmp_path / "fetched")
+    assert run.directory == place / {"latest": "sweeps/today/0", "best": "runs/old"}[name]
     assert sweep is None
 
 

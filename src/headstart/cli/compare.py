@@ -44,7 +44,9 @@ def build_parser() -> CommandParser:
     """Return the parser of the command line."""
     parser = CommandParser(prog="headstart compare", description=__doc__)
     parser.add_argument(
-        "runs", nargs="*", help="a sweep, or several runs: directories or MLflow run ids (default: the newest sweep)"
+        "runs",
+        nargs="*",
+        help="a sweep, or several runs: directories, MLflow run ids, latest or best (default: the newest sweep)",
     )
     parser.add_argument("--experiment", metavar="NAME", help="compare all runs of an MLflow experiment")
     parser.add_argument(

@@ -10,6 +10,7 @@ from headstart.comparison.collect import Run, is_run, read_run, read_runs
 from headstart.config import TrackingConfig
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import outputs_directory
+from headstart.results.runs import find_run
 from headstart.tracking import fetch_run, list_run_ids, store_uri
 
 SHORTEST_ID = 4  # characters of an abbreviated run id
@@ -39,7 +40,8 @@ def select_runs(names: Sequence[str], uri: str | None, fetched: Path) -> tuple[l
     """Return the named runs, and the sweep's directory if the only name is a sweep.
 
     Args:
-        names: directories of sweeps or runs, names of sweeps, MLflow run ids or their first characters.
+        names: directories of sweeps or runs, names of sweeps, MLflow run ids or their first characters, `latest` or
+            `best` (see `find_run`).
         uri: of the store to search for ids that are not on this machine; None is the local store.
         fetched: an empty directory for downloads from the store.
 
@@ -90,11 +92,13 @@ def local_runs() -> list[Run]:
 
 
 def _directory(name: str) -> Path | None:
-    """Return the directory of that path, or of the sweep with that name or parent run id; None if there is none."""
+    """Return the directory of that path or run, or of the sweep with that name or parent run id; None if none."""
     sweeps = outputs_directory() / "sweeps"
     for directory in (Path(name), sweeps / name):
         if directory.is_dir():
             return directory
+    if name in ("latest", "best"):
+        return find_run(name)
     for file in sweeps.glob("*/sweep.json") if len(name) >= SHORTEST_ID else ():
         if str(json.loads(file.read_text(encoding="utf-8")).get("parent_run_id")).startswith(name):
             return file.parent
