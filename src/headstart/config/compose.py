@@ -32,8 +32,9 @@ from headstart.core.paths import conf_directory
 OWN_SOURCES = ("hydra", "main", "schema")  # Hydra's names of the config sources that every command has
 
 
+@functools.cache
 def register_schema() -> None:
-    """Register the schema with Hydra as `schema`, which `conf/config.yaml` includes."""
+    """Register the schema with Hydra as `schema`, which `conf/config.yaml` includes; a second call does nothing."""
     from hydra.core.config_store import ConfigStore
 
     from headstart.config.option_files import register_option_sources
