@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import ForkServer
 from omegaconf import DictConfig
 from PIL import Image
 
@@ -89,6 +91,32 @@ def sweep_configuration(*overrides: str) -> DictConfig:
     register_schema()
     with hydra.initialize_config_dir(str(conf_directory()), version_base="1.3"):
         return GlobalHydra.instance().config_loader().load_configuration("config", list(overrides), RunMode.MULTIRUN)
+
+
+@contextlib.contextmanager
+def without_figures() -> Iterator[None]:
+    """Leave out the figures of each split, which take half of a tiny run, where a test does not look at them."""
+    from headstart.evaluation import report
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("split_figures", "mistake_figures"):
+            patch.setattr(report, name, lambda *_: {})
+        yield
+
+
+@pytest.fixture
+def no_figures() -> Iterator[None]:
+    """Leave out the figures of each split in the runs of a test."""
+    with without_figures():
+        yield
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """Return what runs commands that end before TensorFlow is imported."""
+    server = ForkServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import HEADSTART
+from forked import ForkServer
 
 from headstart.cache.store import Cache
 from headstart.cli import cache as script
@@ -196,8 +195,8 @@ def test_a_cache_that_is_no_directory_is_refused(
     assert "Error: Expected the cache, HEADSTART_CACHE, to be a directory" in words(capsys)
 
 
-def test_the_command_runs_by_itself(directory: Path) -> None:
-    answer = subprocess.run([*HEADSTART, "cache", "list"], capture_output=True, text=True, check=False)
+def test_the_command_runs_by_itself(directory: Path, fork_server: ForkServer) -> None:
+    answer = fork_server.run(["-m", "headstart", "cache", "list"])
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "decoded" in answer.stdout
-    assert subprocess.run([*HEADSTART, "cache", "prune"], capture_output=True, check=False).returncode == 2
+    assert fork_server.run(["-m", "headstart", "cache", "prune"]).returncode == 2

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import HEADSTART
+from forked import ForkServer
 
 from headstart.cli.completion import SCRIPTS, complete
 from headstart.cli.main import COMMANDS, help_text, main
@@ -99,8 +99,8 @@ def test_a_mistyped_flag_is_answered_with_what_is_near(
     assert says in said
 
 
-def test_a_mistyped_flag_of_train_is_answered_with_what_is_near() -> None:
-    answer = subprocess.run([*HEADSTART, "train", "--multirn"], capture_output=True, text=True, check=False)
+def test_a_mistyped_flag_of_train_is_answered_with_what_is_near(fork_server: ForkServer) -> None:
+    answer = fork_server.run(["-m", "headstart", "train", "--multirn"])
     assert answer.returncode == 1  # as python run.py always has
     assert "did you mean --multirun?" in answer.stdout
     assert answer.stderr == ""
@@ -114,11 +114,9 @@ def test_each_command_has_its_own_help(command: str, capsys: pytest.CaptureFixtu
     assert f"usage: headstart {command}" in capsys.readouterr().out
 
 
-def test_train_help_is_that_of_run_py() -> None:
-    texts = [
-        subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        for command in ([*HEADSTART, "train"], [sys.executable, "run.py"])
-    ]
+def test_train_help_is_that_of_run_py(fork_server: ForkServer) -> None:
+    commands = (["-m", "headstart", "train", "--help"], ["run.py", "--help"])
+    texts = [fork_server.run(command, cwd=ROOT).stdout for command in commands]
     assert texts[0] == texts[1]
     assert "headstart train" in texts[0]
 
@@ -155,14 +153,11 @@ def test_no_program_changes_the_environment_when_it_is_imported(script: str) -> 
 
 
 @pytest.mark.parametrize("command", MOVED)
-def test_the_programs_of_before_say_what_they_are_called_now(command: str, tmp_path: Path) -> None:
-    answer = subprocess.run(
-        [sys.executable, ROOT / "scripts" / f"{command}.py", "--help"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def test_the_programs_of_before_say_what_they_are_called_now(
+    command: str, tmp_path: Path, fork_server: ForkServer
+) -> None:
+    answer = fork_server.run([ROOT / "scripts" / f"{command}.py", "--help"], cwd=tmp_path)
+    assert answer.returncode == 0
     assert answer.stderr.startswith(f"python scripts/{command}.py is now: headstart {command} ")
     assert answer.stderr.count("\n") == 1
     assert f"usage: headstart {command}" in answer.stdout

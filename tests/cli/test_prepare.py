@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import HEADSTART, write_pictures
+from conftest import write_pictures
 from PIL import Image
 
 from headstart.cli import prepare
@@ -187,12 +186,7 @@ def test_failure_halfway_leaves_nothing(photos, tmp_path, monkeypatch, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
-def test_command_runs_by_itself(photos, tmp_path):
-    answer = subprocess.run(
-        [*HEADSTART, "prepare", "split", photos, tmp_path / "split"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_command_runs_by_itself(photos, tmp_path, fork_server):
+    answer = fork_server.run(["-m", "headstart", "prepare", "split", photos, tmp_path / "split"])
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "validation" in answer.stdout

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import HEADSTART
 from PIL import Image
 
 from headstart.cli import preview
@@ -82,9 +80,9 @@ def test_every_kind_of_augmentation_can_be_seen(folder, tmp_path, option):
     assert any(np.abs(tile(output, row, 1) - tile(output, row, 0)).mean() > 1 for row in range(3))
 
 
-def test_the_script_says_in_one_line_what_is_wrong(folder, tmp_path):
+def test_the_script_says_in_one_line_what_is_wrong(folder, tmp_path, fork_server):
     wrong = arguments(folder, tmp_path / "sheet.png", "augmentation=stronk")
-    done = subprocess.run([*HEADSTART, "preview", *wrong], capture_output=True, text=True, check=False)
+    done = fork_server.run(["-m", "headstart", "preview", *wrong])
     assert done.returncode == 1
     assert "strong" in done.stdout
     assert "stronk" in done.stdout

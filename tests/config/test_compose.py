@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import jobs_of, sweep_configuration
+from forked import ForkServer
 
 from headstart.cli.help import comments
 from headstart.config import BackboneConfig, OptimizerConfig, compose, expect_quoted_text, from_yaml, to_yaml
@@ -184,10 +185,10 @@ def test_a_stored_configuration_keeps_names_that_yaml_would_read_as_something_el
     assert from_yaml(to_yaml(config)).dataset.classes == names
 
 
-def test_a_misspelt_key_in_a_yaml_file_is_refused_with_the_file(tmp_path: Path) -> None:
+def test_a_misspelt_key_in_a_yaml_file_is_refused_with_the_file(tmp_path: Path, fork_server: ForkServer) -> None:
     (tmp_path / "freeze").mkdir()
     (tmp_path / "freeze" / "mine.yaml").write_text("name: mine\nstages:\n  - {name: a, train: head, epoch: 3}\n")
-    answer = run("--config-dir", str(tmp_path), "freeze=mine")
+    answer = fork_server.run(["run.py", "--config-dir", str(tmp_path), "freeze=mine"], cwd=ROOT)
     assert answer.returncode == 1
     assert "one of name, train, epochs" in answer.stdout
     assert "freeze/mine" in answer.stdout
@@ -203,16 +204,18 @@ def test_backbones_of_the_registry_are_options(tmp_path: Path) -> None:
     assert compose(["experiment=mine"], [f"file://{tmp_path}"]).backbone == BackboneConfig("resnet50", "none")
 
 
-def test_a_sweep_over_all_options_of_a_group_finds_those_of_the_registry() -> None:
-    answer = run("-m", "plan=true", "backbone=glob(vgg*)", "dataset.fraction=0.1", "hydra.sweep.dir=/nowhere")
+def test_a_sweep_over_all_options_of_a_group_finds_those_of_the_registry(fork_server: ForkServer) -> None:
+    words = ["-m", "plan=true", "backbone=glob(vgg*)", "dataset.fraction=0.1", "hydra.sweep.dir=/nowhere"]
+    answer = fork_server.run(["run.py", *words], cwd=ROOT)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "backbone=vgg16" in answer.stdout
     assert "backbone=vgg19" in answer.stdout
 
 
-def test_help_shows_every_group_and_option_without_tensorflow() -> None:
-    answer = run("--help")
+def test_help_shows_every_group_and_option_without_tensorflow(fork_server: ForkServer) -> None:
+    answer = fork_server.run(["run.py", "--help"], cwd=ROOT)
     assert answer.returncode == 0
+    assert not answer.imported_tensorflow
     for name, entry in BACKBONES.items():
         assert f"  {name} " in answer.stdout
         if f"backbone={name}" not in OPTIONS:  # else its file says what it is for
@@ -231,7 +234,3 @@ def test_looking_at_the_configuration_imports_neither_tensorflow_nor_mlflow(flag
     imported = {line.rpartition("|")[2].strip() for line in answer.stderr.splitlines()}
     assert "headstart.config" in imported
     assert not imported & {"tensorflow", "keras", "mlflow", "sklearn", "matplotlib"}
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "run.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import TINY, write_pictures
+from forked import Answer, ForkServer
 
 from headstart.config import compose
 from headstart.core.errors import HeadstartError
@@ -140,20 +141,27 @@ def set_up_run(name: str, tmp_path: Path) -> tuple[list[str], str]:
     return [override.format(place=place) for override in overrides], mistake.says
 
 
-def answer_of(overrides: list[str], tmp_path: Path, program: list[str] | None = None) -> Any:
-    """Run the command from an empty directory with outputs of its own."""
+def environment_of(tmp_path: Path) -> dict[str, str]:
+    """Make an empty working directory, and return an environment with outputs of its own."""
     for name in ("elsewhere", "outputs"):
         (tmp_path / name).mkdir(exist_ok=True)
     environment = {**os.environ, "HEADSTART_OUTPUTS": str(tmp_path / "outputs"), "COLUMNS": "80"}
     environment.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, *(program or [str(RUN)]), *overrides]
-    return subprocess.run(command, cwd=tmp_path / "elsewhere", env=environment, capture_output=True, text=True)
+    return environment
 
 
-def expect_one_sentence(name: str, tmp_path: Path) -> None:
+def answer_of(words: list[str], tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of Python from an empty directory with outputs of its own."""
+    environment = environment_of(tmp_path)
+    return subprocess.run(
+        [sys.executable, *words], cwd=tmp_path / "elsewhere", env=environment, capture_output=True, text=True
+    )
+
+
+def expect_one_sentence(name: str, tmp_path: Path, answer_of: Callable[[list[str], Path], Any]) -> None:
     overrides, says = set_up_run(name, tmp_path)
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "pictures").rglob("*")}
-    answer = answer_of(overrides, tmp_path)
+    answer = answer_of([str(RUN), *overrides], tmp_path)
     assert answer.returncode == 1, answer.stdout
     errors = [line for line in answer.stdout.splitlines() if line.startswith("Error:")]
     assert len(errors) == 1, answer.stdout
@@ -165,14 +173,19 @@ def expect_one_sentence(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_one_sentence_before_tensorflow_is_imported(name: str, tmp_path: Path) -> None:
-    expect_one_sentence(name, tmp_path)
+def test_one_sentence_before_tensorflow_is_imported(name: str, tmp_path: Path, fork_server: ForkServer) -> None:
+    def answer_of(words: list[str], tmp_path: Path) -> Answer:
+        answer = fork_server.run(words, env=environment_of(tmp_path), cwd=tmp_path / "elsewhere")
+        assert not answer.imported_tensorflow
+        return answer
+
+    expect_one_sentence(name, tmp_path, answer_of)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", THOROUGH)
 def test_one_sentence_from_the_command_line(name: str, tmp_path: Path) -> None:
-    expect_one_sentence(name, tmp_path)
+    expect_one_sentence(name, tmp_path, answer_of)
 
 
 @pytest.mark.parametrize("name", THOROUGH)
@@ -195,7 +208,7 @@ headstart.run.experiment.run = run
 sys.argv[0] = {str(RUN)!r}
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-    answer = answer_of([], tmp_path, ["-c", defect])
+    answer = answer_of(["-c", defect], tmp_path)
     assert answer.returncode == 1
     assert "Traceback (most recent call last)" in answer.stderr
     assert "KeyError: 'a key that nobody wrote'" in answer.stderr

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked import ForkServer
 
 from headstart.config import compose
 from headstart.core.errors import HeadstartError
@@ -105,14 +106,14 @@ def digests(directory: Path) -> dict[str, str]:
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def test_a_second_run_in_the_same_directory_changes_nothing(tmp_path: Path) -> None:
+def test_a_second_run_in_the_same_directory_changes_nothing(tmp_path: Path, fork_server: ForkServer) -> None:
     used = tmp_path / "used"
     (used / "hydra").mkdir(parents=True)
     (used / "hydra" / "overrides.yaml").write_text("- seed=1\n")
     (used / "results.json").write_text('{"run_id": "abcdef0123", "status": "FINISHED"}')
     before = digests(used)
     for words in (["seed=2"], ["resume=auto"]):
-        answer = start(tmp_path, f"hydra.run.dir={used}", *words)
+        answer = fork_server.run([ROOT / "run.py", f"hydra.run.dir={used}", *words], cwd=tmp_path)
         assert answer.returncode == 1
         assert answer.stdout.startswith(f"Error: Expected a directory without a run. Received: {used}, which holds run")
         assert answer.stderr == ""

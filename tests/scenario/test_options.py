@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked import ForkServer
 
 from headstart.config import CELLS, ScenarioConfig, compose, from_yaml, scenario_cells, to_yaml
 from headstart.config.identity import config_hash
@@ -118,17 +119,11 @@ def test_what_has_the_configuration_only_finds_options_of_a_directory_of_one_s_o
     assert answer.stdout.split() == ["mine"] * 4 + [config_hash(config)], answer.stderr
 
 
-def test_a_job_finds_options_of_a_directory_of_one_s_own(tmp_path: Path) -> None:
+def test_a_job_finds_options_of_a_directory_of_one_s_own(tmp_path: Path, fork_server: ForkServer) -> None:
     (tmp_path / "freeze").mkdir()
     (tmp_path / "freeze" / "mine.yaml").write_text("name: mine\nstages:\n  - {name: a, train: head, epochs: 3}\n")
-    command = [sys.executable, "run.py", "--config-dir", str(tmp_path), "scenario=auto", "freeze=mine"]
-    answer = subprocess.run(
-        [*command, "backbone=small_cnn", f"hydra.run.dir={tmp_path / 'run'}"],
-        cwd=conf_directory().parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["run.py", "--config-dir", tmp_path, "scenario=auto", "freeze=mine", "backbone=small_cnn"]
+    answer = fork_server.run([*command, f"hydra.run.dir={tmp_path / 'run'}"], cwd=conf_directory().parent)
     assert answer.returncode == 1
     assert "Error: Expected a backbone with ImageNet weights to measure" in answer.stdout  # so it got through composing
     assert "scenario=small_different" in answer.stdout

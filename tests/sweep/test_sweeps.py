@@ -18,6 +18,7 @@ import mlflow
 import pytest
 import yaml
 from conftest import write_pictures
+from forked import Answer, ForkServer
 
 ROOT = Path(__file__).parents[2]
 TINY = ("backbone=small_cnn", "freeze=scratch", "epochs=1", "image_size=32", "dataset=folder")
@@ -32,6 +33,12 @@ def sweep(outputs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(outputs, *arguments), cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def refused_sweep(fork_server: ForkServer, outputs: Path, *arguments: str) -> Answer:
+    """Start a sweep that ends before it starts a job."""
+    environment = {**os.environ, "HEADSTART_OUTPUTS": str(outputs)}
+    return fork_server.run(command(outputs, *arguments)[1:], cwd=ROOT, env=environment)
 
 
 def statuses(directory: Path) -> dict[str, str]:
@@ -72,7 +79,7 @@ class Repeated:
     outputs: Path
     arguments: tuple[str, ...]
     images: Path  # of the job that did not fail
-    answers: list[subprocess.CompletedProcess[str]]
+    answers: list[subprocess.CompletedProcess[str] | Answer]
     statuses: list[dict[str, str]]
     stored: list[list[Any]]
     trees: list[dict[str, bytes]]  # of the job that did not fail
@@ -81,7 +88,7 @@ class Repeated:
     def directory(self) -> Path:
         return self.outputs / "sweeps" / "mine"
 
-    def look(self, answer: subprocess.CompletedProcess[str]) -> None:
+    def look(self, answer: subprocess.CompletedProcess[str] | Answer) -> None:
         self.answers.append(answer)
         self.statuses.append(statuses(self.directory))
         self.stored.append(stored(self.outputs))
@@ -89,14 +96,14 @@ class Repeated:
 
 
 @pytest.fixture(scope="module")
-def repeated(tmp_path_factory: pytest.TempPathFactory) -> Repeated:
+def repeated(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Repeated:
     outputs = tmp_path_factory.mktemp("repeated")
     whole, broken = write_pictures(outputs / "whole", {"cat": 12, "dog": 12}), with_a_broken_picture(outputs / "broken")
     arguments = (f"dataset.root={whole},{broken}", "sweep.name=mine", "dataset.split.test=0.25")
     found = Repeated(outputs, arguments, whole, [], [], [], [])
     found.look(sweep(outputs, *arguments))
     write_pictures(broken, {"cat": 12, "dog": 12}, seed=1)  # what was broken is whole now
-    found.look(sweep(outputs, *arguments, "plan=true"))
+    found.look(refused_sweep(fork_server, outputs, *arguments, "plan=true"))
     found.look(sweep(outputs, *arguments))
     return found
 
@@ -134,12 +141,14 @@ def test_the_same_command_runs_only_what_failed(repeated: Repeated) -> None:
     assert parent.info.status == "FINISHED"
 
 
-def test_a_finished_sweep_is_left_as_it_is_while_its_images_are_away(repeated: Repeated) -> None:
+def test_a_finished_sweep_is_left_as_it_is_while_its_images_are_away(
+    repeated: Repeated, fork_server: ForkServer
+) -> None:
     before = tree(repeated.directory)
     away = [(place, place.with_name(f"{place.name}_away")) for place in (repeated.images, repeated.outputs / "broken")]
     for place, elsewhere in away:
         place.rename(elsewhere)
-    answer = sweep(repeated.outputs, *repeated.arguments)
+    answer = refused_sweep(fork_server, repeated.outputs, *repeated.arguments)
     for place, elsewhere in away:
         elsewhere.rename(place)
     assert answer.returncode == 1
@@ -167,8 +176,8 @@ def test_an_image_that_breaks_later_loses_no_finished_job(repeated: Repeated) ->
     assert "2 done before" in sweep(repeated.outputs, *repeated.arguments).stdout
 
 
-def test_a_sweep_with_a_job_that_cannot_run_is_refused_as_a_whole(tmp_path: Path) -> None:
-    answer = sweep(tmp_path, "dataset=digits", "head=linear,nothing", "seed=0,1")
+def test_a_sweep_with_a_job_that_cannot_run_is_refused_as_a_whole(tmp_path: Path, fork_server: ForkServer) -> None:
+    answer = refused_sweep(fork_server, tmp_path, "dataset=digits", "head=linear,nothing", "seed=0,1")
     assert answer.returncode == 1
     assert answer.stderr == ""
     first, second = answer.stdout.splitlines()
@@ -232,10 +241,10 @@ def test_folds_are_jobs(binary_folder: Path, tmp_path: Path) -> None:
     assert len(tested) == len(set(tested)) == 24
 
 
-def test_folds_without_a_sweep_are_refused(binary_folder: Path, tmp_path: Path) -> None:
+def test_folds_without_a_sweep_are_refused(binary_folder: Path, tmp_path: Path, fork_server: ForkServer) -> None:
     environment = {**os.environ, "HEADSTART_OUTPUTS": str(tmp_path)}
-    arguments = [sys.executable, "run.py", *TINY, f"dataset.root={binary_folder}", "cv.folds=3"]
-    answer = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    arguments = ["run.py", *TINY, f"dataset.root={binary_folder}", "cv.folds=3"]
+    answer = fork_server.run(arguments, cwd=ROOT, env=environment)
     assert answer.returncode == 1
     assert "headstart train -m cv.folds=3" in answer.stdout
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -168,16 +166,11 @@ def test_missing_data_is_explained(tmp_path, monkeypatch, name):
     assert "\n" not in str(caught.value)
 
 
-def test_named_data_lies_beside_run_py_whatever_the_working_directory(tmp_path):
+def test_named_data_lies_beside_run_py_whatever_the_working_directory(tmp_path, fork_server):
     environment = {key: value for key, value in os.environ.items() if key != "HEADSTART_DATA"}
-    answer = subprocess.run(
-        [sys.executable, ROOT / "run.py", "--cfg", "job", "--resolve", "dataset=food11"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [ROOT / "run.py", "--cfg", "job", "--resolve", "dataset=food11"]
+    answer = fork_server.run(command, cwd=tmp_path, env=environment)
+    assert answer.returncode == 0
     assert f"root: {ROOT / 'data' / 'food11'}\n" in answer.stdout
 
 
