@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import without_figures
 from PIL import Image
 
 from headstart.classifier.saved import load_classifier
 from headstart.cli.help import comments
-from headstart.config import compose
+from headstart.config import Config, compose
 from headstart.core.paths import conf_directory
 from headstart.model.freeze import open_for_training
 from headstart.model.network import build_network
@@ -34,13 +37,19 @@ SPECIES = ("ALBATROSS", "BALD EAGLE", "BARN OWL", "CROW", "EMPEROR PENGUIN")
 SPECIES += ("FLAMINGO", "OSTRICH", "PEACOCK", "PELICAN", "PUFFIN")
 
 
+@functools.cache
+def composed(*overrides: str) -> Config:
+    """Return a configuration that several tests look at and none changes."""
+    return compose(overrides)
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_says_what_it_is_measured_against(name: str) -> None:
     text = " ".join(comments(CONF / "experiment" / f"{name}.yaml"))
     assert "Published" in text
     assert "Measured: " in text
     assert "Departures: " in text
-    recipe = compose([f"experiment={name}"]).recipe
+    recipe = composed(f"experiment={name}").recipe
     assert recipe.name == name
     assert recipe.published
 
@@ -51,10 +60,10 @@ def test_a_recipe_says_what_it_is_measured_against(name: str) -> None:
 )
 def test_any_group_of_a_recipe_can_be_exchanged_for_another_one_whole(name: str, group: str) -> None:
     free = ["epochs=null", "dataset.fraction=1"]  # a number of epochs replaces those of every stage
-    recipe = getattr(compose([f"experiment={name}"]), group).name
+    recipe = getattr(composed(f"experiment={name}"), group).name
     option = max(file.stem for file in (CONF / group).glob("*.yaml") if file.stem != recipe)
     mine = dataclasses.asdict(compose([f"experiment={name}", f"{group}={option}", *free]))
-    alone = dataclasses.asdict(compose([f"{group}={option}", *free]))
+    alone = dataclasses.asdict(composed(f"{group}={option}", *free))
     if group == "freeze":  # a stage inherits the run's optimizer, which is another group
         for stage in mine["freeze"]["stages"] + alone["freeze"]["stages"]:
             del stage["optimizer"]
@@ -150,13 +159,14 @@ def write_layout(dataset: str, root: Path) -> Path:
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in RECIPES]
 )
 def test_every_recipe_runs_in_its_own_layout(name: str, tmp_path: Path) -> None:
-    dataset = compose([f"experiment={name}"]).dataset.name
+    dataset = composed(f"experiment={name}").dataset.name
     root = write_layout(dataset, tmp_path / dataset)
     output = tmp_path / "run"
     output.mkdir()
     size = 75 if "inception" in name else 32
     overrides = [f"dataset.root={root}", "backbone.weights=none", f"image_size={size}", "epochs=1", "steps_per_epoch=2"]
-    results = plain_results(run(compose([f"experiment={name}", *overrides]), output))
+    with contextlib.nullcontext() if name in LARGE else without_figures():
+        results = plain_results(run(compose([f"experiment={name}", *overrides]), output))
     assert results == json.loads((output / "results.json").read_text(encoding="utf-8"))
     assert results["status"] == "FINISHED"
     assert results["recipe"]["name"] == name
@@ -169,7 +179,7 @@ def test_every_recipe_runs_in_its_own_layout(name: str, tmp_path: Path) -> None:
         assert classifier.class_names == SPECIES
     if dataset == "food11":
         assert classifier.class_names[:2] == ("Bread", "Dairy product")
-    stages = compose([f"experiment={name}"]).freeze.stages
+    stages = composed(f"experiment={name}").freeze.stages
     assert list(results["parameters"]["trainable_by_stage"]) == [stage.name for stage in stages]
     if len(stages) > 1:  # what fine-tuning gained is visible in one run
         assert list(results["stages"]) == [stage.name for stage in stages]
@@ -177,3 +187,9 @@ def test_every_recipe_runs_in_its_own_layout(name: str, tmp_path: Path) -> None:
             assert (
                 0 <= stage["test"]["accuracy_low"] <= stage["test"]["accuracy"] <= stage["test"]["accuracy_high"] <= 1
             )
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_quick_experiment_runs(folder: Path, tmp_path: Path) -> None:
+    words = [f"dataset.root={folder}", "dataset=folder", "backbone=small_cnn", "image_size=32", "epochs=1"]
+    assert run(compose(["experiment=quick", *words]), tmp_path).finished

@@ -38,6 +38,7 @@ def test_inception_with_its_last_block_open(folder: Path, tmp_path: Path) -> Non
     assert trainable["last_block"] > 5_000_000
 
 
+@pytest.mark.slow
 def test_the_quick_experiment(folder: Path, tmp_path: Path) -> None:  # the recipes: test_experiments.py
     directory = command(tmp_path, "experiment=quick", "backbone=small_cnn", "image_size=32", f"dataset.root={folder}")
     assert json.loads((directory / "results.json").read_text())["status"] == "FINISHED"

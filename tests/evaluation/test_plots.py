@@ -90,7 +90,7 @@ def cell_numbers(figure: Figure) -> dict[tuple[float, float], str]:
 
 
 @pytest.mark.parametrize("long", [False, True])
-@pytest.mark.parametrize("classes", [2, 10, 20, 37, 100])
+@pytest.mark.parametrize("classes", [2, 10, 20, pytest.param(37, marks=pytest.mark.slow), 100])
 def test_confusion_figure_is_readable(classes: int, long: bool) -> None:
     figure = confusion_figure(confusion(classes), names(classes, long), normalized=long, title=LONG_TITLE)
     check_readable(figure)

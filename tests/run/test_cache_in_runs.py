@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TINY, write_pictures
+from conftest import TINY, without_figures, write_pictures
 
 from headstart.cache import table as table_module
 from headstart.cache.store import Cache
@@ -40,7 +40,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def results_of(output: Path, folder: Path, *overrides: str) -> dict[str, Any]:
     """Run, and return the results."""
     output.mkdir()
-    return plain_results(run(compose([*TINY, f"dataset.root={folder}", "epochs=1", *overrides]), output))
+    with without_figures():
+        return plain_results(run(compose([*TINY, f"dataset.root={folder}", "epochs=1", *overrides]), output))
 
 
 def predictions(output: Path) -> tuple[list[str], np.ndarray]:

@@ -164,6 +164,7 @@ def without_time(directory: Path) -> list[dict[str, str]]:
     ]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_same_seed_gives_the_same_figures_and_another_does_not(
     results: dict[str, Any], finished_run: Path, folder: Path, tmp_path: Path
 ) -> None:

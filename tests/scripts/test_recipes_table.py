@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import TINY
+from conftest import TINY, without_figures
 
 from headstart.config import compose
 from headstart.core.paths import conf_directory
@@ -41,7 +41,8 @@ def recipe_run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory of a tiny run that says it follows a recipe."""
     directory = tmp_path_factory.mktemp("recipe")
     overrides = [*TINY, f"dataset.root={folder}", "freeze=last_block", "epochs=1", "evaluate_after_each_stage=true"]
-    run(compose([*overrides, "recipe.name=dogs_vs_cats", "recipe.published=words"]), directory)
+    with without_figures():
+        run(compose([*overrides, "recipe.name=dogs_vs_cats", "recipe.published=words"]), directory)
     return directory
 
 
