@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import mlflow
-from forked import ForkServer
+from conftest import HEADSTART
 
 from headstart.results.file import load_results
 from headstart.results.runs import RUNNING
@@ -18,8 +18,7 @@ from headstart.tracking import begin_run
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_run_whose_process_died_is_closed(tmp_path: Path, fork_server: ForkServer) -> None:
-    sync = functools.partial(synchronise, fork_server)
+def test_a_run_whose_process_died_is_closed(tmp_path: Path) -> None:
     uri, run = f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "runs" / "one"
     tracker = begin_run(uri, "headstart", "one", {}, run)
     tracker.close()
@@ -33,8 +32,14 @@ def test_a_run_whose_process_died_is_closed(tmp_path: Path, fork_server: ForkSer
     assert "Nothing to send" in sync(tmp_path)
 
 
-def synchronise(fork_server: ForkServer, outputs: Path) -> str:
-    environment = {**os.environ, "HEADSTART_OUTPUTS": str(outputs)}
-    answer = fork_server.run(["-m", "headstart", "sync"], cwd=ROOT, env=environment)
+def sync(outputs: Path) -> str:
+    answer = subprocess.run(
+        [*HEADSTART, "sync"],
+        cwd=ROOT,
+        env={**os.environ, "HEADSTART_OUTPUTS": str(outputs)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return answer.stdout

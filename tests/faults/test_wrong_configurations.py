@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import wrong_configurations as wrong
-from forked import ForkServer
 
 from headstart.core.paths import conf_directory
 
@@ -51,14 +51,20 @@ def expect_nothing_left(place: Path) -> None:
 @pytest.mark.parametrize(
     ("count", "seed"), [(30, 1), *(pytest.param(200, seed, marks=pytest.mark.slow) for seed in (2, 3))]
 )
-def test_wrong_configurations_are_refused_in_one_sentence(
-    count: int, seed: int, place: Path, fork_server: ForkServer
-) -> None:
+def test_wrong_configurations_are_refused_in_one_sentence(count: int, seed: int, place: Path) -> None:
     configurations = wrong.wrong_configurations(count, seed)
     assert len(configurations) == count
-    for overrides in configurations:
-        answer = fork_server.run([RUN, *overrides], cwd=place / "elsewhere", env=environment(place))
-        expect_one_sentence(overrides, answer.returncode, answer.stdout, answer.stderr)
+    answer = subprocess.run(
+        [sys.executable, wrong.__file__, str(RUN)],
+        input=json.dumps(configurations),
+        cwd=place / "elsewhere",
+        env=environment(place),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for overrides, (code, out, errors) in zip(configurations, json.loads(answer.stdout), strict=True):
+        expect_one_sentence(overrides, code, out, errors)
     expect_nothing_left(place)
 
 
@@ -92,10 +98,10 @@ NAMES = [
     [pytest.param(name, marks=[] if name in ("../../x", "a" * 300) else pytest.mark.slow) for name in NAMES],
     ids=ascii,
 )
-def test_names_of_sweeps_stay_within_the_outputs(name: str, place: Path, fork_server: ForkServer) -> None:
+def test_names_of_sweeps_stay_within_the_outputs(name: str, place: Path) -> None:
     quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    command = [RUN, "-m", f"sweep.name={quoted}", "seed=0,1", "plan=true", "dataset=digits"]
-    answer = fork_server.run(command, cwd=place / "elsewhere", env=environment(place))
+    command = [sys.executable, str(RUN), "-m", f"sweep.name={quoted}", "seed=0,1", "plan=true", "dataset=digits"]
+    answer = subprocess.run(command, cwd=place / "elsewhere", env=environment(place), capture_output=True, text=True)
     assert "Traceback" not in answer.stdout + answer.stderr
     assert answer.returncode in (0, 1), answer.stdout
     expect_nothing_left(place)

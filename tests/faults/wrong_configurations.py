@@ -1,8 +1,18 @@
-"""Command lines of `run.py` that cannot work, by the hundred, seeded."""
+"""Command lines of `run.py` that cannot work, by the hundred, seeded; as a program it runs them.
+
+`python tests/faults/wrong_configurations.py RUN.PY < COMMAND_LINES.json` prints exit code, output and errors of each.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import runpy
+import signal
+import sys
+import tempfile
+import traceback
 import typing
 from typing import Any
 
@@ -12,6 +22,7 @@ from headstart.config import Config
 from headstart.config.fields import REQUIRED
 from headstart.core.paths import conf_directory
 
+SECONDS = 60  # for one of them
 GROUPS = sorted(folder.name for folder in conf_directory().iterdir() if folder.is_dir() and folder.name != "hydra")
 ODD = ("é", "日本", "\u202eabc", "😀", "a b", "'", '"', "%s", "{0}", "<b>", "\\", "\x1b[31m", "\n", "\t", "#", "&")
 
@@ -192,3 +203,48 @@ def wrong_configurations(count: int, seed: int = 0) -> list[list[str]]:
         if overrides not in found and REQUIRED not in overrides:
             found.append(overrides)
     return found
+
+
+def run_each(program: str, configurations: list[list[str]]) -> list[tuple[int, str, str]]:
+    """Return exit code, output and errors of `run.py` with each of the command lines.
+
+    Every one runs in a process of its own, which is forked from one that has imported what all of them need.
+
+    Args:
+        program: the file `run.py`.
+        configurations: the command lines.
+    """
+    import headstart.cli.train
+    import headstart.run.experiment  # noqa: F401
+
+    answers = []
+    for overrides in configurations:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+            child = os.fork()
+            if child == 0:
+                signal.alarm(SECONDS)
+                os.dup2(out.fileno(), 1)
+                os.dup2(errors.fileno(), 2)
+                code = 1
+                try:
+                    sys.argv = [program, *overrides]
+                    runpy.run_path(program, run_name="__main__")
+                except SystemExit as end:
+                    code = end.code if isinstance(end.code, int) else 1
+                except BaseException:  # noqa: BLE001 (as the interpreter does)
+                    traceback.print_exc()
+                finally:
+                    sys.stdout.flush()
+                    sys.stderr.flush()
+                    os._exit(code)
+            _, status = os.waitpid(child, 0)
+            texts = []
+            for file in (out, errors):
+                file.seek(0)
+                texts.append(file.read().decode(errors="backslashreplace"))
+            answers.append((os.waitstatus_to_exitcode(status), *texts))
+    return answers
+
+
+if __name__ == "__main__":
+    json.dump(run_each(sys.argv[1], json.load(sys.stdin)), sys.stdout)
