@@ -1,9 +1,10 @@
-"""Recommend a scenario and a backbone for a data set, without training: `headstart recommend FOLDER`."""
+"""Recommend a strategy and a backbone for a data set, by probes and short trials: `headstart recommend FOLDER`."""
 
 from __future__ import annotations
 
 import dataclasses
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,13 @@ from rich.table import Table
 from headstart.cli.data_arguments import add_data_arguments, dataset_name, overrides_of
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
+from headstart.cli.recommend_strategy import (
+    compose_strategies,
+    plain_strategies,
+    print_probe_curve,
+    print_strategies,
+    strategy_overrides,
+)
 from headstart.config import CELLS, Config, compose, scenario_cells, select_overrides
 from headstart.core.console import console, print_titled
 from headstart.core.errors import HeadstartError
@@ -31,13 +39,16 @@ if TYPE_CHECKING:
     from headstart.scenario.ranking import RankedBackbone
 
 
+SECONDS = 60.0  # for trials
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print the recommendation and return the exit code: 1 after an error that the user can fix."""
     options = build_parser().parse_intermixed_args(arguments)
     try:
         overrides = overrides_of(options.words)
         config = compose([*overrides, "scenario=auto"])
-        recommend(config, overrides, options.backbones, options.output)
+        recommend(Request(config, overrides, options.backbones, options.output, options.seconds))
     except (HeadstartError, OSError) as error:
         return report_error(error)
     return 0
@@ -47,8 +58,13 @@ def build_parser() -> CommandParser:
     """Return the parser of the command line."""
     parser = CommandParser(prog="headstart recommend", description=__doc__)
     add_data_arguments(parser)
+    parser.add_argument("--backbones", metavar="A,B", help="backbones to rank (default: those with packaged weights)")
     parser.add_argument(
-        "--backbones", metavar="A,B", help="backbones to rank by LogME (default: those with packaged weights)"
+        "--seconds",
+        type=float,
+        default=SECONDS,
+        metavar="S",
+        help="time for trials of fine-tuning strategies; 0: only the probe (default: %(default)g)",
     )
     parser.add_argument(
         "--output",
@@ -59,17 +75,30 @@ def build_parser() -> CommandParser:
     return parser
 
 
-def recommend(config: Config, overrides: list[str], backbones: str | None, output: Path | None) -> None:
-    """Measure the scenario and rank the backbones; print and write the recommendation.
+@dataclass(frozen=True)
+class Request:
+    """What the command asks for."""
+
+    config: Config  # with `scenario=auto`
+    overrides: list[str]  # that it was composed with, without the scenario
+    backbones: str | None  # comma-separated, to rank; None: those with packaged weights
+    output: Path | None  # directory to write to; None: `recommend_NAME` in the outputs directory
+    seconds: float  # for the trials of strategies
+
+
+def recommend(request: Request) -> None:
+    """Measure the scenario, try strategies, rank backbones; print and write the recommendation.
 
     Args:
-        config: a configuration with `scenario=auto`.
-        overrides: overrides that it was composed with, without the scenario.
-        backbones: comma-separated backbones to rank; None: those with packaged weights.
-        output: directory to write to; None: `recommend_NAME` in the outputs directory.
+        request: what the command asks for.
+
+    Raises:
+        HeadstartError: for an error that the user can fix.
     """
+    config, backbones = request.config, request.backbones
     names = [name.strip() for name in backbones.split(",")] if backbones else packaged_backbones()
     image_size = check(config, names)
+    strategies = compose_strategies(request.overrides)
     index, report = check_images(
         load_index(config.dataset, cache_directory()),
         config.dataset.bad_images,
@@ -82,25 +111,39 @@ def recommend(config: Config, overrides: list[str], backbones: str | None, outpu
     from headstart.features.activation_cache import open_activation_cache
     from headstart.scenario.display import print_curve, print_placement, write_figure
     from headstart.scenario.measure import images_to_measure, measure_scenario
+    from headstart.scenario.probes import multi_depth_probe
     from headstart.scenario.ranking import rank_backbones
+    from headstart.scenario.trials import try_strategies
     from headstart.training.hardware import prepare_devices, seed_everything
 
     prepare_devices()
     seed_everything(config.seed, config.deterministic, "float32")
-    placement = measure_scenario(config, index, image_size, open_activation_cache(config, image_size))
+    activations = open_activation_cache(config, image_size)
+    placement = measure_scenario(config, index, image_size, activations)
     print_curve(placement)
     print_placement(placement, scenario_cells(config))
+    probe = multi_depth_probe(config, index, image_size, activations)
+    curve = probe.curve()
+    found = try_strategies(strategies, probe, image_size, activations, request.seconds)
+    print_strategies(found, len(probe.training), len(probe.validation))
+    print_probe_curve(curve)
     images = images_to_measure(index, config.dataset.split.seed)
     ranked = rank_backbones(config, images, names)
     print_ranking(ranked, len(images))
 
     name = dataset_name(config)
-    directory = output or outputs_directory() / f"recommend_{file_name(name)}"
+    directory = request.output or outputs_directory() / f"recommend_{file_name(name)}"
     directory.mkdir(parents=True, exist_ok=True)
     write_figure(placement, f"{name}, {config.backbone.name}", directory / "probes.png")
-    commands = next_commands(overrides, placement.cell, ranked)
-    found = {"scenario": placement.to_dict(), "backbones": [dataclasses.asdict(one) for one in ranked]}
-    write_json(directory / "recommendation.json", {**found, "image_size": image_size, "commands": commands})
+    commands = next_commands(request.overrides, found.strategy, ranked, config.backbone.name)
+    written = {
+        "scenario": placement.to_dict(),
+        "strategies": plain_strategies(found, curve),
+        "backbones": [dataclasses.asdict(one) for one in ranked],
+        "image_size": image_size,
+        "commands": commands,
+    }
+    write_json(directory / "recommendation.json", written)
     console.print(f"\n  {directory / 'probes.png'}", markup=False, soft_wrap=True)
     console.print("\n[bold]Next[/]")
     for purpose, command in commands.items():
@@ -124,23 +167,28 @@ def check(config: Config, names: list[str]) -> int:
     return image_size
 
 
-def next_commands(overrides: list[str], cell: str, ranked: list[RankedBackbone]) -> dict[str, str]:
+def next_commands(overrides: list[str], strategy: str, ranked: list[RankedBackbone], backbone: str) -> dict[str, str]:
     """Return the commands to run next, by purpose.
 
     Args:
         overrides: overrides from the command line.
-        cell: the measured scenario.
+        strategy: the recommended one.
         ranked: the backbones, best first.
+        backbone: of the run.
     """
-    given = bool(select_overrides(overrides, ["backbone"]))
-    best = next((one.backbone for one in ranked if one.logme is not None), None)
-    common = [*overrides, *([] if given or best is None else [f"backbone={best}"])]
-    return {
-        "train for this scenario": shlex.join(["headstart", "train", *common, f"scenario={cell}"]),
+    words = strategy_overrides(strategy, overrides)
+    found = {
+        "train with the recommended strategy": shlex.join(["headstart", "train", *overrides, *words]),
         "or compare all four scenarios": shlex.join(
-            ["headstart", "train", "-m", *common, f"scenario={','.join(CELLS)}", "seed=0,1,2"]
+            ["headstart", "train", "-m", *overrides, f"scenario={','.join(CELLS)}", "seed=0,1,2"]
         ),
     }
+    best = ranked[0]
+    if best.accuracy is not None and best.backbone != backbone and not select_overrides(overrides, ["backbone"]):
+        found[f"or with {best.backbone}, which leads the backbones"] = shlex.join(
+            ["headstart", "train", *overrides, f"backbone={best.backbone}", *words]
+        )
+    return found
 
 
 def print_ranking(ranked: list[RankedBackbone], images: int) -> None:
@@ -151,14 +199,14 @@ def print_ranking(ranked: list[RankedBackbone], images: int) -> None:
         images: number of images that they were ranked on.
     """
     table = Table()
-    for column in ("backbone", "weights", "px", "LogME", "features", "parameters"):
+    for column in ("backbone", "weights", "px", "accuracy", "LogME", "features", "parameters"):
         table.add_column(column, justify="left" if column in ("backbone", "weights") else "right")
     for one in ranked:
-        figures = ("-", "-", "-")
-        if one.logme is not None:
-            figures = (f"{one.logme:.4f}", f"{one.features:,}", f"{one.parameters:,}")
+        figures = ("-", "-", "-", "-")
+        if one.accuracy is not None and one.logme is not None:
+            figures = (f"{one.accuracy:.4f}", f"{one.logme:.4f}", f"{one.features:,}", f"{one.parameters:,}")
         table.add_row(one.backbone, one.weights, str(one.image_size), *figures)
-    print_titled(f"Backbones by LogME on {images:,} training images (higher is better)", table)
+    print_titled(f"Backbones by the probe of all depths, left one out, on {images:,} training images", table)
     for one in ranked:
-        if one.logme is None:
+        if one.accuracy is None:
             console.print(f"  {one.backbone}: {one.why_none}", markup=False, soft_wrap=True)

@@ -32,6 +32,7 @@ class MultiDepthOutputs:
 
     boundary: Boundary  # its prefix gives all averages
     split_points: tuple[SplitPoint, ...]  # from the images to the top
+    parameters: int  # of the backbone
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def build_multi_depth_outputs(backbone: BackboneConfig, image_size: int) -> Mult
     boundary = frozen_boundary(network, HeadOnly())
     if boundary is None:
         raise ValueError(f"Expected {backbone.name} to have a split point below its head")
-    return MultiDepthOutputs(boundary, tuple(split_points_of(network.features)))
+    return MultiDepthOutputs(boundary, tuple(split_points_of(network.features)), network.backbone.count_params())
 
 
 def depth_features(

@@ -1,4 +1,7 @@
-"""Ranks backbones for a data set without training, by LogME on the input of a new head."""
+"""Ranks backbones for a data set without training: by the accuracy of a multi-depth probe, with LogME beside it.
+
+LogME reads the last layer alone, and has been found unreliable (arXiv 2405.20420); it is shown for comparison.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.config import BackboneConfig, Config, HeadConfig
-from headstart.config.train_targets import HeadOnly
+from headstart.config import BackboneConfig, Config
 from headstart.core.errors import HeadstartError
 from headstart.data.index import ImageIndex
 from headstart.features.activation_cache import open_activation_cache
+from headstart.features.depth_features import build_multi_depth_outputs, depth_features
 from headstart.model.backbones.registry import check_image_size, get_entry
 from headstart.model.backbones.weights import check_weights
 from headstart.model.image_size import choose_image_size
 from headstart.scenario.logme import log_maximum_evidence
+from headstart.training.ridge_head import fit_ridge_head
 
 
 @dataclass(frozen=True)
 class RankedBackbone:
-    """The LogME score of a backbone's features on a data set."""
+    """The scores of a backbone's features on a data set."""
 
     backbone: str
     weights: str
     image_size: int  # side in pixels
-    logme: float | None  # None if it could not be computed
-    features: int = 0  # number of features per image at the input of the head
+    accuracy: float | None  # leave-one-out, of the multi-depth probe, 0 to 1; None if it could not be computed
+    logme: float | None  # of the last layer
+    features: int = 0  # number of features per image at all depths
     parameters: int = 0  # of the backbone
     seconds: float = 0.0  # to compute or read the features
     why_none: str = ""
 
 
 def rank_backbones(config: Config, images: ImageIndex, names: list[str]) -> list[RankedBackbone]:
-    """Return backbones by LogME, best first, those without a score last.
+    """Return backbones by the accuracy of their multi-depth probes, best first, those without a score last.
 
     Args:
         config: the data set, the image size, the cache.
@@ -42,7 +47,7 @@ def rank_backbones(config: Config, images: ImageIndex, names: list[str]) -> list
         names: of backbones with ImageNet weights, see `check_rankable`.
     """
     ranked = [_rank(_with_backbone(config, name), images) for name in names]
-    return sorted(ranked, key=lambda one: -np.inf if one.logme is None else one.logme, reverse=True)
+    return sorted(ranked, key=lambda one: -np.inf if one.accuracy is None else one.accuracy, reverse=True)
 
 
 def _with_backbone(config: Config, name: str) -> Config:
@@ -53,35 +58,28 @@ def _with_backbone(config: Config, name: str) -> Config:
 
 
 def _rank(config: Config, images: ImageIndex) -> RankedBackbone:
-    """Return the LogME score of one backbone, or the reason if there is none, such as missing weights."""
-    from headstart.features.boundary import frozen_boundary
-    from headstart.model.network import build_network
-
+    """Return the scores of one backbone, or the reason if there are none, such as missing weights."""
     entry, backbone, classes = get_entry(config.backbone.name), config.backbone, len(images.class_names)
     size = choose_image_size(config, entry)
     try:
         check_image_size(entry, size)
         check_weights(entry, backbone.weights)
-        network = build_network(backbone, HeadConfig("linear"), classes, size, seed=0)
+        outputs = build_multi_depth_outputs(backbone, size)
     except HeadstartError as error:
-        return RankedBackbone(backbone.name, backbone.weights, size, None, why_none=str(error))
-    boundary = frozen_boundary(network, HeadOnly())
-    if boundary is None:
-        raise ValueError(f"Expected {backbone.name} to have a split point below its head")
-    activations = open_activation_cache(config, size)
+        return RankedBackbone(backbone.name, backbone.weights, size, None, None, why_none=str(error))
     started = time.perf_counter()
-    if config.cache.activations and not activations.objection(boundary, [images]):
-        features = activations.rows(boundary, images, "train").read(np.arange(len(images)))
-    else:
-        features = activations.in_memory(boundary, images, "train").values
+    features = depth_features(outputs, images, open_activation_cache(config, size), config.cache.activations)
+    last = features.at(outputs.split_points[-1])
     seconds = time.perf_counter() - started
-    logme = log_maximum_evidence(features, images.labels, classes)
+    depths = [point.columns for point in outputs.split_points]
+    fitted = fit_ridge_head(features.rows, depths, images.labels, np.ones(classes), seed=0)
     return RankedBackbone(
         backbone.name,
         backbone.weights,
         size,
-        logme,
-        features.shape[1],
-        network.backbone.count_params(),
+        round(fitted.accuracy, 4),
+        log_maximum_evidence(last, images.labels, classes),
+        features.rows.shape[-1],
+        outputs.parameters,
         round(seconds, 3),
     )
