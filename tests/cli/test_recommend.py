@@ -1,4 +1,4 @@
-"""The recommendation: measured, printed, written, with a command that composes; nothing is trained."""
+"""The recommendation: measured, printed, written, with a command that composes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_folder_gets_a_square_a_curve_a_ranking_and_a_command(
     photos: Path, outputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = set((outputs / "runs").glob("*")) if (outputs / "runs").exists() else set()
-    words = [str(photos), "image_size=32", "--output", str(tmp_path / "new")]
+    words = [str(photos), "image_size=32", "--output", str(tmp_path / "new"), "--seconds", "0"]
     assert recommend.main([*words, "--backbones", "efficientnet_lite0,inceptionv3,efficientnet_lite1"]) == 0
     printed = capsys.readouterr().out
     assert "-> small_similar" in printed
@@ -32,17 +32,22 @@ def test_a_folder_gets_a_square_a_curve_a_ranking_and_a_command(
 
     found = json.loads((tmp_path / "new" / "recommendation.json").read_text(encoding="utf-8"))
     assert found["scenario"]["cell"] == "small_similar"
-    names, scores = zip(*((one["backbone"], one["logme"]) for one in found["backbones"]), strict=True)
+    names, scores = zip(*((one["backbone"], one["accuracy"]) for one in found["backbones"]), strict=True)
     assert set(names[:2]) == {"efficientnet_lite0", "efficientnet_lite1"}
     assert scores[0] >= scores[1]
     assert (names[2], scores[2]) == ("inceptionv3", None)
     assert (tmp_path / "new" / "probes.png").stat().st_size > 10_000
 
-    train, compare = found["commands"].values()
+    assert all(one["logme"] is not None for one in found["backbones"][:2])
+    assert found["strategies"]["strategy"] == "multi_depth"
+    assert "Not tried, because the time for trials did not suffice (--seconds): last_two_blocks" in printed
+    assert "The frozen probe of all depths alone has" in printed
+
+    train, compare, *_ = found["commands"].values()
     assert train in printed
     config = compose(shlex.split(train)[2:])
-    assert (config.scenario.name, config.freeze.name, config.image_size) == ("small_similar", "all", 32)
-    assert (config.backbone.name, config.dataset.root) == (names[0], str(photos))
+    assert (config.head.name, config.freeze.name, config.image_size) == ("multi_depth", "all", 32)
+    assert config.dataset.root == str(photos)
     assert shlex.split(compare)[2] == "-m"
     assert set((outputs / "runs").glob("*")) == before if (outputs / "runs").exists() else True
 

@@ -36,7 +36,10 @@ from headstart.run.display import print_data
 from headstart.scenario.check import check_measurable, check_rankable
 
 if TYPE_CHECKING:
+    from headstart.scenario.probes import ProbeCurve
     from headstart.scenario.ranking import RankedBackbone
+    from headstart.scenario.square import Placement
+    from headstart.scenario.trials import Recommendation
 
 
 SECONDS = 60.0  # for trials
@@ -109,7 +112,7 @@ def recommend(request: Request) -> None:
 
     import_tensorflow()
     from headstart.features.activation_cache import open_activation_cache
-    from headstart.scenario.display import print_curve, print_placement, write_figure
+    from headstart.scenario.display import print_curve, print_placement
     from headstart.scenario.measure import images_to_measure, measure_scenario
     from headstart.scenario.probes import multi_depth_probe
     from headstart.scenario.ranking import rank_backbones
@@ -124,22 +127,38 @@ def recommend(request: Request) -> None:
     print_placement(placement, scenario_cells(config))
     probe = multi_depth_probe(config, index, image_size, activations)
     curve = probe.curve()
-    found = try_strategies(strategies, probe, image_size, activations, request.seconds)
-    print_strategies(found, len(probe.training), len(probe.validation))
+    strategy = try_strategies(strategies, probe, image_size, activations, request.seconds)
+    print_strategies(strategy, len(probe.training), len(probe.validation))
     print_probe_curve(curve)
     images = images_to_measure(index, config.dataset.split.seed)
     ranked = rank_backbones(config, images, names)
     print_ranking(ranked, len(images))
+    _report(request, image_size, Findings(placement, strategy, curve, ranked))
 
-    name = dataset_name(config)
+
+@dataclass(frozen=True)
+class Findings:
+    """What was measured."""
+
+    placement: Placement
+    strategy: Recommendation
+    curve: ProbeCurve
+    ranked: list[RankedBackbone]  # best first
+
+
+def _report(request: Request, image_size: int, found: Findings) -> None:
+    """Write the recommendation, and print the commands to run next."""
+    from headstart.scenario.display import write_figure
+
+    name, config = dataset_name(request.config), request.config
     directory = request.output or outputs_directory() / f"recommend_{file_name(name)}"
     directory.mkdir(parents=True, exist_ok=True)
-    write_figure(placement, f"{name}, {config.backbone.name}", directory / "probes.png")
-    commands = next_commands(request.overrides, found.strategy, ranked, config.backbone.name)
+    write_figure(found.placement, f"{name}, {config.backbone.name}", directory / "probes.png")
+    commands = next_commands(request.overrides, found.strategy.strategy, found.ranked, config.backbone.name)
     written = {
-        "scenario": placement.to_dict(),
-        "strategies": plain_strategies(found, curve),
-        "backbones": [dataclasses.asdict(one) for one in ranked],
+        "scenario": found.placement.to_dict(),
+        "strategies": plain_strategies(found.strategy, found.curve),
+        "backbones": [dataclasses.asdict(one) for one in found.ranked],
         "image_size": image_size,
         "commands": commands,
     }
