@@ -10,7 +10,7 @@ from headstart.features.activation_cache import InMemory
 from headstart.training import ridge_head
 from headstart.training.linear_head import LinearClassifier
 from headstart.training.ridge import fit_ridge, spectrum
-from headstart.training.ridge_head import fit_ridge_head
+from headstart.training.ridge_head import fit_on_every_depth, fit_ridge_head
 
 DEPTHS = (slice(0, 6), slice(6, 30))
 
@@ -91,3 +91,13 @@ def test_channels_that_never_change_get_no_weight_that_matters() -> None:
     moved[:, 3] += 1e-6
     assert np.isfinite(fitted.kernel).all()
     assert np.abs((moved - features) @ fitted.kernel).max() < 1e-3
+
+
+def test_the_last_depth_alone_is_fitted_for_comparison() -> None:
+    features, labels = blobs()
+    fitted = fit_on_every_depth(InMemory(features), DEPTHS, labels, np.ones(3), seed=0)
+    alone = fit_ridge_head(InMemory(features[:, DEPTHS[-1]]), (slice(0, 24),), labels, np.ones(3), seed=0)
+    assert fitted.last_depth_accuracy == alone.accuracy
+    np.testing.assert_array_equal(fitted.kernel, fit(features, labels).kernel)
+    one = fit_on_every_depth(InMemory(features), (slice(0, 30),), labels, np.ones(3), seed=0)
+    assert one.last_depth_accuracy is None

@@ -93,7 +93,9 @@ def print_linear_head(fitted: LinearClassifier) -> None:
     """
     console.print(
         f"  {fitted.kind}: {'strength' if fitted.kind == 'ridge' else 'C'} = {fitted.regularisation:.3g}, the best of "
-        f"{'leave-one-out' if fitted.kind == 'ridge' else 'cross-validation'} (accuracy {fitted.accuracy:.4f})"
+        f"{'leave-one-out' if fitted.kind == 'ridge' else 'cross-validation'} (accuracy {fitted.accuracy:.4f}"
+        + ("" if fitted.last_depth_accuracy is None else f", on the last depth alone {fitted.last_depth_accuracy:.4f}")
+        + ")"
         + ("" if fitted.converged else "; the solver stopped before it converged"),
         soft_wrap=True,
     )

@@ -37,6 +37,7 @@ class LinearClassifier:
     regularisation: float  # that cross-validation chose: C, or the relative strength of a ridge regression
     accuracy: float  # in cross-validation, at that strength
     converged: bool
+    last_depth_accuracy: float | None = None  # likewise, of a fit on the last depth alone; None if there is one depth
 
 
 def linear_fit(head: HeadConfig, stage: StageConfig) -> str | None:

@@ -11,7 +11,7 @@ from headstart.core.console import console
 from headstart.training.compiling import accuracy_of, loss_of
 from headstart.training.history import EpochRecord
 from headstart.training.linear_head import LinearClassifier, fit_linear_head, linear_fit, set_head
-from headstart.training.ridge_head import fit_ridge_head
+from headstart.training.ridge_head import fit_on_every_depth
 
 if TYPE_CHECKING:
     import keras
@@ -49,7 +49,7 @@ def fit_linear_stage(
     labels, weights, seed = features.labels, features.class_weights, settings.seed
     with console.status(f"{stage.name}: solving the head ({kind}) with cross-validation"):
         if kind == "ridge":
-            fitted = fit_ridge_head(features.rows, features.depths, labels, weights, seed)
+            fitted = fit_on_every_depth(features.rows, features.depths, labels, weights, seed)
         else:
             everything = np.concatenate(list(features.rows.batches(iter([np.arange(len(labels))]))))
             fitted = fit_linear_head(kind, everything, labels, weights, seed)

@@ -9,7 +9,7 @@ speed up kernel machines", NIPS 2000).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +35,45 @@ class _Scaling:
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         return ((features - self.mean) * self.factor).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Some columns of others' rows."""
+
+    rows: Batches
+    columns: slice
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.columns.stop - self.columns.start,)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.rows.dtype
+
+    def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        return (batch[:, self.columns] for batch in self.rows.batches(order))
+
+
+def fit_on_every_depth(
+    rows: Batches, depths: Sequence[slice], labels: np.ndarray, class_weights: np.ndarray, seed: int
+) -> LinearClassifier:
+    """Fit a linear classifier on all depths, and say how accurate one on the last depth alone would be.
+
+    Args:
+        rows: as all arguments of `fit_ridge_head`.
+        depths: from the shallowest to the deepest.
+        labels: of the images.
+        class_weights: of the classes.
+        seed: of the landmarks.
+    """
+    fitted = fit_ridge_head(rows, depths, labels, class_weights, seed)
+    if len(depths) == 1:
+        return fitted
+    last = _Columns(rows, depths[-1])
+    alone = fit_ridge_head(last, (slice(0, last.shape[0]),), labels, class_weights, seed)
+    return replace(fitted, last_depth_accuracy=alone.accuracy)
 
 
 def fit_ridge_head(
