@@ -107,6 +107,7 @@ def test_a_run_measures_its_scenario_and_trains_with_it(measured_run: Path, bina
     assert scenario == json.loads((measured_run / "scenario.json").read_text(encoding="utf-8"))
     assert scenario["measured_images"] == results["dataset"]["images"]["train"]
     assert len(scenario["probes"]) > 20
+    assert 0.5 < scenario["multi_depth_accuracy"] <= 1
     assert results["seconds"]["scenario"] > 0
     assert (measured_run / "figures" / "scenario_probes.png").stat().st_size > 10_000
 
@@ -147,6 +148,7 @@ def test_a_run_prints_what_it_chose_and_what_was_set_explicitly(
     printed = capsys.readouterr().out
     assert "-> small_similar" in printed
     assert "freeze=all was set explicitly and is kept." in printed
+    assert "The frozen probe of all depths alone (head=multi_depth freeze=all) has " in printed
     assert "Training with scenario=small_similar." in printed
     assert "The median class has 8 training images, fewer than 1,000: small." in printed
     assert "The ImageNet classifier has a mean confidence" in printed

@@ -69,6 +69,8 @@ class ScenarioMeasurement:
     """What ImageNet's classifier predicts; null if it is not available."""
     imagenet_missing: str
     """Why it is not available; empty if it is."""
+    multi_depth_accuracy: float | None = None
+    """Accuracy of the frozen probe of all depths on the validation images, 0 to 1; null in runs of before it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,6 +117,7 @@ def print_end(results: RunResults) -> None:
         _print_labels(results.pictures)
     else:
         _print_splits(results)
+        _print_probe(results)
     _print_seconds(results)
     console.print("\n[bold]Next[/]")
     output = shlex.quote(str(results.output))
@@ -142,6 +143,21 @@ def _print_seconds(results: RunResults) -> None:
     longest = sorted(phases, key=lambda phase: -phases[phase])[:4]
     shares = ", ".join(f"{phases[phase]:.0f} s {PHASES[phase]}" for phase in longest)
     console.print(f"  {results.seconds.total:.0f} s in total: {shares}")
+
+
+def _print_probe(results: RunResults) -> None:
+    """Print how the run compares with the frozen probe of all depths, which `scenario=auto` has measured."""
+    measured = results.scenario.measured if results.scenario else None
+    if measured is None or measured.multi_depth_accuracy is None or results.validation is None:
+        return
+    probe, trained = measured.multi_depth_accuracy, results.validation.accuracy
+    advice = "; train with head=multi_depth freeze=all instead" if probe > trained else ""
+    console.print(
+        f"  The frozen probe of all depths alone has {probe:.4f} on the validation images, this classifier "
+        f"{trained:.4f}{advice}.",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _print_splits(results: RunResults) -> None:

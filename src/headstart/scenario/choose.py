@@ -14,6 +14,7 @@ from headstart.results.codec import from_plain, to_plain
 from headstart.results.scenario import Scenario, ScenarioMeasurement
 from headstart.scenario.display import print_placement, write_figure
 from headstart.scenario.measure import measure_scenario
+from headstart.scenario.probes import multi_depth_probe
 from headstart.scenario.square import Placement
 
 FILE = "scenario.json"
@@ -36,27 +37,38 @@ def choose_scenario(config: Config, index: ImageIndex, image_size: int, output: 
         HeadstartError: when the scenario cannot be measured.
     """
     cells = scenario_cells(config)
-    placement = measure_scenario(config, index, image_size, open_activation_cache(config, image_size))
+    activations = open_activation_cache(config, image_size)
+    placement = measure_scenario(config, index, image_size, activations)
+    probe = multi_depth_probe(config, index, image_size, activations)
+    accuracy = round(probe.accuracy(probe.training), 6)
     chosen, given = cells[placement.cell], given_groups(cells)
     print_placement(placement, cells)
     for group in given:
         console.print(f"  {group}={getattr(chosen, group).name} was set explicitly and is kept.", markup=False)
     console.print(f"  Training with scenario={placement.cell}.", markup=False)
-    found = scenario_of(placement, given)
+    console.print(
+        f"  The frozen probe of all depths alone (head=multi_depth freeze=all) has {accuracy:.4f} on the validation "
+        "images.",
+        markup=False,
+        soft_wrap=True,
+    )
+    found = scenario_of(placement, given, accuracy)
     write_json(output / FILE, to_plain(found))
     write_figure(placement, f"{config.dataset.name}, {config.backbone.name}", output / FIGURE)
     write_text(output / "config.yaml", to_yaml(chosen))
     return chosen, found
 
 
-def scenario_of(placement: Placement, given: list[str]) -> Scenario:
+def scenario_of(placement: Placement, given: list[str], multi_depth_accuracy: float) -> Scenario:
     """Return the section of a run's results about the scenario that was measured.
 
     Args:
         placement: what was measured.
         given: groups that the command set, see `given_groups`.
+        multi_depth_accuracy: of the multi-depth probe on the validation images, 0 to 1.
     """
     measured = from_plain(ScenarioMeasurement, {**dataclasses.asdict(placement), "given": given})
+    measured = dataclasses.replace(measured, multi_depth_accuracy=multi_depth_accuracy)
     return Scenario(name="auto", cell=placement.cell, measured=measured)
 
 
