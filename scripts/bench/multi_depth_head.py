@@ -23,8 +23,8 @@ from headstart.core.console import console
 from headstart.core.markdown_page import row
 from headstart.training.ridge_head import fit_ridge_head
 
-DEPTHS = (32, 32, 16, 96, 96, 24, 24, 144, 144, 40, 40, 240, 240, 80, 80, 80, 480, 480, 112, 112, 112)
-DEPTHS += (672, 672, 192, 192, 192, 192, 1152, 1152, 320, 1280)  # of EfficientNet-Lite0, 8,720 in all
+DEPTHS = [32, 32, 16, 96, 96, 24, 24, 144, 144, 40, 40, 240, 240, 80, 80, 80, 480, 480, 112, 112, 112]
+DEPTHS += [672, 672, 192, 192, 192, 192, 1152, 1152, 320, 1280]  # of EfficientNet-Lite0, 8,720 in all
 CLASSES = 10
 BLOCK = 256  # images
 
