@@ -45,7 +45,7 @@ def normed_network(classes: int = 3) -> Network:
     head = build_head(HeadConfig("head"), backbone.output.shape[1:], classes, seed=0)
     pixels = keras.Input((SIZE, SIZE, 3), name="pixels")
     classifier = keras.Model(pixels, head(backbone(preprocess(entry.preprocessing, pixels))), name="classifier")
-    return Network(entry, backbone, head, find_blocks(backbone, entry), classifier)
+    return Network(entry, backbone, backbone, head, find_blocks(backbone, entry), classifier)
 
 
 def pictures(count: int, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -150,9 +150,8 @@ def test_a_linear_probe_is_the_logistic_regression_and_is_then_fine_tuned(folder
     network, _, inputs = prepare(config, tmp_path)
     features = inputs(network, config.freeze.stages[0], 0).features
     assert features is not None
-    expected = fit_linear_head(
-        "logistic_regression", features.activations, features.labels, features.class_weights, config.seed
-    )
+    everything = next(features.rows.batches(iter([np.arange(len(features.labels))])))
+    expected = fit_linear_head("logistic_regression", everything, features.labels, features.class_weights, config.seed)
     after: list[dict[str, np.ndarray]] = []
     callbacks = StageCallbacks(on_stage_end=lambda stage: after.append(values_of(network.classifier)))
     settings = TrainingSettings(config.head, config.seed)

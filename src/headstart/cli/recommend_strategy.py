@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from headstart.config import Config, compose, select_overrides
+from headstart.config.overrides import override_key
 from headstart.core.console import console, print_titled
 from headstart.core.errors import HeadstartError
 
@@ -54,7 +55,7 @@ def strategy_overrides(name: str, overrides: Sequence[str]) -> list[str]:
     """
     from headstart.scenario.trials import STRATEGIES
 
-    return [word for word in STRATEGIES[name] if not select_overrides(list(overrides), [word.partition("=")[0]])]
+    return [word for word in STRATEGIES[name] if not select_overrides(list(overrides), [override_key(word)])]
 
 
 def print_strategies(found: Recommendation, images: int, validation_images: int) -> None:

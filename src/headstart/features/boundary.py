@@ -85,8 +85,9 @@ def why_no_boundary(network: Network, train: TrainTarget) -> str:
         network: the classifier.
         train: the stage's `train`, for which `frozen_boundary` returns None.
     """
-    first = layers_to_train(network, train)[0]
-    if network.backbone.layers.index(first) < SMALLEST_SHARE * len(network.backbone.layers):
+    first, layers = layers_to_train(network, train)[0], network.backbone.layers
+    weighted = [layer for layer in layers if layer.weights]
+    if first is weighted[0] or layers.index(first) < SMALLEST_SHARE * len(layers):
         return f"the trained layers begin at the images ({first.name})"
     return f"{network.entry.name} has no split point below the trained layers"
 

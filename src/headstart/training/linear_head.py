@@ -85,8 +85,8 @@ def check_linear_head(config: Config) -> None:
         )
     if config.find_lr and position == 0:
         raise HeadstartError(
-            f"Expected find_lr=true with a first stage that learns by gradients. Received: {said}, which is solved "
-            "without a learning rate"
+            f"Expected find_lr=true with a first stage that learns by gradients, such as that of head=linear. "
+            f"Received: {said}, which is solved without a learning rate"
         )
     if len(fitted) == len(stages):
         _check_only_fitted(config, said)
