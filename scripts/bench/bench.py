@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from bench_reports import hardware, read_report
 from disk_use import disk
+from fixed_cost import fixed_cost
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_json
@@ -121,6 +122,15 @@ def add_resources(commands: Commands) -> None:
         help="help, --cfg job, the first step of a job",
     )
     command.set_defaults(benchmark=startup)
+
+    command = commands.add_parser(
+        "fixed_cost",
+        parents=[common, one_backbone(), images_option(500)],
+        help="the phases of a command with everything cached",
+    )
+    command.add_argument("--epochs", type=positive, default=50, metavar="N", help="of a head (50)")
+    command.add_argument("--against", metavar="REVISION", help="of git, run in turn with this one")
+    command.set_defaults(benchmark=fixed_cost)
 
     command = commands.add_parser("jobs", parents=[common], help="a job of a sweep against a command of its own")
     command.add_argument("--jobs", type=positive, default=8, metavar="N", help="of each side (8)")

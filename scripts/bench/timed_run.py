@@ -31,6 +31,7 @@ class Finished:
     command: str  # as it can be typed in the project's directory
     seconds: float  # of the whole process
     peak_bytes: int  # resident memory
+    processor_seconds: float  # of all its threads
     results: RunResults  # empty ones if nothing was trained
     epochs: list[dict[str, str]]  # the rows of history.csv
 
@@ -43,7 +44,13 @@ def workspace(directory: Path) -> Iterator[Path]:
         yield Path(work)
 
 
-def run(overrides: list[str], work: Path, pictures: Path | None = None, temporary: Path | None = None) -> Finished:
+def run(
+    overrides: list[str],
+    work: Path,
+    pictures: Path | None = None,
+    temporary: Path | None = None,
+    root: Path = ROOT,
+) -> Finished:
     """Run `run.py` with outputs and cache below a directory.
 
     Args:
@@ -51,6 +58,7 @@ def run(overrides: list[str], work: Path, pictures: Path | None = None, temporar
         work: holds outputs and cache; what earlier runs left there is found again.
         pictures: the directory of the images, which the command is written without the place of.
         temporary: gets its temporary files, and is there; None leaves them where they go on this system.
+        root: of the clone whose `run.py` runs.
 
     Raises:
         HeadstartError: when it fails, with its last lines.
@@ -60,12 +68,13 @@ def run(overrides: list[str], work: Path, pictures: Path | None = None, temporar
         "HEADSTART_OUTPUTS": str(work / "outputs"),
         "HEADSTART_CACHE": str(work / "cache"),
         **({"TMPDIR": str(temporary)} if temporary else {}),
+        **({} if root == ROOT else {"PYTHONPATH": str(root / "src")}),  # another clone may be the one installed
     }
     before = set(work.glob("outputs/runs/*"))
     with (work / "said.txt").open("w+", encoding="utf-8") as said:
         started = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "run.py"), *overrides], cwd=ROOT, env=environment, stdout=said, stderr=said
+            [sys.executable, str(root / "run.py"), *overrides], cwd=root, env=environment, stdout=said, stderr=said
         )
         # Not process.wait(): the memory of this process alone is wanted. This one's counts until the other program
         # starts in it, so it must stay small: no TensorFlow here.
@@ -84,7 +93,8 @@ def run(overrides: list[str], work: Path, pictures: Path | None = None, temporar
         command = project_command(str(results.command), pictures)  # as the run itself says it was called
         with (output / "history.csv").open(encoding="utf-8", newline="") as file:
             epochs = list(csv.DictReader(file))
-    return Finished(command, seconds, usage.ru_maxrss * MEMORY_UNIT, results, epochs)
+    processor_seconds = usage.ru_utime + usage.ru_stime
+    return Finished(command, seconds, usage.ru_maxrss * MEMORY_UNIT, processor_seconds, results, epochs)
 
 
 def run_alone(overrides: list[str], directory: Path, pictures: Path | None = None) -> Finished:

@@ -112,6 +112,13 @@ def test_the_map_is_empty_if_no_region_supports_the_class() -> None:
     assert heat[1].max() == 1
 
 
+def test_a_compiled_graph_gives_the_same_maps() -> None:
+    model = small_classifier()
+    images, classes = noise(3, SIDE), np.array([0, 1, 2])
+    compiled = GradCam(model, compiled=True).heat_maps(images, classes)
+    np.testing.assert_allclose(compiled, GradCam(model).heat_maps(images, classes), atol=1e-5)
+
+
 def test_a_map_does_not_depend_on_the_other_pictures() -> None:
     network = tiny_network(pooling="flatten", units=8, batch_norm=True, dropout=0.5)
     grad_cam = GradCam(network.classifier)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import sys
@@ -17,6 +18,7 @@ from PIL import Image
 
 import bench
 import disk_use
+import fixed_cost
 import parts
 import setting_values
 import sweep_jobs
@@ -25,6 +27,7 @@ from bench_reports import read_report
 from headstart.core.errors import HeadstartError
 from headstart.core.markdown_page import replace_block
 from headstart.results.file import load_results
+from headstart.results.sections import Seconds
 from headstart.results.types import RunResults
 from jpegs import COLOURS, write_jpegs
 from timed_run import Finished, project_command, run, run_alone, scaled
@@ -48,7 +51,7 @@ def started(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[st
     def answer(overrides: list[str], *places: Path) -> Finished:
         lines.append(overrides)
         command = project_command(" ".join(["python run.py", *overrides]), places[1] if len(places) > 1 else None)
-        return Finished(command, 100.0, 1_000_000, results, epochs)
+        return Finished(command, 100.0, 1_000_000, 50.0, results, epochs)
 
     monkeypatch.setattr(whole_commands, "run", answer)
     monkeypatch.setattr(whole_commands, "run_alone", answer)
@@ -101,6 +104,45 @@ def test_last_block_measures_its_stage(started: list[list[str]], tmp_path: Path)
     assert set(off) - set(auto) == {"cache=off", "freeze.stages.1.epochs=3"}
     assert set(auto) - set(off) == {"cache=auto", "freeze.stages.1.epochs=5"}
     assert [row[""] for row in report["rows"]] == ["stage: last_block", "whole command"]
+
+
+@pytest.fixture
+def cached(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Answer every command of the fixed cost with the same durations, and return the list of the commands."""
+    lines: list[list[str]] = []
+    results = RunResults(run_id=None, seconds=Seconds(total=10.0, start_up=3.0, data=1.0, training=4.0, saving=2.0))
+
+    def answer(overrides: list[str], *places: Path, root: Path) -> Finished:
+        lines.append(overrides)
+        return Finished("python run.py", 12.0, 1_000_000, 9.0, results, [])
+
+    monkeypatch.setattr(fixed_cost, "run", answer)
+    return lines
+
+
+def test_fixed_cost_lists_the_phases_of_a_cached_command(cached: list[list[str]], tmp_path: Path) -> None:
+    report = measure(tmp_path, "fixed_cost", *TINY, "--images", "8", "--epochs", "5")
+    filling, measured = cached
+    assert filling == measured
+    assert {"cache=auto", "epochs=5"} < set(measured)
+    seconds = {row[""]: row["now"] for row in report["rows"]}
+    assert [*seconds] == [*fixed_cost.PHASES, fixed_cost.OUTSIDE, fixed_cost.WHOLE, fixed_cost.PROCESSOR]
+    assert [*seconds.values()] == [3.0, 1.0, 0.0, 4.0, 2.0, 0.0, 0.0, 2.0, 12.0, 9.0]
+
+
+def test_fixed_cost_runs_an_earlier_revision_in_turn(
+    cached: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fixed_cost, "worktree", lambda revision, directory: contextlib.nullcontext(tmp_path / revision))
+    report = measure(tmp_path, "fixed_cost", *TINY, "--images", "8", "--epochs", "5", "--against", "earlier")
+    assert len(cached) == 4
+    assert all(row["ratio"] == 1 for row in report["rows"])  # the same durations answer both
+    assert {"earlier", "now"} < set(report["rows"][0])
+
+
+def test_fixed_cost_refuses_what_is_no_revision(tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match="Expected --against to be a revision of this clone"):
+        fixed_cost.worktree("no_such_revision", tmp_path).__enter__()
 
 
 def test_memory_compares_few_images_with_many(started: list[list[str]], tmp_path: Path) -> None:
@@ -311,6 +353,7 @@ def test_the_jpegs_are_told_apart_by_colour_and_drawn_once(tmp_path: Path) -> No
         ("memory", *TINY, "--few", "20", "--many", "40"),
         ("disk", *TINY_BLOCKS, "--images", "30"),
         ("startup", *TINY, "--images", "30"),
+        ("fixed_cost", *TINY, "--images", "30", "--epochs", "4"),
     ],
     ids=lambda arguments: arguments[0],
 )

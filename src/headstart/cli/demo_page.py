@@ -50,7 +50,7 @@ def make_page(classifier: Classifier) -> gradio.Blocks:
     """
     import gradio as gr
 
-    grad_cam = GradCam(classifier.model)
+    grad_cam = GradCam(classifier.model, compiled=True)
     shown = min(TOP, len(classifier.class_names))
 
     def classify(uploaded: str | None) -> tuple[Any, ...]:

@@ -35,7 +35,7 @@ def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: P
         How many could not be written.
     """
     failed = 0
-    grad_cam = GradCam(classifier.model)
+    grad_cam = GradCam(classifier.model, compiled=True)
     readable = [row for row in rows if "error" not in row]
     files = unique_files((Path(row["path"]) for row in readable), directory)
     for start in track(range(0, len(readable), batch_size), -(-len(readable) // batch_size), "explaining"):

@@ -24,14 +24,15 @@ BATCH_SIZE = 16  # images at once, because the gradients of a batch are kept in 
 
 
 class GradCam:
-    """Computes heat maps of one classifier, which is split and compiled once."""
+    """Computes heat maps of one classifier, which is split once."""
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, compiled: bool = False) -> None:
         """Split a classifier at the feature maps to explain.
 
         Args:
             model: from RGB pixels to probabilities through the layers `backbone` and `head`, as saved. With flips, the
                 heat maps explain the image as it is.
+            compiled: whether to compile a graph, which takes seconds and pays for more than about a hundred images.
         """
         import tensorflow as tf
 
@@ -48,7 +49,6 @@ class GradCam:
         logits = without_activation(head)
         shape = model.input.shape[1:]
 
-        @tf.function(input_signature=[tf.TensorSpec((None, *shape)), tf.TensorSpec((None,), tf.int32)])
         def heat(pixels: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
             for part in first:
                 pixels = part(pixels, training=False)
@@ -64,7 +64,8 @@ class GradCam:
             fine = tf.image.resize(coarse, shape[:2])[..., 0]
             return tf.math.divide_no_nan(fine, tf.reduce_max(fine, axis=(1, 2), keepdims=True))
 
-        self._heat = heat
+        signature = [tf.TensorSpec((None, *shape)), tf.TensorSpec((None,), tf.int32)]
+        self._heat = tf.function(heat, input_signature=signature, autograph=False) if compiled else heat
 
     def heat_maps(self, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """Return how much each region of each image supports a class, float32 (n, height, width).
@@ -76,8 +77,9 @@ class GradCam:
             images: RGB pixels 0-255, (n, height, width, 3), n at least 1.
             classes: int (n,), one class per image.
         """
+        pixels, chosen = images.astype(np.float32), classes.astype(np.int32)
         batches = [
-            self._heat(images[start : start + BATCH_SIZE].astype(np.float32), classes[start : start + BATCH_SIZE])
+            self._heat(pixels[start : start + BATCH_SIZE], chosen[start : start + BATCH_SIZE])
             for start in range(0, len(images), BATCH_SIZE)
         ]
         return np.concatenate([batch.numpy() for batch in batches])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ def save_served_model(classifier: Path, place: Path, identity: Any = None) -> No
         Schema([ColSpec(AnyType(), "image")]),  # base64 text or pixels, which `serving` distinguishes
         Schema([ColSpec(kind, name) for name, kind in answer.items()]),
     )
-    with warnings.catch_warnings():
+    with without_requirement_check(), warnings.catch_warnings():
         # An example would be predicted at once, which loads the classifier again; the signature is explicit.
         warnings.filterwarnings("ignore", ".*input example was not provided.*")
         mlflow.pyfunc.save_model(
@@ -45,3 +47,23 @@ def save_served_model(classifier: Path, place: Path, identity: Any = None) -> No
             signature=signature,
             pip_requirements=[f"{package}=={version(package)}" for package in SERVED_WITH],
         )
+
+
+@contextlib.contextmanager
+def without_requirement_check() -> Iterator[None]:
+    """Keep MLflow from comparing the requirements with this environment, whose versions they name.
+
+    For that it would look up every file of every installed package, which takes a second.
+    """
+    from mlflow.utils import environment
+
+    check = "warn_dependency_requirement_mismatches"
+    original = getattr(environment, check, None)
+    if original is None:  # in another version of MLflow
+        yield
+        return
+    setattr(environment, check, lambda requirements: None)
+    try:
+        yield
+    finally:
+        setattr(environment, check, original)
