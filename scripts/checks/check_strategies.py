@@ -2,7 +2,7 @@
 
 Trains each strategy on each folder of images, over seeds (a folder without splits is split anew by each), and asks
 `headstart recommend`. Its regret is the best measured accuracy less that of the recommended strategy, in points.
-Finished runs are not run again.
+Finished runs and recommendations are not made again.
 """
 
 from __future__ import annotations
@@ -126,10 +126,13 @@ def summary(runs: Sequence[RunResults]) -> Measured:
 def recommend(folder: Path, options: argparse.Namespace) -> str:
     """Return the strategy that `headstart recommend` names."""
     output = outputs_directory() / "check_strategies" / f"{folder.name}_recommended"
+    file = output / "recommendation.json"
     words = [str(folder), f"image_size={options.size}", "--output", str(output), "--seconds", options.seconds]
     words += ["--backbones", "efficientnet_lite0"]
-    subprocess.run([sys.executable, "-m", "headstart", "recommend", *words], check=True, stdout=subprocess.DEVNULL)
-    found = json.loads((output / "recommendation.json").read_text(encoding="utf-8"))
+    if not file.exists():
+        command = [sys.executable, "-m", "headstart", "recommend", *words]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    found = json.loads(file.read_text(encoding="utf-8"))
     return str(found["strategies"]["strategy"])
 
 
