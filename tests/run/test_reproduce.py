@@ -39,7 +39,7 @@ def test_the_same_run_gives_the_same_figures(
     finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     original = load_results(finished_run / "results.json")
-    config, overrides = reproduce(tmp_path / "again", f"reproduce={str(original.run_id)[:8]}", "time_limit=1h")
+    config, overrides = reproduce(tmp_path / "again", f'reproduce="{str(original.run_id)[:8]}"', "time_limit=1h")
     assert (config.reproduce, config.time_limit) == (original.run_id, "1h")
     results = run(config, tmp_path / "again", overrides=overrides)
     assert results.reproduces is not None
