@@ -67,10 +67,9 @@ def test_leaving_each_image_out_by_hand_gives_the_same_predictions_and_the_best_
 
 
 def test_more_images_than_landmarks_give_nearly_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    features, labels = blobs(each=60)
+    features, labels = blobs(each=100)  # more than a block
     whole = fit(features, labels)
     monkeypatch.setattr(ridge_head, "LANDMARKS", 40)
-    monkeypatch.setattr(ridge_head, "READ_AT_ONCE", 50)
     few = fit(features, labels)  # 40 images span all 30 features
     assert few.accuracy == whole.accuracy
     np.testing.assert_allclose(features @ few.kernel + few.bias, features @ whole.kernel + whole.bias, atol=0.02)

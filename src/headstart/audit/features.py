@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from headstart.config import BackboneConfig, Config
+from headstart.data.batch_order import blocks_of
 from headstart.data.index import ImageIndex
 from headstart.features.activation_cache import open_activation_cache
 from headstart.features.depth_features import DepthFeatures, build_multi_depth_outputs, depth_features
@@ -65,8 +66,7 @@ def _principal_axes(features: DepthFeatures, split_points: list[SplitPoint]) -> 
 
 
 def _batches(features: DepthFeatures) -> Iterator[np.ndarray]:
-    starts = range(0, features.count, BATCH_SIZE)
-    return features.rows.batches(iter([np.arange(start, min(start + BATCH_SIZE, features.count)) for start in starts]))
+    return features.rows.batches(iter(blocks_of(np.arange(features.count), BATCH_SIZE)))
 
 
 def _nearest(split_points: tuple[SplitPoint, ...], depth: float) -> SplitPoint:

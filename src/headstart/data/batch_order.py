@@ -95,3 +95,13 @@ class TrainingOrder:
             if place == 0 or number == first:  # the 1 keeps this generator apart from that of the order
                 chosen = np.random.default_rng((*self.seed, epoch, 1)).integers(0, self.views, self.count)
             yield batch.astype(np.int64) * self.views + chosen[batch]
+
+
+def blocks_of(positions: np.ndarray, size: int = 256) -> list[np.ndarray]:
+    """Return positions in blocks, so that rows which may not fit into memory are read a few at a time.
+
+    Args:
+        positions: int (n,).
+        size: most positions in a block.
+    """
+    return [positions[start : start + size] for start in range(0, len(positions), size)]

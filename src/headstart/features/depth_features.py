@@ -11,6 +11,7 @@ from headstart.cache.segments import NotCachedError
 from headstart.cache.table import Rows
 from headstart.config import BackboneConfig, HeadConfig, HeadOnly
 from headstart.core.errors import HeadstartError
+from headstart.data.batch_order import blocks_of
 from headstart.data.index import ImageIndex
 from headstart.features.activation_cache import ActivationCache, InMemory
 from headstart.features.boundary import Boundary, frozen_boundary
@@ -22,7 +23,7 @@ from headstart.model.network import build_network
 if TYPE_CHECKING:
     import keras
 
-READ_AT_ONCE = 256  # images
+AT_ONCE = 256  # images through the classifier
 MULTI_DEPTH = HeadConfig("multi_depth", pooling="multi_depth")
 
 
@@ -45,9 +46,7 @@ class DepthFeatures:
 
     def at(self, point: SplitPoint) -> np.ndarray:
         """Return the averages at one split point, float32 (n, channels), read a few images at a time."""
-        order = [
-            np.arange(start, min(start + READ_AT_ONCE, self.count)) for start in range(0, self.count, READ_AT_ONCE)
-        ]
+        order = blocks_of(np.arange(self.count))
         parts = [batch[:, point.columns] for batch in self.rows.batches(iter(order))]
         return np.concatenate(parts).astype(np.float32)
 
@@ -107,7 +106,7 @@ def imagenet_probabilities(
     except HeadstartError as error:
         return None, str(error)
     values = features.at(features.outputs.split_points[-1])
-    return np.asarray(classifier.predict(values, batch_size=READ_AT_ONCE, verbose=0), np.float32), ""
+    return np.asarray(classifier.predict(values, batch_size=AT_ONCE, verbose=0), np.float32), ""
 
 
 def _classifier_of_averages(backbone: BackboneConfig, image_size: int) -> keras.Model:

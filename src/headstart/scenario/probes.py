@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headstart.config import Config
+from headstart.data.batch_order import blocks_of
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import class_weights
 from headstart.data.pixel_cache import Batches
@@ -18,7 +19,6 @@ from headstart.features.depth_features import DepthFeatures, build_multi_depth_o
 from headstart.training.ridge_head import fit_ridge_head
 
 SHARES = (0.25, 0.5, 1.0)  # of the training images, for the learning curve
-READ_AT_ONCE = 256  # images
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,7 @@ class MultiDepthProbe:
             class_weights(images.labels, classes, self.config.class_weight),
             self.config.seed,
         )
-        everything = np.arange(len(self.validation))
-        order = [everything[start : start + READ_AT_ONCE] for start in range(0, len(everything), READ_AT_ONCE)]
-        blocks = self.validation_features.rows.batches(iter(order))
+        blocks = self.validation_features.rows.batches(iter(blocks_of(np.arange(len(self.validation)))))
         predicted = np.concatenate([(block @ fitted.kernel + fitted.bias).argmax(axis=1) for block in blocks])
         return float((predicted == self.validation.labels).mean())
 

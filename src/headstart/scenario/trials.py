@@ -101,7 +101,7 @@ def _try_probe(probe: MultiDepthProbe, images: ImageIndex) -> Trial:
 def _train(
     name: str, config: Config, probe: MultiDepthProbe, images: ImageIndex, image_size: int, activations: ActivationCache
 ) -> Trial:
-    """Train a strategy's own schedule on some images, without a word on the terminal."""
+    """Train a strategy's own schedule on some images, with the console quiet."""
     from headstart.model.network import build_network
     from headstart.training.hardware import seed_everything
     from headstart.training.inputs import ImageInputs

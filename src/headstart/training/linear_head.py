@@ -102,7 +102,8 @@ def _check_only_fitted(config: Config, said: str) -> None:
         )
     if config.label_smoothing:
         raise HeadstartError(
-            f"Expected label_smoothing=0 with {said}, which takes whole labels. Received: {config.label_smoothing}"
+            f"Expected label_smoothing=0 with {said}, which cannot use smoothed labels. "
+            f"Received: {config.label_smoothing}"
         )
 
 

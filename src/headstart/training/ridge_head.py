@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headstart.data.batch_order import blocks_of
 from headstart.training.linear_head import LinearClassifier
 from headstart.training.ridge import fit_ridge, spectrum
 from headstart.training.temperature import best_factor
@@ -21,7 +22,6 @@ from headstart.training.temperature import best_factor
 if TYPE_CHECKING:
     from headstart.data.pixel_cache import Batches
 
-READ_AT_ONCE = 256  # images
 LANDMARKS = 2048  # images whose features span the solution; the time grows with its cube
 SMALLEST_DEVIATION = 1e-3  # relative to the median of its depth; a channel that moves less is noise
 
@@ -154,5 +154,5 @@ def _landmarks(labels: np.ndarray, seed: int) -> np.ndarray:
 
 def _blocks(rows: Batches, positions: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield positions and their features, a few images at a time."""
-    order = [positions[start : start + READ_AT_ONCE] for start in range(0, len(positions), READ_AT_ONCE)]
+    order = blocks_of(positions)
     return zip(order, rows.batches(iter(order)), strict=True)

@@ -16,6 +16,7 @@ from headstart.cache.segments import NotCachedError
 from headstart.cache.store import Cache
 from headstart.cache.table import Rows
 from headstart.core.console import track
+from headstart.data.batch_order import blocks_of
 from headstart.data.files.check_cache import READER
 from headstart.data.files.formats import FORMATS
 from headstart.data.files.images import load_image
@@ -106,7 +107,7 @@ def measure_images(index: ImageIndex, cache: Cache | None) -> Measurements:
             rows = None
     if rows is None:
         rows = InMemory(np.concatenate(list(compute(np.arange(len(index))))))
-    parts = [np.arange(start, min(start + READ_AT_ONCE, len(index))) for start in range(0, len(index), READ_AT_ONCE)]
+    parts = blocks_of(np.arange(len(index)), READ_AT_ONCE)
     figures = [np.ascontiguousarray(rows.read(part)[:, SIDE * SIDE :]).view(np.float32) for part in parts]
     return Measurements(rows, np.concatenate(figures))
 
