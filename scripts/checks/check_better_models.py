@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from headstart.core.console import console
-from headstart.core.markdown_page import replace_block, row
+from headstart.core.markdown_page import row
 from headstart.core.paths import outputs_directory
 from headstart.results.codec import from_plain
 from headstart.results.file import read_results
 from headstart.results.refinements import PairedTest
 from headstart.results.soup import Soup
 from headstart.results.types import RunResults
+from measured_runs import ROOT, data_words, folders_parser, run_headstart, show_table
 
-ROOT = Path(__file__).absolute().parents[2]
 PAGE = ROOT / "docs" / "better_models.md"
 REFINED = ("interpolate=wise_ft", "tta=flip", "calibrate=temperature")
 NETWORK = ("backbone=efficientnet_lite0", "image_size=128", "freeze=last_two_blocks")
@@ -39,21 +37,16 @@ def main(arguments: list[str] | None = None) -> int:
     ]
     for folder in options.folders:
         runs, soup = measure(folder, options)
-        lines += rows_of(folder.name, runs, soup)
-    console.print("\n".join(lines), markup=False, soft_wrap=True)
-    if options.write:
-        replace_block(PAGE, "check", "\n".join(["<!-- check -->", *lines, "<!-- /check -->"]))
+        lines += rows_of(f"{data_words(folder, runs[0])}, {len(runs)}", runs, soup)
+    show_table(lines, PAGE, "check", options.write)
     return 0
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="folders of images")
-    parser.add_argument("--seeds", type=int, default=4, metavar="N", help="runs on each folder (4)")
+    parser = folders_parser(__doc__, PAGE, seeds=4)
     parser.add_argument("--epochs", type=int, default=4, metavar="N", help="epochs of each stage (4)")
     parser.add_argument("--fraction", default="1.0", metavar="SHARE", help="share of the training images (1.0)")
-    parser.add_argument("--write", action="store_true", help=f"write the table to {PAGE.relative_to(ROOT)}")
     return parser.parse_args(arguments)
 
 
@@ -66,26 +59,15 @@ def measure(folder: Path, options: argparse.Namespace) -> tuple[list[RunResults]
         *(*NETWORK, *REFINED, f"epochs={options.epochs}", f"seed={seeds}", f"sweep.name={name}"),
     ]
     sweep = outputs_directory() / "sweeps" / name
-    run(["train", "-m", *words])
-    run(["soup", str(sweep)])
+    run_headstart("train", "-m", *words)
+    run_headstart("soup", str(sweep))
     found = [read_results(sweep / str(number)) for number in range(options.seeds)]
     soup = json.loads((sweep / "soup" / "soup.json").read_text(encoding="utf-8"))
     return [results for results in found if results is not None], from_plain(Soup, soup)
 
 
-def run(words: Sequence[str]) -> None:
-    """Run a command of headstart.
-
-    Raises:
-        subprocess.CalledProcessError: when it fails.
-    """
-    subprocess.run([sys.executable, "-m", "headstart", *words], check=True)
-
-
-def rows_of(name: str, runs: Sequence[RunResults], soup: Soup) -> list[str]:
+def rows_of(data: str, runs: Sequence[RunResults], soup: Soup) -> list[str]:
     """Return the rows of a data set."""
-    images = runs[0].dataset.images if runs[0].dataset else {}
-    data = f"{name} ({images['train']:,} / {images['test']:,}), {len(runs)}"
     interpolated = [one.interpolation.tests for one in runs if one.interpolation and one.interpolation.tests]
     flipped = [one.flips.tests for one in runs if one.flips]
     return [
