@@ -91,7 +91,7 @@ def measure(folder: Path, setting: Setting, options: argparse.Namespace) -> tupl
     """Return the name of a data set with its images, and what each value of a setting reached on it."""
     common = ["dataset=folder", f"dataset.root={folder.absolute()}", "audit=off", "backbone=efficientnet_lite0"]
     if options.images:
-        share = options.images / load_index(compose(common).dataset, cache_directory()).counts()["train"]
+        share = options.images / load_index(compose(common).dataset, cache_directory()).counts()["train"].sum()
         common.append(f"dataset.fraction={min(share, 1.0):.4f}")
     measured = []
     for words in setting.values.values():
