@@ -112,6 +112,8 @@ def fit_linear_head(
 ) -> LinearClassifier:
     """Fit a linear classifier on standardised features, with the C of lowest cross-entropy in cross-validation.
 
+    C grows along GRID until the cross-entropy rises.
+
     The decision values of a support vector machine are not probabilities. A softmax turns them into probabilities, at
     the temperature that fits the held-out labels of the cross-validation best; it changes no prediction (Guo et al.,
     On calibration of modern neural networks, 2017).
@@ -141,18 +143,21 @@ def fit_linear_head(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ConvergenceWarning)
-        trials = []
+        trials: list[tuple[float, float, float, float]] = []
+        paths = [_Path(kind, features[learn], labels[learn], class_weights, seed) for learn, _ in folds]
         for strength in GRID[kind]:
             scores = np.empty((len(labels), classes))
-            for learn, hold in folds:
-                kernel, bias = _fit(kind, features[learn], labels[learn], class_weights, strength, seed)
+            for path, (_, hold) in zip(paths, folds, strict=True):
+                kernel, bias = path.fit(strength)
                 scores[hold] = features[hold] @ kernel + bias
             factor = best_factor(scores[None], labels) if kind == "svm" else 1.0
             accuracy = float((scores.argmax(1) == labels).mean())
             trials.append((cross_entropy(scores[None] * factor, labels), strength, factor, accuracy))
+            if trials[-1] > min(trials):  # weaker still would only overfit more, and takes longest to solve
+                break
         _, strength, factor, accuracy = min(trials)
-        caught.clear()
-        kernel, bias = _fit(kind, features, labels, class_weights, strength, seed)
+        caught.clear()  # what counts is whether the last fit converges
+        kernel, bias = _Path(kind, features, labels, class_weights, seed).fit(strength)
     return LinearClassifier(kind, kernel * factor, bias * factor, strength, accuracy, not caught)
 
 
@@ -170,27 +175,30 @@ def set_head(head: keras.Model, fitted: LinearClassifier) -> None:
     output.set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
 
 
-def _fit(
-    kind: str, features: np.ndarray, labels: np.ndarray, class_weights: np.ndarray, strength: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return kernel and bias for unscaled features: the scaling is folded in."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import LinearSVC
+class _Path:
+    """Fits on the same images with one strength after another; logistic regression starts from the fit before."""
 
-    scaler = StandardScaler().fit(features.astype(np.float64))
-    shared: dict[str, Any] = {
-        "C": strength,
-        "class_weight": dict(enumerate(class_weights)),
-        "random_state": seed,
-        "max_iter": ITERATIONS,
-    }
-    model = LogisticRegression(**shared) if kind == "logistic_regression" else LinearSVC(**shared)
-    model.fit(scaler.transform(features.astype(np.float64)), labels)
-    kernel, bias = (
-        model.coef_.T / scaler.scale_[:, None],
-        model.intercept_ - model.coef_ @ (scaler.mean_ / scaler.scale_),
-    )
-    if kernel.shape[1] == 1:  # two classes: half of the score for the one, minus half for the other
-        return np.concatenate([-kernel, kernel], axis=1) / 2, np.concatenate([-bias, bias]) / 2
-    return kernel, bias
+    def __init__(self, kind: str, features: np.ndarray, labels: np.ndarray, class_weights: np.ndarray, seed: int):
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.svm import LinearSVC
+
+        shared: dict[str, Any] = {
+            "class_weight": dict(enumerate(class_weights)),
+            "random_state": seed,
+            "max_iter": ITERATIONS,
+        }
+        logistic = kind == "logistic_regression"
+        self._model = LogisticRegression(warm_start=True, **shared) if logistic else LinearSVC(**shared)
+        self._features, self._labels = features, labels
+        self._mean, deviation = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
+        self._scale = np.where(deviation > 0, deviation, 1.0)
+
+    def fit(self, strength: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return kernel and bias for unscaled features: the scaling is folded in."""
+        scaled = ((self._features - self._mean) / self._scale).astype(np.float32)
+        model = self._model.set_params(C=strength).fit(scaled, self._labels)
+        kernel = model.coef_.T / self._scale[:, None]
+        bias = model.intercept_ - model.coef_ @ (self._mean / self._scale)
+        if kernel.shape[1] == 1:  # two classes: half of the score for the one, minus half for the other
+            return np.concatenate([-kernel, kernel], axis=1) / 2, np.concatenate([-bias, bias]) / 2
+        return kernel, bias
