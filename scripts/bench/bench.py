@@ -20,7 +20,7 @@ from headstart.core.files import write_json
 from headstart.core.markdown_page import replace_block
 from headstart.core.paths import outputs_directory
 from headstart.core.program import exit_with
-from parts import engine, pipeline
+from parts import inference_backend, pipeline
 from setting_values import settings
 from sweep_jobs import jobs
 from whole_commands import frozen, last_block, memory, startup
@@ -89,7 +89,7 @@ def add_cached_against_uncached(commands: Commands) -> None:
 
     command = commands.add_parser("frozen", parents=[fewer, one_backbone()], help="a head on a frozen backbone")
     command.add_argument("--epochs", type=positive, default=50, metavar="N", help="to compare for (50)")
-    command.add_argument("--engine", choices=("auto", "openvino", "tensorflow"), help="that fills the cache")
+    command.add_argument("--inference-backend", choices=("auto", "openvino", "tensorflow"), help="that fills the cache")
     command.set_defaults(benchmark=frozen)
 
     command = commands.add_parser("last_block", parents=[fewer], help="the last block fine-tuned")
@@ -147,10 +147,12 @@ def add_parts(commands: Commands) -> None:
     )
     command.set_defaults(benchmark=pipeline)
 
-    command = commands.add_parser("engine", parents=[common, one_backbone()], help="TensorFlow against OpenVINO")
+    command = commands.add_parser(
+        "inference_backend", parents=[common, one_backbone()], help="TensorFlow against OpenVINO"
+    )
     command.add_argument("--batch-size", type=positive, default=32, metavar="N", help="images (32)")
     command.add_argument("--batches", type=positive, default=10, metavar="N", help="of each repetition (10)")
-    command.set_defaults(benchmark=engine)
+    command.set_defaults(benchmark=inference_backend)
 
 
 def one_backbone() -> argparse.ArgumentParser:

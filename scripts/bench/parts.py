@@ -1,4 +1,4 @@
-"""Benchmarks of single parts inside this process: the input of training, and engines that run a frozen network."""
+"""Benchmarks of single parts inside this process: the input of training, and the backends that run a frozen network."""
 
 from __future__ import annotations
 
@@ -169,11 +169,11 @@ def build(config: Config, classes: int) -> Network:
     return build_network(config.backbone, config.head, classes, size, config.seed)
 
 
-def engine(options: argparse.Namespace) -> Report:
-    """Measure how many images a second each engine takes through a network.
+def inference_backend(options: argparse.Namespace) -> Report:
+    """Measure how many images a second each inference backend takes through a network.
 
     Raises:
-        HeadstartError: when there is no second engine here.
+        HeadstartError: when there is no second backend here.
     """
     try:
         from headstart.inference.backend import forward  # type: ignore[import-not-found,unused-ignore]
@@ -187,9 +187,9 @@ def engine(options: argparse.Namespace) -> Report:
     shape = (options.batch_size, options.image_size, options.image_size, 3)
     images = np.random.default_rng(config.seed).uniform(-1, 1, shape).astype(np.float32)
     outputs = [np.asarray(one(images)) for one in forwards.values()]  # the first call builds the graph
-    used = [one.engine for one in forwards.values()]
+    used = [one.backend for one in forwards.values()]
     if used != list(names):
-        raise HeadstartError(f"Expected the engines {', '.join(names)}. Received: {', '.join(used)}")
+        raise HeadstartError(f"Expected the backends {', '.join(names)}. Received: {', '.join(used)}")
 
     def rate(call: Callable[[np.ndarray], Any]) -> float:
         started = time.perf_counter()
@@ -200,12 +200,12 @@ def engine(options: argparse.Namespace) -> Report:
     found = measure_in_turn({name: partial(rate, call) for name, call in forwards.items()}, options.repetitions)
     first, second = found
     columns = {"backbone": "", first: "{:,.1f} images/s", second: "{:,.1f} images/s", "ratio": "{:.2f}"}
-    report = Report("engine", columns, measured=found)
+    report = Report("inference_backend", columns, measured=found)
     row = comparison_row({"backbone": f"{options.backbone}, {options.image_size} px"}, first, second, found)
     report.rows = [{**row, "ratio": 1 / row["ratio"]}]
-    apart = float(np.abs(outputs[0] - outputs[1]).max() / np.abs(outputs[0]).max())
+    difference = float(np.abs(outputs[0] - outputs[1]).max() / np.abs(outputs[0]).max())
     report.notes = [
-        f"Forward passes of {options.batches} batches of {options.batch_size}, without their input; the outputs are up "
-        f"to {apart:.1g} of the largest one apart"
+        f"Forward passes of {options.batches} batches of {options.batch_size}, without their input; the outputs differ "
+        f"by up to {difference:.1g} of the largest one"
     ]
     return report

@@ -11,7 +11,7 @@ from timed_run import Finished, run, workspace
 from whole_commands import weights
 
 JOB = ["freeze=all", "epochs=3"]  # of the embedded digits, on a backbone that is computed once
-TOGETHER, APART = "one command with -m", "a command for each job"
+SWEEP, SINGLE = "one command with -m", "a command for each job"
 
 
 def jobs(options: argparse.Namespace) -> Report:
@@ -20,23 +20,23 @@ def jobs(options: argparse.Namespace) -> Report:
     seeds = [f"seed={seed}" for seed in range(options.jobs)]
     listed = ",".join(str(seed) for seed in range(options.jobs))
 
-    def together() -> list[Finished]:
+    def sweep() -> list[Finished]:
         with workspace(options.directory) as work:
             run([*job, f"seed={options.jobs}"], work)
             return [run(["-m", *job, f"seed={listed}"], work)]
 
-    def apart() -> list[Finished]:
+    def single() -> list[Finished]:
         with workspace(options.directory) as work:
             run([*job, f"seed={options.jobs}"], work)
             return [run([*job, seed], work) for seed in seeds]
 
-    sides: dict[str, Callable[[], list[Finished]]] = {APART: apart, TOGETHER: together}
+    sides: dict[str, Callable[[], list[Finished]]] = {SINGLE: single, SWEEP: sweep}
     found = measure_in_turn(sides, options.repetitions)
     seconds = {name: [sum(one.seconds for one in runs) / options.jobs for runs in found[name]] for name in sides}
-    commands = [found[APART][0][0].command, found[TOGETHER][0][0].command]
+    commands = [found[SINGLE][0][0].command, found[SWEEP][0][0].command]
     report = Report("jobs", {"": "", "a job": "{:.1f} s", "fastest": "{:.1f} s", "ratio": "{:.1f}"})
     for name in sides:
-        ratio = median(seconds[APART]) / median(seconds[name])
+        ratio = median(seconds[SINGLE]) / median(seconds[name])
         report.rows.append({"": name, "a job": median(seconds[name]), "fastest": min(seconds[name]), "ratio": ratio})
     report.notes = [
         f"Whole processes, divided by their {options.jobs} jobs; activations and images were in the cache before. A "

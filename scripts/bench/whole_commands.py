@@ -45,7 +45,8 @@ def frozen(options: argparse.Namespace) -> Report:
         *("dataset=folder", f"dataset.root={pictures}", "freeze=all", f"backbone={options.backbone}"),
         *(f"image_size={options.image_size}", *weights(options.weights)),
     ]
-    fast = [AUTO, f"epochs={options.epochs}", *([f"inference_backend={options.engine}"] if options.engine else [])]
+    backend = [f"inference_backend={options.inference_backend}"] if options.inference_backend else []
+    fast = [AUTO, f"epochs={options.epochs}", *backend]
     slow = [*common, OFF, f"epochs={options.uncached_epochs}"]
 
     def first_and_next() -> list[Finished]:
@@ -74,7 +75,7 @@ def frozen(options: argparse.Namespace) -> Report:
         "whole command, the next job": figure(lambda one: one.seconds, again),
         "training, the next job": figure(training, again),
     }
-    name = "frozen_openvino" if options.engine == "openvino" else "frozen"
+    name = "frozen_openvino" if options.inference_backend == "openvino" else "frozen"
     report = Report(name, {"": "", OFF: "{:.1f} s", AUTO: "{:.1f} s", "ratio": "{:.1f}"})
     report.rows = [comparison_row({"": what}, OFF, AUTO, figure) for what, figure in figures.items()]
     report.rows += frozen_shares({OFF: uncached, AUTO: cached}, options.uncached_epochs, options.epochs)

@@ -1,6 +1,6 @@
 """Export small and large networks in every format and measure: `python scripts/checks/check_exports.py --write`.
 
-The networks have no training behind them, but batch norms and heads that tell the pictures apart, so that a conversion
+The networks have no training behind them, but batch norms and heads that separate the pictures, so that a conversion
 that goes wrong shows.
 """
 

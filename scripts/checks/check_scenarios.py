@@ -1,7 +1,8 @@
 """Is the recommended scenario the best of the four? `python scripts/checks/check_scenarios.py dogs_vs_cats`.
 
 Measures each data set, trains all four scenarios with several seeds, and compares the recommended one with the best on
-the same test images: a tie where a paired bootstrap over the images cannot tell them apart.
+the same test images: a tie where a paired bootstrap over the images finds no
+significant difference.
 """
 
 from __future__ import annotations
@@ -190,7 +191,7 @@ def block(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> str:
         lines += [
             "",
             f"**{name}**: {scenario['cell']}. {scenario['images_per_class']['median']:,.0f} training images a class; "
-            f"of {scenario['measured_images']:,} measured the last cut tells {last['accuracy']:.1%}, the best "
+            f"of {scenario['measured_images']:,} the last split point has {last['accuracy']:.1%}, the best "
             f"({best['split_point']}, {best['depth']:.0%} of the depth) {best['accuracy']:.1%}, p = {p_value}; "
             f"ImageNet's classifier is {sure}: {labels}.",
         ]

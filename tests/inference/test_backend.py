@@ -88,7 +88,7 @@ def test_auto_is_tensorflow_without_openvino(capfd: pytest.CaptureFixture[str]) 
     network = tiny_network()
     images, _ = pictures(5)
     ready = forward(network.classifier, "auto")
-    assert ready.engine == "tensorflow"
+    assert ready.backend == "tensorflow"
     np.testing.assert_allclose(ready(images), network.classifier(images, training=False), atol=1e-6)
     whole = images.astype(np.uint8)
     np.testing.assert_allclose(ready(whole), ready(whole.astype(np.float32)), atol=1e-6)
@@ -121,7 +121,7 @@ def test_both_backends_agree(backbone: str, size: int, capfd: pytest.CaptureFixt
         given = boundary.prefix(rows, training=False).numpy() if model is boundary.suffix else rows
         ready, expected = forward(model, "openvino"), forward(model, "tensorflow")(given)
         received = ready(given)
-        assert ready.engine == "openvino"
+        assert ready.backend == "openvino"
         expect_close(received, expected)
         np.testing.assert_array_equal(ready(given), received)
     assert capfd.readouterr() == ("", "")
@@ -141,7 +141,7 @@ def test_batches_may_have_any_size(size: int) -> None:
         received = ready(rows[:count])
         assert received.shape == (count, 4)
         np.testing.assert_allclose(received, expected[:count], rtol=1e-4, atol=1e-4)
-    assert ready.engine == "openvino"
+    assert ready.backend == "openvino"
 
 
 @pytest.fixture
@@ -162,9 +162,9 @@ def test_tensorflow_runs_if_the_outputs_differ(capsys: pytest.CaptureFixture[str
     network = network_of("small_cnn")
     images, _ = pictures(COMPARED + 3)
     ready = forward(network.classifier, "openvino")
-    assert ready.engine == "openvino"
+    assert ready.backend == "openvino"
     np.testing.assert_array_equal(ready(images), forward(network.classifier, "tensorflow")(images))
-    assert ready.engine == "tensorflow"
+    assert ready.backend == "tensorflow"
     ready(images)
     printed = capsys.readouterr()
     assert printed.out == ""  # where another program may read the answer
@@ -181,7 +181,7 @@ def test_a_run_records_which_backend_ran(
     overrides = [f"dataset.root={folder}", "freeze=scratch", "epochs=1", "inference_backend=openvino"]
     environment = run(compose([*TINY, *overrides]), tmp_path).environment
     assert environment is not None
-    assert environment.engine == ran
+    assert environment.inference_backend == ran
     assert "openvino" in environment.packages
     assert json.loads((tmp_path / "results.json").read_text())["environment"] == to_plain(environment)
 
@@ -192,7 +192,7 @@ def test_tensorflow_runs_an_operation_that_openvino_does_not_know(capsys: pytest
     model = keras.Model(inputs, keras.ops.linalg.det(inputs))
     rows = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
     ready = forward(model, "openvino")
-    assert ready.engine == "tensorflow"
+    assert ready.backend == "tensorflow"
     np.testing.assert_allclose(ready(rows), np.linalg.det(rows), rtol=1e-3)
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -203,7 +203,7 @@ def test_tensorflow_runs_an_operation_that_openvino_does_not_know(capsys: pytest
 def test_tensorflow_runs_half_precision(capsys: pytest.CaptureFixture[str]) -> None:
     inputs = keras.Input((8,))
     model = keras.Model(inputs, keras.layers.Dense(3, dtype="mixed_bfloat16")(inputs))
-    assert forward(model, "openvino").engine == "tensorflow"
+    assert forward(model, "openvino").backend == "tensorflow"
     assert "bfloat16" in capsys.readouterr().err
 
 
@@ -211,10 +211,10 @@ def test_tensorflow_runs_half_precision(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_loaded_classifier_predicts_the_same(finished_run: Path, folder: Path) -> None:
     files = sorted(folder.glob("*/*.png"))[:11]
     answers = {}
-    for engine in ("tensorflow", "openvino"):
-        classifier = load_classifier(finished_run, inference_backend=engine)
-        assert classifier.forward.engine == engine
-        answers[engine] = np.stack([row for _, row in classifier.predict(files, batch_size=4)])
+    for backend in ("tensorflow", "openvino"):
+        classifier = load_classifier(finished_run, inference_backend=backend)
+        assert classifier.forward.backend == backend
+        answers[backend] = np.stack([row for _, row in classifier.predict(files, batch_size=4)])
     expect_close(answers["openvino"], answers["tensorflow"])
 
 

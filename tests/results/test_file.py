@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from headstart.results.runs import finished_runs, is_finished, objective
 from headstart.results.scenario import ImagesPerClass, Scenario, ScenarioMeasurement, SplitPointProbe
 from headstart.results.sections import (
     Dataset,
+    Environment,
     LearningRateSuggestion,
     Parameters,
     Recipe,
@@ -71,6 +73,17 @@ RESULTS = RunResults(
         image_size=32,
         value_range=(0.0, 4095.0),
     ),
+    environment=Environment(
+        commit=None,
+        python="3.11.7",
+        platform="Linux",
+        processors=2,
+        visible_gpus=None,
+        gpus=(),
+        precision="float32",
+        inference_backend="tensorflow",
+        packages={"numpy": "2.0"},
+    ),
     stages={"head": {"test": SPLIT.whole_split()}},
     best_epoch=EpochFigures(
         epoch=2,
@@ -121,9 +134,16 @@ def test_a_suggested_learning_rate_stands_among_the_keys_of_the_run(tmp_path: Pa
     assert load_results(tmp_path / "results.json").learning_rate == found
 
 
+def version_2() -> dict[str, Any]:
+    """Return the results as the second version wrote them."""
+    content = {**plain_results(RESULTS), "schema_version": 2}
+    content["environment"]["engine"] = content["environment"].pop("inference_backend")
+    return content
+
+
 def version_1() -> dict[str, Any]:
     """Return the results as the first version wrote them."""
-    content = plain_results(RESULTS)
+    content = version_2()
     del content["schema_version"]
     content["waiting_for_input"] = content.pop("data_wait_fraction")
     old_probe = {"cut": "block_1", "depth": 0.5, "channels": 8, "accuracy": 0.5}
@@ -131,8 +151,9 @@ def version_1() -> dict[str, Any]:
     return content
 
 
-def test_the_first_version_is_upgraded(tmp_path: Path) -> None:
-    (tmp_path / "results.json").write_text(json.dumps(version_1()))
+@pytest.mark.parametrize("written", [version_1, version_2])
+def test_earlier_versions_are_upgraded(tmp_path: Path, written: Callable[[], dict[str, Any]]) -> None:
+    (tmp_path / "results.json").write_text(json.dumps(written()))
     assert read_results(tmp_path) == RESULTS
 
 

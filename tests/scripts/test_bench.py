@@ -76,7 +76,7 @@ def measure(tmp_path: Path, *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_frozen_runs_the_same_command_cached_and_not(started: list[list[str]], tmp_path: Path) -> None:
-    arguments = ("frozen", *TINY, "--images", "8", "--epochs", "4", "--engine", "tensorflow")
+    arguments = ("frozen", *TINY, "--images", "8", "--epochs", "4", "--inference-backend", "tensorflow")
     report = measure(tmp_path, *arguments)
     off, auto, again = started
     assert again == auto  # the next job
@@ -254,28 +254,28 @@ def test_both_inputs_of_the_pipeline_are_the_same_pixels(tmp_path: Path) -> None
     np.testing.assert_array_equal(first, second)
 
 
-def test_engine_measures_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_inference_backends_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("headstart.inference.backend")
 
     class InferenceModel:
-        def __init__(self, model: Any, engine: str) -> None:
-            self.model, self.engine = model, engine
+        def __init__(self, model: Any, backend: str) -> None:
+            self.model, self.backend = model, backend
 
         def __call__(self, images: np.ndarray) -> Any:
             return self.model(images, training=False)
 
     module.forward = InferenceModel  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    report = measure(tmp_path, "engine", *TINY, "--batch-size", "2", "--batches", "2")
+    report = measure(tmp_path, "inference_backend", *TINY, "--batch-size", "2", "--batches", "2")
     assert set(report["measured"]) == {"TensorFlow", "OpenVINO"}
-    assert "up to 0 of the largest one apart" in report["notes"][0]
+    assert "differ by up to 0 of the largest one" in report["notes"][0]
 
 
-def test_engine_says_when_there_is_none(
+def test_a_missing_inference_backend_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "headstart.inference.backend", None)
-    assert bench.main(["engine", *TINY, "--directory", str(tmp_path)]) == 1
+    assert bench.main(["inference_backend", *TINY, "--directory", str(tmp_path)]) == 1
     assert "Expected headstart.inference.backend" in capsys.readouterr().out
 
 

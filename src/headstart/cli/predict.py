@@ -22,7 +22,7 @@ from headstart.data.files.ignored import IgnoredFiles
 from headstart.data.files.links import expect_links_inside
 from headstart.data.files.value_range import value_range_warnings
 from headstart.data.files.walk import files_below, is_image
-from headstart.inference.backend import ENGINES
+from headstart.inference.backend import BACKENDS
 from headstart.results.runs import find_run
 
 
@@ -87,7 +87,7 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         *("--inference-backend", "--engine"),  # --engine: the name in earlier versions
         dest="inference_backend",
-        choices=ENGINES,
+        choices=BACKENDS,
         default="auto",
         help="runs the network (default: auto)",
     )

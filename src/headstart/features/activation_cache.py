@@ -73,14 +73,14 @@ class ActivationCache:
         cache: where they are stored.
         pixels: reads the images.
         dtype: `float32` or `float16`, the type in which they are stored.
-        engine: the inference backend that runs the frozen parts: `auto`, `tensorflow` or `openvino`.
+        inference_backend: runs the frozen parts: `auto`, `tensorflow` or `openvino`.
         backbone: its name, for people who list the cache.
     """
 
     cache: Cache
     pixels: Pixels
     dtype: str = "float32"
-    engine: str = "tensorflow"
+    inference_backend: str = "tensorflow"
     backbone: str = "a network"
     # Tables by the id of their boundary, whose weights are digested once; holding the boundary keeps its id unique.
     _known: dict[tuple[int, bool], tuple[Table, Boundary]] = field(default_factory=dict, repr=False)
@@ -180,7 +180,7 @@ class ActivationCache:
             "image_size": self.pixels.image_size,
             "resize": self.pixels.resize,
             "reader": READER,
-            "engine": resolve_inference_backend(self.engine),  # the last digits depend on it
+            "engine": resolve_inference_backend(self.inference_backend),  # the last digits depend on it
             # Only its values: neither the name of the option nor the number of views changes a view.
             "augmentation": None if views is None else _values(views.augmentation),
         }
@@ -225,7 +225,7 @@ class ActivationCache:
         """Return the model that runs a frozen part, built once for the same layers and weights."""
         name = self._table(boundary, views).directory.name
         if name not in self._ready:
-            self._ready[name] = forward(boundary.prefix, self.engine)
+            self._ready[name] = forward(boundary.prefix, self.inference_backend)
         return self._ready[name]
 
     def _images(self, index: ImageIndex, positions: np.ndarray, name: str) -> tuple[Any, np.ndarray]:

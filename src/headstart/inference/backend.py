@@ -19,40 +19,40 @@ from headstart.inference.openvino import Requests, import_openvino
 if TYPE_CHECKING:
     import keras
 
-ENGINES = ("auto", "tensorflow", "openvino")
+BACKENDS = ("auto", "tensorflow", "openvino")
 TOLERANCE = 1e-4  # relative to the largest output, or to 1 if all outputs are smaller, as probabilities are
 COMPARED = 8  # rows of the first batch that both backends compute
 
 
-def check_inference_backend(engine: str) -> None:
+def check_inference_backend(backend: str) -> None:
     """Raise unless an inference backend is known and installed; imports nothing.
 
     Args:
-        engine: `auto`, `tensorflow` or `openvino`.
+        backend: `auto`, `tensorflow` or `openvino`.
 
     Raises:
         HeadstartError: when it is none of these, or OpenVINO is not installed.
     """
-    expect_one_of("inference_backend", engine, ENGINES)
-    if engine == "openvino" and not _installed():
+    expect_one_of("inference_backend", backend, BACKENDS)
+    if backend == "openvino" and not _installed():
         raise HeadstartError(
             "Expected the package openvino for inference_backend=openvino. Received: none in this environment; "
             "pip install 'headstart[openvino]', or inference_backend=auto, which does without it"
         )
 
 
-def resolve_inference_backend(engine: str) -> str:
+def resolve_inference_backend(backend: str) -> str:
     """Return the inference backend to use on this machine, `tensorflow` or `openvino`.
 
     Args:
-        engine: `auto`, `tensorflow` or `openvino`; `auto` is OpenVINO if it is installed and there is no GPU.
+        backend: `auto`, `tensorflow` or `openvino`; `auto` is OpenVINO if it is installed and there is no GPU.
 
     Raises:
         HeadstartError: as `check_inference_backend`.
     """
-    check_inference_backend(engine)
-    if engine != "auto":
-        return engine
+    check_inference_backend(backend)
+    if backend != "auto":
+        return backend
     if not _installed():
         return "tensorflow"
     import_tensorflow()
@@ -64,18 +64,18 @@ def resolve_inference_backend(engine: str) -> str:
 class InferenceModel:
     """A network that is ready for inference: call it with a batch to get the outputs."""
 
-    def __init__(self, model: keras.Model, engine: str) -> None:
+    def __init__(self, model: keras.Model, backend: str) -> None:
         """Prepare a network; see `forward`."""
         import tensorflow as tf
 
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise ValueError("Expected a model with one input and one output")
-        self.engine = "tensorflow"  # the inference backend that runs
+        self.backend = "tensorflow"  # the inference backend that runs
         self._shape = tuple(model.inputs[0].shape[1:])
         self._function = tf.function(lambda rows: model(tf.cast(rows, tf.float32), training=False), autograph=False)
         self._requests: Requests | None = None
         self._compared = False
-        if engine == "openvino":
+        if backend == "openvino":
             half = {layer.compute_dtype for layer in model._flatten_layers()} - {"float32"}
             if half:
                 _report(f"OpenVINO runs no network in {' and '.join(sorted(half))}, so TensorFlow runs it")
@@ -108,7 +108,7 @@ class InferenceModel:
         failures = openvino.frontend
         try:
             self._requests = Requests(self._concrete("float32"), self._shape, tuple(model.outputs[0].shape[1:]))
-            self.engine = "openvino"
+            self.backend = "openvino"
         except (
             RuntimeError,
             failures.GeneralFailure,
@@ -130,22 +130,22 @@ class InferenceModel:
                 f"OpenVINO's outputs differ from TensorFlow's by {difference / largest:.2g} of the largest output, "
                 f"more than {TOLERANCE:g}, so TensorFlow runs the network"
             )
-            self.engine, self._requests = "tensorflow", None
+            self.backend, self._requests = "tensorflow", None
 
 
-def forward(model: keras.Model, engine: str) -> InferenceModel:
+def forward(model: keras.Model, backend: str) -> InferenceModel:
     """Prepare a network for inference.
 
     Args:
         model: a functional model of one input and one output: a whole classifier, or its part before or after a split
             point. OpenVINO keeps the current weights.
-        engine: `auto`, `tensorflow` or `openvino`. TensorFlow runs a network that OpenVINO cannot run, that is not
+        backend: `auto`, `tensorflow` or `openvino`. TensorFlow runs a network that OpenVINO cannot run, that is not
             float32, or whose outputs differ by more than TOLERANCE, and a message says so.
 
     Raises:
         HeadstartError: as `check_inference_backend`.
     """
-    return InferenceModel(model, resolve_inference_backend(engine))
+    return InferenceModel(model, resolve_inference_backend(backend))
 
 
 def _installed() -> bool:

@@ -57,7 +57,7 @@ class Environment:
     """Names of the GPUs that the run used."""
     precision: str
     """Keras dtype policy, such as `float32` or `mixed_float16`."""
-    engine: str
+    inference_backend: str
     """Backend that ran inference: `tensorflow` or `openvino`."""
     packages: dict[str, str]
     """Versions of the packages that the figures depend on."""

@@ -20,7 +20,7 @@ from headstart.results.sections import (
     Tracking,
 )
 
-SCHEMA_VERSION = 2  # of results.json; see headstart.results.upgrade for what each version changed
+SCHEMA_VERSION = 3  # of results.json; see headstart.results.upgrade for what each version changed
 UNFINISHED = "UNFINISHED"  # a run without results: in progress, or killed before it could write any
 
 

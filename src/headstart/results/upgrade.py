@@ -2,6 +2,7 @@
 
 Version 1 (no `schema_version`) has `waiting_for_input` for `data_wait_fraction`, `cut` for `split_point` in the
 measurements of `scenario=auto`, and empty `seconds` in running.json.
+Version 2 has `engine` for `inference_backend` in `environment`.
 """
 
 from __future__ import annotations
@@ -68,8 +69,16 @@ def _from_1(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
+def _from_2(content: dict[str, Any]) -> dict[str, Any]:
+    environment = content.get("environment")
+    if isinstance(environment, dict):
+        renamed = {"inference_backend" if key == "engine" else key: value for key, value in environment.items()}
+        content = {**content, "environment": renamed}
+    return content
+
+
 def _with_split_point(probe: dict[str, Any]) -> dict[str, Any]:
     return {"split_point" if key == "cut" else key: value for key, value in probe.items()}
 
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}

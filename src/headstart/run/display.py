@@ -99,8 +99,8 @@ def print_derived(dataset: Dataset, environment: Environment, config: Config, ne
         "parameters": f"{network.classifier.count_params():,}",
         "precision": environment.precision + (f" on {len(environment.gpus)} GPU" if environment.gpus else ""),
     }
-    if environment.engine != "tensorflow":
-        facts["inference"] = environment.engine
+    if environment.inference_backend != "tensorflow":
+        facts["inference"] = environment.inference_backend
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
         table.add_row(f"  {name}", escape(value))

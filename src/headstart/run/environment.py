@@ -14,15 +14,15 @@ from headstart.results.sections import Environment
 RECORDED_PACKAGES = ("headstart", "tensorflow", "keras", "numpy", "pillow", "scikit-learn", "mlflow", "hydra-core")
 
 
-def describe_environment(devices: list[str], precision: str, engine: str) -> Environment:
+def describe_environment(devices: list[str], precision: str, inference_backend: str) -> Environment:
     """Return the section `environment` of a run's results.
 
     Args:
         devices: names of the GPUs that the run trains on.
         precision: the Keras dtype policy.
-        engine: the backend that runs inference, `tensorflow` or `openvino`.
+        inference_backend: the backend that runs inference, `tensorflow` or `openvino`.
     """
-    packages = (*RECORDED_PACKAGES, *(["openvino"] if engine == "openvino" else []))
+    packages = (*RECORDED_PACKAGES, *(["openvino"] if inference_backend == "openvino" else []))
     return Environment(
         commit=commit(),
         python=platform.python_version(),
@@ -31,7 +31,7 @@ def describe_environment(devices: list[str], precision: str, engine: str) -> Env
         visible_gpus=os.environ.get("CUDA_VISIBLE_DEVICES"),
         gpus=tuple(devices),
         precision=precision,
-        engine=engine,
+        inference_backend=inference_backend,
         packages={package: version(package) for package in packages},
     )
 

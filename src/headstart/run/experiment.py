@@ -301,6 +301,7 @@ def _save(setup: RunSetup, progress: RunProgress, split: str) -> Classifier:
     """Save the classifier with reference images from a split; return it loaded from disk."""
     progress.clock.begin("saving")
     classifier = setup.save(split)
-    environment = replace(setup.environment, engine=classifier.forward.engine)  # may differ from the configured one
+    used = classifier.forward.backend  # may differ from the configured one
+    environment = replace(setup.environment, inference_backend=used)
     progress.results = replace(progress.results, environment=environment)
     return classifier
