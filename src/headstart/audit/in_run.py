@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from headstart.audit.auditing import PAGE, audit_images
 from headstart.config import Config
+from headstart.core.workers import REPORTS, begin
 from headstart.data.exclusion import record_exclusion
 from headstart.data.files.checks import DataReport
 from headstart.data.index import ImageIndex
 
 DIRECTORY = "data_report"  # for the page and the table, in the run's directory
 MAX_SHOWN = 12  # findings of each kind with their images on the page
+
+
+def begin_audit(
+    config: Config, index: ImageIndex, report: DataReport, image_size: int, output: Path
+) -> Future[tuple[dict[str, Any], list[str]]]:
+    """Begin `audit_run`, in the command's worker if it has one and the audit needs no network.
+
+    The future has its result or its error.
+    """
+    if config.audit == "full":  # starts TensorFlow, in this process
+        made: Future[tuple[dict[str, Any], list[str]]] = Future()
+        made.set_result(audit_run(config, index, report, image_size, output))
+        return made
+    return begin(REPORTS, audit_run, config, index, report, image_size, output)
 
 
 def audit_run(

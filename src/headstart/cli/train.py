@@ -56,6 +56,7 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
 
         return run_member(composed, own)  # type: ignore[arg-type]
     from headstart.run.experiment import run
+    from headstart.run.workers import command_workers
 
     started = STARTS.pop() if STARTS else None
     overrides = config.unresolved_overrides(own.overrides.task)
@@ -75,7 +76,8 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
             resolved = dataclasses.replace(resolved, resume=None)
         if resolved.reproduce is not None:
             resolved, overrides = configuration_to_reproduce(resolved, overrides, output, launched_in)
-        results = run(resolved, output, started, overrides=overrides, resume=resume)
+        with command_workers(resolved):
+            results = run(resolved, output, started, overrides=overrides, resume=resume)
     except HeadstartError as error:  # Hydra would print a longer text
         FAILURES.append(str(error))
         _print_error(str(error))
@@ -151,8 +153,11 @@ def _resume(started: float) -> bool:
     directory, stored = find_unfinished(named)
     stored = with_execution_settings(stored, given)
     from headstart.run.experiment import run
+    from headstart.run.workers import command_workers
 
-    _fail_where_it_differs(run(stored, directory, started, resume=True))
+    with command_workers(stored):
+        results = run(stored, directory, started, resume=True)
+    _fail_where_it_differs(results)
     return True
 
 

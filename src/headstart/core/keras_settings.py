@@ -6,12 +6,16 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from headstart.core.console import print_to_stderr
 from headstart.core.errors import HeadstartError
 
 BACKEND = "tensorflow"
+# Optional packages of Keras and TensorFlow, for parts of them that headstart does not use: data frames, wrappers for
+# scikit-learn, plots. Importing these packages takes two fifths of the import of Keras.
+OPTIONAL = ("matplotlib", "pandas", "scipy", "sklearn")
 # Environment variables that would change what Keras computes, with their harmless values.
 VARIABLES = {
     "KERAS_BACKEND": ("", BACKEND),
@@ -29,6 +33,29 @@ DEFAULTS = {
 }
 
 
+class _Import:
+    """How Keras is imported: a program of headstart leaves the optional packages out, somebody's notebook does not."""
+
+    without_optional = False
+
+
+def leave_out_optional_packages() -> None:
+    """Import Keras in this process as where its optional packages are not installed, which is faster."""
+    _Import.without_optional = True
+
+
+@contextlib.contextmanager
+def _optional_packages() -> Iterator[None]:
+    """Hide the optional packages within this context, if this process leaves them out."""
+    hidden = [name for name in OPTIONAL if name not in sys.modules] if _Import.without_optional else []
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: an import raises ModuleNotFoundError
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
 def prepare_keras_import() -> None:
     """Set the environment so that Keras imports with the TensorFlow backend; do nothing if it is imported already."""
     if "keras" in sys.modules:
@@ -42,7 +69,8 @@ def prepare_keras_import() -> None:
     if "KERAS_BACKEND" not in os.environ and stored != BACKEND:
         print_to_stderr(f"headstart trains with Keras on TensorFlow; backend={stored} in {_settings_file()} is ignored")
     os.environ["KERAS_BACKEND"] = BACKEND
-    _import_matplotlib()
+    if not _Import.without_optional:
+        _import_matplotlib()
 
 
 def import_keras() -> None:
@@ -53,7 +81,9 @@ def import_keras() -> None:
     """
     prepare_keras_import()
     try:
-        import keras
+        with _optional_packages():
+            import keras
+            import tensorflow  # noqa: F401  # Keras imports most of it
     except (ValueError, AttributeError, TypeError) as error:
         if not _settings_file().exists():
             raise

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import NoReturn
 
 from headstart.core.console import allow_any_file_name
+from headstart.core.keras_settings import leave_out_optional_packages
 from headstart.core.paths import fix_directories, use_project_directories
 
 COLLECTED = 50_000  # new objects between two garbage collections
 
 
 def prepare_program() -> None:
-    """Set what only a program may set: where relative paths lie, and that nobody looks at the figures it draws."""
+    """Set what only a program may set: where relative paths lie, that nobody looks at its figures, what it imports."""
     fix_directories()
     os.environ["MPLBACKEND"] = "agg"
     collect_garbage_less_often()
+    leave_out_optional_packages()
 
 
 def collect_garbage_less_often() -> None:

@@ -151,8 +151,6 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
     Raises:
         HeadstartError: when the split is empty, or labels, probabilities and names do not match.
     """
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
     labels, probabilities = _checked(labels, probabilities)
     images, classes = probabilities.shape
     if len(class_names) != classes:
@@ -161,12 +159,13 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
             f"{classes} columns"
         )
     predictions = probabilities.argmax(axis=1)
-    confusion = confusion_matrix(labels, predictions, labels=np.arange(classes))
-    precision, recall, f1, support = precision_recall_fscore_support(
-        labels, predictions, labels=np.arange(classes), zero_division=0
-    )
+    confusion = np.bincount(labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
+    correct_by_class, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    # In closed form, to the digit what scikit-learn gives, whose import takes as long as that of MLflow.
+    precision = _divided(correct_by_class, predicted)
+    recall = _divided(correct_by_class, support)
+    f1 = _divided(2 * correct_by_class, support + predicted)
     present = support > 0
-    predicted = confusion.sum(axis=0) > 0
 
     correct = int(confusion.trace())
     accuracy_low, accuracy_high = wilson_interval(correct, images)
@@ -270,6 +269,11 @@ def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray,
             f"{probabilities[first].min():.4g}"
         )
     return labels.astype(np.int64), probabilities / sums[:, None]
+
+
+def _divided(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return the quotients of counts, 0 where the whole is 0."""
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
 def _top_accuracy(labels: np.ndarray, probabilities: np.ndarray, count: int) -> float:

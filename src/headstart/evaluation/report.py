@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.metrics import Evaluation, evaluate, worst_mistakes
 from headstart.evaluation.plots import calibration_figure, confusion_figure, explained_figure, mistakes_figure
 from headstart.evaluation.predictor import Predictor
-from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
+from headstart.evaluation.writing import begin_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,12 +33,11 @@ EVALUATED = ("validation", "test")
 EXPLAINED = 8  # mistakes with Grad-CAM heat maps
 
 
-@ignore_missing_glyphs()
 def report_splits(predictor: Predictor, index: ImageIndex, directory: Path) -> dict[str, Evaluation]:
     """Evaluate a classifier on the validation and test splits.
 
     Writes predictions.csv (a row for each image: path, split, true and predicted label, confidence, the probability of
-    every class), and a report and figures for each split.
+    every class), and a report and figures for each split, which are there after `finish_figures`.
 
     Args:
         predictor: of the saved classifier.
@@ -62,8 +62,8 @@ def report_splits(predictor: Predictor, index: ImageIndex, directory: Path) -> d
             _write_report(evaluation, directory / f"{split}_report")
             figures = split_figures(part, probabilities, evaluation, split)
             figures |= mistake_figures(classifier, grad_cam, part, probabilities, split)
-            for name, figure in figures.items():
-                save_figure(figure, directory / "figures" / f"{name}.png")
+            for name, draw in figures.items():
+                begin_figure(draw, directory / "figures" / f"{name}.png")
             evaluations[split] = evaluation
             log_event(LOG, "split evaluated", split=split, images=len(part), accuracy=evaluation.accuracy)
     return evaluations
@@ -90,8 +90,8 @@ def report_stage(predictor: Predictor, index: ImageIndex, stage: str, directory:
 
 def split_figures(
     index: ImageIndex, probabilities: np.ndarray, evaluation: Evaluation, split: str
-) -> dict[str, Figure]:
-    """Return the figures of one split by name.
+) -> dict[str, Callable[[], Figure]]:
+    """Return what draws the figures of one split, by name.
 
     Args:
         index: the images of the split.
@@ -102,20 +102,20 @@ def split_figures(
     names = list(index.class_names)
     share = f"accuracy {evaluation.accuracy:.1%} of {evaluation.images:,} images"
     return {
-        f"{split}_confusion": confusion_figure(evaluation.confusion, names, False, f"{split}: {share}"),
-        f"{split}_confusion_normalized": confusion_figure(
-            evaluation.confusion, names, True, f"{split}: share of each true class, {share}"
+        f"{split}_confusion": partial(confusion_figure, evaluation.confusion, names, False, f"{split}: {share}"),
+        f"{split}_confusion_normalized": partial(
+            confusion_figure, evaluation.confusion, names, True, f"{split}: share of each true class, {share}"
         ),
-        f"{split}_calibration": calibration_figure(
-            index.labels, probabilities, f"{split}: confidence against accuracy"
+        f"{split}_calibration": partial(
+            calibration_figure, index.labels, probabilities, f"{split}: confidence against accuracy"
         ),
     }
 
 
 def mistake_figures(
     classifier: Classifier, grad_cam: GradCam, index: ImageIndex, probabilities: np.ndarray, split: str
-) -> dict[str, Figure]:
-    """Return the figures of a split's most confident mistakes by name.
+) -> dict[str, Callable[[], Figure]]:
+    """Return what draws the figures of a split's most confident mistakes, by name.
 
     Args:
         classifier: the saved one.
@@ -143,10 +143,11 @@ def mistake_figures(
             maps = grad_cam.heat_maps(np.repeat(np.stack(explained), 2, axis=0), classes.reshape(-1))
             heat_maps = list(maps.reshape(len(explained), 2, *maps.shape[1:]))
     return {
-        f"{split}_mistakes": mistakes_figure(
-            images, [caption[:3] for caption in captions], f"{split}: the most confident mistakes"
+        f"{split}_mistakes": partial(
+            mistakes_figure, images, [caption[:3] for caption in captions], f"{split}: the most confident mistakes"
         ),
-        f"{split}_mistakes_explained": explained_figure(
+        f"{split}_mistakes_explained": partial(
+            explained_figure,
             explained,
             heat_maps,
             captions[:EXPLAINED],

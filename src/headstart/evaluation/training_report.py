@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.core.files import file_name, open_csv
 from headstart.evaluation.plots import history_figure, learning_rate_figure
-from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
+from headstart.evaluation.writing import begin_figure, ignore_missing_glyphs, save_figure
 
 if TYPE_CHECKING:
     from headstart.training.history import EpochRecord
     from headstart.training.learning_rate_finder import RateSweep
 
 
-@ignore_missing_glyphs()
 def report_training(history: list[EpochRecord], best_epoch: int, title: str, directory: Path) -> None:
     """Write history.csv, with a row for each epoch, its figure, and a figure of each stage if there are several.
 
@@ -34,14 +34,13 @@ def report_training(history: list[EpochRecord], best_epoch: int, title: str, dir
         writer.writerows(rows)
     figures = directory / "figures"
     figures.mkdir(exist_ok=True)
-    save_figure(history_figure(rows, title, best_epoch=best_epoch), figures / "history.png")
+    begin_figure(partial(history_figure, rows, title, best_epoch), figures / "history.png")
     stages = [list(records) for _, records in groupby(history, key=lambda record: record.stage)]
     for records in stages if len(stages) > 1 else []:
         stage, best = records[0].stage, max(records, key=lambda record: record.rank)
-        figure = history_figure(
-            [dataclasses.asdict(record) for record in records], f"{title}, stage {stage}", best_epoch=best.epoch
-        )
-        save_figure(figure, figures / f"history_{file_name(stage)}.png")
+        rows = [dataclasses.asdict(record) for record in records]
+        draw = partial(history_figure, rows, f"{title}, stage {stage}", best.epoch)
+        begin_figure(draw, figures / f"history_{file_name(stage)}.png")
 
 
 @ignore_missing_glyphs()

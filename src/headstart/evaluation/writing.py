@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.core.files import atomic_file
+from headstart.core.workers import REPORTS, begin, finish
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,6 +26,32 @@ def ignore_missing_glyphs() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
+
+
+def begin_figure(draw: Callable[[], Figure], file: Path) -> None:
+    """Draw a figure and write it as PNG, in the command's worker if it has one; see `finish_figures`.
+
+    Args:
+        draw: returns the figure; a partial of a function that is importable by name.
+        file: the PNG.
+    """
+    begin(REPORTS, _draw, draw, file)
+
+
+def finish_figures() -> None:
+    """Wait until all figures are written that have begun, and raise the first error."""
+    finish(REPORTS)
+
+
+@ignore_missing_glyphs()
+def _draw(draw: Callable[[], Figure], file: Path) -> None:
+    save_figure(draw(), file)
+
+
+def import_matplotlib() -> None:
+    """Import what figures need."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401
 
 
 def save_figure(figure: Figure, file: Path) -> None:

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from rich.markup import escape
 from rich.table import Table
 
-from headstart.config import Config, drop_overrides, from_yaml, parameters
+from headstart.config import Config, drop_overrides, parameters
 from headstart.core.console import console, print_titled
 from headstart.core.errors import printable
 from headstart.core.sqlite_uri import sqlite_uri
@@ -36,11 +36,15 @@ WIDTH_OF_COUNTS = 45  # characters of all columns but the class names
 LONGEST_CLASS_TABLE = 20  # rows, so that the rest stays on the screen
 
 
-def print_configuration(file: Path) -> None:
-    """Print the path of config.yaml and the resolved configuration, without the cells of `scenario=auto`."""
+def print_configuration(file: Path, config: Config) -> None:
+    """Print the path of config.yaml and the resolved configuration, without the cells of `scenario=auto`.
+
+    Args:
+        file: that has been written.
+        config: in it.
+    """
     console.print(f"[bold]Configuration[/]  {escape(str(file))}", soft_wrap=True)
-    shown = parameters(from_yaml(file.read_text(encoding="utf-8")))
-    console.print(OmegaConf.to_yaml(OmegaConf.create(shown)), end="", markup=False, soft_wrap=True)
+    console.print(OmegaConf.to_yaml(OmegaConf.create(parameters(config))), end="", markup=False, soft_wrap=True)
 
 
 def print_data(index: ImageIndex, warnings: list[str]) -> None:
@@ -54,6 +58,15 @@ def print_data(index: ImageIndex, warnings: list[str]) -> None:
         console.print(f"\n[bold]Data: {len(index):,} unlabelled images[/]")
     else:
         print_titled(f"Data: {len(index):,} images of {len(index.class_names)} classes", _class_table(index))
+    print_warnings(warnings)
+
+
+def print_warnings(warnings: list[str]) -> None:
+    """Print warnings about the images.
+
+    Args:
+        warnings: sentences.
+    """
     for warning in warnings:
         console.print(f"  Warning: {warning}", markup=False, soft_wrap=True)
 

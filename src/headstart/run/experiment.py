@@ -47,7 +47,7 @@ from headstart.run.train_and_evaluate import (
     parameters_of,
     train,
 )
-from headstart.tracking import Tracker, artifacts_directory, import_mlflow, log_results, store_uri, tracked_run
+from headstart.tracking import Tracker, artifacts_directory, log_results, prepare_tracking, store_uri, tracked_run
 from headstart.tracking.journal import tracking_record
 from headstart.training.hardware import keep_freed_memory
 
@@ -172,7 +172,7 @@ def _run(request: RunRequest, progress: RunProgress) -> None:
     """Run, and add each section to the results as soon as it is complete."""
     output, clock = request.output, progress.clock
     write_text(output / "config.yaml", to_yaml(request.config))
-    print_configuration(output / "config.yaml")
+    print_configuration(output / "config.yaml", request.config)
     uri = store_uri(request.config.tracking)
     setup = set_up_run(request.config, output, clock)
     config = setup.config
@@ -191,7 +191,7 @@ def _run(request: RunRequest, progress: RunProgress) -> None:
     progress.results = replace(progress.results, disk=disk)
 
     clock.begin("start_up")
-    import_mlflow(uri)
+    prepare_tracking(uri)
     clock.begin("tracking")
     tags = {**run_tags(setup), **request.tags}
     in_sweep = "sweep" in request.tags  # the sweep has already reached the store

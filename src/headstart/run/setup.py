@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.audit.in_run import audit_run
+from headstart.audit.in_run import begin_audit
 from headstart.classifier.saved import Classifier, load_classifier, save_classifier
 from headstart.config import Config
+from headstart.core.console import console
 from headstart.core.environment import Clock
 from headstart.core.files import write_json
 from headstart.core.log import log_event
 from headstart.core.paths import cache_directory
 from headstart.core.tensorflow_import import import_tensorflow
-from headstart.data.files.checks import check_images
+from headstart.data.files.checks import DataReport, check_images
 from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.data.load import load_index
@@ -27,7 +29,7 @@ from headstart.model.imagenet import imagenet_classes
 from headstart.model.targets import check_layers, needs_layers
 from headstart.results.scenario import Scenario
 from headstart.results.sections import Dataset, Environment
-from headstart.run.display import print_data, print_derived
+from headstart.run.display import print_data, print_derived, print_warnings
 from headstart.run.environment import describe_environment
 from headstart.run.preflight import check_configuration, possible_configurations
 from headstart.training.hardware import expect_gpu, prepare_devices
@@ -104,11 +106,15 @@ def set_up_run(config: Config, output: Path, clock: Clock) -> RunSetup:
     clock.begin("data")  # before importing TensorFlow, which takes seconds, so that errors appear at once
     image_size = check_configuration(config)
     devices = _start_where_needed(config, image_size, clock)
-    index = _checked_images(config, image_size, output)
+    index, report = _checked_images(config, output)
+    audit = begin_audit(config, index, report, image_size, output)
     class_names = imagenet_classes() if config.head.output == "imagenet" else index.class_names
 
     clock.begin("start_up")
     devices = _start_tensorflow(config.device) if devices is None else devices
+    clock.begin("data")
+    _finish_audit(audit, output)
+    clock.begin("start_up")
     from headstart.model.network import build_network
     from headstart.training.hardware import choose_precision, choose_strategy, seed_everything
 
@@ -156,33 +162,29 @@ def describe_dataset(config: Config, index: ImageIndex, classes: int, image_size
     )
 
 
-def report_data(index: ImageIndex, warnings: list[str]) -> None:
-    """Print and log the number of images by split, and the warnings of the checks.
-
-    Args:
-        index: the images that the run will use.
-        warnings: sentences.
-    """
-    print_data(index, warnings)
-    splits = {split: int(counts.sum()) for split, counts in index.counts().items()}
-    log_event(LOG, "data checked", classes=len(index.class_names), fingerprint=index.fingerprint[:16], **splits)
-    for warning in warnings:
-        LOG.warning(warning)
-
-
-def _checked_images(config: Config, image_size: int, output: Path) -> ImageIndex:
-    """Return the valid images; print and write the findings of the checks."""
-    index, data_report = check_images(
+def _checked_images(config: Config, output: Path) -> tuple[ImageIndex, DataReport]:
+    """Return the valid images and what the check found; print and log how many there are in each split."""
+    index, report = check_images(
         load_index(config.dataset, cache_directory(), config.cv),
         config.dataset.bad_images,
         cache_directory(),
         config.dataset.value_range,
     )
     index.write_csv(output / "splits.csv")
-    described, warnings = audit_run(config, index, data_report, image_size, output)
+    print_data(index, [])
+    splits = {split: int(counts.sum()) for split, counts in index.counts().items()}
+    log_event(LOG, "data checked", classes=len(index.class_names), fingerprint=index.fingerprint[:16], **splits)
+    return index, report
+
+
+def _finish_audit(audit: Future[tuple[dict[str, Any], list[str]]], output: Path) -> None:
+    """Write data_report.json, and print and log the warnings."""
+    with console.status("auditing the images"):
+        described, warnings = audit.result()
     write_json(output / "data_report.json", described)
-    report_data(index, warnings)
-    return index
+    print_warnings(warnings)
+    for warning in warnings:
+        LOG.warning(warning)
 
 
 def _start_where_needed(config: Config, image_size: int, clock: Clock) -> list[str] | None:

@@ -110,6 +110,7 @@ def evaluate(
     from headstart.evaluation.report import report_splits
     from headstart.evaluation.results import split_results
     from headstart.evaluation.training_report import report_training
+    from headstart.evaluation.writing import finish_figures
 
     config, output = setup.config, setup.output
     predictor = predictor_of(setup, classifier, config.freeze.stages[-1], activations)
@@ -120,6 +121,7 @@ def evaluate(
         tracker.log_metrics({f"{split}_{key}": value for key, value in evaluation.summary().items()})
     tracker.log_files(output / name for name in ("history.csv", "predictions.csv"))
     tracker.log_files(sorted(output.glob("*_report*")))
+    finish_figures()
     tracker.log_files(sorted((output / "figures").glob("*.png")), "figures")
     return {split: split_results(evaluation) for split, evaluation in evaluations.items()}
 

@@ -5,6 +5,7 @@ It only imports: a thread that it started or a device that it opened would be mi
 
 import signal
 
+from headstart.core.keras_settings import leave_out_optional_packages
 from headstart.core.program import collect_garbage_less_often
 from headstart.core.signals import ENDING
 from headstart.core.tensorflow_import import import_tensorflow
@@ -13,6 +14,7 @@ from headstart.tracking import import_mlflow
 for number in ENDING:  # it must outlive the jobs, to report their exit codes, and ends with the launching process
     signal.signal(number, signal.SIG_IGN)
 collect_garbage_less_often()
+leave_out_optional_packages()
 import_tensorflow(look_for_gpus=False)
 import_mlflow("sqlite:///")
 

@@ -3,6 +3,7 @@
 `classifier/serving.py` imports MLflow too, because MLflow itself runs that file to serve a model.
 """
 
+from headstart.tracking.in_worker import prepare_tracking, tracking_worker
 from headstart.tracking.journal import (
     JournalInUseError,
     count_pending,
@@ -40,6 +41,7 @@ __all__ = [
     "log_results",
     "newest_experiment",
     "pending_journals",
+    "prepare_tracking",
     "record_tracking",
     "report_refused_entries",
     "save_served_model",
@@ -47,4 +49,5 @@ __all__ = [
     "store_uri",
     "tracked_run",
     "tracking_record",
+    "tracking_worker",
 ]

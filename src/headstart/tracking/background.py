@@ -7,8 +7,8 @@ import threading
 import traceback
 
 from headstart.core.console import console
+from headstart.tracking.in_worker import send_journal
 from headstart.tracking.journal import Journal
-from headstart.tracking.sending import send
 from headstart.tracking.store import StoreUnavailable
 
 LOG = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class BackgroundSender(threading.Thread):
     def _attempt(self) -> bool:
         """Send the pending entries and return whether the store took them; warn at the second failure in a row."""
         try:
-            send(self.journal)
+            send_journal(self.journal)
         except StoreUnavailable as away:
             self.failed_attempts += 1
             LOG.warning("the tracking store %s does not answer: %s", self.journal.header["uri"], away.reason)

@@ -38,28 +38,31 @@ class Journal:
     operating system at once, so it survives a crash of the process, and is flushed to disk before it is sent.
     """
 
-    def __init__(self, file: Path, lock_timeout: float = 0) -> None:
+    def __init__(self, file: Path, lock_timeout: float = 0, shared: bool = False) -> None:
         """Open a journal, creating it if necessary.
 
         Args:
             file: in the directory `tracking` of the run.
             lock_timeout: seconds to wait for another process to close it.
+            shared: whether the process that has it open asked this one to send it, so that it needs no lock.
 
         Raises:
             JournalInUseError: when another process has it open.
         """
         self.file, self.output = file, file.parent.parent
         self._lock = FileLock(file.with_suffix(".lock"))
-        try:
-            self._lock.acquire(timeout=lock_timeout)
-        except Timeout:
-            raise JournalInUseError(
-                f"{self.output} is still running, or `headstart sync` is sending it. Wait until that has ended."
-            ) from None
+        if not shared:
+            try:
+                self._lock.acquire(timeout=lock_timeout)
+            except Timeout:
+                raise JournalInUseError(
+                    f"{self.output} is still running, or `headstart sync` is sending it. Wait until that has ended."
+                ) from None
         self._progress_file = _progress_file(file)
         self.progress = _read_progress(file)
         self._descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-        os.truncate(self._descriptor, _length_of_whole_lines(file))  # drops a line that a dying process cut short
+        if not shared:
+            os.truncate(self._descriptor, _length_of_whole_lines(file))  # drops a line that a dying process cut short
 
     @classmethod
     def begin(cls, output: Path, **content: Any) -> Journal:
@@ -115,6 +118,10 @@ class Journal:
             if end > size:  # added after the flush
                 return
             yield entry, end
+
+    def read_progress(self) -> None:
+        """Read how much another process has sent that this one asked to."""
+        self.progress = _read_progress(self.file)
 
     def has_pending(self) -> bool:
         """Return whether there is anything to send."""

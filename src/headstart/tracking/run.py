@@ -13,6 +13,7 @@ from headstart.config import parameters
 from headstart.core.console import console
 from headstart.core.full_disk import is_disk_full
 from headstart.tracking.background import BackgroundSender
+from headstart.tracking.in_worker import context_tags, is_deleted, send_journal
 from headstart.tracking.journal import (
     LOCK_TIMEOUT,
     Journal,
@@ -23,8 +24,8 @@ from headstart.tracking.journal import (
     record_tracking,
     report_refused_entries,
 )
-from headstart.tracking.sending import ERROR, send
-from headstart.tracking.store import StoreUnavailable, http_timeouts, import_mlflow, is_run_deleted
+from headstart.tracking.sending import ERROR
+from headstart.tracking.store import StoreUnavailable, http_timeouts
 
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit; the artifact config.yaml has the full values
 LONGEST_TAG = 5000  # characters, likewise
@@ -138,12 +139,9 @@ def begin_run(
     Raises:
         StoreUnavailable: when the store is unreachable, unless `allow_offline`.
     """
-    import_mlflow(uri)
-    from mlflow.tracking.context.registry import resolve_tags
-
-    journal = Journal.begin(output, uri=uri, experiment=experiment, name=name, tags=resolve_tags(tags))
+    journal = Journal.begin(output, uri=uri, experiment=experiment, name=name, tags=context_tags(uri, tags))
     try:
-        send(journal)
+        send_journal(journal)
     except StoreUnavailable:
         if not allow_offline:
             journal.discard()
@@ -173,7 +171,7 @@ def continue_run(output: Path) -> Tracker | None:
         return None
     journal = Journal(found[-1], LOCK_TIMEOUT)
     run_id = journal.progress["run_id"]
-    if run_id and is_run_deleted(journal.header["uri"], run_id):
+    if run_id and is_deleted(journal.header["uri"], run_id):
         journal.close()
         return None
     return Tracker(journal)
@@ -266,7 +264,7 @@ def log_results(output: Path) -> TrackingRecord:
 
 def _send_and_close(journal: Journal) -> None:
     try:
-        send(journal)
+        send_journal(journal)
     except StoreUnavailable:
         _warn_about_pending(journal)
     finally:

@@ -35,8 +35,12 @@ class StoreUnavailable(HeadstartError):
             uri: of the store.
             reason: an error or a text, whose first line is shown.
         """
-        self.reason = first_line(reason)
+        self.uri, self.reason = uri, first_line(reason)
         super().__init__(f"Expected a tracking store at {uri} (tracking.uri). Received: {self.reason}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Let the error pass from one process to another."""
+        return type(self), (self.uri, self.reason)
 
 
 def store_uri(config: TrackingConfig) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.fft import dct
 
 from headstart.core.console import track
 from headstart.data.similarity.alignment import SIDE, aligned_similarity, edges, standardised, warped
@@ -163,6 +162,8 @@ def _zoomed(images: np.ndarray, scale: float) -> np.ndarray:
 
 def _frequencies(images: np.ndarray) -> np.ndarray:
     """Return the lowest frequencies of images, float32 (n, 63), without their average."""
+    from scipy.fft import dct
+
     basis = dct(np.eye(SIDE, dtype=np.float32), axis=0, norm="ortho")[:BITS]
     return (basis @ images @ basis.T).reshape(len(images), -1)[:, 1:]
 
