@@ -1,4 +1,4 @@
-# `make help` lists the targets. Python and make are all that must be there before.
+# `make help` lists the targets. Only Python and make must be installed.
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
@@ -27,14 +27,14 @@ demo: $(STAMP) ## train, evaluate and save a first classifier on embedded data (
 ui: $(STAMP) ## show the runs under outputs/ in the browser
 	$(VENV)/bin/headstart ui
 
-test: $(STAMP) ## the tests, under eight minutes on two cores
+test: $(STAMP) ## run the fast tests (under eight minutes on two cores)
 	$(RUN) -m pytest -n 2 --dist worksteal -m "not slow"
 
-# Those of OpenVINO, ONNX and the web page are skipped without them: $(VENV)/bin/pip install -e '.[openvino,onnx,demo]' brings them.
-test-full: $(STAMP) ## every test, the slow ones too
+# Tests of OpenVINO, ONNX and the web page are skipped unless installed: $(VENV)/bin/pip install -e '.[openvino,onnx,demo]'
+test-full: $(STAMP) ## run all tests, including the slow ones
 	$(RUN) -m pytest -n 2 --dist worksteal
 
-lint: $(STAMP) ## style, format and types
+lint: $(STAMP) ## check style, format and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

@@ -8,8 +8,9 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ HEADSTART = (sys.executable, "-m", "headstart")  # the command, of the code that
 
 # A run of seconds; what the audit does in a run is tested by itself.
 TINY = ("dataset=folder", "backbone=small_cnn", "image_size=32", "optimizer.learning_rate=3e-3", "audit=off")
+FIGURES_OF_A_SPLIT = ("split_figures", "mistake_figures")
+REPLACED: dict[str, Callable[..., Any]] = {}  # what makes these figures, by its name
 
 
 def pytest_collection_finish() -> None:
@@ -93,21 +96,26 @@ def sweep_configuration(*overrides: str) -> DictConfig:
         return GlobalHydra.instance().config_loader().load_configuration("config", list(overrides), RunMode.MULTIRUN)
 
 
-@contextlib.contextmanager
-def without_figures() -> Iterator[None]:
-    """Leave out the figures of each split, which take half of a tiny run, where a test does not look at them."""
+@pytest.fixture(scope="session", autouse=True)
+def no_figures() -> Iterator[None]:
+    """Leave out the figures of each split, which take half of a tiny run; `with_figures` brings them back."""
     from headstart.evaluation import report
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("split_figures", "mistake_figures"):
+        for name in FIGURES_OF_A_SPLIT:
+            REPLACED.setdefault(name, getattr(report, name))
             patch.setattr(report, name, lambda *_: {})
         yield
 
 
-@pytest.fixture
-def no_figures() -> Iterator[None]:
-    """Leave out the figures of each split in the runs of a test."""
-    with without_figures():
+@contextlib.contextmanager
+def with_figures() -> Iterator[None]:
+    """Draw the figures of each split in runs whose figures a test looks at."""
+    from headstart.evaluation import report
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in FIGURES_OF_A_SPLIT:
+            patch.setattr(report, name, REPLACED[name])
         yield
 
 
@@ -139,5 +147,6 @@ def finished_run(folder: Path, outputs: Path) -> Path:
 
     directory = outputs / "runs" / "finished"
     directory.mkdir(parents=True)
-    run(compose([*TINY, f"dataset.root={folder}", "freeze=last_block", "epochs=2"]), directory)
+    with with_figures():
+        run(compose([*TINY, f"dataset.root={folder}", "freeze=last_block", "epochs=2"]), directory)
     return directory

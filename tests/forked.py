@@ -6,6 +6,7 @@ As a program it reads a command in each line of its input, and prints what came 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -129,7 +130,11 @@ def main() -> None:
     """Answer every command."""
     import headstart.cli.train
     import headstart.run.experiment  # noqa: F401
+    from headstart.config import compose
 
+    compose()  # imports Hydra's plugins, and fills the caches of its parser
+    gc.collect()
+    gc.freeze()  # else each fork copies the memory of what it looks through for garbage
     for line in sys.stdin:
         print(json.dumps(answer_to(json.loads(line))), flush=True)  # noqa: T201
 

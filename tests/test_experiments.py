@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import without_figures
+from conftest import with_figures
 from PIL import Image
 
 from headstart.classifier.saved import load_classifier
@@ -26,11 +26,7 @@ from headstart.training.display import count_parameters
 CONF = conf_directory()
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 RECIPES = [name for name in EXPERIMENTS if name != "quick"]
-# Large networks whose layout and stages another recipe has too: each of these alone takes as long as two others.
-LARGE = (
-    *("birds_bottleneck", "birds_finetune", "birds_inceptionv3", "food11"),
-    *("cars_vs_flowers", "sign_language", "sign_language_lite0"),
-)
+QUICK = ("birds_scratch",)  # with the smallest network
 COMPOSED = ("birds_finetune", "cars_vs_flowers", "classify")  # one of each kind of recipe
 GROUPS = ("dataset", "backbone", "head", "augmentation", "freeze", "optimizer", "tracking", "cache")
 SPECIES = ("ALBATROSS", "BALD EAGLE", "BARN OWL", "CROW", "EMPEROR PENGUIN")
@@ -87,6 +83,7 @@ def test_the_last_block_of_vgg16_is_block_5() -> None:
     assert trainable("food11", "head=linear", classes=11)[0] == 7_079_424
 
 
+@pytest.mark.slow
 def test_inception_trains_what_comes_after_its_first_249_layers() -> None:
     config = compose(["experiment=birds_inceptionv3", "backbone.weights=none"])
     network = build_network(config.backbone, config.head, 10, config.image_size, seed=0)
@@ -156,7 +153,7 @@ def write_layout(dataset: str, root: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in RECIPES]
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in RECIPES]
 )
 def test_every_recipe_runs_in_its_own_layout(name: str, tmp_path: Path) -> None:
     dataset = composed(f"experiment={name}").dataset.name
@@ -165,7 +162,7 @@ def test_every_recipe_runs_in_its_own_layout(name: str, tmp_path: Path) -> None:
     output.mkdir()
     size = 75 if "inception" in name else 32
     overrides = [f"dataset.root={root}", "backbone.weights=none", f"image_size={size}", "epochs=1", "steps_per_epoch=2"]
-    with contextlib.nullcontext() if name in LARGE else without_figures():
+    with contextlib.nullcontext() if name in QUICK else with_figures():
         results = plain_results(run(compose([f"experiment={name}", *overrides]), output))
     assert results == json.loads((output / "results.json").read_text(encoding="utf-8"))
     assert results["status"] == "FINISHED"
@@ -189,7 +186,7 @@ def test_every_recipe_runs_in_its_own_layout(name: str, tmp_path: Path) -> None:
             )
 
 
-@pytest.mark.usefixtures("no_figures")
+@pytest.mark.slow
 def test_the_quick_experiment_runs(folder: Path, tmp_path: Path) -> None:
     words = [f"dataset.root={folder}", "dataset=folder", "backbone=small_cnn", "image_size=32", "epochs=1"]
     assert run(compose(["experiment=quick", *words]), tmp_path).finished

@@ -55,6 +55,7 @@ def classifier(finished_run: Path) -> Classifier:
     return load_classifier(finished_run)
 
 
+@pytest.mark.slow
 def test_plain_keras_gives_the_same_probabilities(finished_run: Path, folder: Path) -> None:
     with (finished_run / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -269,6 +269,7 @@ def test_options_out_of_range(capsys: pytest.CaptureFixture, arguments: list[str
     assert arguments[0] in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_csv_from_the_command_line_is_nothing_but_csv(finished_run: Path, folder: Path, tmp_path: Path) -> None:
     strange = tmp_path / os.fsdecode(b"k\xe4fer.png")  # a name in Latin-1
     strange.write_bytes((folder / "red" / "000.png").read_bytes())

@@ -36,6 +36,7 @@ def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_version(folder, 
         assert np.abs(second - first).mean() > 1
 
 
+@pytest.mark.slow
 def test_many_versions_of_one_image_go_on_in_the_next_line(folder, tmp_path):
     output = tmp_path / "sheet.png"
     data = ["dataset=folder", f"dataset.root={folder}", "image_size=112", "augmentation=strong"]

@@ -79,6 +79,7 @@ def test_several_seeds_of_all_folds_are_bootstrapped(tmp_path: Path) -> None:
     assert rows[1].significance.difference == pytest.approx(9 / 80)
 
 
+@pytest.mark.slow
 def test_folds_that_one_strategy_lacks_are_left_out_of_the_test(tmp_path: Path) -> None:
     runs = [run for run in folds(tmp_path, seeds=1) if run.directory.name != "none03"]
     found = compare_with_best(group_runs(runs)[0])[1]

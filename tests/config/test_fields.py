@@ -271,11 +271,17 @@ def test_a_sweep_is_found_again_whatever_decides_no_figure(capsys: pytest.Captur
             ["optimizer.layer_decay=0.5,0.7", "head=linear"],
             "block_decay-574a4e",
         ),
-        (["head=linear,original", "seed=1"], ["head=linear,include_top", "seed=1"], "head-721e2a"),
-        (
+        pytest.param(
+            ["head=linear,original", "seed=1"],
+            ["head=linear,include_top", "seed=1"],
+            "head-721e2a",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             ["engine=tensorflow", "cache=off", "optimizer.block_decay=0.5,1"],
             ["inference_backend=tensorflow", "cache=off", "optimizer.layer_decay=0.5,1"],
             "block_decay-fc3be2",
+            marks=pytest.mark.slow,
         ),
         (
             ["seed=0,1,2", "freeze=last_block", "epochs=2", "dataset.fraction=0.3", "checkpoint_seconds=0"],

@@ -25,6 +25,7 @@ print(frozen, gc.get_freeze_count())
 """
 
 
+@pytest.mark.slow
 def test_imported_objects_are_frozen_once() -> None:
     answer = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     first, second = map(int, answer.stdout.split())

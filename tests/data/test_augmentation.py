@@ -147,7 +147,9 @@ def test_one_more_option_does_not_change_the_other_draws():
     np.testing.assert_allclose(also_rotation, only_flip, atol=0.1)
 
 
-@pytest.mark.parametrize("fill", ["nearest", "reflect", "constant"])
+@pytest.mark.parametrize(
+    "fill", ["nearest", *(pytest.param(fill, marks=pytest.mark.slow) for fill in ("reflect", "constant"))]
+)
 def test_values_stay_in_range_in_a_graph_with_a_small_last_batch(fill):
     change = augmentation(**EVERYTHING | {"randaugment": 1.0}, mixup=0.2, cutmix=1.0, fill=fill)
 

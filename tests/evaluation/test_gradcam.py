@@ -148,6 +148,7 @@ def planted(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return images, classes, inside
 
 
+@pytest.mark.slow
 def test_what_decides_the_class_is_hot() -> None:
     model = random_network("small_cnn", 64).classifier
     images, classes, _ = planted(96, seed=0)
@@ -169,20 +170,20 @@ def test_what_decides_the_class_is_hot() -> None:
 @pytest.mark.parametrize(
     ("name", "size", "layer", "cells"),
     [
-        ("vgg16", 224, "block5_conv3", 14),  # not its pooling to 7
+        pytest.param("vgg16", 224, "block5_conv3", 14, marks=pytest.mark.slow),  # not its pooling to 7
         ("vgg16", 32, "block4_conv3", 4),
         ("small_cnn", 32, "block3_conv", 4),
-        ("resnet50", 224, "conv5_block3_out", 7),
-        ("resnet50", 96, "conv4_block6_out", 6),
-        ("mobilenet", 128, "conv_pw_13_relu", 4),
+        pytest.param("resnet50", 224, "conv5_block3_out", 7, marks=pytest.mark.slow),
+        pytest.param("resnet50", 96, "conv4_block6_out", 6, marks=pytest.mark.slow),
+        pytest.param("mobilenet", 128, "conv_pw_13_relu", 4, marks=pytest.mark.slow),
         ("mobilenet", 96, "conv_pw_11_relu", 6),  # not the padding behind it
-        ("efficientnet_lite0", 128, "top_activation", 4),
+        pytest.param("efficientnet_lite0", 128, "top_activation", 4, marks=pytest.mark.slow),
         ("efficientnet_lite0", 32, "block4a_expand_activation", 4),
-        ("densenet121", 128, "relu", 4),
-        ("convnexttiny", 128, None, 4),  # Keras numbers its layers
-        ("convnexttiny", 64, None, 4),
+        pytest.param("densenet121", 128, "relu", 4, marks=pytest.mark.slow),
+        pytest.param("convnexttiny", 128, None, 4, marks=pytest.mark.slow),  # Keras numbers its layers
+        pytest.param("convnexttiny", 64, None, 4, marks=pytest.mark.slow),
         pytest.param("nasnetmobile", 224, None, 7, marks=pytest.mark.slow),
-        pytest.param("nasnetmobile", 64, None, 2, marks=pytest.mark.slow),  # its other cuts are in the stem
+        pytest.param("nasnetmobile", 64, None, 2, marks=pytest.mark.slow),  # its other split points are in the stem
     ],
 )
 def test_the_layer_that_is_looked_at(name: str, size: int, layer: str | None, cells: int) -> None:
@@ -216,7 +217,9 @@ def test_every_backbone_gives_its_class_activation_map(name: str) -> None:
     np.testing.assert_allclose(GradCam(network.classifier).heat_maps(images, classes), by_hand, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["small_cnn", "vgg16", pytest.param("convnexttiny", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["small_cnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vgg16", "convnexttiny"))]
+)
 def test_a_loaded_classifier_gives_the_same_maps(name: str, tmp_path: Path) -> None:
     model = random_network(name, 64, pooling="flatten", units=8, batch_norm=True).classifier
     images, classes = noise(3, 64), np.array([0, 1, 2])
@@ -226,7 +229,7 @@ def test_a_loaded_classifier_gives_the_same_maps(name: str, tmp_path: Path) -> N
     before = np.asarray(loaded(images.astype(np.float32)))
     np.testing.assert_allclose(GradCam(loaded).heat_maps(images, classes), expected, atol=1e-5)
     np.testing.assert_array_equal(np.asarray(loaded(images.astype(np.float32))), before)
-    assert [cut.name for cut in find_split_points(loaded)] == [cut.name for cut in find_split_points(model)]
+    assert [point.name for point in find_split_points(loaded)] == [point.name for point in find_split_points(model)]
 
 
 @pytest.mark.slow

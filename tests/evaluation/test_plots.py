@@ -90,7 +90,7 @@ def cell_numbers(figure: Figure) -> dict[tuple[float, float], str]:
 
 
 @pytest.mark.parametrize("long", [False, True])
-@pytest.mark.parametrize("classes", [2, 10, 20, pytest.param(37, marks=pytest.mark.slow), 100])
+@pytest.mark.parametrize("classes", [2, 10, 20, *(pytest.param(count, marks=pytest.mark.slow) for count in (37, 100))])
 def test_confusion_figure_is_readable(classes: int, long: bool) -> None:
     figure = confusion_figure(confusion(classes), names(classes, long), normalized=long, title=LONG_TITLE)
     check_readable(figure)
@@ -98,6 +98,7 @@ def test_confusion_figure_is_readable(classes: int, long: bool) -> None:
     assert bool(cell_numbers(figure)) == (classes <= 20)
 
 
+@pytest.mark.slow
 def test_confusion_figure_names_some_of_very_many_classes() -> None:
     figure = confusion_figure(confusion(300), names(300, long=True), normalized=False, title="Test split")
     check_readable(figure)
@@ -178,7 +179,7 @@ def test_calibration_figure_states_the_error() -> None:
     assert "0.250" in figure.axes[0].get_title()
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 5, 16])
+@pytest.mark.parametrize("count", [0, 1, 5, *(pytest.param(count, marks=pytest.mark.slow) for count in (2, 16))])
 def test_mistakes_figure_is_readable(count: int) -> None:
     sizes = [(8, 8), (224, 224), (60, 200), (200, 60)]
     labels = names(16, long=True)
@@ -213,7 +214,7 @@ def heat(height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("long", [False, True])
-@pytest.mark.parametrize("count", [0, 1, 8])
+@pytest.mark.parametrize("count", [0, 1, pytest.param(8, marks=pytest.mark.slow)])
 def test_explained_figure_is_readable(count: int, long: bool) -> None:
     sizes = [(8, 8), (224, 224), (60, 200), (200, 60)]
     labels = [*names(16, long)[:-1], "猫\nKäfer, 'small' \"quoted\""]
@@ -322,13 +323,13 @@ def test_learning_rate_figure_without_a_finite_loss() -> None:
     assert any("never finite" in text.get_text() for text in visible_texts(figure))
 
 
-@pytest.mark.parametrize(("cuts", "best"), [(2, 0), (31, 20), (80, 79)])
-def test_depth_figure_marks_the_best_and_the_last_probe(cuts: int, best: int) -> None:
-    depths = list(np.linspace(0.01, 1, cuts))
-    accuracies = [1.0 if position == best else 0.5 for position in range(cuts)]
+@pytest.mark.parametrize(("split_points", "best"), [(2, 0), (31, 20), (80, 79)])
+def test_depth_figure_marks_the_best_and_the_last_probe(split_points: int, best: int) -> None:
+    depths = list(np.linspace(0.01, 1, split_points))
+    accuracies = [1.0 if position == best else 0.5 for position in range(split_points)]
     figure = depth_figure(depths, accuracies, 0.1, best, 1000, LONG_TITLE)
     check_readable(figure)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[0] == "linear probe, 1,000 images"
     assert labels[1] == f"best: 100.0% at {depths[best]:.0%}"
-    assert labels[2].startswith("last: 100.0%" if best == cuts - 1 else "last: 50.0%")
+    assert labels[2].startswith("last: 100.0%" if best == split_points - 1 else "last: 50.0%")

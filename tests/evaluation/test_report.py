@@ -9,7 +9,7 @@ from typing import Any
 
 import mlflow
 import pytest
-from conftest import TINY, without_figures
+from conftest import TINY
 
 from headstart.config import compose
 from headstart.evaluation import training_report as report
@@ -63,8 +63,7 @@ def staged_run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "freeze.stages=[{name: head / new, train: head, epochs: 1}, {name: last, train: last_block, epochs: 1}, "
         "{name: all, train: all, epochs: 1}]"
     )
-    with without_figures():
-        run(compose([*TINY, f"dataset.root={folder}", stages, "evaluate_after_each_stage=true"]), output)
+    run(compose([*TINY, f"dataset.root={folder}", stages, "evaluate_after_each_stage=true"]), output)
     return output
 
 

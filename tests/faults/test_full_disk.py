@@ -1,4 +1,4 @@
-"""A disk that is full at several moments of a run: one sentence, nothing half written, and the run can be gone on with.
+"""A disk that is full at several moments of a run: one sentence, nothing half written, and the run can be resumed.
 
 The disk is a small file system in memory, in a namespace of its own; the test looks into it and fills it from outside.
 """
@@ -128,6 +128,7 @@ def results(directory: Path) -> dict[str, Any]:
     return json.loads((directory / "results.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_fit_is_refused_before_anything_is_computed(disk: Disk, tmp_path: Path) -> None:
     disk.fill(left=2_000_000)
     process = disk.start(COMMAND, tmp_path / "cache")

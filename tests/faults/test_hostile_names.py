@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import TINY, write_pictures
+from conftest import TINY, with_figures, write_pictures
 
 from headstart.classifier.saved import load_classifier
 from headstart.config import compose
@@ -28,7 +28,8 @@ def test_hostile_names_go_through_a_run(outputs: Path, tmp_path: Path, capsys: p
         (root / name / "000.png").rename(root / name / f"{name}.png")
     directory = outputs / "runs" / "hostile"
     directory.mkdir(parents=True)
-    run(compose([*TINY, f"dataset.root={root}", "freeze=scratch", "epochs=1"]), directory)
+    with with_figures():
+        run(compose([*TINY, f"dataset.root={root}", "freeze=scratch", "epochs=1"]), directory)
 
     assert "\x1b[31m" not in capsys.readouterr().out
     rows = []

@@ -72,7 +72,7 @@ def go_on(outputs: Path, cache: Path) -> None:
 
 
 def finished(outputs: Path) -> list[Path]:
-    """Return the directories of runs that are over; those that may be gone on with are not."""
+    """Return the directories of runs that are over; those that can be resumed are not."""
     directories = [file.parent for file in outputs.glob("runs/*/results.json")]
     return [
         one

@@ -59,6 +59,7 @@ def test_malformed_images_are_named_and_valid_ones_read(count: int, tmp_path: Pa
     assert found["peak_mb"] < 1000
 
 
+@pytest.mark.slow
 def test_png_chunks_and_tiff_samples_cost_no_image_and_no_traceback(tmp_path: Path) -> None:
     root = tmp_path / "root"
     written = write_mutated(root, 1300)

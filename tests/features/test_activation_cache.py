@@ -144,9 +144,11 @@ def test_everything_that_changes_the_activations_makes_another_table(
     elif what == "dtype":
         dtype = "float16"
     else:
-        contract = preprocessing.INPUT_NORMALIZATIONS["unit"]
-        assert contract is not None
-        other = contract._replace(bgr=True) if what == "swapped channels" else contract._replace(scale=1 / 127)
+        normalization = preprocessing.INPUT_NORMALIZATIONS["unit"]
+        assert normalization is not None
+        other = (
+            normalization._replace(bgr=True) if what == "swapped channels" else normalization._replace(scale=1 / 127)
+        )
         monkeypatch.setitem(preprocessing.INPUT_NORMALIZATIONS, "unit", other)
         boundary = split_point()
     again = activations_in(tmp_path, size, resize, dtype)

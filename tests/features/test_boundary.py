@@ -42,7 +42,7 @@ def spread_statistics(network: Network) -> None:
         ("small_cnn", {"fraction": 0.5}),
         ("small_cnn", {"blocks": ["block2"]}),
         pytest.param("efficientnet_lite0", "head", marks=pytest.mark.slow),
-        ("efficientnet_lite0", "last_block"),
+        pytest.param("efficientnet_lite0", "last_block", marks=pytest.mark.slow),
         pytest.param("efficientnet_lite0", {"fraction": 0.3}, marks=pytest.mark.slow),
     ],
 )
@@ -58,7 +58,10 @@ def test_both_parts_compose_to_the_classifier(backbone: str, train: Any, head: s
     np.testing.assert_allclose(boundary.suffix(activations, training=False), whole, atol=1e-5)
 
 
-@pytest.mark.parametrize("train", ["head", "last_block", {"last_layers": 5}, {"fraction": 0.5}])
+@pytest.mark.parametrize(
+    "train",
+    ["last_block", {"fraction": 0.5}, *(pytest.param(t, marks=pytest.mark.slow) for t in ("head", {"last_layers": 5}))],
+)
 def test_trained_layers_are_in_the_suffix_and_shared(train: Any) -> None:
     network = tiny_network("efficientnet_lite0", units=8)
     open_for_training(network, parse_target(train))
@@ -112,14 +115,14 @@ def test_no_boundary_where_nothing_or_next_to_nothing_is_frozen(train: Any) -> N
     assert frozen_boundary(network, parse_target(train)) is None
 
 
-def test_no_boundary_where_the_only_cut_is_at_the_very_beginning() -> None:
+def test_no_boundary_where_the_only_split_point_is_at_the_very_beginning() -> None:
     network = tiny_network("efficientnet_lite0")
     second = [layer for layer in network.backbone.layers if layer.weights][2]
     assert frozen_boundary(network, From(second.name)) is None
 
 
 @pytest.mark.slow
-def test_nasnet_has_no_cut_but_at_its_ends() -> None:
+def test_nasnet_has_no_split_point_but_at_its_ends() -> None:
     keras.utils.set_random_seed(0)
     backbone, head = BackboneConfig("nasnetmobile", "none"), HeadConfig("head")
     network = build_network(backbone, head, 3, SIZE, seed=0)

@@ -31,7 +31,7 @@ def images(tmp_path_factory: pytest.TempPathFactory):
     return check_images(index_of(root), "fail", tmp_path_factory.mktemp("checked"))[0]
 
 
-@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("keep", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_one_pass_gives_every_split_point_and_the_classifier(images, tmp_path: Path, keep: bool) -> None:
     cache = Cache(tmp_path / "tables", 1e9)
     activations = ActivationCache(cache, Pixels(SIZE, "stretch", cache))
@@ -75,6 +75,7 @@ def test_split_points_are_ordered_by_depth_without_redundant_ones() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_weights_without_a_classifier_still_give_features(images, tmp_path: Path) -> None:
     network = build_network(BackboneConfig("mobilenetv2", "none"), HeadConfig("linear"), 3, SIZE, seed=0)
     file = tmp_path / "mine.weights.h5"

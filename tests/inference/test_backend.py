@@ -172,7 +172,6 @@ def test_tensorflow_runs_if_the_outputs_differ(capsys: pytest.CaptureFixture[str
     assert "differ from TensorFlow's" in printed.err
 
 
-@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize(("prepared", "ran"), [("openvino", "openvino"), ("fault", "tensorflow")])
 def test_a_run_records_which_backend_ran(
     prepared: str, ran: str, folder: Path, tmp_path: Path, request: pytest.FixtureRequest

@@ -80,6 +80,7 @@ def test_the_grammar_on_vgg16(train: Any, expected: int) -> None:
     assert vgg16.head.trainable_variables
 
 
+@pytest.mark.slow
 def test_inceptionv3_from_mixed9() -> None:
     inception = build_network(BackboneConfig("inceptionv3", "none"), HeadConfig("head"), 3, 75, seed=0)
     chosen = open_for_training(inception, From("mixed9"))

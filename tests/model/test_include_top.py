@@ -23,8 +23,8 @@ from headstart.model.include_top import build_with_top, check_include_top, layer
 from headstart.model.network import build_network
 
 PUBLISHED = [entry for entry in BACKBONES.values() if entry.weights]
-# One of each way to end: flattening, pooling, convolutions after the pooling, a norm after it.
-FAST = ("vgg16", "mobilenet", "mobilenetv3small", "convnexttiny", "efficientnet_lite0")
+# Ways to end: with a pooling, with convolutions after it; the slow ones also with flattening and with a norm.
+FAST = ("mobilenet", "mobilenetv3small", "efficientnet_lite0")
 # What a new output stands on, where that is more than a pooling.
 BELOW = {
     "vgg16": ["flatten", "fc1", "fc2"],
@@ -85,7 +85,9 @@ def test_the_parts_compute_the_numbers_of_the_whole(name: str) -> None:
     assert all(part in layer.name for part, layer in zip(kept, below, strict=True))
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2", "mobilenetv3small", "vgg16"])
+@pytest.mark.parametrize(
+    "name", ["mobilenetv3small", *(pytest.param(n, marks=pytest.mark.slow) for n in ("mobilenetv2", "vgg16"))]
+)
 @pytest.mark.parametrize("output", ["softmax", "sigmoid"])
 def test_a_new_output_on_the_network_s_own_layers(name: str, output: str) -> None:
     head = HeadConfig("x", pooling="include_top", output=output, dropout=0.5)
@@ -102,6 +104,7 @@ def test_a_new_output_on_the_network_s_own_layers(name: str, output: str) -> Non
     keras.backend.clear_session()
 
 
+@pytest.mark.slow
 def test_such_a_head_trains_on_a_frozen_backbone_and_from_its_activations() -> None:
     network, (images, targets) = tiny_network("vgg16", pooling="include_top", dropout=0.2), pictures(6)
     boundary = frozen_boundary(network, HeadOnly())
@@ -137,7 +140,7 @@ def test_the_whole_survives_safe_loading_and_gives_its_weights_back(name: str, t
     keras.backend.clear_session()
 
 
-@pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
+@pytest.mark.parametrize("suffix", [".weights.h5", pytest.param(".h5", marks=pytest.mark.slow)])
 def test_weights_return_from_a_file_into_another_size(suffix: str, tmp_path: Path) -> None:
     whole = whole_of("mobilenet", 64)
     path = tmp_path / f"whole{suffix}"
@@ -147,7 +150,9 @@ def test_weights_return_from_a_file_into_another_size(suffix: str, tmp_path: Pat
     np.testing.assert_array_equal(layers[2].get_weights()[0], whole.get_weights()[-2])
 
 
-@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".keras"])
+@pytest.mark.parametrize(
+    "suffix", [".weights.h5", *(pytest.param(suffix, marks=pytest.mark.slow) for suffix in (".h5", ".keras"))]
+)
 def test_weights_without_the_classifier_are_refused(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"notop{suffix}"
     backbone = build_backbone("mobilenet", "none", SIZE)
@@ -156,7 +161,7 @@ def test_weights_without_the_classifier_are_refused(suffix: str, tmp_path: Path)
         build_with_top(get_entry("mobilenet"), str(path), SIZE)
 
 
-@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
+@pytest.mark.parametrize("name", ["efficientnet_lite0", pytest.param("efficientnet_lite2", marks=pytest.mark.slow)])
 def test_the_packaged_classifier_computes_what_its_tensors_say(name: str) -> None:
     backbone, layers = build_with_top(get_entry(name), "packaged", 64)
     features = np.asarray(backbone(images_of(64), training=False))
@@ -184,7 +189,7 @@ def no_download(*_: object) -> None:
     raise AssertionError("no download expected")
 
 
-@pytest.mark.parametrize("image_size", [96, 128])
+@pytest.mark.parametrize("image_size", [pytest.param(96, marks=pytest.mark.slow), 128])
 def test_imagenet_weights_go_into_any_size(image_size: int, keras_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", no_download)
     entry = get_entry("mobilenet")  # Keras has no checksum for this one

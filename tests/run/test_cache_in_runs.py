@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TINY, without_figures, write_pictures
+from conftest import TINY, write_pictures
 
 from headstart.cache import table as table_module
 from headstart.cache.store import Cache
@@ -40,8 +40,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def results_of(output: Path, folder: Path, *overrides: str) -> dict[str, Any]:
     """Run, and return the results."""
     output.mkdir()
-    with without_figures():
-        return plain_results(run(compose([*TINY, f"dataset.root={folder}", "epochs=1", *overrides]), output))
+    return plain_results(run(compose([*TINY, f"dataset.root={folder}", "epochs=1", *overrides]), output))
 
 
 def predictions(output: Path) -> tuple[list[str], np.ndarray]:
@@ -71,12 +70,12 @@ def test_a_run_with_the_same_frozen_part_computes_nothing(folder: Path, cache: P
         pytest.param(("freeze=all",), IMAGES, id="all", marks=pytest.mark.slow),
         pytest.param(("freeze=all", "head=svm"), IMAGES, id="svm", marks=pytest.mark.slow),
         pytest.param((*SIGMOID, "freeze=all"), 20, id="sigmoid", marks=pytest.mark.slow),
-        # Test images go through the last cut alone, and through both where each stage is evaluated.
+        # Test images go through the last split point alone, and through both where each stage is evaluated.
         pytest.param(("freeze=last_block",), 24 + IMAGES, id="last_block", marks=pytest.mark.slow),
         pytest.param(
             ("freeze=last_block", "evaluate_after_each_stage=true"), 2 * IMAGES, id="each_stage", marks=pytest.mark.slow
         ),
-        # Of its two stages the last one trains everything, so that the evaluation has no cut.
+        # Of its two stages the last one trains everything, so that the evaluation has no split point.
         pytest.param(("freeze=none",), 24, id="none", marks=pytest.mark.slow),
         pytest.param(("freeze=scratch",), 0, id="scratch", marks=pytest.mark.slow),
     ],

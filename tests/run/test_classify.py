@@ -110,6 +110,7 @@ def test_the_run_is_tracked_with_its_model(results: dict[str, Any]) -> None:
     assert client.search_logged_models(experiment_ids=[results["experiment_id"]])
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_read_can_be_left_out(tmp_path: Path) -> None:
     album = write_pictures(tmp_path / "album", {"spring": 2})
     (album / "broken.jpg").write_text("no picture")

@@ -72,6 +72,7 @@ def test_what_a_sweep_leaves_behind(folder: Path, tmp_path: Path, monkeypatch: p
         find_run("latest")
 
 
+@pytest.mark.slow
 def test_the_cache_gives_the_same_sweep(binary_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
     overrides = ("freeze=last_block", "head.output=sigmoid", "head.dropout=0")
@@ -86,7 +87,9 @@ def test_the_cache_gives_the_same_sweep(binary_folder: Path, tmp_path: Path, mon
     assert suggestion(cached) == pytest.approx(suggestion(plain), rel=0.2)
 
 
-@pytest.mark.parametrize("own", [(), ("freeze.stages.0.optimizer.learning_rate=0.5",)])
+@pytest.mark.parametrize(
+    "own", [("freeze.stages.0.optimizer.learning_rate=0.5",), pytest.param((), marks=pytest.mark.slow)]
+)
 def test_the_printed_command_trains_at_the_suggested_rate(
     own: tuple[str, ...],
     folder: Path,

@@ -8,7 +8,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from conftest import TINY
+from conftest import TINY, with_figures
 
 from headstart.classifier.saved import load_classifier
 from headstart.config import compose
@@ -38,6 +38,7 @@ def saved_probabilities(run_directory: Path, folder: Path) -> np.ndarray:
     return np.array([row for _, row in found])
 
 
+@pytest.mark.slow
 def test_a_temperature_changes_confidence_but_no_prediction(
     folder: Path, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,7 +70,8 @@ def test_a_temperature_changes_confidence_but_no_prediction(
 def with_everything(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run with all refinements, whose activations are cached."""
     directory = tmp_path_factory.mktemp("refined") / "run"
-    return refined(directory, folder, "interpolate=wise_ft", "tta=flip", "calibrate=temperature")
+    with with_figures():
+        return refined(directory, folder, "interpolate=wise_ft", "tta=flip", "calibrate=temperature")
 
 
 def test_a_run_with_all_refinements_saves_what_it_evaluated(with_everything: Path, folder: Path) -> None:
@@ -101,6 +103,7 @@ def test_the_results_have_each_refinement_with_its_paired_test(with_everything: 
     assert metrics["interpolation/alpha"] == found.alpha
 
 
+@pytest.mark.slow
 def test_flips_with_and_without_the_cache_agree(with_everything: Path, folder: Path, tmp_path: Path) -> None:
     overrides = ("interpolate=wise_ft", "tta=flip", "calibrate=temperature", "cache=off")
     uncached = refined(tmp_path / "run", folder, *overrides)

@@ -34,7 +34,6 @@ def edited(run_directory: Path, directory: Path, change: Any) -> Path:
     return directory
 
 
-@pytest.mark.usefixtures("no_figures")
 def test_the_same_run_gives_the_same_figures(
     finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -58,7 +57,6 @@ def test_the_same_run_gives_the_same_figures(
     assert "are identical to those of run" in tracked.data.tags["mlflow.note.content"]
 
 
-@pytest.mark.usefixtures("no_figures")
 def test_other_figures_and_versions_are_said(
     finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,7 +77,6 @@ def test_other_figures_and_versions_are_said(
     assert "Not reproduced: 1 of" in told
 
 
-@pytest.mark.usefixtures("no_figures")
 def test_other_images_are_refused_with_what_is_different(tmp_path: Path) -> None:
     pictures = write_pictures(tmp_path / "pictures", {"red": 10, "green": 10})
     one = tmp_path / "one"

@@ -8,7 +8,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from conftest import without_figures, write_pictures
+from conftest import write_pictures
 
 from headstart.config import Config, compose, from_yaml
 from headstart.config.identity import config_hash
@@ -94,13 +94,11 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def measured_run(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("measured")
-    with without_figures():
-        run(compose([*SMALL, "dataset=folder", f"dataset.root={binary}", "scenario=auto", "optimizer=sgd"]), output)
+    run(compose([*SMALL, "dataset=folder", f"dataset.root={binary}", "scenario=auto", "optimizer=sgd"]), output)
     return output
 
 
-@pytest.mark.usefixtures("no_figures")
-def test_a_run_measures_its_scenario_and_trains_with_it(measured_run: Path, binary: Path, tmp_path: Path) -> None:
+def test_a_run_measures_its_scenario(measured_run: Path) -> None:
     results = json.loads((measured_run / "results.json").read_text(encoding="utf-8"))
     scenario = results["scenario"]
     assert (scenario["name"], scenario["cell"], scenario["given"]) == ("auto", "small_similar", ["optimizer"])
@@ -111,10 +109,14 @@ def test_a_run_measures_its_scenario_and_trains_with_it(measured_run: Path, bina
     assert results["seconds"]["scenario"] > 0
     assert (measured_run / "figures" / "scenario_probes.png").stat().st_size > 10_000
 
+
+@pytest.mark.slow
+def test_measuring_leaves_no_trace_in_what_is_trained(measured_run: Path, binary: Path, tmp_path: Path) -> None:
+    results = json.loads((measured_run / "results.json").read_text(encoding="utf-8"))
     other = [*SMALL, "dataset=folder", f"dataset.root={binary}", "scenario=small_similar", "optimizer=sgd"]
     named = plain_results(run(compose(other), tmp_path))
     assert named["scenario"] == {"name": "small_similar", "cell": "small_similar"}
-    assert named["splits"] == results["splits"]  # measuring leaves no trace in what is trained
+    assert named["splits"] == results["splits"]
     assert named["parameters"] == results["parameters"]
 
 
@@ -139,7 +141,7 @@ def test_the_tracking_store_knows_the_scenario(measured_run: Path) -> None:
     assert not [key for key in tracked.params if key.startswith("scenario.cells")]
 
 
-@pytest.mark.usefixtures("no_figures")
+@pytest.mark.slow
 def test_a_run_prints_what_it_chose_and_what_was_set_explicitly(
     binary: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,14 +14,15 @@ from headstart.scenario.square import (
     summarize_imagenet_predictions,
 )
 
-CUTS = 5
+SPLIT_POINTS = 5
 
 
 def placed(right: list[int], per_class: int = 10, images: int = 100) -> Placement:
     """Return the placement of data of which each probe gets the first so many images right."""
     correct = np.arange(images) < np.array(right)[:, None]
     probes = [
-        SplitPointProbe(f"cut{place}", (place + 1) / CUTS, 8, count / images) for place, count in enumerate(right)
+        SplitPointProbe(f"point{place}", (place + 1) / SPLIT_POINTS, 8, count / images)
+        for place, count in enumerate(right)
     ]
     return find_placement(np.array([per_class, per_class, per_class + 1]), probes, correct, None, "no classifier", 0.34)
 
@@ -49,11 +50,11 @@ def test_the_cell(right: list[int], per_class: int, cell: str) -> None:
 
 def test_the_evidence() -> None:
     placement = placed([40, 60, 95, 90, 70])
-    assert (placement.best.split_point, placement.last.split_point) == ("cut2", "cut4")
-    assert placement.chance_of_gain == pytest.approx(4 * 0.5**25)  # 25 images to none, chosen from four cuts
-    assert "cut2 (60% of the depth) gets 95.0% right, at the last split point, cut4, 70.0%" in placement.why[1]
+    assert (placement.best.split_point, placement.last.split_point) == ("point2", "point4")
+    assert placement.chance_of_gain == pytest.approx(4 * 0.5**25)  # 25 images to none, chosen from four split points
+    assert "point2 (60% of the depth) gets 95.0% right, at the last split point, point4, 70.0%" in placement.why[1]
     assert placement.images_per_class == {"median": 10, "least": 10, "most": 11}
-    assert placement.to_dict()["probes"][0] == {"split_point": "cut0", "depth": 0.2, "channels": 8, "accuracy": 0.4}
+    assert placement.to_dict()["probes"][0] == {"split_point": "point0", "depth": 0.2, "channels": 8, "accuracy": 0.4}
     assert placed([1, 2, 3, 4, 5]).chance_of_gain is None
 
 

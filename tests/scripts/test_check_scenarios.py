@@ -42,13 +42,13 @@ def write_run(directory: Path, right: int) -> Path:
 @pytest.fixture
 def found(tmp_path: Path) -> dict[str, Any]:
     runs = {cell: [write_run(tmp_path / cell / str(seed), RIGHT[cell] + seed) for seed in (0, 1)] for cell in CELLS}
-    cut = {"split_point": "top", "depth": 1.0, "channels": 8, "accuracy": 0.9}
+    probe = {"split_point": "top", "depth": 1.0, "channels": 8, "accuracy": 0.9}
     scenario = {
         "cell": "small_similar",
         "images_per_class": {"median": 100.0},
         "measured_images": 200,
-        "best": cut,
-        "last": cut,
+        "best": probe,
+        "last": probe,
         "chance_of_gain": None,
         "imagenet": {"confidence": 0.7, "entropy": 0.1, "labels": [["tabby", 0.25]]},
     }

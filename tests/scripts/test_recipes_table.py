@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import TINY, without_figures
+from conftest import TINY
 
 from headstart.config import compose
 from headstart.core.paths import conf_directory
@@ -41,8 +41,7 @@ def recipe_run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory of a tiny run that says it follows a recipe."""
     directory = tmp_path_factory.mktemp("recipe")
     overrides = [*TINY, f"dataset.root={folder}", "freeze=last_block", "epochs=1", "evaluate_after_each_stage=true"]
-    with without_figures():
-        run(compose([*overrides, "recipe.name=dogs_vs_cats", "recipe.published=words"]), directory)
+    run(compose([*overrides, "recipe.name=dogs_vs_cats", "recipe.published=words"]), directory)
     return directory
 
 
@@ -64,6 +63,7 @@ def test_a_run_appears_in_the_table_and_in_its_recipe(script: ModuleType, recipe
     assert str(recipe_run.parent) not in kept.replace(json.dumps(results["command"]), "")  # no paths of the machine
 
 
+@pytest.mark.slow
 def test_what_was_not_measured_is_said_and_nothing_changes_the_second_time(
     script: ModuleType, recipe_run: Path, tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def test_a_soup_of_runs_is_saved_evaluated_and_tested(sweep: Path, capsys: pytes
     assert f"headstart predict {sweep / 'soup'}" in text
 
 
+@pytest.mark.slow
 def test_a_soup_of_the_same_run_twice_is_the_run(sweep: Path, tmp_path: Path) -> None:
     shutil.copytree(sweep / "0", tmp_path / "twin")
     assert command.main([str(sweep / "0"), str(tmp_path / "twin"), "--output", str(tmp_path / "soup")]) == 0

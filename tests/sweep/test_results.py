@@ -131,7 +131,7 @@ def own_images(folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def done(sweep: Path, own_images: Path) -> Config:
-    """Return the configuration of the sweep's finished job, on images that a test may take away."""
+    """Return the configuration of the sweep's finished job, on images that a test may move."""
     config = tiny(own_images)
     dataset = json.loads((sweep / "0" / "results.json").read_text())["dataset"]
     change(sweep / "0", config_hash=config_hash(config), dataset={**dataset, "root": str(own_images)})

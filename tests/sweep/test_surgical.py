@@ -12,7 +12,10 @@ from headstart.model.targets import check_targets
 from headstart.sweep.callback import show_plan
 
 
-@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "vgg16", "inceptionv3"])
+@pytest.mark.parametrize(
+    "backbone",
+    ["vgg16", *(pytest.param(name, marks=pytest.mark.slow) for name in ("efficientnet_lite0", "inceptionv3"))],
+)
 def test_every_block_of_the_backbone_is_a_job(backbone: str) -> None:
     parameters = sweep_configuration("sweep=surgical", f"backbone={backbone}").hydra.sweeper.params
     given = [f"{key}={value}" for key, value in parameters.items()]

@@ -21,7 +21,7 @@ from conftest import write_pictures
 from forked import Answer, ForkServer
 
 ROOT = Path(__file__).parents[2]
-TINY = ("backbone=small_cnn", "freeze=scratch", "epochs=1", "image_size=32", "dataset=folder")
+TINY = ("backbone=small_cnn", "freeze=scratch", "epochs=1", "image_size=32", "dataset=folder", "audit=off")
 
 
 def command(outputs: Path, *arguments: str) -> list[str]:
@@ -96,38 +96,46 @@ class Repeated:
 
 
 @pytest.fixture(scope="module")
-def repeated(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Repeated:
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Repeated:
+    """Return the sweep after its first time."""
     outputs = tmp_path_factory.mktemp("repeated")
     whole, broken = write_pictures(outputs / "whole", {"cat": 12, "dog": 12}), with_a_broken_picture(outputs / "broken")
     arguments = (f"dataset.root={whole},{broken}", "sweep.name=mine", "dataset.split.test=0.25")
     found = Repeated(outputs, arguments, whole, [], [], [], [])
     found.look(sweep(outputs, *arguments))
-    write_pictures(broken, {"cat": 12, "dog": 12}, seed=1)  # what was broken is whole now
-    found.look(refused_sweep(fork_server, outputs, *arguments, "plan=true"))
-    found.look(sweep(outputs, *arguments))
     return found
 
 
-def test_a_failing_job_is_recorded(repeated: Repeated) -> None:
-    answer, runs = repeated.answers[0], repeated.stored[0]
+@pytest.fixture(scope="module")
+def repeated(failed: Repeated, fork_server: ForkServer) -> Repeated:
+    """Return the sweep after its plan and the same command again."""
+    write_pictures(failed.outputs / "broken", {"cat": 12, "dog": 12}, seed=1)  # what was broken is whole now
+    failed.look(refused_sweep(fork_server, failed.outputs, *failed.arguments, "plan=true"))
+    failed.look(sweep(failed.outputs, *failed.arguments))
+    return failed
+
+
+def test_a_failing_job_is_recorded(failed: Repeated) -> None:
+    answer, runs = failed.answers[0], failed.stored[0]
     assert answer.returncode == 1, answer.stdout + answer.stderr
     assert answer.stderr == ""
     assert "2 jobs over dataset.root" in answer.stdout
     assert "Sweep mine: 1 finished, 1 failed" in answer.stdout
     assert "000.png" in answer.stdout
-    assert repeated.statuses[0] == {"0": "FINISHED", "1": "FAILED"}
+    assert failed.statuses[0] == {"0": "FINISHED", "1": "FAILED"}
     [parent] = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if run is not parent]
     assert parent.info.status == "FAILED"
     assert sorted(run.info.status for run in children) == ["FAILED", "FINISHED"]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
     assert {run.data.tags["sweep"] for run in children} == {"mine"}
-    [failed] = [run for run in children if run.info.status == "FAILED"]
-    assert "000.png" in failed.data.tags["error"]
-    client = mlflow.MlflowClient(f"sqlite:///{repeated.outputs}/mlflow.db")
-    assert "error.txt" in [file.path for file in client.list_artifacts(failed.info.run_id)]
+    [broken] = [run for run in children if run.info.status == "FAILED"]
+    assert "000.png" in broken.data.tags["error"]
+    client = mlflow.MlflowClient(f"sqlite:///{failed.outputs}/mlflow.db")
+    assert "error.txt" in [file.path for file in client.list_artifacts(broken.info.run_id)]
 
 
+@pytest.mark.slow
 def test_the_same_command_runs_only_what_failed(repeated: Repeated) -> None:
     _, plan, answer = repeated.answers
     assert plan.returncode == 0, plan.stdout + plan.stderr
@@ -141,6 +149,7 @@ def test_the_same_command_runs_only_what_failed(repeated: Repeated) -> None:
     assert parent.info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_is_left_as_it_is_while_its_images_are_away(
     repeated: Repeated, fork_server: ForkServer
 ) -> None:

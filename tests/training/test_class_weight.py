@@ -56,6 +56,7 @@ def recalls(root: Path, class_weight: str, seed: int, cache: Path) -> np.ndarray
     return np.array([np.mean(chosen[test.labels == label] == label) for label in range(2)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_balanced_weights_raise_the_recall_of_the_rare_class(imbalanced: Path, tmp_path: Path, seed: int) -> None:
     none, balanced = (recalls(imbalanced, kind, seed, tmp_path) for kind in ("none", "balanced"))

@@ -56,12 +56,12 @@ def test_a_slow_input_gives_a_high_fraction(steps_at_once: int, asynchronous: bo
     assert wait_fraction(0.05, 0.0, steps_at_once, asynchronous) > 0.6
 
 
-@pytest.mark.parametrize("steps_at_once", [1, 4])
+@pytest.mark.parametrize("steps_at_once", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_an_input_as_slow_as_the_steps_gives_a_medium_fraction(steps_at_once: int) -> None:
     assert 0.25 < wait_fraction(0.06, 0.03, steps_at_once) < 0.75
 
 
-@pytest.mark.parametrize("steps_at_once", [1, 4])
+@pytest.mark.parametrize("steps_at_once", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_fast_input_gives_a_low_fraction(steps_at_once: int) -> None:
     assert wait_fraction(0.0, 0.05, steps_at_once) < 0.1
 
@@ -95,7 +95,7 @@ def test_a_stage_that_waits_for_data_prints_a_tip(capsys: pytest.CaptureFixture[
     signature = tf.TensorSpec((None, *images.shape[1:])), tf.TensorSpec((None, targets.shape[1]))
     slow = tf.data.Dataset.from_generator(generate, output_signature=signature)
     fast = tf.data.Dataset.from_tensors((images, targets))
-    stages = [stage("head", "waits", epochs=5), stage("head", "once", epochs=1)]
+    stages = [stage("head", "waits", epochs=4), stage("head", "once", epochs=1)]
     result = train_on(tiny_network("small_cnn"), stages, slow, fast, 1)
     assert list(result.data_wait_fraction) == ["waits"]  # the first step of `once` builds the graph
     assert 0.5 < result.data_wait_fraction["waits"] <= 1

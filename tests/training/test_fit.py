@@ -18,7 +18,7 @@ from headstart.core.errors import HeadstartError
 from headstart.training.checkpoint import Checkpoints, TrainingState
 from headstart.training.stages import TrainingResult
 
-IMAGES, TARGETS = pictures(18)
+IMAGES, TARGETS = pictures(12)
 STAGES = [
     stage("head", "head", epochs=2, optimizer="adam"),
     stage("last_block", "block", epochs=2, optimizer="sgd", momentum=0.9),
@@ -26,7 +26,7 @@ STAGES = [
 WINDOWS = [stage({"blocks": ["block2"]}, "window", epochs=2), stage({"biases": True}, "biases", optimizer="adam")]
 slow = pytest.mark.slow
 VARIANTS = [
-    pytest.param({}, id="two stages"),
+    pytest.param({}, id="two stages", marks=slow),
     pytest.param({"stages": WINDOWS}, id="windows"),
     pytest.param({"stages": [stage("all", epochs=4, ema=0.5, optimizer="adam")]}, id="averaged weights", marks=slow),
     pytest.param(
@@ -122,6 +122,7 @@ def test_a_checkpoint_of_other_pretrained_weights_is_refused(tmp_path: Path) -> 
         run({}, checkpoints)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_the_field_names_of_an_earlier_version_is_resumed(tmp_path: Path) -> None:
     checkpoints, saved = stopped_at_once(tmp_path)
     saved.data_wait_fraction = {"before": 0.25}

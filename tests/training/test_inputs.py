@@ -53,9 +53,9 @@ def trained(config: Config, cache: Path) -> tuple[TrainingResult, np.ndarray, Im
     "overrides",
     [
         ("freeze=last_block",),
-        ("freeze=surgical", "freeze.stages.1.train={blocks: [block2]}"),
-        ("freeze=all", "head=flatten64_bn"),
         ("freeze=all", "head.output=sigmoid", "dataset.classes=[red,blue]", "class_weight=balanced"),
+        pytest.param(("freeze=surgical", "freeze.stages.1.train={blocks: [block2]}"), marks=pytest.mark.slow),
+        pytest.param(("freeze=all", "head=flatten64_bn"), marks=pytest.mark.slow),
         pytest.param(
             (
                 "freeze=two_thirds",
@@ -165,6 +165,7 @@ def test_a_linear_probe_is_the_logistic_regression_and_is_then_fine_tuned(folder
     assert network.blocks[-1].layers[0].trainable  # the last stage opened it
 
 
+@pytest.mark.slow
 def test_labels_never_come_from_the_cache(folder: Path, tmp_path: Path) -> None:
     """The same pictures with fewer classes, in another order: nothing is computed again, and what is said is right."""
     given = [*TINY, f"dataset.root={folder}", "freeze=all", "head=logistic_regression", "epochs=1"]

@@ -52,6 +52,7 @@ def test_both_ends_are_exact_and_the_middle_is_half_way() -> None:
             np.testing.assert_allclose(found, weight, rtol=0, atol=0 if alpha in (0, 1) else 1e-7)
 
 
+@pytest.mark.slow
 def test_the_probe_survives_an_interruption(tmp_path: Path) -> None:
     images, targets = pictures(12)
     whole = train(tiny_network(), STAGES, images, targets, keep_probe=True)

@@ -65,6 +65,7 @@ def test_the_loss_falls_and_then_explodes_and_the_suggestion_lies_between() -> N
     assert found.smoothed[-2] <= 2 * found.losses[:DECADE].mean()
 
 
+@pytest.mark.slow
 def test_the_suggested_rate_trains_and_far_smaller_and_larger_ones_do_not() -> None:
     images, targets = pictures(24)
     training, validation = batches(images, targets)
@@ -123,13 +124,16 @@ def test_the_weights_are_restored_when_the_sweep_fails() -> None:
     assert state(network) == before
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw"])
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", *(pytest.param(name, marks=pytest.mark.slow) for name in ("rmsprop", "adam", "adamw"))]
+)
 def test_every_optimizer(optimizer: str) -> None:
     values = {"momentum": 0.9} if optimizer in ("sgd", "rmsprop") else {}
     found = sweep(tiny_network(), stage("head", optimizer=optimizer, **values), *pictures(24))
     assert found.suggestion is not None, found.reason
 
 
+@pytest.mark.slow
 def test_schedule_rate_and_averaged_weights_of_the_stage_are_ignored() -> None:
     plain = sweep(tiny_network(), stage("all", optimizer="adam"), *pictures(12))
     for schedule in (ScheduleConfig("cosine", warmup_epochs=1), ScheduleConfig("plateau", patience=1)):
@@ -139,6 +143,7 @@ def test_schedule_rate_and_averaged_weights_of_the_stage_are_ignored() -> None:
         assert found.suggestion == plain.suggestion
 
 
+@pytest.mark.slow
 def test_an_update_takes_as_many_batches_as_are_accumulated() -> None:
     # Two accumulated halves are one whole batch: the same losses at the same rates.
     images, targets = pictures(12)
@@ -168,6 +173,7 @@ def test_half_precision(precision: str) -> None:
     assert found.suggestion is not None, found.reason
 
 
+@pytest.mark.slow
 def test_one_sigmoid() -> None:
     images, targets = pictures(24, classes=2)
     found = sweep(tiny_network(classes=2, output="sigmoid"), stage("all", optimizer="adam"), images, targets[:, 1:])

@@ -28,15 +28,7 @@ from headstart.training.stages import TrainingResult
 
 FREEZES = sorted(file.stem for file in conf_directory().glob("freeze/*.yaml"))
 WITHOUT_NORMS = [freeze for freeze in FREEZES if freeze != "batch_norm"]
-DIFFERENT = (
-    "all",
-    "none",
-    "last_block",
-    "last_five_layers",
-    "two_thirds",
-    "surgical",
-    "biases",
-)  # one of each way to say what trains
+QUICK = ("all", "last_block", "surgical")  # the head alone, blocks up to the end, and blocks in the middle
 STANDSTILL = 1e-30  # a learning rate that changes nothing in float32
 
 
@@ -61,15 +53,10 @@ def shared(backbone: str) -> Network:
     ("backbone", "freeze"),
     [
         *(
-            pytest.param("small_cnn", freeze, marks=[] if freeze in DIFFERENT else pytest.mark.slow)
+            pytest.param("small_cnn", freeze, marks=[] if freeze in QUICK else pytest.mark.slow)
             for freeze in WITHOUT_NORMS
         ),
-        ("vgg16", "last_five_layers"),
-        *(
-            pytest.param("vgg16", freeze, marks=pytest.mark.slow)
-            for freeze in WITHOUT_NORMS
-            if freeze != "last_five_layers"
-        ),
+        *(pytest.param("vgg16", freeze, marks=pytest.mark.slow) for freeze in WITHOUT_NORMS),
         *(pytest.param("efficientnet_lite0", freeze, marks=pytest.mark.slow) for freeze in FREEZES),
     ],
 )
@@ -96,15 +83,20 @@ def test_every_shipped_freeze_changes_the_opened_layers_only(backbone: str, free
 
 WINDOWS: list[tuple[Any, str, str]] = [  # train, batch_norm, pattern of the paths that move
     ({"blocks": ["block3", "block1"]}, "frozen", r"block[13]_(conv|norm)/(kernel|bias|gamma|beta)"),
+    ({"biases": True}, "train", r"block\d_norm/(beta|moving)|block2_conv/bias"),
+]
+OTHER_WINDOWS: list[tuple[Any, str, str]] = [
     ({"first_blocks": 2}, "frozen", r"block[12]_(conv|norm)/(kernel|bias|gamma|beta)"),
     ({"batch_norm": True}, "frozen", r"block\d_norm/(gamma|beta)"),
     ({"batch_norm": True}, "train", r"block\d_norm/"),
     ({"biases": True}, "frozen", r"block\d_norm/beta|block2_conv/bias"),
-    ({"biases": True}, "train", r"block\d_norm/(beta|moving)|block2_conv/bias"),
 ]
 
 
-@pytest.mark.parametrize(("target", "batch_norm", "moves"), WINDOWS)
+@pytest.mark.parametrize(
+    ("target", "batch_norm", "moves"),
+    [*WINDOWS, *(pytest.param(*window, marks=pytest.mark.slow) for window in OTHER_WINDOWS)],
+)
 def test_a_window_moves_its_own_variables_and_no_other(
     target: Any, batch_norm: str, moves: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +118,7 @@ def test_a_window_moves_its_own_variables_and_no_other(
     assert len(re.findall(note, capsys.readouterr().out)) == 1  # of the window
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_norm", ["frozen", "train"])
 def test_statistics_change_only_if_batch_norm_trains(batch_norm: str) -> None:
     network, (images, targets) = tiny_network("efficientnet_lite0"), pictures(4)
@@ -223,6 +216,7 @@ def test_the_kept_weights_are_the_averaged_ones() -> None:
     assert not np.allclose(averaged["output/kernel"], second["output/kernel"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_validated() -> None:
     network, (images, targets) = tiny_network(), pictures(8)
     result = train(network, [stage("all", epochs=3, ema=0.9, learning_rate=0.1)], images, targets, batch_size=4)
@@ -310,7 +304,7 @@ def test_the_same_seed_gives_the_same_history_and_another_seed_another(folder: P
     assert history(2) != first
 
 
-@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+@pytest.mark.parametrize("kind", ["mixup", pytest.param("cutmix", marks=pytest.mark.slow)])
 def test_one_sigmoid_trains_on_mixed_images(binary_folder: Path, kind: str) -> None:
     result = from_files(binary_folder, 0, AugmentationConfig("mixed", **{kind: 1.0}), output="sigmoid")
     assert all(np.isfinite(record.train_loss) for record in result.history)
@@ -326,7 +320,7 @@ def test_a_file_that_became_unreadable_is_named(tmp_path: Path) -> None:
         from_files(tmp_path, 0, AugmentationConfig("none"))
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("precision", ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
 def test_half_precision_trains_with_every_feature_of_the_optimizer(precision: str) -> None:
     seed_everything(0, deterministic=True, precision=precision)
     try:

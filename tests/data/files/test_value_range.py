@@ -333,6 +333,7 @@ def predictions(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_saved_classifier_predicts_what_was_evaluated(deep_run: Path) -> None:
     assert json.loads((deep_run / "classifier" / "labels.json").read_text())["value_range"] == [0, 4095]
     assert json.loads((deep_run / "results.json").read_text())["dataset"]["value_range"] == [0, 4095]

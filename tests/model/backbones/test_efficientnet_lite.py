@@ -12,10 +12,17 @@ from headstart.model.backbones.registry import build_backbone, get_entry
 from headstart.model.backbones.torch_checkpoint import read_checkpoint
 from headstart.model.backbones.weights import packaged_checkpoint
 
+LARGER = [pytest.param(f"efficientnet_lite{size}", marks=pytest.mark.slow) for size in (1, 2)]
+
 
 # Parameters of the whole network as published (4.7, 5.4 and 6.1 millions), moving statistics apart.
 @pytest.mark.parametrize(
-    ("name", "millions"), [("efficientnet_lite0", 4.65), ("efficientnet_lite1", 5.42), ("efficientnet_lite2", 6.09)]
+    ("name", "millions"),
+    [
+        ("efficientnet_lite0", 4.65),
+        pytest.param("efficientnet_lite1", 5.42, marks=pytest.mark.slow),
+        pytest.param("efficientnet_lite2", 6.09, marks=pytest.mark.slow),
+    ],
 )
 def test_size_is_the_published_one(name: str, millions: float) -> None:
     model = build_efficientnet_lite(name, 32)
@@ -24,7 +31,7 @@ def test_size_is_the_published_one(name: str, millions: float) -> None:
     assert (trainable + classifier) / 1e6 == pytest.approx(millions, abs=0.01)
 
 
-@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"])
+@pytest.mark.parametrize("name", ["efficientnet_lite0", *LARGER])
 def test_packaged_weights_arrive_in_their_layers(name: str) -> None:
     backbone = build_backbone(name, "packaged", 32)
     tensors = read_checkpoint(packaged_checkpoint(get_entry(name)))

@@ -1,4 +1,4 @@
-"""Every backbone builds, keeps its preprocessing contract, has its blocks and can be cut."""
+"""Every backbone builds, normalises its input as its source does, has its blocks and can be split."""
 
 from __future__ import annotations
 
@@ -35,33 +35,33 @@ class Case(NamedTuple):
 
 CASES = [
     Case("vgg16", "vgg16", 18, 5, "block5"),
-    Case("vgg19", "vgg19", 21, 5, "block5"),
-    Case("resnet50", "resnet", 30, 5, "conv5"),
+    Case("vgg19", "vgg19", 21, 5, "block5", slow=True),
+    Case("resnet50", "resnet", 30, 5, "conv5", slow=True),
     Case("resnet101", "resnet", 60, 5, "conv5", slow=True),
     Case("resnet152", "resnet", 90, 5, "conv5", slow=True),
-    Case("resnet50v2", "resnet_v2", 25, 5, "conv5"),
+    Case("resnet50v2", "resnet_v2", 25, 5, "conv5", slow=True),
     Case("resnet101v2", "resnet_v2", 40, 5, "conv5", slow=True),
     Case("resnet152v2", "resnet_v2", 60, 5, "conv5", slow=True),
-    Case("inceptionv3", "inception_v3", 25, 12, "mixed10"),
+    Case("inceptionv3", "inception_v3", 25, 12, "mixed10", slow=True),
     Case("inceptionresnetv2", "inception_resnet_v2", 90, 7, "block8", slow=True),
-    Case("xception", "xception", 20, 14, "block14"),
-    Case("densenet121", "densenet", 70, 5, "conv5"),
+    Case("xception", "xception", 20, 14, "block14", slow=True),
+    Case("densenet121", "densenet", 70, 5, "conv5", slow=True),
     Case("densenet169", "densenet", 90, 5, "conv5", slow=True),
     Case("densenet201", "densenet", 110, 5, "conv5", slow=True),
     Case("mobilenet", "mobilenet", 80, 14, "block_13"),
-    Case("mobilenetv2", "mobilenet_v2", 70, 17, "block_16"),
+    Case("mobilenetv2", "mobilenet_v2", 70, 17, "block_16", slow=True),
     Case("mobilenetv3small", "mobilenet_v3", 50, 11, "expanded_conv_10"),
     Case("mobilenetv3large", "mobilenet_v3", 60, 15, "expanded_conv_14", slow=True),
     Case("nasnetmobile", "nasnet", 4, 17, "cell_12", slow=True),
     Case("nasnetlarge", "nasnet", 4, 23, "cell_18", slow=True),
-    Case("efficientnetb0", "efficientnet", 80, 8, "block7"),
+    Case("efficientnetb0", "efficientnet", 80, 8, "block7", slow=True),
     *(Case(f"efficientnetb{size}", "efficientnet", 80, 8, "block7", slow=True) for size in range(1, 8)),
-    Case("efficientnetv2b0", "efficientnet_v2", 60, 7, "block6"),
+    Case("efficientnetv2b0", "efficientnet_v2", 60, 7, "block6", slow=True),
     *(Case(f"efficientnetv2b{size}", "efficientnet_v2", 60, 7, "block6", slow=True) for size in range(1, 4)),
     Case("efficientnetv2s", "efficientnet_v2", 70, 7, "block6", slow=True),
     Case("efficientnetv2m", "efficientnet_v2", 100, 8, "block7", slow=True),
     Case("efficientnetv2l", "efficientnet_v2", 120, 8, "block7", slow=True),
-    Case("convnexttiny", "convnext", 24, 5, "stage3"),
+    Case("convnexttiny", "convnext", 24, 5, "stage3", slow=True),
     *(Case(f"convnext{size}", "convnext", 40, 5, "stage3", slow=True) for size in ("small", "base", "large", "xlarge")),
     Case("efficientnet_lite0", "", 60, 8, "block7"),
     Case("efficientnet_lite1", "", 70, 8, "block7", slow=True),
@@ -177,6 +177,7 @@ def test_blocks_that_recipes_rely_on() -> None:
     assert block5.parameters == 7_079_424
 
 
+@pytest.mark.slow
 def test_inception_blocks_do_not_depend_on_layer_numbers() -> None:
     keras.layers.Conv2D(1, 1)(keras.Input((8, 8, 3)))  # moves the counter that Keras names layers by
     inception = build_backbone("inceptionv3", "none", 75)
@@ -187,17 +188,17 @@ def test_inception_blocks_do_not_depend_on_layer_numbers() -> None:
     assert trainable == 11_114_880
 
 
-@pytest.mark.parametrize("contract", INPUT_NORMALIZATIONS)
-def test_preprocessing_survives_safe_loading(contract: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("normalization", INPUT_NORMALIZATIONS)
+def test_preprocessing_survives_safe_loading(normalization: str, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype("float32")
     inputs = keras.Input((4, 4, 3))
-    model = keras.Model(inputs, keras.layers.ReLU()(preprocess(contract, inputs)))
+    model = keras.Model(inputs, keras.layers.ReLU()(preprocess(normalization, inputs)))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     np.testing.assert_array_equal(np.asarray(loaded(pixels)), np.asarray(model(pixels)))
 
 
-def test_unknown_contract_is_refused() -> None:
+def test_unknown_normalization_is_refused() -> None:
     with pytest.raises(HeadstartError, match="preprocessing to be one of caffe, tf"):
         preprocess("pytorch", keras.Input((4, 4, 3)))
 
@@ -206,9 +207,9 @@ def test_unknown_contract_is_refused() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "convnexttiny",
+        pytest.param("convnexttiny", marks=pytest.mark.slow),
         pytest.param("efficientnetb0", marks=pytest.mark.slow),
-        pytest.param("mobilenetv3small", marks=pytest.mark.slow),
+        "mobilenetv3small",
         pytest.param("inceptionresnetv2", marks=pytest.mark.slow),
     ],
 )

@@ -169,7 +169,9 @@ def test_other_content_is_refused(content: object, tmp_path: Path) -> None:
         read_checkpoint(write_checkpoint(tmp_path / "weights.pth", content, "zip"))
 
 
-@pytest.mark.parametrize("length", [0, 1, 40, 5000, 60_000, 1_000_000])
+@pytest.mark.parametrize(
+    "length", [0, 5000, *(pytest.param(length, marks=pytest.mark.slow) for length in (1, 40, 60_000, 1_000_000))]
+)
 def test_truncated_checkpoints_are_refused(length: int, tmp_path: Path) -> None:
     complete = packaged_checkpoint(get_entry("efficientnet_lite0")).read_bytes()
     path = tmp_path / "weights.pth"
@@ -312,6 +314,7 @@ def test_weights_in_the_keras_cache_need_no_network(keras_home: Path, monkeypatc
     assert cached.name == "backbone"
 
 
+@pytest.mark.slow
 def test_efficientnet_has_the_same_graph_with_and_without_a_download(
     keras_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
