@@ -132,7 +132,7 @@ def test_the_command_ends_well_and_shows_the_labels(album: Path, tmp_path: Path)
     answer = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "Data: 1 unlabelled images" in answer.stdout
     assert "[bold] 1.png" in answer.stdout
-    assert "nothing is trained" in answer.stdout
+    assert "nothing trains" in answer.stdout
     assert "Traceback" not in answer.stdout + answer.stderr
 
 
