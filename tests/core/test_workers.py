@@ -139,7 +139,7 @@ import os, sys, time
 from headstart.core.workers import call, worker
 with worker("side", len, ""):
     print(call("side", os.getpid), flush=True)
-    time.sleep(60)
+    call("side", time.sleep, 60)
 """
 
 

@@ -15,11 +15,13 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
+from queue import SimpleQueue
 from typing import IO, Any
 
 from headstart.core.console import console
@@ -115,7 +117,7 @@ class Worker:
             self._process.stdin.flush()  # type: ignore[union-attr]
 
     def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        self._write(pickle.dumps((function, arguments)))
+        self._write(pickle.dumps(pickle.dumps((function, arguments))))  # received in one thread, read in another
         try:
             reply: _Reply = pickle.load(self._process.stdout)  # type: ignore[arg-type]
         except (EOFError, pickle.UnpicklingError):
@@ -192,7 +194,9 @@ def finish(name: str) -> None:
 
 
 def serve(requests: IO[bytes]) -> None:
-    """Make the calls that the process asks for which started this one, until it closes the pipe or dies.
+    """Make the calls that the process asks for which started this one, and end when it closes the pipe or dies.
+
+    This process ends at once, even within a call: whoever resumes the run of a command that was killed is then alone.
 
     Args:
         requests: the pipe; the replies go to standard output.
@@ -204,17 +208,22 @@ def serve(requests: IO[bytes]) -> None:
     os.dup2(2, 1)  # what a library prints is no reply
     collect_garbage_less_often()
     sys.argv = pickle.load(requests)
+    asked: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_receive, args=(requests, asked), daemon=True).start()
     while True:
-        try:
-            function, arguments = pickle.load(requests)
-        except EOFError:
-            break
-        pickle.dump(_make(function, arguments), replies)
+        pickle.dump(_make(asked.get()), replies)
         replies.flush()
-    os._exit(0)  # skips a last garbage collection
 
 
-def _make(function: Callable[..., Any], arguments: tuple[Any, ...]) -> _Reply:
+def _receive(requests: IO[bytes], asked: SimpleQueue[bytes]) -> None:
+    """Receive requests, and end the process when no more can come."""
+    with contextlib.suppress(EOFError):
+        while True:
+            asked.put(pickle.load(requests))
+    os._exit(0)
+
+
+def _make(request: bytes) -> _Reply:
     """Make a call, and return everything that it gave."""
     reply, records = _Reply(), _Records()
     root = logging.getLogger("headstart")
@@ -222,6 +231,7 @@ def _make(function: Callable[..., Any], arguments: tuple[Any, ...]) -> _Reply:
     root.setLevel(logging.INFO)
     console.file = printed = io.StringIO()
     try:
+        function, arguments = pickle.loads(request)
         reply.result = function(*arguments)
     except Exception as error:  # noqa: BLE001  # raised again by the process that asked
         reply.error = _portable(error)
