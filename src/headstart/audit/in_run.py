@@ -17,6 +17,12 @@ DIRECTORY = "data_report"  # for the page and the table, in the run's directory
 MAX_SHOWN = 12  # findings of each kind with their images on the page
 
 
+def prepare_audit() -> None:
+    """Import what an audit needs that no network is part of, which takes longer than the audit of a small data set."""
+    import sklearn.model_selection
+    import sklearn.tree  # noqa: F401
+
+
 def begin_audit(
     config: Config, index: ImageIndex, report: DataReport, image_size: int, output: Path
 ) -> Future[tuple[dict[str, Any], list[str]]]:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.core.files import atomic_file
-from headstart.core.workers import REPORTS, begin, finish
+from headstart.core.workers import REPORTS, begin, finish, has_worker
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +26,12 @@ def ignore_missing_glyphs() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
+
+
+def prepare_figures() -> None:
+    """Let the command's worker, if it has one, import what figures need."""
+    if has_worker(REPORTS):
+        begin(REPORTS, import_matplotlib)
 
 
 def begin_figure(draw: Callable[[], Figure], file: Path) -> None:

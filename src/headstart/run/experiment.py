@@ -247,8 +247,10 @@ def _train_and_evaluate(setup: RunSetup, progress: RunProgress, tracker: Tracker
 
     `room` is the number of bytes per device that the run will write; the cache leaves them free.
     """
+    from headstart.evaluation.writing import prepare_figures
     from headstart.features.activation_cache import open_activation_cache
 
+    prepare_figures()
     config, clock = setup.config, progress.clock
     activations = open_activation_cache(config, setup.image_size)
     activations.cache.reserve(room)

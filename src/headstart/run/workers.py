@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from headstart.audit.in_run import prepare_audit
 from headstart.config import Config
 from headstart.core.workers import REPORTS, worker
 from headstart.evaluation.writing import import_matplotlib
@@ -28,7 +29,7 @@ def command_workers(config: Config) -> Iterator[None]:
         if _processors() > 1:
             if not config.find_lr:  # which tracks nothing
                 workers.enter_context(tracking_worker(store_uri(config.tracking)))
-            workers.enter_context(worker(REPORTS, import_matplotlib))
+            workers.enter_context(worker(REPORTS, prepare_audit if config.audit == "quick" else import_matplotlib))
         yield
 
 
