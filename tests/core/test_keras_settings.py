@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+from headstart.core import keras_settings
 from headstart.core import program as program_module
 from headstart.core.errors import HeadstartError
 from headstart.core.keras_settings import VARIABLES, import_keras, prepare_keras_import
@@ -116,6 +117,23 @@ def test_matplotlib_imports_whatever_backend_the_environment_names(backend: str)
     program += "import matplotlib.pyplot"
     answer = start(["-c", program], MPLBACKEND=backend)
     assert answer.returncode == 0, answer.stderr
+
+
+def test_programs_import_keras_without_its_optional_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setattr(program_module, "fix_directories", lambda: None)
+    monkeypatch.setattr(keras_settings, "OPTIONAL", ("colorsys",))
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    monkeypatch.setattr(keras_settings._Import, "without_optional", False)
+    with keras_settings._optional_packages():
+        import colorsys
+    del sys.modules["colorsys"]
+    prepare_program()
+    with keras_settings._optional_packages(), pytest.raises(ImportError):
+        import colorsys
+    import colorsys
+
+    assert colorsys.ONE_THIRD
 
 
 def test_programs_draw_without_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:

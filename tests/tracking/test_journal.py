@@ -7,6 +7,7 @@ import json
 import shutil
 import socket
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from headstart.tracking import (
     continue_run,
     pending_journals,
     tracked_run,
+    tracking_worker,
 )
 from headstart.tracking import background as sending_in_background
 from headstart.tracking.background import BackgroundSender
@@ -361,6 +363,23 @@ def test_the_journal_of_a_running_run_is_sent_by_nobody_else(store: Store, tmp_p
     ):
         send_pending(tracker.journal.file)
     assert send_pending(tracker.journal.file).entries == 0
+
+
+@pytest.mark.slow
+def test_a_worker_sends_as_the_run_itself_does(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tracking_worker(store.uri):
+        with tracked_run(store.uri, "headstart", "in a worker", {}, tmp_path / "run") as tracker:
+            tracker.log_files([tmp_path / "run" / "nowhere.csv"])
+            log_everything(tracker)
+        assert tracker.run_id == store.run().info.run_id
+        with pytest.raises(StoreUnavailable, match="Expected a tracking store at sqlite:////proc/none"):
+            begin_run("sqlite:////proc/none/mlflow.db", "headstart", "away", {}, tmp_path / "away")
+    check_everything(store)
+    assert store.run().data.tags["mlflow.source.name"] == sys.argv[0]
+    assert "Warning: not tracked: file: " in capsys.readouterr().out
+    assert count_pending(tracker.journal.file) == 0
 
 
 @contextlib.contextmanager
