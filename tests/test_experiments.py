@@ -27,7 +27,7 @@ CONF = conf_directory()
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 RECIPES = [name for name in EXPERIMENTS if name != "quick"]
 QUICK = ("birds_scratch",)  # with the smallest network
-COMPOSED = ("birds_finetune", "cars_vs_flowers", "classify")  # one of each kind of recipe
+COMPOSED = ("birds_finetune",)
 GROUPS = ("dataset", "backbone", "head", "augmentation", "freeze", "optimizer", "tracking", "cache")
 SPECIES = ("ALBATROSS", "BALD EAGLE", "BARN OWL", "CROW", "EMPEROR PENGUIN")
 SPECIES += ("FLAMINGO", "OSTRICH", "PEACOCK", "PELICAN", "PUFFIN")

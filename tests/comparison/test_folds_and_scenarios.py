@@ -71,6 +71,7 @@ def test_folds_are_one_strategy_and_their_predictions_are_pooled(tmp_path: Path)
     assert (found.method, found.p_value) == ("McNemar", pytest.approx(24 / 2048))
 
 
+@pytest.mark.slow
 def test_several_seeds_of_all_folds_are_bootstrapped(tmp_path: Path) -> None:
     strategies, _, _ = group_runs(folds(tmp_path, seeds=2))
     rows = make_rows(strategies, compare_with_best(strategies))

@@ -157,6 +157,7 @@ def test_best_labels_are_sorted_and_no_more_than_there_are() -> None:
     assert len(best_labels(np.array([0.2, 0.8]), ("a", "b"), 1)) == 1
 
 
+@pytest.mark.slow
 def test_names_without_a_font_and_long_ones_stay_in_the_figure(output: Path, tmp_path: Path) -> None:
     from headstart.data.sources.unlabelled import index_unlabelled
 

@@ -92,6 +92,7 @@ def test_a_wrong_scenario_is_refused(override: str, expected: str) -> None:
         compose([override])
 
 
+@pytest.mark.slow
 def test_the_digest_of_auto_is_known_before_and_stays_afterwards() -> None:
     config = compose(["scenario=auto"])
     digest = config_hash(config)

@@ -102,7 +102,7 @@ def test_class_weights_change_the_fit(kind: str) -> None:
     assert chosen.sum() > answers(fit(kind, features, labels), features, 2).argmax(axis=1).sum()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["svm", pytest.param("logistic_regression", marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_head(kind: str) -> None:
     features, labels = blobs(3)
     first, again = fit(kind, features, labels), fit(kind, features, labels)
