@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ def test_every_shipped_option_composes_and_explains_itself(option: str) -> None:
 def test_the_command_in_an_option_composes(option: str) -> None:
     group, _, name = option.partition("=")
     command = comments(conf_directory() / group / f"{name}.yaml")[1]
-    overrides = command.removeprefix("python run.py ").split()
+    overrides = shlex.split(command.removeprefix("python run.py "))
     assert any(override.startswith(f"{group}={name}") for override in overrides)
     for job in jobs_of(overrides):
         compose(job)
