@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from headstart.config import STRATEGIES
 from headstart.core.console import console
 from headstart.core.markdown_page import row
 from headstart.core.paths import outputs_directory
@@ -21,20 +22,14 @@ from measured_runs import ROOT, Measured, data_words, folders_parser, measure_se
 
 PAGE = ROOT / "docs" / "strategies.md"
 CHECK = "check_strategies"
-# By the names that `headstart recommend` gives them, and what a last layer alone reaches.
-STRATEGIES = {
-    "last layer": ("head=logistic_regression", "freeze=all"),
-    "multi_depth": ("head=multi_depth", "freeze=all"),
-    "last_two_blocks": ("head=linear", "freeze=last_two_blocks"),
-    "first_half": ("head=linear", "freeze=first_half"),
-    "none": ("head=linear", "freeze=none"),
-}
+# What a last layer alone reaches, and what `headstart recommend` tries, by the names that it gives.
+MEASURED = {"last layer": ("head=logistic_regression", "freeze=all"), **STRATEGIES}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train what is missing, print and write the table, and return the exit code."""
     options = parse(arguments)
-    strategies = [name for name in STRATEGIES if name in options.strategies]
+    strategies = [name for name in MEASURED if name in options.strategies]
     lines = [
         row("data (train / test)", *strategies, "recommended", "regret"),
         row(*["---"] * (len(strategies) + 3)),
@@ -51,7 +46,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = folders_parser(__doc__, PAGE, seeds=3)
     parser.add_argument("--size", type=int, default=128, metavar="PIXELS", help="image size (128)")
     parser.add_argument(
-        "--strategies", nargs="+", default=list(STRATEGIES), choices=list(STRATEGIES), help="to measure (all)"
+        "--strategies", nargs="+", default=list(MEASURED), choices=list(MEASURED), help="to measure (all)"
     )
     parser.add_argument("--seconds", default="60", metavar="S", help="for the trials of the recommendation (60)")
     return parser.parse_args(arguments)

@@ -83,7 +83,7 @@ def _keys(keys: Iterable[Key], values: dict[str, Any]) -> list[str]:
         default = values.get(key.name, _default(key.field))
         shown = "required" if default == REQUIRED else f"`{as_yaml(default)}`"
         decides, declared = key.decides.name.lower(), key.field.metadata
-        meaning = declared.get("meaning") or "what each scenario calls for, which `scenario=auto` chooses from"
+        meaning = declared["meaning"]
         former = f" (formerly `{declared['formerly']}`)" if "formerly" in declared else ""
         name = f"`{key.name.replace('*', 'N')}`"
         rows.append((name, shown, takes(key), declared.get("unit", ""), decides, f"{meaning}{former}"))

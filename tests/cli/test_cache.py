@@ -41,6 +41,9 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "kept" / "checked").mkdir()
     (tmp_path / "kept" / "checked" / "0123.json").write_text("{}")
     (tmp_path / "kept" / "datasets" / "digits").mkdir(parents=True)
+    (tmp_path / "kept" / "trials").mkdir()
+    (tmp_path / "kept" / "trials" / "0123.json").write_text("{}")
+    os.utime(tmp_path / "kept" / "trials" / "0123.json", (time.time() - 50 * DAY,) * 2)
     return tmp_path / "kept"
 
 
@@ -156,8 +159,20 @@ def test_prune_by_age(directory: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert script.main(["prune", "--older-than", "365"]) == 0
     assert "0 bytes removed" in words(capsys)
     assert script.main(["prune", "--older-than", "30"]) == 0
-    assert "1.3 kB removed, 126.7 kB kept" in words(capsys)
+    printed = words(capsys)
+    assert "1.3 kB removed, 126.7 kB kept" in printed
+    assert "removed 1 results of trials" in printed
     assert [len(files_of(directory, what)) for what in ("images", "flip", "block_2")] == [1, 0, 1]
+
+
+def test_prune_trials_removes_nothing_else(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = everything(directory)
+    assert script.main(["list"]) == 0
+    assert "1 results of trials, of scenario=auto" in words(capsys)
+    assert script.main(["prune", "--trials"]) == 0
+    assert "removed 1 results of trials; the next command tries strategies again" in words(capsys)
+    [gone] = before.keys() - everything(directory).keys()
+    assert gone == directory / "trials" / "0123.json"
 
 
 def test_prune_all_leaves_what_is_no_cache(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,11 +184,12 @@ def test_prune_all_leaves_what_is_no_cache(directory: Path, capsys: pytest.Captu
     assert f"{strange}: 2.0 kB, not headstart's" in words(capsys)
     assert script.main(["prune", "--all"]) == 0
     assert sorted(file.name for file in directory.iterdir()) == sorted(
-        ["checked", "datasets", "note.txt", "somebody's", "tables"]
+        ["checked", "datasets", "note.txt", "somebody's", "tables", "trials"]
     )
     assert (strange / "thesis.npy").exists()
     assert (directory / "checked" / "0123.json").exists()
     assert list((directory / "tables").iterdir()) == []
+    assert list((directory / "trials").iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [["--max-gb", "-1"], ["--older-than", "-2"], ["--max-gb", "nan"]])

@@ -16,7 +16,7 @@ import pytest
 from conftest import TINY
 from PIL import Image
 
-from headstart.config import compose, scenario_cells
+from headstart.config import compose, scenario_strategies
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import conf_directory
 from headstart.results.file import plain_results
@@ -110,10 +110,10 @@ def test_the_printed_command_trains_at_the_suggested_rate(
     assert not config.find_lr
 
 
-def test_the_printed_command_trains_at_the_suggested_rate_in_every_scenario(
+def test_the_printed_command_trains_at_the_suggested_rate_in_every_strategy(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    given = ["scenario=auto", "optimizer.learning_rate=0.5"]
+    given = ["scenario=auto", "head=linear", "optimizer.learning_rate=0.5"]
     command = shlex.join(["python", "run.py", *given, "find_lr=true"])
     found = LearningRateSuggestion(
         stage="head",
@@ -123,8 +123,8 @@ def test_the_printed_command_trains_at_the_suggested_rate_in_every_scenario(
     )
     print_suggestion(RunResults(run_id=None, output="outputs/runs/one", command=command), found)
     words = shlex.split(capsys.readouterr().out.splitlines()[-1])
-    for cell in scenario_cells(compose(words[2:])).values():
-        first, *others = [stage.optimizer.learning_rate for stage in cell.freeze.stages]
+    for strategy in scenario_strategies(compose(words[2:])).values():
+        first, *others = [stage.optimizer.learning_rate for stage in strategy.freeze.stages]
         assert first == 0.012
         assert 0.012 not in others
 

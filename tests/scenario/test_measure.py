@@ -20,10 +20,14 @@ from headstart.data.load import load_index
 from headstart.features.activation_cache import open_activation_cache
 from headstart.results.file import plain_results
 from headstart.run.experiment import run
+from headstart.run.reproduce import configuration_to_reproduce
+from headstart.run.strategy import settle_scenario
+from headstart.scenario import choose
 from headstart.scenario import measure as measuring
 from headstart.scenario.measure import images_to_measure, measure_scenario
+from headstart.scenario.probes import multi_depth_probe
 
-SMALL = ("image_size=32", "epochs=1", "cache=auto")
+SMALL = ("image_size=32", "epochs=1", "cache=auto", "scenario.seconds=0")
 
 
 def load(config: Config) -> ImageIndex:
@@ -62,7 +66,8 @@ def test_handwritten_digits_are_small_and_different_whatever_the_run_s_seed() ->
     found = []
     for seed in (0, 1):
         config = compose(["image_size=48", "dataset.fraction=0.1", f"seed={seed}"])
-        found.append(measure_scenario(config, load(config), 48, open_activation_cache(config, 48)))
+        probe = multi_depth_probe(config, load(config), 48, open_activation_cache(config, 48))
+        found.append(measure_scenario(probe))
     assert found[0] == found[1]
     placement = found[0]
     assert placement.cell == "small_different"
@@ -98,7 +103,7 @@ def measured_run(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return output
 
 
-def test_a_run_measures_its_scenario(measured_run: Path) -> None:
+def test_a_run_measures_its_scenario_and_trains_the_best_strategy(measured_run: Path) -> None:
     results = json.loads((measured_run / "results.json").read_text(encoding="utf-8"))
     scenario = results["scenario"]
     assert (scenario["name"], scenario["cell"], scenario["given"]) == ("auto", "small_similar", ["optimizer"])
@@ -106,25 +111,54 @@ def test_a_run_measures_its_scenario(measured_run: Path) -> None:
     assert scenario["measured_images"] == results["dataset"]["images"]["train"]
     assert len(scenario["probes"]) > 20
     assert 0.5 < scenario["multi_depth_accuracy"] <= 1
+    assert scenario["strategy"] == scenario["choice"]["strategy"] == "multi_depth"
+    assert [trial["strategy"] for trial in scenario["choice"]["trials"]] == ["multi_depth", "head_only"]
     assert results["seconds"]["scenario"] > 0
     assert (measured_run / "figures" / "scenario_probes.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow
-def test_measuring_leaves_no_trace_in_what_is_trained(measured_run: Path, binary: Path, tmp_path: Path) -> None:
-    results = json.loads((measured_run / "results.json").read_text(encoding="utf-8"))
-    other = [*SMALL, "dataset=folder", f"dataset.root={binary}", "scenario=small_similar", "optimizer=sgd"]
-    named = plain_results(run(compose(other), tmp_path))
-    assert named["scenario"] == {"name": "small_similar", "cell": "small_similar"}
-    assert named["splits"] == results["splits"]
-    assert named["parameters"] == results["parameters"]
+def test_a_reproduction_trains_what_was_chosen_and_tries_nothing(
+    measured_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = json.loads((measured_run / "scenario.json").read_text(encoding="utf-8"))
+    monkeypatch.setattr(choose, "find_strategy", None)
+    config, _ = configuration_to_reproduce(compose(["scenario=auto"]), [f"reproduce={measured_run}"], tmp_path)
+    again = run(config, tmp_path)
+    assert again.reproduces is not None
+    assert again.reproduces.verdict == "identical"
+    assert plain_results(again)["scenario"] == scenario
 
 
-def test_the_tracking_store_knows_the_scenario(measured_run: Path) -> None:
+def test_a_resumed_run_trains_what_was_chosen(measured_run: Path, tmp_path: Path, binary: Path) -> None:
+    """Also if the command composed its configuration again, as that of a sweep's job."""
+    recorded = json.loads((measured_run / "scenario.json").read_text(encoding="utf-8"))
+    (tmp_path / "scenario.json").write_text(json.dumps({**recorded, "strategy": "last_block"}))
+    asked = compose([*SMALL, "dataset=folder", f"dataset.root={binary}", "scenario=auto", "optimizer=sgd"])
+    config, scenario = settle_scenario(asked, load(asked), 32, tmp_path, resume=True)
+    assert scenario.strategy == "last_block"
+    assert (config.head.name, config.freeze.name) == ("linear", "last_block")
+    assert from_yaml((tmp_path / "config.yaml").read_text(encoding="utf-8")) == config
+
+
+def test_a_run_of_an_earlier_version_keeps_what_its_scenario_chose(measured_run: Path, tmp_path: Path) -> None:
+    recorded = json.loads((measured_run / "scenario.json").read_text(encoding="utf-8"))
+    del recorded["strategy"], recorded["choice"]
+    (tmp_path / "scenario.json").write_text(json.dumps(recorded))
+    before = compose([*SMALL, "scenario=auto", "freeze=all"])
+    before.scenario.strategies = {}
+    config, scenario = settle_scenario(before, load(before), 32, tmp_path, resume=True)
+    assert (config.freeze.name, scenario.cell, scenario.strategy) == ("all", "small_similar", None)
+    (tmp_path / "scenario.json").unlink()
+    with pytest.raises(HeadstartError, match="start a new one with scenario=auto"):  # it had not chosen
+        settle_scenario(before, load(before), 32, tmp_path, resume=True)
+
+
+def test_the_tracking_store_knows_scenario_and_strategy(measured_run: Path) -> None:
     results = json.loads((measured_run / "results.json").read_text(encoding="utf-8"))
     client = mlflow.MlflowClient(results["tracking_uri"])
     tracked = client.get_run(results["run_id"]).data
-    assert tracked.tags["scenario"] == "small_similar"
+    assert (tracked.tags["scenario"], tracked.tags["strategy"]) == ("small_similar", "multi_depth")
     assert (tracked.params["scenario.name"], tracked.params["freeze.name"]) == ("auto", "all")
     assert (tracked.params["optimizer.name"], tracked.params["freeze.stages.0.optimizer.name"]) == ("sgd", "sgd")
     artifacts = {item.path for item in client.list_artifacts(results["run_id"])}
@@ -134,23 +168,26 @@ def test_the_tracking_store_knows_the_scenario(measured_run: Path) -> None:
     note = tracked.tags["mlflow.note.content"]
     assert "Scenario small_similar, measured:" in note
     assert f"- {results['scenario']['why'][0]}" in note
+    assert "Strategy multi_depth, by trials on 16 training images:" in note
     written = from_yaml((measured_run / "config.yaml").read_text(encoding="utf-8"))
-    assert written.freeze.name == "all"
+    assert (written.head.name, written.freeze.name) == ("multi_depth", "all")
     asked = compose([*SMALL, "dataset=folder", "scenario=auto", "optimizer=sgd"])
     assert tracked.tags["config_hash"] == config_hash(written) == config_hash(asked)
-    assert not [key for key in tracked.params if key.startswith("scenario.cells")]
+    assert not [key for key in tracked.params if key.startswith(("scenario.cells", "scenario.strategies"))]
 
 
 @pytest.mark.slow
 def test_a_run_prints_what_it_chose_and_what_was_set_explicitly(
     binary: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    overrides = [*SMALL, "dataset=folder", f"dataset.root={binary}", "scenario=auto", "freeze=all", "find_lr=true"]
-    run(compose(overrides), tmp_path)
+    given = ["head=linear", "freeze=all", "augmentation=light", "find_lr=true"]
+    run(compose([*SMALL, "dataset=folder", f"dataset.root={binary}", "scenario=auto", *given]), tmp_path)
     printed = capsys.readouterr().out
     assert "-> small_similar" in printed
     assert "freeze=all was set explicitly and is kept." in printed
+    assert "augmentation=light was set explicitly and is kept." in printed
+    assert "not tried: as given, because no time for trials was given" in printed
     assert "The frozen probe of all depths alone (head=multi_depth freeze=all) has " in printed
-    assert "Training with scenario=small_similar." in printed
+    assert "Training with as given: head=linear augmentation=light freeze=all optimizer=adam" in printed
     assert "The median class has 8 training images, fewer than 1,000: small." in printed
     assert "The ImageNet classifier has a mean confidence" in printed

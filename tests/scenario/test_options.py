@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 from forked import ForkServer
 
-from headstart.config import CELLS, ScenarioConfig, compose, from_yaml, scenario_cells, to_yaml
+from headstart.config import (
+    CELLS,
+    STRATEGIES,
+    ScenarioConfig,
+    compose,
+    from_yaml,
+    scenario_strategies,
+    strategy_overrides,
+    to_yaml,
+)
 from headstart.config.identity import config_hash
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import conf_directory
@@ -63,19 +72,36 @@ def test_shares_that_stay_frozen_are_those_of_the_literature() -> None:
     assert frozen["large_different"] == 0
 
 
-def test_auto_may_become_each_cell_with_what_else_was_asked_for() -> None:
-    config = compose(["scenario=auto", "optimizer=sgd", "epochs=2", "seed=3"])
-    cells = scenario_cells(config)
-    assert list(cells) == list(CELLS)
-    for cell, one in cells.items():
-        assert one.freeze.name == CALLS_FOR[cell][0]
-        assert {stage.epochs for stage in one.freeze.stages} == {2}
-        assert (one.optimizer.name, one.seed) == ("sgd", 3)
+def test_auto_may_become_each_strategy_with_what_else_was_asked_for() -> None:
+    others = ["optimizer.learning_rate=0.5", "epochs=2", "seed=3"]
+    config = compose(["scenario=auto", *others])
+    strategies = scenario_strategies(config)
+    assert list(strategies) == list(STRATEGIES)
+    for name, one in strategies.items():
+        alone = compose([*strategy_overrides([])[name], *others])
+        assert dataclasses.replace(one, scenario=alone.scenario) == alone
     assert from_yaml(to_yaml(config)) == config
 
 
-def test_settings_that_do_not_fit_a_cell_are_refused_before_measuring() -> None:
-    with pytest.raises(HeadstartError, match=r"^scenario=small_similar, which scenario=auto may choose: freeze.stages"):
+def test_what_the_command_sets_is_the_same_in_every_strategy_and_equal_ones_are_tried_once() -> None:
+    strategies = compose(["scenario=auto", "head=dense512", "augmentation=none", "optimizer=sgd"]).scenario.strategies
+    assert {one.head.name for one in strategies.values()} == {"dense512"}
+    assert {one.augmentation.name for one in strategies.values()} == {"none"}
+    assert {one.optimizer.name for one in strategies.values()} == {"sgd"}
+    assert list(strategies) == [
+        "freeze=all",
+        "freeze=last_block",
+        "freeze=last_two_blocks",
+        "freeze=first_half",
+        "freeze=none",
+    ]
+    assert all(name == f"freeze={one.freeze.name}" for name, one in strategies.items())
+    everything = ["head=linear", "freeze=all", "augmentation=none", "optimizer=sgd"]
+    assert list(compose(["scenario=auto", *everything]).scenario.strategies) == ["as given"]
+
+
+def test_settings_that_do_not_fit_a_strategy_are_refused_before_measuring() -> None:
+    with pytest.raises(HeadstartError, match=r"^head=multi_depth .*which scenario=auto may choose: freeze.stages"):
         compose(["scenario=auto", "freeze.stages.1.epochs=3"])
 
 
@@ -84,7 +110,8 @@ def test_settings_that_do_not_fit_a_cell_are_refused_before_measuring() -> None:
     [
         ("scenario=small", "Expected scenario to be one of auto, large_different.*Received: small"),
         ("scenario.name=tiny", "Expected scenario.name to be one of small_similar.*auto. Received: tiny"),
-        ("scenario.size=3", "Expected a key of scenario to be one of name, cells. Received: size"),
+        ("scenario.seconds=-1", "Expected scenario.seconds to be at least 0. Received: -1"),
+        ("scenario.size=3", "Expected a key of scenario to be one of name, seconds, strategies, cells. Received: size"),
     ],
 )
 def test_a_wrong_scenario_is_refused(override: str, expected: str) -> None:
@@ -97,10 +124,11 @@ def test_the_digest_of_auto_is_known_before_and_stays_afterwards() -> None:
     config = compose(["scenario=auto"])
     digest = config_hash(config)
     assert digest not in {config_hash(compose(overrides)) for overrides in ([], *([f"scenario={c}"] for c in CELLS))}
-    for cell in scenario_cells(config).values():
-        assert config_hash(cell) == digest
+    for strategy in scenario_strategies(config).values():
+        assert config_hash(strategy) == digest
     assert config_hash(compose(["scenario=auto", "tracking.experiment=other"])) == digest
     others = [["seed=1"], ["optimizer=sgd"], ["freeze=all"], ["freeze.stages.0.epochs=1"], ["dataset=mnist"]]
+    others.append(["scenario.seconds=30"])
     assert digest not in {config_hash(compose(["scenario=auto", *other])) for other in others}
     assert config_hash(dataclasses.replace(config, batch_size=5)) != digest
 
@@ -111,13 +139,13 @@ def test_what_has_the_configuration_only_finds_options_of_a_directory_of_one_s_o
     (place / "freeze").mkdir(parents=True)
     (place / "freeze" / "mine.yaml").write_text("name: mine\nstages:\n  - {name: a, train: head, epochs: 3}\n")
     config = compose(["scenario=auto", "freeze=mine"], [f"file://{place}"])
-    code = "import sys; from headstart.config import from_yaml, scenario_cells"
+    code = "import sys; from headstart.config import from_yaml, scenario_strategies"
     code += "; from headstart.config.identity import config_hash"
     code += "; config = from_yaml(sys.stdin.read())"
-    code += "; print(*(cell.freeze.name for cell in scenario_cells(config).values()), config_hash(config))"
+    code += "; print(*(one.freeze.name for one in scenario_strategies(config).values()), config_hash(config))"
     words = [sys.executable, "-c", code]
     answer = subprocess.run(words, input=to_yaml(config), capture_output=True, text=True, check=False)
-    assert answer.stdout.split() == ["mine"] * 4 + [config_hash(config)], answer.stderr
+    assert answer.stdout.split() == ["mine"] * len(config.scenario.strategies) + [config_hash(config)], answer.stderr
 
 
 def test_a_job_finds_options_of_a_directory_of_one_s_own(tmp_path: Path, fork_server: ForkServer) -> None:

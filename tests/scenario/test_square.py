@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from headstart.results.codec import from_plain, to_plain
+from headstart.results.scenario import ImagesPerClass, SplitPointProbe
 from headstart.scenario.square import (
     FEW_BELOW,
     Placement,
-    SplitPointProbe,
     find_placement,
     gain_p_value,
     summarize_imagenet_predictions,
@@ -21,7 +22,7 @@ def placed(right: list[int], per_class: int = 10, images: int = 100) -> Placemen
     """Return the placement of data of which each probe gets the first so many images right."""
     correct = np.arange(images) < np.array(right)[:, None]
     probes = [
-        SplitPointProbe(f"point{place}", (place + 1) / SPLIT_POINTS, 8, count / images)
+        SplitPointProbe(split_point=f"point{place}", depth=(place + 1) / SPLIT_POINTS, channels=8, accuracy=count / images)
         for place, count in enumerate(right)
     ]
     return find_placement(np.array([per_class, per_class, per_class + 1]), probes, correct, None, "no classifier", 0.34)
@@ -53,8 +54,9 @@ def test_the_evidence() -> None:
     assert (placement.best.split_point, placement.last.split_point) == ("point2", "point4")
     assert placement.chance_of_gain == pytest.approx(4 * 0.5**25)  # 25 images to none, chosen from four split points
     assert "point2 (60% of the depth) gets 95.0% right, at the last split point, point4, 70.0%" in placement.why[1]
-    assert placement.images_per_class == {"median": 10, "least": 10, "most": 11}
-    assert placement.to_dict()["probes"][0] == {"split_point": "point0", "depth": 0.2, "channels": 8, "accuracy": 0.4}
+    assert placement.images_per_class == ImagesPerClass(median=10, least=10, most=11)
+    assert placement.probes[0] == SplitPointProbe(split_point="point0", depth=0.2, channels=8, accuracy=0.4)
+    assert from_plain(Placement, to_plain(placement)) == placement  # as it is stored
     assert placed([1, 2, 3, 4, 5]).chance_of_gain is None
 
 
@@ -74,7 +76,8 @@ def test_equal_probes_are_seldom_called_different() -> None:
     for _ in range(300):
         correct = generator.random((12, 200)) < 0.8
         probes = [
-            SplitPointProbe(str(point), (point + 1) / 12, 8, float(row.mean())) for point, row in enumerate(correct)
+            SplitPointProbe(split_point=str(point), depth=(point + 1) / 12, channels=8, accuracy=float(row.mean()))
+            for point, row in enumerate(correct)
         ]
         called += find_placement(np.array([100, 100]), probes, correct, None, "", 0.5).cell == "small_different"
     assert called <= 300 * 0.05
@@ -85,4 +88,4 @@ def test_imagenet_predictions_are_summarised() -> None:
     view = summarize_imagenet_predictions(probabilities, ("cat", "dog", "owl", "fox"))
     assert view.confidence == pytest.approx((1 + 0.25 + 0.5 + 1) / 4)
     assert view.entropy == pytest.approx((0 + 1 + 0.5 + 0) / 4, abs=1e-6)
-    assert view.labels == [("cat", 0.75), ("owl", 0.25)]
+    assert view.labels == (("cat", 0.75), ("owl", 0.25))

@@ -1,4 +1,4 @@
-"""List, verify or prune the cache of decoded images and of activations of frozen layers: `headstart cache list`.
+"""List, verify or prune the cache of images, activations of frozen layers and trials: `headstart cache list`.
 
 Runs can recompute everything in the cache, and running ones continue when you remove something that they read.
 """
@@ -9,6 +9,7 @@ import argparse
 import math
 import shutil
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from headstart.core.console import console, print_titled, track
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import cache_directory
 
-OURS = ("checked", "datasets", "tables")  # directories in the cache directory
+TRIALS = "trials"  # what scenario=auto and headstart recommend have found
+OURS = ("checked", "datasets", "tables", TRIALS)  # directories in the cache directory
 DAY = 24 * 60 * 60  # seconds
 
 
@@ -59,6 +61,7 @@ def build_parser() -> CommandParser:
     bound = remove.add_mutually_exclusive_group(required=True)
     bound.add_argument("--max-gb", type=float, metavar="N", help="remove until the cache has at most N GB")
     bound.add_argument("--older-than", type=float, metavar="DAYS", help="remove tables that no run used for DAYS days")
+    bound.add_argument("--trials", action="store_true", help="remove only the results of trials of strategies")
     bound.add_argument("--all", action="store_true", help="remove everything")
     remove.set_defaults(command=prune)
     return parser
@@ -79,6 +82,8 @@ def show_tables(directory: Path, options: argparse.Namespace) -> int:
     else:
         console.print(f"  The cache in {directory} is empty", markup=False, soft_wrap=True)
     if directory.exists():
+        if trials := list(trials_of(directory)):
+            console.print(f"  {len(trials)} results of trials, of scenario=auto or headstart recommend", soft_wrap=True)
         disk = shutil.disk_usage(directory)
         total = decimal(sum(use.size for use in uses))
         console.print(f"  {total} in total; {decimal(disk.free)} of {decimal(disk.total)} are free on this disk")
@@ -113,16 +118,21 @@ def verify(directory: Path, options: argparse.Namespace) -> int:
 
 
 def prune(directory: Path, options: argparse.Namespace) -> int:
-    """Remove tables by size, age or all of them, and print what was removed."""
+    """Remove tables by size, age or all of them, trials by age or all of them, and print what was removed."""
     for name in ("max_gb", "older_than"):
         value = getattr(options, name)
         if value is not None and not value >= 0:  # nor NaN
             raise HeadstartError(f"Expected --{name.replace('_', '-')} to be 0 or more. Received: {value:g}")
+    if options.trials:
+        forget_trials(directory, time.time())
+        return 0
     cache = Cache(directory / "tables", 0 if options.all else math.inf)
     if options.max_gb is not None:
         cache.max_bytes = options.max_gb * 1e9
     before = list(uses_of(cache))
-    removed = cache.prune(0 if options.older_than is None else time.time() - options.older_than * DAY)
+    unused_since = 0.0 if options.older_than is None else time.time() - options.older_than * DAY
+    removed = cache.prune(unused_since)
+    forget_trials(directory, time.time() if options.all else unused_since)
     left = {use.directory: use.size for use in uses_of(cache)}
     for use in before:
         if size := use.size - left.get(use.directory, 0):
@@ -130,6 +140,20 @@ def prune(directory: Path, options: argparse.Namespace) -> int:
             console.print(f"  removed {decimal(size)} of {decimal(use.size)}: {what}", markup=False, soft_wrap=True)
     console.print(f"  {decimal(removed)} removed, {decimal(sum(left.values()))} kept in {directory}", soft_wrap=True)
     return 0
+
+
+def forget_trials(directory: Path, made_before: float) -> None:
+    """Remove the results of trials that were made before a time, in seconds since the epoch; print how many."""
+    old = [file for file in trials_of(directory) if file.stat().st_mtime < made_before]
+    for file in old:
+        file.unlink(missing_ok=True)
+    if old:
+        console.print(f"  removed {len(old)} results of trials; the next command tries strategies again")
+
+
+def trials_of(directory: Path) -> Iterator[Path]:
+    """Return the files with the results of trials."""
+    return (directory / TRIALS).glob("*.json")
 
 
 def unknown_directories(directory: Path) -> list[Path]:

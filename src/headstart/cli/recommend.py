@@ -13,14 +13,7 @@ from rich.table import Table
 from headstart.cli.data_arguments import add_data_arguments, dataset_name, overrides_of
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
-from headstart.cli.recommend_strategy import (
-    compose_strategies,
-    plain_strategies,
-    print_probe_curve,
-    print_strategies,
-    strategy_overrides,
-)
-from headstart.config import CELLS, Config, compose, scenario_cells, select_overrides
+from headstart.config import CELLS, Config, compose, select_overrides, strategy_overrides
 from headstart.core.console import console, print_titled
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json
@@ -28,21 +21,15 @@ from headstart.core.paths import cache_directory, outputs_directory
 from headstart.core.tensorflow_import import import_tensorflow
 from headstart.data.files.checks import check_images
 from headstart.data.load import load_index
-from headstart.inference.backend import check_inference_backend
-from headstart.model.backbones.registry import check_image_size, get_entry, packaged_backbones
-from headstart.model.backbones.weights import check_weights
-from headstart.model.image_size import choose_image_size
+from headstart.model.backbones.registry import packaged_backbones
+from headstart.results.codec import to_plain
 from headstart.run.display import print_data
-from headstart.scenario.check import check_measurable, check_rankable
+from headstart.run.preflight import check_configuration, fitting_strategies
+from headstart.scenario.check import check_rankable
 
 if TYPE_CHECKING:
-    from headstart.scenario.probes import ProbeCurve
+    from headstart.scenario.findings import Findings
     from headstart.scenario.ranking import RankedBackbone
-    from headstart.scenario.square import Placement
-    from headstart.scenario.trials import Recommendation
-
-
-SECONDS = 60.0  # for trials
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,8 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = build_parser().parse_intermixed_args(arguments)
     try:
         overrides = overrides_of(options.words)
-        config = compose([*overrides, "scenario=auto"])
-        recommend(Request(config, overrides, options.backbones, options.output, options.seconds))
+        seconds = [] if options.seconds is None else [f"scenario.seconds={options.seconds:g}"]
+        config = compose([*overrides, "scenario=auto", *seconds])
+        recommend(Request(config, overrides, options.backbones, options.output))
     except (HeadstartError, OSError) as error:
         return report_error(error)
     return 0
@@ -65,9 +53,8 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--seconds",
         type=float,
-        default=SECONDS,
         metavar="S",
-        help="time for trials of fine-tuning strategies; 0: only the probe (default: %(default)g)",
+        help="time to measure and to try strategies; 0: only the frozen probe (default: scenario.seconds, 60)",
     )
     parser.add_argument(
         "--output",
@@ -86,7 +73,6 @@ class Request:
     overrides: list[str]  # that it was composed with, without the scenario
     backbones: str | None  # comma-separated, to rank; None: those with packaged weights
     output: Path | None  # directory to write to; None: `recommend_NAME` in the outputs directory
-    seconds: float  # for the trials of strategies
 
 
 def recommend(request: Request) -> None:
@@ -100,8 +86,8 @@ def recommend(request: Request) -> None:
     """
     config, backbones = request.config, request.backbones
     names = [name.strip() for name in backbones.split(",")] if backbones else packaged_backbones()
-    image_size = check(config, names)
-    strategies = compose_strategies(request.overrides)
+    image_size = check_configuration(config)
+    check_rankable(names)
     index, report = check_images(
         load_index(config.dataset, cache_directory()),
         config.dataset.bad_images,
@@ -111,54 +97,38 @@ def recommend(request: Request) -> None:
     print_data(index, report.warnings())
 
     import_tensorflow()
-    from headstart.features.activation_cache import open_activation_cache
     from headstart.scenario.display import print_curve, print_placement
-    from headstart.scenario.measure import images_to_measure, measure_scenario
-    from headstart.scenario.probes import multi_depth_probe
+    from headstart.scenario.display_strategies import print_choice
+    from headstart.scenario.findings import find_strategy
+    from headstart.scenario.measure import images_to_measure
     from headstart.scenario.ranking import rank_backbones
-    from headstart.scenario.trials import try_strategies
     from headstart.training.hardware import prepare_devices, seed_everything
 
     prepare_devices()
     seed_everything(config.seed, config.deterministic, "float32")
-    activations = open_activation_cache(config, image_size)
-    placement = measure_scenario(config, index, image_size, activations)
-    print_curve(placement)
-    print_placement(placement, scenario_cells(config))
-    probe = multi_depth_probe(config, index, image_size, activations)
-    curve = probe.curve()
-    strategy = try_strategies(strategies, probe, image_size, activations, request.seconds)
-    print_strategies(strategy, len(probe.training), len(probe.validation))
-    print_probe_curve(curve)
+    found = find_strategy(config, *fitting_strategies(config), index, image_size)
+    print_curve(found.placement)
+    print_placement(found.placement, config.backbone.name)
+    print_choice(found.choice, len(index.split("train")))
     images = images_to_measure(index, config.dataset.split.seed)
-    ranked = rank_backbones(config, images, names)
+    ranked = rank_backbones(config, images, names, found.probe.features_of(images) if found.probe else None)
     print_ranking(ranked, len(images))
-    _report(request, image_size, Findings(placement, strategy, curve, ranked))
+    _report(request, image_size, found, ranked)
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What was measured."""
-
-    placement: Placement
-    strategy: Recommendation
-    curve: ProbeCurve
-    ranked: list[RankedBackbone]  # best first
-
-
-def _report(request: Request, image_size: int, found: Findings) -> None:
-    """Write the recommendation, and print the commands to run next."""
+def _report(request: Request, image_size: int, found: Findings, ranked: list[RankedBackbone]) -> None:
+    """Write the recommendation, and print the commands to run next; the backbones are ranked, best first."""
     from headstart.scenario.display import write_figure
 
     name, config = dataset_name(request.config), request.config
     directory = request.output or outputs_directory() / f"recommend_{file_name(name)}"
     directory.mkdir(parents=True, exist_ok=True)
     write_figure(found.placement, f"{name}, {config.backbone.name}", directory / "probes.png")
-    commands = next_commands(request.overrides, found.strategy.strategy, found.ranked, config.backbone.name)
+    commands = next_commands(request.overrides, found.choice.strategy, ranked, config.backbone.name)
     written = {
-        "scenario": found.placement.to_dict(),
-        "strategies": plain_strategies(found.strategy, found.curve),
-        "backbones": [dataclasses.asdict(one) for one in found.ranked],
+        "scenario": to_plain(found.placement),
+        "strategies": to_plain(found.choice),
+        "backbones": [dataclasses.asdict(one) for one in ranked],
         "image_size": image_size,
         "commands": commands,
     }
@@ -167,23 +137,6 @@ def _report(request: Request, image_size: int, found: Findings) -> None:
     console.print("\n[bold]Next[/]")
     for purpose, command in commands.items():
         console.print(f"  {purpose}:\n    {command}", markup=False, soft_wrap=True)
-
-
-def check(config: Config, names: list[str]) -> int:
-    """Check the configuration before any image is read, and return the image size in pixels.
-
-    Args:
-        config: a configuration with `scenario=auto`.
-        names: the backbones to rank.
-    """
-    entry = get_entry(config.backbone.name)
-    check_measurable(config)
-    check_inference_backend(config.inference_backend)
-    check_weights(entry, config.backbone.weights)
-    image_size = choose_image_size(config, entry)
-    check_image_size(entry, image_size)
-    check_rankable(names)
-    return image_size
 
 
 def next_commands(overrides: list[str], strategy: str, ranked: list[RankedBackbone], backbone: str) -> dict[str, str]:
@@ -195,7 +148,7 @@ def next_commands(overrides: list[str], strategy: str, ranked: list[RankedBackbo
         ranked: the backbones, best first.
         backbone: of the run.
     """
-    words = strategy_overrides(strategy, overrides)
+    words = strategy_overrides(overrides)[strategy]
     found = {
         "train with the recommended strategy": shlex.join(["headstart", "train", *overrides, *words]),
         "or compare all four scenarios": shlex.join(

@@ -4,9 +4,10 @@ from headstart.config.compose import (
     compose,
     register_schema,
     resolve,
-    scenario_cells,
+    scenario_strategies,
     search_path_of,
     with_absolute_paths,
+    with_strategy,
 )
 from headstart.config.overrides import (
     drop_group,
@@ -32,6 +33,7 @@ from headstart.config.schema import (
     Config,
     RecipeConfig,
     ScenarioConfig,
+    StrategyConfig,
     SweepConfig,
     TrackingConfig,
 )
@@ -51,6 +53,7 @@ from headstart.config.schema_learning import (
     StageConfig,
 )
 from headstart.config.serialise import from_yaml, parameters, to_dict, to_yaml
+from headstart.config.strategies import GROUPS, STRATEGIES, strategy_overrides
 from headstart.config.train_targets import (
     Biases,
     Blocks,
@@ -68,6 +71,8 @@ from headstart.config.train_targets import (
 
 __all__ = [
     "CELLS",
+    "GROUPS",
+    "STRATEGIES",
     "AugmentationConfig",
     "BackboneConfig",
     "Biases",
@@ -95,6 +100,7 @@ __all__ = [
     "ScheduleConfig",
     "SplitConfig",
     "StageConfig",
+    "StrategyConfig",
     "SweepConfig",
     "TrackingConfig",
     "TrainTarget",
@@ -113,9 +119,10 @@ __all__ = [
     "quote_value",
     "register_schema",
     "resolve",
-    "scenario_cells",
+    "scenario_strategies",
     "search_path_of",
     "select_overrides",
+    "strategy_overrides",
     "swept_values",
     "to_dict",
     "to_yaml",
@@ -123,4 +130,5 @@ __all__ = [
     "use_current_names",
     "use_former_names",
     "with_absolute_paths",
+    "with_strategy",
 ]

@@ -24,11 +24,13 @@ from headstart.config.overrides import (
     quote_value,
     use_current_names,
 )
-from headstart.config.schema import CELLS, CellConfig, Config, FreezeConfig, OptimizerConfig
+from headstart.config.schema import Config, FreezeConfig, OptimizerConfig, StrategyConfig
+from headstart.config.strategies import GROUPS, strategy_overrides
 from headstart.config.train_targets import parse_target
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import conf_directory
 
+PARTS = ("head", "augmentation", "freeze optimizer")  # GROUPS; stages inherit the optimizer
 OWN_SOURCES = ("hydra", "main", "schema")  # Hydra's names of the config sources that every command has
 
 
@@ -92,8 +94,8 @@ def resolve(composed: DictConfig, overrides: Sequence[str] | None = None, search
 
     Args:
         composed: the configuration that Hydra composed.
-        overrides: the overrides it was composed with, for composing the four cells of `scenario=auto`; None: compose
-            no cells.
+        overrides: the overrides it was composed with, for composing the strategies of `scenario=auto`; None: compose
+            none.
         search_path: additional locations of options, see `search_path_of`.
 
     Returns:
@@ -108,13 +110,14 @@ def resolve(composed: DictConfig, overrides: Sequence[str] | None = None, search
         config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
         check_values(config)
         _complete(config.freeze, config.optimizer, config.epochs, "freeze")
-        for name, cell in config.scenario.cells.items():
-            _complete(cell.freeze, cell.optimizer, config.epochs, f"scenario.cells.{name}.freeze")
+        for group in ("strategies", "cells"):
+            for name, one in getattr(config.scenario, group).items():
+                _complete(one.freeze, one.optimizer, config.epochs, f"scenario.{group}.{name}.freeze")
     except OmegaConfBaseException as error:
         raise HeadstartError(explain(error)) from error
     check_values(config)
-    if config.scenario.name == "auto" and not config.scenario.cells and overrides is not None:
-        config.scenario.cells = compose_cells(overrides, search_path)
+    if config.scenario.name == "auto" and not config.scenario.strategies and overrides is not None:
+        config.scenario.strategies = compose_strategies(overrides, search_path)
     return config
 
 
@@ -137,56 +140,81 @@ def _complete(freeze: FreezeConfig, optimizer: OptimizerConfig, epochs: int | No
         raise HeadstartError(f"Expected every stage in {key}.stages to have a unique name. Received: {names}")
 
 
-def scenario_cells(config: Config) -> dict[str, Config]:
-    """Return the configurations that `scenario=auto` chooses from, one for each cell.
+def scenario_strategies(config: Config) -> dict[str, Config]:
+    """Return the configurations that `scenario=auto` may train, by the name of their strategy.
 
     Args:
         config: configuration of a run with `scenario=auto`.
 
     Raises:
-        HeadstartError: if an earlier version stored the configuration, and its options no longer exist.
+        HeadstartError: if an earlier version stored the configuration.
     """
-    cells = config.scenario.cells
-    if set(cells) != set(CELLS):
+    if not config.scenario.strategies:
         raise HeadstartError(
-            f"Expected scenario.cells of a run with scenario=auto to be {', '.join(CELLS)}. "
-            f"Received: {', '.join(cells) or 'none'}. Start a new run with scenario=auto"
+            "Expected scenario.strategies of a run with scenario=auto. Received: none, because an earlier version of "
+            "headstart began this run; start a new one with scenario=auto"
         )
-    return {
-        name: dataclasses.replace(config, freeze=cells[name].freeze, optimizer=cells[name].optimizer) for name in CELLS
-    }
+    return {name: with_strategy(config, strategy) for name, strategy in config.scenario.strategies.items()}
 
 
-def compose_cells(overrides: Sequence[str], search_path: Sequence[str] = ()) -> dict[str, CellConfig]:
-    """Return the freeze schedule and optimizer of each scenario, composed with the run's other overrides, which win.
+def with_strategy(config: Config, strategy: StrategyConfig) -> Config:
+    """Return the configuration of a run with the parts of a strategy in place of its own.
+
+    Args:
+        config: of the run.
+        strategy: the strategy.
+    """
+    return dataclasses.replace(config, **{group: getattr(strategy, group) for group in GROUPS})
+
+
+def compose_strategies(overrides: Sequence[str], search_path: Sequence[str] = ()) -> dict[str, StrategyConfig]:
+    """Return each strategy, composed with the run's other overrides, which win.
 
     Args:
         overrides: overrides of a run with `scenario=auto`.
         search_path: additional locations of options.
 
     Raises:
-        HeadstartError: when the other overrides do not fit a cell.
+        HeadstartError: when the other overrides do not fit a strategy.
     """
-    others = tuple(word for word in drop_group(overrides, "scenario") if _may_change_a_cell(word, overrides))
-    return {cell: copy.deepcopy(_compose_cell(cell, others, tuple(search_path))) for cell in CELLS}
+    others = tuple(word for word in drop_group(overrides, "scenario") if _may_change_a_strategy(word, overrides))
+    words = strategy_overrides(others)
+    # Composing takes 0.2 s. Except that stages inherit the optimizer, options of different groups do not depend on each
+    # other, so that one composition gives an option of each.
+    options = {part: list(dict.fromkeys(_words_of(part, one) for one in words.values())) for part in PARTS}
+    parts: dict[tuple[str, ...], StrategyConfig] = {}
+    for round_of in range(max(map(len, options.values()))):
+        chosen = [of_part[min(round_of, len(of_part) - 1)] for of_part in options.values()]
+        composed = _compose_strategy(tuple(word for option in chosen for word in option), others, tuple(search_path))
+        parts |= {(part, *option): composed for part, option in zip(PARTS, chosen, strict=True)}
+    found = {}
+    for name, one in words.items():
+        groups = {group: getattr(parts[part, *_words_of(part, one)], group) for part in PARTS for group in part.split()}
+        found[name] = copy.deepcopy(StrategyConfig(**groups))
+    return found
 
 
-def _may_change_a_cell(word: str, overrides: Sequence[str]) -> bool:
-    """Return whether an override can change the freeze schedule or optimizer; dropping others lets jobs share cells."""
+def _words_of(part: str, words: Sequence[str]) -> tuple[str, ...]:
+    """Return the overrides of some groups, which a space separates."""
+    return tuple(word for word in words if override_key(word).partition(".")[0] in part.split())
+
+
+def _may_change_a_strategy(word: str, overrides: Sequence[str]) -> bool:
+    """Return whether an override can change a strategy; dropping the others lets jobs share strategies."""
     item = field_of(Config, override_key(word))
     is_value = item is not None and "meaning" in item.metadata
     refers = any("${" in other for other in overrides)  # may refer to this value
-    return refers or not is_value or override_key(word).split(".")[0] in ("freeze", "optimizer", "epochs")
+    return refers or not is_value or override_key(word).split(".")[0] in (*GROUPS, "epochs")
 
 
 @functools.cache
-def _compose_cell(cell: str, others: tuple[str, ...], search_path: tuple[str, ...]) -> CellConfig:
-    """Compose a cell; cached, because composing takes 0.2 s and a command resolves its configuration several times."""
+def _compose_strategy(words: tuple[str, ...], others: tuple[str, ...], search_path: tuple[str, ...]) -> StrategyConfig:
+    """Compose a strategy; cached, because a command resolves its configuration several times."""
     try:
-        config = compose([*others, f"scenario={cell}"], search_path)
+        config = compose([*words, *others], search_path)
     except HeadstartError as error:
-        raise HeadstartError(f"scenario={cell}, which scenario=auto may choose: {error}") from error
-    return CellConfig(config.freeze, config.optimizer)
+        raise HeadstartError(f"{' '.join(words)}, which scenario=auto may choose: {error}") from error
+    return StrategyConfig(**{group: getattr(config, group) for group in GROUPS})
 
 
 def with_absolute_paths(composed: DictConfig, base: Path) -> DictConfig:

@@ -170,11 +170,13 @@ def parsed(meaning: str, takes: str, write: Callable[[Any], Any]) -> Any:
     return dataclasses.field(default=REQUIRED, metadata={"meaning": meaning, "takes": takes, "write": write})
 
 
-def group(schema: Any, decides: Decides) -> Any:
+def group(schema: Any, decides: Decides, meaning: str | None = None) -> Any:
     """Return a field that holds a group of keys, or a collection of groups; the group's docstring is its meaning.
 
     Args:
         schema: dataclass of the group; `list` or `dict` for an empty collection.
         decides: default for the keys of the group.
+        meaning: one line about a collection.
     """
-    return dataclasses.field(default_factory=schema, metadata={"decides": decides})
+    said = {} if meaning is None else {"meaning": meaning}
+    return dataclasses.field(default_factory=schema, metadata={"decides": decides, **said})

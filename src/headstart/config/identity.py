@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 
-from headstart.config import Config, ScenarioConfig, scenario_cells
+from headstart.config import Config, ScenarioConfig, scenario_strategies
 from headstart.config.fields import FIGURES
+from headstart.config.former_scenarios import scenario_cells
 from headstart.config.keys import leaves_of
 
 
@@ -28,15 +29,15 @@ def config_hash(config: Config) -> str:
     It leaves out values that are the schema's defaults, so that a new key does not change the hashes of earlier runs.
     Therefore never change the default of such a key in the schema; change the files under `conf/`.
 
-    The hash of `scenario=auto` covers the four cells it chooses from, so that it is the same before and after the
-    measurement.
+    The hash of `scenario=auto` covers the strategies it chooses from, so that it is the same before and after the
+    choice. That of an earlier version's run covers the four scenarios.
     """
     if config.scenario.name == "auto":
-        cells = [
-            config_hash(dataclasses.replace(cell, scenario=ScenarioConfig(name)))
-            for name, cell in scenario_cells(config).items()
-        ]
-        return hashlib.sha256(repr(["auto", *cells]).encode()).hexdigest()[:16]
+        former = bool(config.scenario.cells)
+        options = scenario_cells(config) if former else list(scenario_strategies(config).values())
+        hashes = [config_hash(dataclasses.replace(one, scenario=ScenarioConfig())) for one in options]
+        whole = ["auto", *([] if former else [config.scenario.seconds]), *hashes]
+        return hashlib.sha256(repr(whole).encode()).hexdigest()[:16]
     # Former names, so that renaming a key or value does not change the hash.
     deciding = [leaf for leaf in leaves_of(config) if leaf.decides in FIGURES and not leaf.is_default]
     values = {leaf.former_key: leaf.former_value for leaf in deciding}

@@ -59,20 +59,46 @@ class SweepConfig:
 
 @dataclass
 class CellConfig:
-    """The freeze schedule and optimizer of one scenario."""
+    """The freeze schedule and optimizer of one scenario, among which earlier versions chose."""
 
     freeze: FreezeConfig = field(default_factory=FreezeConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
 
 @dataclass
+class StrategyConfig:
+    """The parts of the configuration in which strategies differ."""
+
+    head: HeadConfig = field(default_factory=HeadConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    freeze: FreezeConfig = field(default_factory=FreezeConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+
+@dataclass
 class ScenarioConfig:
-    """The transfer-learning scenario of a run, which sets its freeze schedule and optimizer."""
+    """The scenario of a run: a named one sets its freeze schedule and optimizer, `auto` tries strategies."""
 
     name: str | None = choice(
-        None, *CELLS, "auto", meaning="the scenario; auto measures it when the run starts", decides=Decides.NAME
+        None,
+        *CELLS,
+        "auto",
+        meaning="the scenario; auto measures it when the run starts, tries strategies, and trains with the best",
+        decides=Decides.NAME,
     )
-    cells: dict[str, CellConfig] = group(dict, Decides.NOTHING)
+    seconds: float = number(
+        60.0,
+        "scenario=auto: time to measure and to try strategies; 0: only the frozen probe of all depths",
+        "seconds",
+        minimum=0,
+        decides=Decides.RESULT,
+    )
+    strategies: dict[str, StrategyConfig] = group(
+        dict, Decides.NOTHING, "the strategies that scenario=auto chooses from; headstart fills them in"
+    )
+    cells: dict[str, CellConfig] = group(
+        dict, Decides.NOTHING, "what scenario=auto chose from in earlier versions; only in stored configurations"
+    )
 
     @property
     def cell(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 from typing import Any
@@ -11,8 +12,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from headstart.config.checks import check_no_interpolations, explain
-from headstart.config.compose import compose_cells, resolve
+from headstart.config.compose import resolve
 from headstart.config.former_names import Names, rename
+from headstart.config.former_scenarios import compose_cells
 from headstart.config.keys import written
 from headstart.config.schema import Config
 from headstart.core.errors import HeadstartError
@@ -28,13 +30,14 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def parameters(config: Any) -> dict[str, Any]:
-    """Return the plain values that describe a run, without the cells of `scenario=auto`.
+    """Return the plain values that describe a run, without what `scenario=auto` chooses from.
 
     Args:
         config: a dataclass.
     """
     plain = to_dict(config)
-    plain.get("scenario", {}).pop("cells", None)
+    for name in ("strategies", "cells"):
+        plain.get("scenario", {}).pop(name, None)
     return plain
 
 
@@ -65,10 +68,8 @@ def from_yaml(text: str) -> Config:
     except AssertionError as error:  # raised by OmegaConf for a number
         raise HeadstartError(f"Expected a configuration. Received: {text[:40]}") from error
     if config.scenario.name == "auto" and not config.scenario.cells and earlier is not None:
-        try:
+        with contextlib.suppress(HeadstartError):  # the options no longer exist
             config.scenario.cells = compose_cells(*earlier)
-        except HeadstartError:  # the options no longer exist; `scenario_cells` reports it if the cells are needed
-            config.scenario.cells = {}
     return config
 
 

@@ -16,6 +16,7 @@ from headstart.cache.table import Rows, Table
 from headstart.config import Config
 from headstart.core.console import console, track
 from headstart.core.paths import cache_directory
+from headstart.core.signals import TimeLimitReached
 from headstart.data.augmentation import Augmentation
 from headstart.data.files.check_cache import READER
 from headstart.data.index import ImageIndex
@@ -75,6 +76,7 @@ class ActivationCache:
         dtype: `float32` or `float16`, the type in which they are stored.
         inference_backend: runs the frozen parts: `auto`, `tensorflow` or `openvino`.
         backbone: its name, for people who list the cache.
+        ends: when computing activations stops, in seconds since the epoch; None: never.
     """
 
     cache: Cache
@@ -82,6 +84,7 @@ class ActivationCache:
     dtype: str = "float32"
     inference_backend: str = "tensorflow"
     backbone: str = "a network"
+    ends: float | None = None
     # Tables by the id of their boundary, whose weights are digested once; holding the boundary keeps its id unique.
     _known: dict[tuple[int, bool], tuple[Table, Boundary]] = field(default_factory=dict, repr=False)
     _ready: dict[str, InferenceModel] = field(default_factory=dict, repr=False)  # by the name of their table
@@ -207,6 +210,8 @@ class ActivationCache:
         what = f"computing activations at {boundary.split_point} once: {name}"
         started = time.perf_counter()
         for number, (part, pixels) in enumerate(zip(order, track(batches, len(order), what), strict=True)):
+            if self.ends is not None and time.time() >= self.ends:
+                raise TimeLimitReached
             if augment is not None:
                 seeds = np.array([_seed(keys[position], position % each) for position in positions[part]], np.int32)
                 pixels = augment(pixels, seeds)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headstart.cache.segments import NotCachedError
-from headstart.cache.table import Rows
 from headstart.config import BackboneConfig, HeadConfig, HeadOnly
 from headstart.core.errors import HeadstartError
 from headstart.data.batch_order import blocks_of
 from headstart.data.index import ImageIndex
-from headstart.features.activation_cache import ActivationCache, InMemory
+from headstart.features.activation_cache import ActivationCache
 from headstart.features.boundary import Boundary, frozen_boundary
 from headstart.model.backbones.registry import get_entry
 from headstart.model.include_top import build_with_top
@@ -22,6 +22,8 @@ from headstart.model.network import build_network
 
 if TYPE_CHECKING:
     import keras
+
+    from headstart.data.pixel_cache import Batches
 
 AT_ONCE = 256  # images through the classifier
 MULTI_DEPTH = HeadConfig("multi_depth", pooling="multi_depth")
@@ -37,12 +39,42 @@ class MultiDepthOutputs:
 
 
 @dataclass(frozen=True)
+class ChosenRows:
+    """Some of other rows."""
+
+    rows: Batches
+    positions: np.ndarray  # of the chosen ones, int (n,)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return self.rows.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the values."""
+        return self.rows.dtype
+
+    def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield (batch, ...) for each array of positions among the chosen rows."""
+        return self.rows.batches(self.positions[positions] for positions in order)
+
+
+@dataclass(frozen=True)
 class DepthFeatures:
     """The averaged feature maps of images at every split point, on disk or in memory."""
 
-    rows: Rows | InMemory
+    rows: Batches
     count: int  # images
     outputs: MultiDepthOutputs
+
+    def take(self, positions: np.ndarray) -> DepthFeatures:
+        """Return the features of the images at some positions.
+
+        Args:
+            positions: int (n,).
+        """
+        return DepthFeatures(ChosenRows(self.rows, positions), len(positions), self.outputs)
 
     def at(self, point: SplitPoint) -> np.ndarray:
         """Return the averages at one split point, float32 (n, channels), read a few images at a time."""

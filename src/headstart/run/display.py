@@ -25,19 +25,20 @@ if TYPE_CHECKING:
 PHASES = {
     "start_up": "start-up",
     "data": "checking the data",
-    "scenario": "measuring the scenario",
+    "scenario": "measuring and trials",
     "model": "building the model",
     "training": "training",
     "saving": "saving",
     "evaluation": "evaluation",
     "tracking": "tracking",
 }
+SAME_ACCURACY = 1e-5  # the probe's is rounded
 WIDTH_OF_COUNTS = 45  # characters of all columns but the class names
 LONGEST_CLASS_TABLE = 20  # rows, so that the rest stays on the screen
 
 
 def print_configuration(file: Path, config: Config) -> None:
-    """Print the path of config.yaml and the resolved configuration, without the cells of `scenario=auto`.
+    """Print the path of config.yaml and the resolved configuration, without what `scenario=auto` chooses from.
 
     Args:
         file: that has been written.
@@ -131,6 +132,7 @@ def print_end(results: RunResults) -> None:
     else:
         _print_splits(results)
         _print_probe(results)
+        _print_estimate(results)
     _print_seconds(results)
     console.print("\n[bold]Next[/]")
     output = shlex.quote(str(results.output))
@@ -164,10 +166,26 @@ def _print_probe(results: RunResults) -> None:
     if measured is None or measured.multi_depth_accuracy is None or results.validation is None:
         return
     probe, trained = measured.multi_depth_accuracy, results.validation.accuracy
-    advice = "; train with head=multi_depth freeze=all instead" if probe > trained else ""
+    advice = "; train with head=multi_depth freeze=all instead" if probe > trained + SAME_ACCURACY else ""
     console.print(
         f"  The frozen probe of all depths alone has {probe:.4f} on the validation images, this classifier "
         f"{trained:.4f}{advice}.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _print_estimate(results: RunResults) -> None:
+    """Print how long training took beside the estimate of `scenario=auto`."""
+    measured = results.scenario.measured if results.scenario else None
+    if measured is None or measured.choice is None or not measured.choice.trials or results.seconds is None:
+        return
+    choice = measured.choice
+    if results.resumed or results.seconds.training is None:  # only a part of the training is timed
+        return
+    console.print(
+        f"  Estimated after the trials: about {choice.chosen.whole_seconds:.0f} s of training with {choice.strategy}. "
+        f"It took {results.seconds.training:.0f} s.",
         markup=False,
         soft_wrap=True,
     )

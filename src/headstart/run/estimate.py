@@ -14,6 +14,7 @@ from headstart.config.keys import values_that_decide
 from headstart.core.errors import HeadstartError
 from headstart.results.runs import finished_runs
 from headstart.results.sections import Dataset, Seconds
+from headstart.run.preflight import possible_configurations
 
 MOST_RUNS = 200  # use only the latest runs
 COPIES = 2  # a run's files are in its directory and in the artifacts of the tracking store
@@ -91,6 +92,7 @@ def _seconds(run: PastRun, work: float) -> float:
 
 def _same_but_seed(run: Config, config: Config) -> bool:
     def values(one: Config) -> dict[str, Any]:
+        one = possible_configurations(one)[0]  # the same before and after scenario=auto has chosen
         places = {"root": one.dataset.root, "csv": one.dataset.csv}
         return values_that_decide(one, (Decides.RESULT, Decides.DATA, Decides.NAME)) | places
 

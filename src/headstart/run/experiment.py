@@ -21,7 +21,7 @@ from headstart.core.signals import parse_duration
 from headstart.results.figures import SplitFigures
 from headstart.results.file import read_results
 from headstart.results.runs import CHECKPOINT
-from headstart.results.scenario import Scenario
+from headstart.results.scenario import SCENARIO, Scenario
 from headstart.results.sections import DiskUse, Parameters, Recipe
 from headstart.results.types import RunResults
 from headstart.run.classify import label_pictures
@@ -174,7 +174,7 @@ def _run(request: RunRequest, progress: RunProgress) -> None:
     write_text(output / "config.yaml", to_yaml(request.config))
     print_configuration(output / "config.yaml", request.config)
     uri = store_uri(request.config.tracking)
-    setup = set_up_run(request.config, output, clock)
+    setup = set_up_run(request.config, output, clock, request.resume)
     config = setup.config
     log_event(LOG, "model built", backbone=config.backbone.name, parameters=setup.network.classifier.count_params())
     progress.results = replace(progress.results, environment=setup.environment, scenario=setup.scenario)
@@ -225,7 +225,7 @@ def _log_setup(setup: RunSetup, tracker: Tracker) -> None:
     """Log the configuration and the data report before training."""
     output = setup.output
     tracker.log_parameters(setup.config)
-    described = ("config.yaml", "splits.csv", "data_report.json", "scenario.json")
+    described = ("config.yaml", "splits.csv", "data_report.json", SCENARIO)
     tracker.log_files(output / name for name in described if (output / name).exists())
     tracker.log_files(sorted((output / "data_report").glob("*")), "data_report")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headstart.config import Config
 from headstart.results.figures import PictureLabels, SplitFigures
-from headstart.results.scenario import Scenario
+from headstart.results.scenario import Scenario, StrategyChoice
 from headstart.results.types import RunResults
 from headstart.run.display import with_interval
 from headstart.run.reproduce import describe_reproduction
@@ -63,7 +63,22 @@ def _scenario(scenario: Scenario) -> list[str]:
         return []
     if scenario.measured is None:
         return [f"Scenario {scenario.cell}.", ""]
-    return [f"Scenario {scenario.cell}, measured:", "", *(f"- {reason}" for reason in scenario.measured.why), ""]
+    why = [f"Scenario {scenario.cell}, measured:", "", *(f"- {reason}" for reason in scenario.measured.why), ""]
+    return [*why, *(_trials(scenario.measured.choice) if scenario.measured.choice else [])]
+
+
+def _trials(choice: StrategyChoice) -> list[str]:
+    """Return lines with the strategies that were tried; none if there were none."""
+    if not choice.trials:
+        return []
+    return [
+        f"Strategy {choice.strategy}, by trials on {choice.images:,} training images:",
+        "",
+        "| strategy | validation accuracy |",
+        "| --- | ---: |",
+        *(f"| {trial.strategy} | {trial.accuracy:.4f} |" for trial in choice.trials),
+        "",
+    ]
 
 
 def _stages(stages: dict[str, dict[str, SplitFigures]]) -> list[str]:

@@ -130,7 +130,9 @@ def _probe(config: Config, index: ImageIndex, images: dict[str, int], image_size
 def _print_costs(config: Config, costs: Costs, output: Path) -> None:
     """Print the estimated time and disk space, and that nothing was run."""
     if config.scenario.name == "auto":
-        console.print("  scenario=auto chooses the stages after it has measured the images.", soft_wrap=True)
+        console.print(
+            "  scenario=auto chooses head, augmentation and stages after it has tried strategies.", soft_wrap=True
+        )
     interrupted = find_interrupted(config) if config.resume is not None else None
     if interrupted is not None:
         text = f"  resume=auto resumes the run in {interrupted}, which takes less time than a whole run."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from headstart.config import Config, scenario_cells
+from headstart.config import Config, scenario_strategies
+from headstart.core.errors import HeadstartError
 from headstart.core.signals import parse_duration
 from headstart.inference.backend import check_inference_backend
 from headstart.model.backbones.registry import check_image_size, get_entry
@@ -16,12 +17,41 @@ from headstart.training.linear_head import check_linear_head
 
 
 def possible_configurations(config: Config) -> list[Config]:
-    """Return the configurations that a run may train with: four for `scenario=auto`, else one.
+    """Return the configurations that a run may train with: those of the strategies of `scenario=auto`, else one.
 
     Args:
         config: the resolved configuration.
+
+    Raises:
+        HeadstartError: naming the key to change, when none can be trained.
     """
-    return list(scenario_cells(config).values()) if config.scenario.name == "auto" else [config]
+    if config.scenario.name != "auto" or not config.scenario.strategies:  # an earlier version has chosen
+        return [config]
+    return list(fitting_strategies(config)[0].values())
+
+
+def fitting_strategies(config: Config) -> tuple[dict[str, Config], dict[str, str]]:
+    """Return the strategies that a run with `scenario=auto` can train, and the reasons why it cannot train others.
+
+    What the command sets may exclude some: features that are computed once cannot be augmented.
+
+    Args:
+        config: the resolved configuration.
+
+    Raises:
+        HeadstartError: naming the key to change, when no strategy can be trained.
+    """
+    left_out: dict[str, str] = {}
+    fitting: dict[str, Config] = {}
+    for name, possible in scenario_strategies(config).items():
+        try:
+            _check_training(possible)
+            fitting[name] = possible
+        except HeadstartError as error:
+            left_out[name] = str(error)
+    if not fitting:
+        raise HeadstartError(next(iter(left_out.values())))
+    return fitting, left_out
 
 
 def check_configuration(config: Config) -> int:
@@ -36,9 +66,7 @@ def check_configuration(config: Config) -> int:
     if config.scenario.name == "auto":
         check_measurable(config)
     for possible in possible_configurations(config):
-        check_targets(possible)
-        check_linear_head(possible)
-        check_refinements(possible)
+        _check_training(possible)
     check_inference_backend(config.inference_backend)
     if config.time_limit is not None:
         parse_duration(config.time_limit)
@@ -46,5 +74,13 @@ def check_configuration(config: Config) -> int:
     check_weights(entry, config.backbone.weights)
     image_size = choose_image_size(config, entry)
     check_image_size(entry, image_size)
-    check_include_top(config, entry, image_size)
+    for possible in possible_configurations(config):
+        check_include_top(possible, entry, image_size)
     return image_size
+
+
+def _check_training(config: Config) -> None:
+    """Raise if a configuration cannot be trained, as far as that does not depend on the images."""
+    check_targets(config)
+    check_linear_head(config)
+    check_refinements(config)

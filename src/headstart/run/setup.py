@@ -32,6 +32,7 @@ from headstart.results.sections import Dataset, Environment
 from headstart.run.display import print_data, print_derived, print_warnings
 from headstart.run.environment import describe_environment
 from headstart.run.preflight import check_configuration, possible_configurations
+from headstart.run.strategy import settle_scenario
 from headstart.training.hardware import expect_gpu, prepare_devices
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ REFERENCE_IMAGES = 8  # saved with the classifier, which checks itself on them w
 class RunSetup:
     """A run that is ready to train: its configuration, images and network, and their sections of the results."""
 
-    config: Config  # for scenario=auto with the freeze schedule and optimizer of the measured scenario
+    config: Config  # for scenario=auto with the parts of the chosen strategy
     output: Path
     index: ImageIndex
     class_names: tuple[str, ...]  # in the order of the network's outputs
@@ -92,13 +93,14 @@ class RunSetup:
         return whole
 
 
-def set_up_run(config: Config, output: Path, clock: Clock) -> RunSetup:
+def set_up_run(config: Config, output: Path, clock: Clock, resume: bool = False) -> RunSetup:
     """Check configuration and data, start TensorFlow, build the network.
 
     Args:
         config: the resolved configuration.
         output: directory of the run; this writes splits.csv, data_report.json and data_report/.
         clock: clock of the run.
+        resume: whether the run in the directory is resumed.
 
     Raises:
         HeadstartError: for an error that the user can fix.
@@ -118,15 +120,9 @@ def set_up_run(config: Config, output: Path, clock: Clock) -> RunSetup:
     from headstart.model.network import build_network
     from headstart.training.hardware import choose_precision, choose_strategy, seed_everything
 
-    scenario = Scenario(name=config.scenario.name, cell=config.scenario.cell)
     if config.scenario.name == "auto":
-        from headstart.scenario.choose import choose_scenario
-
         clock.begin("scenario")
-        seed_everything(
-            config.seed, config.deterministic, "float32"
-        )  # resets the state of an earlier job in this process
-        config, scenario = choose_scenario(config, index, image_size, output)
+    config, scenario = settle_scenario(config, index, image_size, output, resume)
     clock.begin("model")
     strategy = choose_strategy(devices)
     precision = choose_precision(config.precision)

@@ -24,6 +24,7 @@ def run_tags(setup: RunSetup) -> dict[str, str]:
         "output": str(setup.output),
         **({"recipe": config.recipe.name} if config.recipe.name else {}),
         **({"scenario": setup.scenario.cell} if setup.scenario.cell else {}),
+        **({"strategy": setup.scenario.strategy} if setup.scenario.strategy else {}),
     }
 
 

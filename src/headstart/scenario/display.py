@@ -7,36 +7,39 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from headstart.config import CELLS, Config
+from headstart.config import CELLS
 from headstart.core.console import console, print_titled
 from headstart.evaluation.plots import depth_figure
 from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
-from headstart.scenario.square import FEW_BELOW, Placement, SplitPointProbe
+from headstart.results.scenario import SplitPointProbe
+from headstart.scenario.square import FEW_BELOW, Placement
 
 BAR = 10  # characters for an accuracy of 100 %
 MAX_ROWS = 20  # in the terminal; the figure has all probes
 
 
-def print_placement(placement: Placement, cells: dict[str, Config]) -> None:
+def print_placement(placement: Placement, backbone: str) -> None:
     """Print the table of the four scenarios and the reasons for the one that was found.
 
     Args:
         placement: the measured scenario.
-        cells: the configuration of each cell.
+        backbone: name of the network whose features were measured.
     """
-    backbone = cells[placement.cell].backbone.name
-    print_titled(f"Scenario, measured with the features of {backbone}", scenario_table(placement.cell, cells))
+    print_titled(f"Scenario, measured with the features of {backbone}", scenario_table(placement.cell))
     for sentence in placement.why:
         console.print(f"  - {sentence}", markup=False, soft_wrap=True)
-    console.print("  The thresholds are heuristics; see docs/scenarios.md for their sources.", markup=False)
+    console.print(
+        "  The thresholds are heuristics, see docs/scenarios.md. Not the scenario chooses a strategy, but trials.",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
-def scenario_table(found: str, cells: dict[str, Config]) -> Table:
-    """Return a table of the four scenarios with their freeze schedules and optimizers, the found one in bold.
+def scenario_table(found: str) -> Table:
+    """Return a table of the four scenarios, the found one in bold.
 
     Args:
         found: name of the cell that was found.
-        cells: the configuration of each cell.
     """
     table = Table(show_lines=True)
     for title in ("", "similar to ImageNet", "unlike ImageNet"):
@@ -44,7 +47,7 @@ def scenario_table(found: str, cells: dict[str, Config]) -> Table:
     sizes = {"small": f"fewer than {FEW_BELOW:,}\nimages a class", "large": f"{FEW_BELOW:,} or more\nimages a class"}
     for size, name in sizes.items():
         row = [cell for cell in CELLS if cell.startswith(size)]  # similar first
-        table.add_row(name, *(_cell_text(cell, cells[cell], cell == found) for cell in row))
+        table.add_row(name, *(f"[bold]-> {cell}[/]" if cell == found else cell for cell in row))
     return table
 
 
@@ -103,8 +106,3 @@ def _shown(placement: Placement) -> list[SplitPointProbe]:
         for position, row in enumerate(placement.probes)
         if position % step == 0 or row in (placement.best, placement.last)
     ]
-
-
-def _cell_text(cell: str, config: Config, found: bool) -> str:
-    text = escape(f"{'-> ' if found else ''}{cell}\nfreeze={config.freeze.name}, {config.optimizer.name}")
-    return f"[bold]{text}[/]" if found else text

@@ -6,21 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from headstart.config import Config
 from headstart.core.console import track
 from headstart.data.index import ImageIndex
 from headstart.data.splits import training_fraction
-from headstart.features.activation_cache import ActivationCache
-from headstart.features.depth_features import (
-    DepthFeatures,
-    build_multi_depth_outputs,
-    depth_features,
-    imagenet_probabilities,
-)
+from headstart.features.depth_features import DepthFeatures, imagenet_probabilities
 from headstart.model.imagenet import imagenet_classes
-from headstart.scenario.check import check_measurable
-from headstart.scenario.probe import probe
-from headstart.scenario.square import Placement, SplitPointProbe, find_placement, summarize_imagenet_predictions
+from headstart.results.scenario import SplitPointProbe
+from headstart.scenario.probe import probe as linear_probe
+from headstart.scenario.probes import MultiDepthProbe
+from headstart.scenario.square import Placement, find_placement, summarize_imagenet_predictions
 
 MAX_IMAGES = 1000  # an accuracy is then known to 3 % at worst, and a probe takes about a second
 MIN_PER_CLASS = 10  # with many classes, this many images per class are measured instead
@@ -38,29 +32,21 @@ def images_to_measure(index: ImageIndex, seed: int) -> ImageIndex:
     return training_fraction(training, min(1.0, limit / len(training)), seed)
 
 
-def measure_scenario(config: Config, index: ImageIndex, image_size: int, activations: ActivationCache) -> Placement:
+def measure_scenario(probe: MultiDepthProbe) -> Placement:
     """Measure the scenario of a data set on its training images.
 
     The result does not depend on the run's seed, so runs that differ only in the seed are in the same scenario.
 
     Args:
-        config: the backbone and the data set.
-        index: all images, with their digests.
-        image_size: side in pixels.
-        activations: the activation cache.
-
-    Raises:
-        HeadstartError: as `check_measurable`, and when the weights of the backbone are missing.
+        probe: of the data set, whose features are measured.
     """
-    check_measurable(config)
-    images = images_to_measure(index, config.dataset.split.seed)
-    classes = len(index.class_names)
-    outputs = build_multi_depth_outputs(config.backbone, image_size)
-    features = depth_features(outputs, images, activations, config.cache.activations)
-    found = list(_probes(features, images.labels, classes))
+    config, images = probe.config, images_to_measure(probe.training, probe.config.dataset.split.seed)
+    features = probe.features_of(images)
+    image_size = int(features.outputs.boundary.prefix.input.shape[1])
+    found = list(_probes(features, images.labels, len(images.class_names)))
     probabilities, why_none = imagenet_probabilities(features, config.backbone, image_size)
     return find_placement(
-        index.counts()["train"],
+        probe.training.counts()["train"],
         [one for one, _ in found],
         np.stack([correct for _, correct in found]),
         None if probabilities is None else summarize_imagenet_predictions(probabilities, imagenet_classes()),
@@ -74,8 +60,13 @@ def _probes(features: DepthFeatures, labels: np.ndarray, classes: int) -> Iterat
     split_points = features.outputs.split_points
     for point in track(split_points, len(split_points), "probing every split point"):
         values = features.at(point)
-        result = probe(values, labels, classes)
+        result = linear_probe(values, labels, classes)
         yield (
-            SplitPointProbe(point.name, round(point.depth, 4), values.shape[1], result.accuracy),
+            SplitPointProbe(
+                split_point=point.name,
+                depth=round(point.depth, 4),
+                channels=values.shape[1],
+                accuracy=result.accuracy,
+            ),
             result.correct,
         )

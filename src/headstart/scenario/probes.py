@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +10,11 @@ from headstart.config import Config
 from headstart.data.batch_order import blocks_of
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import class_weights
-from headstart.data.pixel_cache import Batches
 from headstart.data.splits import training_fraction
 from headstart.evaluation.learning_curve import LearningCurve, NoLearningCurve, extrapolate
 from headstart.features.activation_cache import ActivationCache
 from headstart.features.depth_features import DepthFeatures, build_multi_depth_outputs, depth_features
-from headstart.training.ridge_head import fit_ridge_head
+from headstart.training.ridge_head import ChosenColumns, fit_ridge_head
 
 SHARES = (0.25, 0.5, 1.0)  # of the training images, for the learning curve
 
@@ -27,26 +25,13 @@ class ProbeCurve:
 
     images: tuple[int, ...]  # ascending; the last is all
     accuracies: tuple[float, ...]  # 0 to 1
-    curve: LearningCurve | NoLearningCurve
+    validation_images: int
 
-
-@dataclass(frozen=True)
-class _Chosen:
-    """Some rows of others."""
-
-    rows: Batches
-    positions: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.rows.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.rows.dtype
-
-    def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        return self.rows.batches(self.positions[positions] for positions in order)
+    def extrapolated(self) -> LearningCurve | NoLearningCurve:
+        """Return the learning curve through the accuracies, or why there is none."""
+        accuracies = np.array(self.accuracies)
+        deviation = np.sqrt(accuracies * (1 - accuracies) / self.validation_images)
+        return extrapolate(np.array(self.images), accuracies, deviation)
 
 
 @dataclass(frozen=True)
@@ -59,25 +44,28 @@ class MultiDepthProbe:
     validation_features: DepthFeatures
     config: Config
 
-    def accuracy(self, images: ImageIndex) -> float:
-        """Return the accuracy on the validation images after fitting on some training images, 0 to 1.
+    def features_of(self, images: ImageIndex) -> DepthFeatures:
+        """Return the features of some of the training images."""
+        place = {path: position for position, path in enumerate(self.training.paths)}
+        return self.training_features.take(np.array([place[path] for path in images.paths]))
+
+    def correct(self, images: ImageIndex, last_depth: bool = False) -> np.ndarray:
+        """Return which validation images a head gets right that was fitted on some training images, bool (n,).
 
         Args:
             images: some of the training images, with every class.
+            last_depth: whether the head reads the last depth alone, not all of them.
         """
-        place = {path: position for position, path in enumerate(self.training.paths)}
-        positions = np.array([place[path] for path in images.paths])
-        classes = len(self.training.class_names)
-        fitted = fit_ridge_head(
-            _Chosen(self.training_features.rows, positions),
-            [point.columns for point in self.training_features.outputs.split_points],
-            images.labels,
-            class_weights(images.labels, classes, self.config.class_weight),
-            self.config.seed,
-        )
-        blocks = self.validation_features.rows.batches(iter(blocks_of(np.arange(len(self.validation)))))
+        depths = [point.columns for point in self.training_features.outputs.split_points]
+        training, validation = self.features_of(images).rows, self.validation_features.rows
+        if last_depth:
+            training, validation = ChosenColumns(training, depths[-1]), ChosenColumns(validation, depths[-1])
+            depths = [slice(0, training.shape[0])]
+        weights = class_weights(images.labels, len(images.class_names), self.config.class_weight)
+        fitted = fit_ridge_head(training, depths, images.labels, weights, self.config.dataset.split.seed)
+        blocks = validation.batches(iter(blocks_of(np.arange(len(self.validation)))))
         predicted = np.concatenate([(block @ fitted.kernel + fitted.bias).argmax(axis=1) for block in blocks])
-        return float((predicted == self.validation.labels).mean())
+        return np.asarray(predicted == self.validation.labels)
 
     def curve(self) -> ProbeCurve:
         """Return the learning curve over SHARES of the training images, as far as they hold every class twice."""
@@ -86,11 +74,8 @@ class MultiDepthProbe:
             images = training_fraction(self.training, share, self.config.dataset.split.seed)
             if np.bincount(images.labels, minlength=len(self.training.class_names)).min() >= 2:
                 sizes.append(len(images))
-                accuracies.append(self.accuracy(images))
-        deviation = np.sqrt(np.array(accuracies) * (1 - np.array(accuracies)) / len(self.validation))
-        return ProbeCurve(
-            tuple(sizes), tuple(accuracies), extrapolate(np.array(sizes), np.array(accuracies), deviation)
-        )
+                accuracies.append(float(self.correct(images).mean()))
+        return ProbeCurve(tuple(sizes), tuple(accuracies), len(self.validation))
 
 
 def multi_depth_probe(

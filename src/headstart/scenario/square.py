@@ -6,10 +6,11 @@ The thresholds are heuristics; docs/scenarios.md has the reasons.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+
+from headstart.results.scenario import ImagenetPredictions, ImagesPerClass, SplitPointProbe
 
 # Images per class, of the median class, below which a data set is small. ImageNet itself has 732 to 1,300 (O.
 # Russakovsky et al., IJCV 2015); the threshold is P. Marcelino's, "Transfer learning from pre-trained models", 2018.
@@ -22,43 +23,20 @@ LABELS_SHOWN = 4
 
 
 @dataclass(frozen=True)
-class SplitPointProbe:
-    """The linear probe at one split point."""
-
-    split_point: str
-    depth: float  # share of the backbone's weighted layers up to here
-    channels: int
-    accuracy: float  # leave-one-out
-
-
-@dataclass(frozen=True)
-class ImagenetPredictions:
-    """A summary of the ImageNet classifier's predictions; shown as evidence, but without influence on the result."""
-
-    confidence: float  # mean of the largest probability
-    entropy: float  # mean over the images, as a share of the largest possible
-    labels: list[tuple[str, float]]  # the most frequent predictions and their shares of the images
-
-
-@dataclass(frozen=True)
 class Placement:
     """The scenario that a data set is in, with the evidence."""
 
     cell: str
-    why: list[str]  # sentences
-    images_per_class: dict[str, float]  # median, least, most
+    why: tuple[str, ...]  # sentences
+    images_per_class: ImagesPerClass
     measured_images: int
     chance: float  # accuracy of always predicting the largest class
-    probes: list[SplitPointProbe]
+    probes: tuple[SplitPointProbe, ...]  # from the input to the top
     best: SplitPointProbe
     last: SplitPointProbe
     chance_of_gain: float | None  # p-value of the best probe against the last one; None if the last is the best
-    imagenet: ImagenetPredictions | None
+    imagenet: ImagenetPredictions | None  # shown as evidence, but without influence on the result
     imagenet_missing: str  # reason, if `imagenet` is None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
 
 
 def find_placement(
@@ -85,23 +63,19 @@ def find_placement(
     typical = float(np.median(per_class))
     few = typical < FEW_BELOW
     measured = correct.shape[1]
-    why = [
+    why = (
         f"The median class has {typical:,.0f} training images, {'fewer than' if few else 'at least'} {FEW_BELOW:,}: "
         f"{'small' if few else 'large'}.",
         _similarity_sentence(probes[best], probes[-1], p_value, different, len(probes) - 1, measured),
         _imagenet_sentence(imagenet, imagenet_missing),
-    ]
+    )
     return Placement(
         cell=f"{'small' if few else 'large'}_{'different' if different else 'similar'}",
         why=why,
-        images_per_class={
-            "median": typical,
-            "least": int(per_class.min()),
-            "most": int(per_class.max()),
-        },
+        images_per_class=ImagesPerClass(median=typical, least=int(per_class.min()), most=int(per_class.max())),
         measured_images=measured,
         chance=chance,
-        probes=probes,
+        probes=tuple(probes),
         best=probes[best],
         last=probes[-1],
         chance_of_gain=p_value,
@@ -143,8 +117,10 @@ def summarize_imagenet_predictions(probabilities: np.ndarray, class_names: tuple
     entropy = -(safe * np.log(safe)).sum(axis=1) / np.log(safe.shape[1])
     answers, counts = np.unique(probabilities.argmax(axis=1), return_counts=True)
     order = np.argsort(-counts, kind="stable")[:LABELS_SHOWN]
-    labels = [(class_names[answers[i]], float(counts[i] / len(probabilities))) for i in order]
-    return ImagenetPredictions(float(probabilities.max(axis=1).mean()), float(entropy.mean()), labels)
+    labels = tuple((class_names[answers[i]], float(counts[i] / len(probabilities))) for i in order)
+    return ImagenetPredictions(
+        confidence=float(probabilities.max(axis=1).mean()), entropy=float(entropy.mean()), labels=labels
+    )
 
 
 def _similarity_sentence(

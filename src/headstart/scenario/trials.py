@@ -9,51 +9,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.config import Config
+from headstart.config import Config, HeadOnly
 from headstart.core.console import console
 from headstart.data.index import ImageIndex
+from headstart.data.pipeline import class_weights
 from headstart.data.splits import training_fraction
 from headstart.features.activation_cache import ActivationCache
+from headstart.results.scenario import NotTried, Trial
 from headstart.scenario.probes import MultiDepthProbe
+from headstart.scenario.trial_training import Deadline, OutOfTime, train_strategy
+from headstart.training.linear_head import linear_fit
 
-PROBE = "multi_depth"
-# The strategies and the overrides that make them, from the cheapest to the dearest.
-STRATEGIES: dict[str, tuple[str, ...]] = {
-    PROBE: ("head=multi_depth", "freeze=all", "augmentation=none"),
-    "last_two_blocks": ("head=linear", "freeze=last_two_blocks", "augmentation=none"),
-    "last_two_blocks, light augmentation": ("head=linear", "freeze=last_two_blocks", "augmentation=light"),
-    "first_half": ("head=linear", "freeze=first_half", "augmentation=none"),
-    "none": ("head=linear", "freeze=none", "augmentation=none"),
-}
 TRIAL_IMAGES = 600  # training images of a trial: enough to tell a few points apart, and a trial takes seconds
 DEARER = 2.5  # how many times as long as the one before the next strategy may take; measured: 67, 168 and 405 s
 CLOSE = 0.005  # a lead in validation accuracy that does not pay for a dearer strategy
 CLOSE_ERRORS = 1.0  # likewise, in standard errors: the one-standard-error rule of Breiman et al., CART, 1984
+BEHIND_ERRORS = 2.0  # standard errors behind the leader at which light augmentation cannot make up for it
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What a strategy reached in a trial."""
+class Trials:
+    """What strategies reached, and which one wins."""
 
-    strategy: str  # one of STRATEGIES
-    images: int  # training images of the trial
-    accuracy: float  # on the validation images, 0 to 1
-    seconds: float  # that the trial took
-    whole_seconds: float  # that training on all images is expected to take, without start-up and evaluation
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """The strategy to train with, and the trials that speak for it."""
-
-    strategy: str
-    trials: tuple[Trial, ...]
-    not_tried: tuple[str, ...]  # strategies for which the time did not suffice
-
-    @property
-    def chosen(self) -> Trial:
-        """The trial of the recommended strategy."""
-        return next(trial for trial in self.trials if trial.strategy == self.strategy)
+    strategy: str  # the recommended one
+    tried: tuple[Trial, ...]
+    not_tried: tuple[NotTried, ...]
+    images: int  # training images of each trial
 
 
 def try_strategies(
@@ -61,90 +42,115 @@ def try_strategies(
     probe: MultiDepthProbe,
     image_size: int,
     activations: ActivationCache,
-    seconds: float,
-) -> Recommendation:
-    """Try strategies on the same training images, from the cheapest on, while the time suffices.
+    deadline: Deadline,
+) -> Trials:
+    """Try strategies on the same training images, in their order, while the time suffices.
 
-    The multi-depth probe is always tried. Of the others, one whose trial is expected not to end in time is left out,
-    and so are the dearer ones.
+    Those that are solved on the features of the probe are always tried. The others train with the seed of the split, so
+    that runs which differ only in their seeds get the same recommendation.
 
     Args:
-        configs: the configuration of each strategy, in the order of STRATEGIES.
+        configs: the configuration of each strategy; at least one.
         probe: of the training and validation images.
         image_size: side in pixels.
         activations: the activation cache.
-        seconds: for all trials together; 0 tries the probe alone.
+        deadline: of all trials together.
     """
-    started = time.perf_counter()
-    training = probe.training
-    images = training_fraction(training, min(1.0, TRIAL_IMAGES / len(training)), probe.config.dataset.split.seed)
-    trials, validation = [_try_probe(probe, images)], len(probe.validation)
-    names = [name for name in configs if name != PROBE]
-    for position, name in enumerate(names):
-        spent = time.perf_counter() - started
-        expected = DEARER * trials[-1].seconds if position else 0.0
-        if seconds <= 0 or spent + expected > seconds:
-            return Recommendation(_winner(trials, validation), tuple(trials), tuple(names[position:]))
-        with console.status(f"trial on {len(images):,} training images: {name}"):
-            trials.append(_train(name, configs[name], probe, images, image_size, activations))
-    return Recommendation(_winner(trials, validation), tuple(trials), ())
+    seed = probe.config.dataset.split.seed
+    images = training_fraction(probe.training, min(1.0, TRIAL_IMAGES / len(probe.training)), seed)
+    trials: list[Trial] = []
+    not_tried: list[NotTried] = []
+    longest = 0.0  # expected of the next trial
+    for name, config in configs.items():
+        depth = solved_on_features(config)
+        if depth is not None:
+            trials.append(_try_probe(name, probe, images, last_depth=depth == "last"))
+            continue
+        reason = _reason_to_skip(_without_augmentation(name, configs), trials, len(probe.validation), deadline, longest)
+        if reason is None:
+            try:
+                with console.status(f"trial on {len(images):,} training images: {name}"):
+                    seeded = dataclasses.replace(config, seed=seed)
+                    trials.append(train_strategy(name, seeded, probe, images, image_size, activations, deadline))
+                    longest = DEARER * trials[-1].seconds
+                continue
+            except OutOfTime as stopped:
+                reason = str(stopped)
+        not_tried.append(NotTried(strategy=name, reason=reason))
+    if not trials:  # nothing that is solved on features, and no time for anything else
+        return Trials(next(iter(configs)), (), tuple(not_tried), len(images))
+    return Trials(winner(trials, len(probe.validation)), tuple(trials), tuple(not_tried), len(images))
 
 
-def _try_probe(probe: MultiDepthProbe, images: ImageIndex) -> Trial:
-    started = time.perf_counter()
-    accuracy = probe.accuracy(images)
-    seconds = time.perf_counter() - started
-    # Up to its landmarks, the time to solve the head grows with the cube of the images.
-    return Trial(PROBE, len(images), accuracy, seconds, seconds * (len(probe.training) / len(images)) ** 2)
+def solved_on_features(config: Config) -> str | None:
+    """Return which features of the probe solve a strategy in full, `every` depth or the `last`; None if it trains."""
+    stages, head = config.freeze.stages, config.head
+    frozen = all(isinstance(stage.train, HeadOnly) and linear_fit(head, stage) == "ridge" for stage in stages)
+    depths = {"multi_depth": "every", "average": "last"}
+    return depths.get(head.pooling) if frozen else None
 
 
-def _train(
-    name: str, config: Config, probe: MultiDepthProbe, images: ImageIndex, image_size: int, activations: ActivationCache
-) -> Trial:
-    """Train a strategy's own schedule on some images, with the console quiet."""
-    from headstart.model.network import build_network
-    from headstart.training.hardware import seed_everything
-    from headstart.training.inputs import ImageInputs
-    from headstart.training.settings import TrainingSettings
-    from headstart.training.stages import train_stages
+def winner(trials: list[Trial], validation_images: int) -> str:
+    """Return the cheapest strategy whose accuracy is close to the best.
 
-    started = time.perf_counter()
-    seed_everything(config.seed, config.deterministic, "float32")
-    index = _together(images, probe.validation)
-    network = build_network(config.backbone, config.head, len(images.class_names), image_size, config.seed)
-    quiet, console.quiet = console.quiet, True
-    try:
-        result = train_stages(
-            network,
-            config.freeze.stages,
-            ImageInputs(config, index, activations),
-            TrainingSettings(config.head, config.seed, config.label_smoothing, config.patience),
-        )
-    finally:
-        console.quiet = quiet
-    epochs = sum(record.seconds for record in result.history)
-    return Trial(
-        name,
-        len(images),
-        result.best.validation_accuracy,
-        time.perf_counter() - started,
-        epochs * len(probe.training) / len(images),
-    )
-
-
-def _together(images: ImageIndex, validation: ImageIndex) -> ImageIndex:
-    """Return an index of some training images and the validation images."""
-    return dataclasses.replace(
-        images,
-        paths=(*images.paths, *validation.paths),
-        labels=np.concatenate([images.labels, validation.labels]),
-        splits=np.concatenate([images.splits, validation.splits]),
-        digests=(*images.digests, *validation.digests),
-    )
-
-
-def _winner(trials: list[Trial], validation_images: int) -> str:
-    """Return the cheapest strategy whose accuracy is close to the best."""
+    Args:
+        trials: at least one.
+        validation_images: on which their accuracies were measured.
+    """
     best = max(trial.accuracy for trial in trials)
-    close = max(CLOSE, CLOSE_ERRORS * (best * (1 - best) / validation_images) ** 0.5)
+    close = max(CLOSE, CLOSE_ERRORS * _standard_error(best, validation_images))
     return next(trial.strategy for trial in trials if trial.accuracy >= best - close)
+
+
+def _standard_error(accuracy: float, images: int) -> float:
+    return float((accuracy * (1 - accuracy) / images) ** 0.5)
+
+
+def _without_augmentation(name: str, configs: Mapping[str, Config]) -> str | None:
+    """Return the strategy that differs from another one only in its augmentation and is tried before it, if any."""
+    config = configs[name]
+    for other, one in configs.items():
+        if other == name:
+            return None
+        if dataclasses.replace(one, augmentation=config.augmentation) == config:
+            return other
+    return None
+
+
+def _reason_to_skip(
+    plain: str | None, trials: list[Trial], validation_images: int, deadline: Deadline, expected: float
+) -> str | None:
+    """Return why a strategy is not worth a trial, or has no time for one; None if it is tried.
+
+    `plain` is the same strategy without augmentation, see `_without_augmentation`.
+    """
+    if deadline.seconds <= 0:
+        return "no time for trials was given"
+    if deadline.left <= 0:
+        return f"the {deadline.seconds:g} s are over"
+    best = max((trial.accuracy for trial in trials), default=0.0)
+    if 1 - best <= CLOSE:
+        return f"it could not beat {best:.1%} by enough to pay for its time"
+    if plain is not None:
+        found = next((trial for trial in trials if trial.strategy == plain), None)
+        if found is None:
+            return f"{plain} was not tried"
+        if found.accuracy < best - max(CLOSE, BEHIND_ERRORS * _standard_error(best, validation_images)):
+            return f"{plain} is too far behind"
+    if expected > deadline.left:
+        return f"its trial would take about {expected:.0f} s, and {deadline.left:.0f} s are left"
+    return None
+
+
+def _try_probe(name: str, probe: MultiDepthProbe, images: ImageIndex, last_depth: bool) -> Trial:
+    started = time.perf_counter()
+    correct = probe.correct(images, last_depth)
+    seconds = time.perf_counter() - started
+    weights = class_weights(images.labels, len(images.class_names), probe.config.class_weight)
+    return Trial(
+        strategy=name,
+        accuracy=float(np.average(correct, weights=weights[probe.validation.labels])),  # as the epochs of the others
+        seconds=seconds,
+        # Up to its landmarks, the time to solve the head grows with the cube of the images.
+        whole_seconds=seconds * (len(probe.training) / len(images)) ** 2,
+    )

@@ -38,21 +38,24 @@ class _Scaling:
 
 
 @dataclass(frozen=True)
-class _Columns:
-    """Some columns of others' rows."""
+class ChosenColumns:
+    """Some columns of other rows."""
 
     rows: Batches
     columns: slice
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
         return (self.columns.stop - self.columns.start,)
 
     @property
     def dtype(self) -> np.dtype:
+        """Type of the values."""
         return self.rows.dtype
 
     def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield (batch, columns) for each array of positions."""
         return (batch[:, self.columns] for batch in self.rows.batches(order))
 
 
@@ -71,7 +74,7 @@ def fit_on_every_depth(
     fitted = fit_ridge_head(rows, depths, labels, class_weights, seed)
     if len(depths) == 1:
         return fitted
-    last = _Columns(rows, depths[-1])
+    last = ChosenColumns(rows, depths[-1])
     alone = fit_ridge_head(last, (slice(0, last.shape[0]),), labels, class_weights, seed)
     return replace(fitted, last_depth_accuracy=alone.accuracy)
 
