@@ -42,6 +42,10 @@ def strategy_overrides(overrides: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _is_set(word: str, overrides: Sequence[str]) -> bool:
-    """Return whether overrides set the key of another one, or the option of its group."""
+    """Return whether overrides set the key of another one, or the option of its group.
+
+    The optimizer of a strategy is that of its freeze schedule, and falls with it.
+    """
     key = override_key(word)
-    return bool(select_overrides(overrides, [key, key.partition(".")[0]]))
+    group = key.partition(".")[0]
+    return bool(select_overrides(overrides, [key, group, *(["freeze"] if group == "optimizer" else [])]))

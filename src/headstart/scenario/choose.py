@@ -78,8 +78,11 @@ def scenario_of(found: Findings, given: list[str]) -> Scenario:
 def given_groups(strategies: Mapping[str, StrategyConfig]) -> list[str]:
     """Return the groups that are the same in every strategy, because they were set explicitly.
 
+    A strategy's optimizer is that of its freeze schedule, so it says nothing where the schedule was set.
+
     Args:
         strategies: of a run with `scenario=auto`.
     """
-    first, *others = strategies.values()
-    return [group for group in GROUPS if all(getattr(one, group) == getattr(first, group) for one in others)]
+    names = {group: {getattr(one, group).name for one in strategies.values()} for group in GROUPS}
+    given = [group for group in GROUPS if len(names[group]) == 1]
+    return [group for group in given if group != "optimizer" or "freeze" not in given]
