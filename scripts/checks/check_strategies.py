@@ -57,7 +57,7 @@ def measure(folder: Path, strategies: Sequence[str], options: argparse.Namespace
     common = ["dataset=folder", f"dataset.root={folder.absolute()}", f"image_size={options.size}", "audit=off"]
     found: dict[str, Measured] = {}
     for name in strategies:
-        words = [*common, *STRATEGIES[name]]
+        words = [*common, *MEASURED[name]]
         found[name], first = measure_seeds(CHECK, f"{folder.name}_{name}", words, options.seeds)
     recommended = recommend(folder, options)
     best = max(one.accuracy for one in found.values())
