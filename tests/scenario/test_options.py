@@ -90,10 +90,10 @@ def test_what_the_command_sets_is_the_same_in_every_strategy_and_equal_ones_are_
     assert {one.optimizer.name for one in strategies.values()} == {"sgd"}
     assert list(strategies) == [
         "freeze=all",
-        "freeze=last_block",
         "freeze=last_two_blocks",
         "freeze=first_half",
         "freeze=none",
+        "freeze=last_block",
     ]
     assert all(name == f"freeze={one.freeze.name}" for name, one in strategies.items())
     everything = ["head=linear", "freeze=all", "augmentation=none", "optimizer=sgd"]

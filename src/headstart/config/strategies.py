@@ -9,18 +9,18 @@ from headstart.config.overrides import override_key, select_overrides
 GROUPS = ("head", "augmentation", "freeze", "optimizer")  # of the configuration, in which strategies differ
 AS_GIVEN = "as given"  # name of the only strategy where the command sets everything
 # Each with the overrides that make it, in the order in which they are tried: the frozen ones, which take seconds, then
-# from the cheapest to the dearest, each without and with augmentation.
+# the likeliest to win, and those with augmentation last.
 STRATEGIES: dict[str, tuple[str, ...]] = {
     "multi_depth": ("head=multi_depth", "freeze=all", "augmentation=none"),
     "head_only": ("head=linear", "head.fit=ridge", "freeze=all", "augmentation=none"),
-    "last_block": ("head=linear", "freeze=last_block", "augmentation=none"),
-    "last_block_light": ("head=linear", "freeze=last_block", "augmentation=light"),
     "last_two_blocks": ("head=linear", "freeze=last_two_blocks", "augmentation=none"),
-    "last_two_blocks_light": ("head=linear", "freeze=last_two_blocks", "augmentation=light"),
     "first_half": ("head=linear", "freeze=first_half", "augmentation=none", "optimizer=adamw"),
-    "first_half_light": ("head=linear", "freeze=first_half", "augmentation=light", "optimizer=adamw"),
     "none": ("head=linear", "freeze=none", "augmentation=none", "optimizer=adamw"),
+    "last_block": ("head=linear", "freeze=last_block", "augmentation=none"),
+    "last_two_blocks_light": ("head=linear", "freeze=last_two_blocks", "augmentation=light"),
+    "first_half_light": ("head=linear", "freeze=first_half", "augmentation=light", "optimizer=adamw"),
     "none_light": ("head=linear", "freeze=none", "augmentation=light", "optimizer=adamw"),
+    "last_block_light": ("head=linear", "freeze=last_block", "augmentation=light"),
 }
 
 

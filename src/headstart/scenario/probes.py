@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,7 @@ class MultiDepthProbe:
     training_features: DepthFeatures
     validation_features: DepthFeatures
     config: Config
+    build_seconds: float  # that building the backbone took
 
     def features_of(self, images: ImageIndex) -> DepthFeatures:
         """Return the features of some of the training images."""
@@ -89,7 +91,9 @@ def multi_depth_probe(
         image_size: side in pixels.
         activations: the activation cache.
     """
+    started = time.perf_counter()
     outputs, keep = build_multi_depth_outputs(config.backbone, image_size), config.cache.activations
+    build_seconds = time.perf_counter() - started
     training, validation = index.split("train"), index.split("validation")
     return MultiDepthProbe(
         training,
@@ -97,4 +101,5 @@ def multi_depth_probe(
         depth_features(outputs, training, activations, keep),
         depth_features(outputs, validation, activations, keep, "validation"),
         config,
+        build_seconds,
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from headstart.config import Config, HeadOnly
 from headstart.core.console import console
+from headstart.data.augmentation import Augmentation
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import class_weights
 from headstart.data.splits import training_fraction
@@ -19,9 +20,13 @@ from headstart.results.scenario import NotTried, Trial
 from headstart.scenario.probes import MultiDepthProbe
 from headstart.scenario.trial_training import Deadline, OutOfTime, train_strategy
 from headstart.training.linear_head import linear_fit
+from headstart.training.ridge_head import LANDMARKS
 
 TRIAL_IMAGES = 600  # training images of a trial: enough to tell a few points apart, and a trial takes seconds
-DEARER = 2.5  # how many times as long as the one before the next strategy may take; measured: 67, 168 and 405 s
+START = 3.0  # how many times as long as building a network a trial takes at least: it traces a training step too
+# How long training takes with a freeze schedule, relative to freeze=last_two_blocks. Measured: 67, 168 and 405 s.
+COSTS = {"all": 0.5, "last_block": 0.8, "last_two_blocks": 1.0, "first_half": 2.5, "none": 6.0}
+AUGMENTED = 2.0  # times as long with augmentation, because no activations are cached; a guess
 CLOSE = 0.005  # a lead in validation accuracy that does not pay for a dearer strategy
 CLOSE_ERRORS = 1.0  # likewise, in standard errors: the one-standard-error rule of Breiman et al., CART, 1984
 BEHIND_ERRORS = 2.0  # standard errors behind the leader at which light augmentation cannot make up for it
@@ -58,28 +63,32 @@ def try_strategies(
     """
     seed = probe.config.dataset.split.seed
     images = training_fraction(probe.training, min(1.0, TRIAL_IMAGES / len(probe.training)), seed)
-    trials: list[Trial] = []
+    solved: list[Trial] = []
+    trained: list[Trial] = []
     not_tried: list[NotTried] = []
-    longest = 0.0  # expected of the next trial
+    unit = 0.0  # seconds of a trial for each unit of `_cost`, once there was one
     for name, config in configs.items():
         depth = solved_on_features(config)
         if depth is not None:
-            trials.append(_try_probe(name, probe, images, last_depth=depth == "last"))
+            solved.append(_try_probe(name, probe, images, last_depth=depth == "last"))
             continue
-        reason = _reason_to_skip(_without_augmentation(name, configs), trials, len(probe.validation), deadline, longest)
+        expected = max(START * probe.build_seconds, unit * _cost(config))
+        plain = _without_augmentation(name, configs)
+        reason = _reason_to_skip(plain, [*solved, *trained], len(probe.validation), deadline, expected)
         if reason is None:
             try:
                 with console.status(f"trial on {len(images):,} training images: {name}"):
                     seeded = dataclasses.replace(config, seed=seed)
-                    trials.append(train_strategy(name, seeded, probe, images, image_size, activations, deadline))
-                    longest = DEARER * trials[-1].seconds
+                    trained.append(train_strategy(name, seeded, probe, images, image_size, activations, deadline))
+                unit = trained[-1].seconds / _cost(config)
                 continue
             except OutOfTime as stopped:
                 reason = str(stopped)
         not_tried.append(NotTried(strategy=name, reason=reason))
-    if not trials:  # nothing that is solved on features, and no time for anything else
-        return Trials(next(iter(configs)), (), tuple(not_tried), len(images))
-    return Trials(winner(trials, len(probe.validation)), tuple(trials), tuple(not_tried), len(images))
+    tried = [*solved, *sorted(trained, key=lambda trial: trial.whole_seconds)]
+    # Without trials, nothing is solved on features, and there was no time for anything else.
+    best = winner(tried, len(probe.validation)) if tried else next(iter(configs))
+    return Trials(best, tuple(tried), tuple(not_tried), len(images))
 
 
 def solved_on_features(config: Config) -> str | None:
@@ -94,12 +103,18 @@ def winner(trials: list[Trial], validation_images: int) -> str:
     """Return the cheapest strategy whose accuracy is close to the best.
 
     Args:
-        trials: at least one.
+        trials: at least one, from the cheapest to the dearest.
         validation_images: on which their accuracies were measured.
     """
     best = max(trial.accuracy for trial in trials)
     close = max(CLOSE, CLOSE_ERRORS * _standard_error(best, validation_images))
     return next(trial.strategy for trial in trials if trial.accuracy >= best - close)
+
+
+def _cost(config: Config) -> float:
+    """Return how long training takes, relative to freeze=last_two_blocks without augmentation."""
+    augmented = Augmentation(config.augmentation).changes_images
+    return COSTS.get(config.freeze.name, 1.0) * (AUGMENTED if augmented else 1.0)
 
 
 def _standard_error(accuracy: float, images: int) -> float:
@@ -142,6 +157,15 @@ def _reason_to_skip(
     return None
 
 
+def _times_to_solve(few: int, many: int) -> float:
+    """Return how many times as long it takes to solve a head for many images as for few.
+
+    Up to its landmarks, the time grows with the square of the images and more, from there in proportion.
+    """
+    solved = max(few, min(many, LANDMARKS))
+    return (solved / few) ** 2 * many / solved
+
+
 def _try_probe(name: str, probe: MultiDepthProbe, images: ImageIndex, last_depth: bool) -> Trial:
     started = time.perf_counter()
     correct = probe.correct(images, last_depth)
@@ -151,6 +175,5 @@ def _try_probe(name: str, probe: MultiDepthProbe, images: ImageIndex, last_depth
         strategy=name,
         accuracy=float(np.average(correct, weights=weights[probe.validation.labels])),  # as the epochs of the others
         seconds=seconds,
-        # Up to its landmarks, the time to solve the head grows with the cube of the images.
-        whole_seconds=seconds * (len(probe.training) / len(images)) ** 2,
+        whole_seconds=probe.build_seconds + seconds * _times_to_solve(len(images), len(probe.training)),
     )
