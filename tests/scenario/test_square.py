@@ -22,7 +22,9 @@ def placed(right: list[int], per_class: int = 10, images: int = 100) -> Placemen
     """Return the placement of data of which each probe gets the first so many images right."""
     correct = np.arange(images) < np.array(right)[:, None]
     probes = [
-        SplitPointProbe(split_point=f"point{place}", depth=(place + 1) / SPLIT_POINTS, channels=8, accuracy=count / images)
+        SplitPointProbe(
+            split_point=f"point{place}", depth=(place + 1) / SPLIT_POINTS, channels=8, accuracy=count / images
+        )
         for place, count in enumerate(right)
     ]
     return find_placement(np.array([per_class, per_class, per_class + 1]), probes, correct, None, "no classifier", 0.34)
