@@ -161,7 +161,7 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
     predictions = probabilities.argmax(axis=1)
     confusion = np.bincount(labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
     correct_by_class, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    # In closed form, to the digit what scikit-learn gives, whose import takes as long as that of MLflow.
+    # In closed form, to the digit what scikit-learn gives, whose import takes more than a second.
     precision = _divided(correct_by_class, predicted)
     recall = _divided(correct_by_class, support)
     f1 = _divided(2 * correct_by_class, support + predicted)
