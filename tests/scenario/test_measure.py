@@ -22,7 +22,7 @@ from headstart.results.file import plain_results
 from headstart.run.experiment import run
 from headstart.run.reproduce import configuration_to_reproduce
 from headstart.run.strategy import settle_scenario
-from headstart.scenario import choose
+from headstart.scenario import findings
 from headstart.scenario import measure as measuring
 from headstart.scenario.measure import images_to_measure, measure_scenario
 from headstart.scenario.probes import multi_depth_probe
@@ -122,7 +122,7 @@ def test_a_reproduction_trains_what_was_chosen_and_tries_nothing(
     measured_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario = json.loads((measured_run / "scenario.json").read_text(encoding="utf-8"))
-    monkeypatch.setattr(choose, "find_strategy", None)
+    monkeypatch.setattr(findings, "find_strategy", None)
     config, _ = configuration_to_reproduce(compose(["scenario=auto"]), [f"reproduce={measured_run}"], tmp_path)
     again = run(config, tmp_path)
     assert again.reproduces is not None

@@ -23,9 +23,8 @@ from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.core.console import console, print_titled, track
 from headstart.core.errors import HeadstartError
-from headstart.core.paths import cache_directory
+from headstart.core.paths import TRIALS, cache_directory
 
-TRIALS = "trials"  # what scenario=auto and headstart recommend have found
 OURS = ("checked", "datasets", "tables", TRIALS)  # directories in the cache directory
 DAY = 24 * 60 * 60  # seconds
 

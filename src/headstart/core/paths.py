@@ -7,6 +7,7 @@ from pathlib import Path
 
 # Environment variables that hold a directory, and the directory that each stands for when it is not set.
 DEFAULTS = {"HEADSTART_OUTPUTS": "outputs", "HEADSTART_DATA": "data", "HEADSTART_CACHE": ""}
+TRIALS = "trials"  # in the cache directory: what `scenario=auto` and `headstart recommend` have found
 
 
 def fix_directories() -> None:

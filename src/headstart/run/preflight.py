@@ -65,8 +65,9 @@ def check_configuration(config: Config) -> int:
     """
     if config.scenario.name == "auto":
         check_measurable(config)
-    for possible in possible_configurations(config):
-        _check_training(possible)
+    possible = possible_configurations(config)
+    for one in possible:
+        _check_training(one)
     check_inference_backend(config.inference_backend)
     if config.time_limit is not None:
         parse_duration(config.time_limit)
@@ -74,8 +75,8 @@ def check_configuration(config: Config) -> int:
     check_weights(entry, config.backbone.weights)
     image_size = choose_image_size(config, entry)
     check_image_size(entry, image_size)
-    for possible in possible_configurations(config):
-        check_include_top(possible, entry, image_size)
+    for one in possible:
+        check_include_top(one, entry, image_size)
     return image_size
 
 

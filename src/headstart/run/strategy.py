@@ -42,12 +42,13 @@ def settle_scenario(
             write_text(output / "config.yaml", to_yaml(config))
         write_json(output / SCENARIO, to_plain(recorded))
         return config, recorded
-    from headstart.scenario.choose import choose_strategy
+    from headstart.scenario.choose import use_findings
+    from headstart.scenario.findings import find_strategy
     from headstart.training.hardware import seed_everything
 
     seed_everything(config.seed, config.deterministic, "float32")  # whatever an earlier job of this process left
-    fitting, left_out = fitting_strategies(config)
-    return choose_strategy(config, fitting, left_out, index, image_size, output)
+    found = find_strategy(config, *fitting_strategies(config), index, image_size)
+    return use_findings(config, found, len(index.split("train")), output)
 
 
 def _recorded(config: Config, output: Path, resume: bool) -> Scenario | None:

@@ -1,4 +1,4 @@
-"""`scenario=auto`: measures the scenario of a run's data, tries strategies, and chooses one."""
+"""`scenario=auto`: what the findings about a run's data and strategies mean for its configuration."""
 
 from __future__ import annotations
 
@@ -9,44 +9,30 @@ from pathlib import Path
 from headstart.config import GROUPS, Config, StrategyConfig, to_yaml, with_strategy
 from headstart.core.console import console
 from headstart.core.files import write_json, write_text
-from headstart.data.index import ImageIndex
 from headstart.results.codec import from_plain, to_plain
 from headstart.results.scenario import SCENARIO, Scenario, ScenarioMeasurement
 from headstart.scenario.display import print_placement, write_figure
 from headstart.scenario.display_strategies import print_choice
-from headstart.scenario.findings import Findings, find_strategy
+from headstart.scenario.findings import Findings
 
 FIGURE = "figures/scenario_probes.png"
 
 
-def choose_strategy(
-    config: Config,
-    strategies: Mapping[str, Config],
-    left_out: Mapping[str, str],
-    index: ImageIndex,
-    image_size: int,
-    output: Path,
-) -> tuple[Config, Scenario]:
-    """Measure the training images, try strategies, and return the configuration of the best one.
+def use_findings(config: Config, found: Findings, images: int, output: Path) -> tuple[Config, Scenario]:
+    """Print and write what was found, and return the configuration of the best strategy.
 
     Args:
         config: of a run with `scenario=auto`.
-        strategies: the configurations to choose from.
-        left_out: the reasons why others cannot be chosen, by their strategies.
-        index: all images, with their digests.
-        image_size: side in pixels.
+        found: what was measured and tried.
+        images: training images in all.
         output: directory of the run, for scenario.json, figures/scenario_probes.png, and a new config.yaml.
 
     Returns:
         The configuration with the parts of the chosen strategy, and the section of the results.
-
-    Raises:
-        HeadstartError: when the scenario cannot be measured.
     """
-    found = find_strategy(config, strategies, left_out, index, image_size)
     given = given_groups(config.scenario.strategies)
     print_placement(found.placement, config.backbone.name)
-    print_choice(found.choice, len(index.split("train")))
+    print_choice(found.choice, images)
     for group in given:
         console.print(f"  {group}={getattr(config, group).name} was set explicitly and is kept.", markup=False)
     name = found.choice.strategy

@@ -40,6 +40,9 @@ def find_strategy(
         left_out: the reasons why others cannot be chosen, by their strategies.
         index: all images, with their digests.
         image_size: side in pixels.
+
+    Raises:
+        HeadstartError: when the scenario cannot be measured.
     """
     file = FindingsFile(config, strategies, index, image_size)
     known = file.read() if config.cache.activations else None

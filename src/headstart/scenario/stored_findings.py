@@ -13,14 +13,13 @@ from headstart.config import Config
 from headstart.config.fields import Decides
 from headstart.config.keys import values_that_decide
 from headstart.core.files import write_json
-from headstart.core.paths import cache_directory
+from headstart.core.paths import TRIALS, cache_directory
 from headstart.data.files.check_cache import READER
 from headstart.data.index import ImageIndex
 from headstart.results.codec import from_plain, to_plain
 from headstart.results.scenario import StrategyChoice
 from headstart.scenario.square import Placement
 
-DIRECTORY = "trials"  # in the cache directory
 FORMAT = 1  # increase it when what is measured or tried changes
 VERSIONS = ("headstart", "tensorflow", "keras", "numpy")
 
@@ -61,7 +60,7 @@ class FindingsFile:
             "resize": config.dataset.resize,
         }
         digest = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
-        self.path: Path = cache_directory() / DIRECTORY / f"{digest}.json"
+        self.path: Path = cache_directory() / TRIALS / f"{digest}.json"
 
     def read(self) -> StoredFindings | None:
         """Return the findings; None if there are none or they cannot be read, and they are made again."""

@@ -144,11 +144,11 @@ def fit_linear_head(
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ConvergenceWarning)
         trials: list[tuple[float, float, float, float]] = []
-        paths = [_Path(kind, features[learn], labels[learn], class_weights, seed) for learn, _ in folds]
+        models = [_model(kind, class_weights, seed) for _ in folds]
         for strength in GRID[kind]:
             scores = np.empty((len(labels), classes))
-            for path, (_, hold) in zip(paths, folds, strict=True):
-                kernel, bias = path.fit(strength)
+            for model, (learn, hold) in zip(models, folds, strict=True):
+                kernel, bias = _fit(model.set_params(C=strength), features[learn], labels[learn])
                 scores[hold] = features[hold] @ kernel + bias
             factor = best_factor(scores[None], labels) if kind == "svm" else 1.0
             accuracy = float((scores.argmax(1) == labels).mean())
@@ -157,7 +157,7 @@ def fit_linear_head(
                 break
         _, strength, factor, accuracy = min(trials)
         caught.clear()  # what counts is whether the last fit converges
-        kernel, bias = _Path(kind, features, labels, class_weights, seed).fit(strength)
+        kernel, bias = _fit(_model(kind, class_weights, seed).set_params(C=strength), features, labels)
     return LinearClassifier(kind, kernel * factor, bias * factor, strength, accuracy, not caught)
 
 
@@ -175,30 +175,30 @@ def set_head(head: keras.Model, fitted: LinearClassifier) -> None:
     output.set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
 
 
-class _Path:
-    """Fits on the same images with one strength after another; logistic regression starts from the fit before."""
+def _model(kind: str, class_weights: np.ndarray, seed: int) -> Any:
+    """Return scikit-learn's model; logistic regression starts each fit from the one before."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
 
-    def __init__(self, kind: str, features: np.ndarray, labels: np.ndarray, class_weights: np.ndarray, seed: int):
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.svm import LinearSVC
+    shared: dict[str, Any] = {
+        "class_weight": dict(enumerate(class_weights)),
+        "random_state": seed,
+        "max_iter": ITERATIONS,
+    }
+    return LogisticRegression(warm_start=True, **shared) if kind == "logistic_regression" else LinearSVC(**shared)
 
-        shared: dict[str, Any] = {
-            "class_weight": dict(enumerate(class_weights)),
-            "random_state": seed,
-            "max_iter": ITERATIONS,
-        }
-        logistic = kind == "logistic_regression"
-        self._model = LogisticRegression(warm_start=True, **shared) if logistic else LinearSVC(**shared)
-        self._features, self._labels = features, labels
-        self._mean, deviation = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
-        self._scale = np.where(deviation > 0, deviation, 1.0)
 
-    def fit(self, strength: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return kernel and bias for unscaled features: the scaling is folded in."""
-        scaled = ((self._features - self._mean) / self._scale).astype(np.float32)
-        model = self._model.set_params(C=strength).fit(scaled, self._labels)
-        kernel = model.coef_.T / self._scale[:, None]
-        bias = model.intercept_ - model.coef_ @ (self._mean / self._scale)
-        if kernel.shape[1] == 1:  # two classes: half of the score for the one, minus half for the other
-            return np.concatenate([-kernel, kernel], axis=1) / 2, np.concatenate([-bias, bias]) / 2
-        return kernel, bias
+def _fit(model: Any, features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a model, and return kernel and bias for unscaled features: the scaling is folded in."""
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler()
+    scaled = scaler.fit_transform(features.astype(np.float64)).astype(np.float32)
+    model.fit(scaled, labels)
+    kernel, bias = (
+        model.coef_.T / scaler.scale_[:, None],
+        model.intercept_ - model.coef_ @ (scaler.mean_ / scaler.scale_),
+    )
+    if kernel.shape[1] == 1:  # two classes: half of the score for the one, minus half for the other
+        return np.concatenate([-kernel, kernel], axis=1) / 2, np.concatenate([-bias, bias]) / 2
+    return kernel, bias
