@@ -14,6 +14,7 @@ from typing import TypeAlias
 from bench_reports import hardware, read_report
 from disk_use import disk
 from fixed_cost import fixed_cost
+from gradients import gradients
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_json
@@ -138,7 +139,7 @@ def add_resources(commands: Commands) -> None:
 
 
 def add_parts(commands: Commands) -> None:
-    """Add the benchmarks of parts of a run: the input pipeline and the inference backends."""
+    """Add the benchmarks of parts of a run: the input pipeline, the inference backends and a training step."""
     common = common_options(repetitions=3)
     command = commands.add_parser(
         "pipeline",
@@ -153,6 +154,11 @@ def add_parts(commands: Commands) -> None:
     command.add_argument("--batch-size", type=positive, default=32, metavar="N", help="images (32)")
     command.add_argument("--batches", type=positive, default=10, metavar="N", help="of each repetition (10)")
     command.set_defaults(benchmark=inference_backend)
+
+    command = commands.add_parser("gradients", parents=[common], help="a training step with TensorFlow's gradients")
+    command.add_argument("--steps", type=positive, default=5, metavar="N", help="of each repetition (5)")
+    add_backbones(command, "efficientnet_lite0,mobilenetv2,efficientnetb0,resnet50,inceptionv3", "128")
+    command.set_defaults(benchmark=gradients)
 
 
 def one_backbone() -> argparse.ArgumentParser:

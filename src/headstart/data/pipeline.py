@@ -98,7 +98,7 @@ def evaluation_dataset(
     dataset = dataset.map(to_example).apply(tf.data.experimental.assert_cardinality(len(order)))
     # Small splits stay in memory: to start reading again takes as long as an epoch of a head alone.
     small = len(index) * int(np.prod(source.shape)) * np.dtype(np.float32).itemsize <= GROUP_BYTES
-    return dataset.cache() if small else dataset.prefetch(2)
+    return with_fixed_threads(dataset.cache() if small else dataset.prefetch(2))
 
 
 def training_dataset(
@@ -140,7 +140,8 @@ def training_dataset(
     if augmentation is None and plan.batches is not None:
         batches = plan.batches - first_batch
         if _fits_in_memory(order, source, batches):
-            return _dataset_in_memory(index, source, order, make_examples, range(first_batch, first_batch + batches))
+            numbers = range(first_batch, first_batch + batches)
+            return with_fixed_threads(_dataset_in_memory(index, source, order, make_examples, numbers))
     # Small rows come in groups of batches: to hand one over takes longer than a step of a head alone.
     row_bytes = int(np.prod(source.shape)) * source.dtype.itemsize
     together = 1 if augmentation is not None else max(1, GROUP_BYTES // (plan.batch_size * row_bytes))
@@ -150,7 +151,20 @@ def training_dataset(
     dataset = _streamed_dataset(index, source, groups, make_examples, epoch * groups.batches_per_epoch + group)
     if together > 1:
         dataset = dataset.flat_map(lambda *rows: tf.data.Dataset.from_tensor_slices(rows).batch(plan.batch_size))
-    return dataset.skip(skipped) if skipped else dataset
+    return with_fixed_threads(dataset.skip(skipped) if skipped else dataset)
+
+
+def with_fixed_threads(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return a dataset whose threads and buffers are as it says, without a thread that tunes them.
+
+    That thread of tf.data (TensorFlow 2.21) sleeps for 10 ms, then always twice as long, up to a minute, and who closes
+    the dataset waits until it wakes up: a fit of 11 s would end after 20.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _example_maker(

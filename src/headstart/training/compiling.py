@@ -9,6 +9,7 @@ import keras
 
 from headstart.config import StageConfig
 from headstart.model.network import Network
+from headstart.training.convolution_gradients import speed_up_convolution_gradients
 from headstart.training.inputs import StageInput
 from headstart.training.optimizers import block_rates, build_optimizer
 
@@ -28,6 +29,7 @@ def compile_for_training(
     rates = block_rates([block.name for block in network.blocks], stage.optimizer.layer_decay)
     optimizer = build_optimizer(stage.optimizer, stage_input.steps, stage.epochs, _rate_of(network, rates))
     model = stage_input.model
+    speed_up_convolution_gradients(layer for block in network.blocks for layer in block.layers)
     # Without XLA, which is far slower than plain graphs on a CPU (depthwise convolutions).
     model.compile(
         optimizer,
