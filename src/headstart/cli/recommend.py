@@ -54,7 +54,7 @@ def build_parser() -> CommandParser:
         "--seconds",
         type=float,
         metavar="S",
-        help="time to measure and to try strategies; 0: only the frozen probe (default: scenario.seconds, 60)",
+        help="for trials, after one pass over all images; 0: only the frozen probe (default: scenario.seconds, 60)",
     )
     parser.add_argument(
         "--output",

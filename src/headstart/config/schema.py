@@ -88,7 +88,7 @@ class ScenarioConfig:
     )
     seconds: float = number(
         60.0,
-        "scenario=auto: time to measure and to try strategies; 0: only the frozen probe of all depths",
+        "scenario=auto: time for trials, after one pass over all images; 0: only the frozen probe of all depths",
         "seconds",
         minimum=0,
         decides=Decides.RESULT,

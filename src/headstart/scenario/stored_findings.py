@@ -20,7 +20,7 @@ from headstart.results.codec import from_plain, to_plain
 from headstart.results.scenario import StrategyChoice
 from headstart.scenario.square import Placement
 
-FORMAT = 1  # increase it when what is measured or tried changes
+FORMAT = 2  # increase it when what is measured or tried changes
 VERSIONS = ("headstart", "tensorflow", "keras", "numpy")
 
 
