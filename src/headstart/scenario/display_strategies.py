@@ -20,7 +20,8 @@ def print_choice(choice: StrategyChoice, images: int) -> None:
     """
     table = Table()
     for column in ("strategy", "validation accuracy", "95 % interval", "trial", "all images"):
-        table.add_column(column, justify="left" if column == "strategy" else "right")
+        first = column == "strategy"
+        table.add_column(column, justify="left" if first else "right", no_wrap=first)
     for trial in choice.trials:
         low, high = wilson_interval(round(trial.accuracy * choice.validation_images), choice.validation_images)
         table.add_row(
