@@ -10,10 +10,8 @@ from functools import partial
 import numpy as np
 
 from bench_reports import Report, comparison_row, measure_in_turn
-from headstart.config import StageConfig
-from headstart.config.train_targets import parse_target
 from headstart.core.tensorflow_import import import_tensorflow
-from parts import build, configure
+from parts import compile_part, configure
 
 SIZE = 128  # pixels, where no image size is given
 OWN, FASTER = "TensorFlow's gradients", "headstart's"
@@ -54,20 +52,11 @@ def prepare_steps(options: argparse.Namespace, backbone: str, target: object, si
     import tensorflow as tf
 
     from headstart.data.pipeline import with_fixed_threads
-    from headstart.features.boundary import frozen_boundary
-    from headstart.model.freeze import open_for_training
-    from headstart.training.compiling import compile_for_training
     from headstart.training.convolution_gradients import has_faster_gradient
-    from headstart.training.inputs import StageInput
 
     given = argparse.Namespace(backbone=backbone, image_size=options.image_size or SIZE, weights="none")
     config = configure(given, [])
-    network = build(config, 10)
-    stage = StageConfig("bench", parse_target(target), 1, config.optimizer)
-    open_for_training(network, stage.train)
-    boundary = frozen_boundary(network, stage.train)
-    model = boundary.suffix if boundary else network.training_model(stage.batch_norm)
-    compile_for_training(network, stage, StageInput(model, lambda first_batch: None, None, 1), 0.0)
+    network, model = compile_part(config, 10, target, from_activations=True)
     if side == OWN:
         for layer in (layer for block in network.blocks for layer in block.layers):
             if has_faster_gradient(layer):

@@ -25,6 +25,7 @@ from headstart.model.backbones.weights import check_weights
 from jpegs import HEIGHT, WIDTH, write_jpegs
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
     from headstart.model.network import Network
@@ -138,17 +139,7 @@ def prepare_training(config: Config, index: ImageIndex, part: str) -> Callable[[
         index: the training images; gives the classes.
         part: as a stage's `train`.
     """
-    from headstart.config import StageConfig
-    from headstart.config.train_targets import parse_target
-    from headstart.model.freeze import open_for_training
-    from headstart.training.compiling import compile_for_training
-    from headstart.training.inputs import StageInput
-
-    network = build(config, len(index.class_names))
-    stage = StageConfig("bench", parse_target(part), 1, config.optimizer)
-    open_for_training(network, stage.train)
-    model = network.training_model(stage.batch_norm)
-    compile_for_training(network, stage, StageInput(model, lambda first_batch: None, None, 1), 0.0)
+    _, model = compile_part(config, len(index.class_names), part)
 
     def train(dataset: tf.data.Dataset, steps: int) -> float:
         started = time.perf_counter()
@@ -156,6 +147,33 @@ def prepare_training(config: Config, index: ImageIndex, part: str) -> Callable[[
         return steps * config.batch_size / (time.perf_counter() - started)
 
     return train
+
+
+def compile_part(
+    config: Config, classes: int, part: object, from_activations: bool = False
+) -> tuple[Network, keras.Model]:
+    """Return a network, and the compiled model that trains a part of it.
+
+    Args:
+        config: backbone, head, batch size and optimizer.
+        classes: number of classes.
+        part: as a stage's `train`.
+        from_activations: whether the model begins with the activations of its frozen part, where it has one.
+    """
+    from headstart.config import StageConfig
+    from headstart.config.train_targets import parse_target
+    from headstart.features.boundary import frozen_boundary
+    from headstart.model.freeze import open_for_training
+    from headstart.training.compiling import compile_for_training
+    from headstart.training.inputs import StageInput
+
+    network = build(config, classes)
+    stage = StageConfig("bench", parse_target(part), 1, config.optimizer)
+    open_for_training(network, stage.train)
+    boundary = frozen_boundary(network, stage.train) if from_activations else None
+    model = boundary.suffix if boundary else network.training_model(stage.batch_norm)
+    compile_for_training(network, stage, StageInput(model, lambda first_batch: None, None, 1), 0.0)
+    return network, model
 
 
 def build(config: Config, classes: int) -> Network:

@@ -51,12 +51,6 @@ def convolve(images: tf.Tensor, kernel: keras.Variable | tf.Tensor, padding: str
     Returns:
         Feature maps, batch x height x width x filters.
     """
-    # Keras casts to the precision of the layer; TensorFlow then reads the variable, of which a gradient knows nothing.
-    return _convolve(padding)(images, tf.convert_to_tensor(keras.ops.convert_to_tensor(kernel)))
-
-
-def _convolve(padding: str) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Return the convolution with its gradient for a padding."""
 
     @tf.custom_gradient
     def convolution(
@@ -76,4 +70,5 @@ def _convolve(padding: str) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
 
         return tf.nn.conv2d(images, kernel, strides=1, padding=padding), gradients
 
-    return convolution
+    # Keras casts to the precision of the layer; TensorFlow then reads the variable, of which a gradient knows nothing.
+    return convolution(images, tf.convert_to_tensor(keras.ops.convert_to_tensor(kernel)))
