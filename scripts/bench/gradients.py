@@ -27,6 +27,8 @@ def gradients(options: argparse.Namespace) -> Report:
     for name in options.backbones.split(","):
         for said, target in TRAINED.items():
             steps = {side: prepare_steps(options, name, target, side) for side in (OWN, FASTER)}
+            for step in steps.values():
+                step(1)  # the first steps after another network was built take longer
             found = measure_in_turn(
                 {side: partial(step, options.steps) for side, step in steps.items()}, options.repetitions
             )
