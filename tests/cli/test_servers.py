@@ -49,6 +49,19 @@ def test_no_store_is_said_before_a_server_starts(
     assert not list(tmp_path.iterdir())
 
 
+def test_the_page_of_a_run_on_a_server_and_of_nothing_tracked(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = json.loads((finished_run / "results.json").read_text())
+    assert ui.main([results["run_id"], "--no-browser", "--tracking-uri", "http://tracking.example.org/"]) == 0
+    assert capsys.readouterr().out.strip() == (
+        f"http://tracking.example.org/#/experiments/{results['experiment_id']}/runs/{results['run_id']}"
+        "?workflowType=machine_learning"
+    )
+    assert ui.main([str(tmp_path), "--no-browser"]) == 1
+    assert "Expected a run or a sweep that is tracked" in capsys.readouterr().out
+
+
 def test_a_directory_without_a_classifier_is_not_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert serve.main([str(tmp_path)]) == 1
     assert "Expected a run with a saved classifier" in capsys.readouterr().out
@@ -60,9 +73,8 @@ def test_the_page_of_the_runs(finished_run: Path, tmp_path: Path) -> None:
     port = free_port()
     with started(tmp_path, "ui", "--no-browser", "--port", str(port)) as lines:
         page = next(lines)
-        assert page == (
-            f"http://127.0.0.1:{port}/#/experiments/{results['experiment_id']}/runs?workflowType=machine_learning"
-        )
+        experiment = f"http://127.0.0.1:{port}/#/experiments/{results['experiment_id']}/runs"
+        assert page == f"{experiment}?workflowType=machine_learning&viewStateShareKey=headstart"
         with urllib.request.urlopen(f"http://127.0.0.1:{port}") as answer:
             assert answer.status == 200
     assert not is_listening(port)

@@ -1,12 +1,20 @@
-"""Show the runs in the MLflow UI, on this computer only: `headstart ui`. Press Ctrl-C to stop it."""
+"""Show the runs in the MLflow UI, on this computer only, until Ctrl-C.
+
+headstart ui                          the list of runs
+headstart ui latest                   the page of a run
+headstart ui outputs/sweeps/NAME      the page of a sweep
+"""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import shlex
 import subprocess
 import sys
 import time
 import webbrowser
+from pathlib import Path
 
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
@@ -15,27 +23,29 @@ from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import outputs_directory
 from headstart.core.sqlite_uri import sqlite_uri
-from headstart.tracking import expect_address, newest_experiment
-
-PORT = 5000
+from headstart.results.runs import find_run
+from headstart.tracking import UI_PORT, expect_address, experiment_link, newest_experiment, run_link
+from headstart.tracking.journal import TrackingRecord, journals, tracking_record
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Start the MLflow UI, open it in the browser, wait for Ctrl-C, and return the exit code."""
     options = build_parser().parse_args(arguments)
     try:
-        uri = options.tracking_uri or sqlite_uri(outputs_directory() / "mlflow.db")
-        expect_address(uri, "--tracking-uri")
-        experiment = newest_experiment(uri)
+        if options.tracking_uri:
+            expect_address(options.tracking_uri, "--tracking-uri")
+        run = tracked(find_run(options.run)) if options.run else None
+        uri = options.tracking_uri or (run.uri if run else sqlite_uri(outputs_directory() / "mlflow.db"))
+        experiment = newest_experiment(uri) if run is None else None
         if uri.startswith("http"):  # a tracking server has its own page
-            show(page_of(uri.rstrip("/"), experiment), options.no_browser)
+            show(page_of(uri, experiment, run), options.no_browser)
             return 0
-        port = choose_port(options.port, PORT)
+        port = choose_port(options.port, UI_PORT)
         command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
         with serving(command) as server:
             wait_for(port, server)
-            show(page_of(f"http://127.0.0.1:{port}", experiment), options.no_browser)
+            show(page_of(f"http://127.0.0.1:{port}", experiment, run), options.no_browser)
             console.print("Press Ctrl-C to stop.")
             return server.wait()
     except KeyboardInterrupt:
@@ -46,23 +56,49 @@ def main(arguments: list[str] | None = None) -> int:
 
 def build_parser() -> CommandParser:
     """Return the parser of the command line."""
-    parser = CommandParser(prog="headstart ui", description=__doc__)
-    parser.add_argument(
-        "--tracking-uri", metavar="URI", help="tracking store to show (default: mlflow.db in the outputs directory)"
+    parser = CommandParser(
+        prog="headstart ui", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--port", type=int, help=f"(default: {PORT}, or a free port if it is taken)")
+    parser.add_argument("run", nargs="?", help="run or sweep to open: directory, MLflow run id, latest or best")
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help="tracking store to show (default: the run's, or mlflow.db in the outputs directory)",
+    )
+    parser.add_argument("--port", type=int, help=f"(default: {UI_PORT}, or a free port if it is taken)")
     parser.add_argument("--no-browser", action="store_true", help="print the link without opening a browser")
     return parser
 
 
-def page_of(server: str, experiment: str) -> str:
-    """Return the link to an experiment's runs.
+def tracked(directory: Path) -> TrackingRecord:
+    """Return where the tracking store has a run or a sweep.
+
+    Args:
+        directory: of the run or the sweep.
+
+    Raises:
+        HeadstartError: when the store does not have it.
+    """
+    record = tracking_record(directory) if journals(directory) else None
+    if record is None or record.experiment_id is None:
+        raise HeadstartError(
+            f"Expected a run or a sweep that is tracked. Received: {directory}"
+            + (f"; send it with: headstart sync {shlex.quote(str(directory))}" if record else "")
+        )
+    return record
+
+
+def page_of(server: str, experiment: tuple[str, str | None] | None, run: TrackingRecord | None) -> str:
+    """Return the link to the page of a run, or to the runs of an experiment.
 
     Args:
         server: address of the server.
-        experiment: id of the experiment.
+        experiment: its id and the name of its columns; None with a run.
+        run: to show; None shows the experiment.
     """
-    return f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning"
+    if run is not None and run.experiment_id is not None:
+        return run_link(server, run.experiment_id, run.run_id)
+    return experiment_link(server, *(experiment or ("0", None)))
 
 
 def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:

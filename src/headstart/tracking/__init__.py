@@ -11,6 +11,7 @@ from headstart.tracking.journal import (
     report_refused_entries,
     tracking_record,
 )
+from headstart.tracking.links import UI_PORT, comparison_link, experiment_link, run_link
 from headstart.tracking.reading import fetch_run, list_run_ids, newest_experiment
 from headstart.tracking.resend import pending_journals, send_pending
 from headstart.tracking.run import Tracker, begin_run, continue_run, flatten, log_results, tracked_run
@@ -25,15 +26,18 @@ from headstart.tracking.store import (
 )
 
 __all__ = [
+    "UI_PORT",
     "JournalInUseError",
     "StoreUnavailable",
     "Tracker",
     "artifacts_directory",
     "begin_run",
     "check_store",
+    "comparison_link",
     "continue_run",
     "count_pending",
     "expect_address",
+    "experiment_link",
     "fetch_run",
     "flatten",
     "import_mlflow",
@@ -44,6 +48,7 @@ __all__ = [
     "prepare_tracking",
     "record_tracking",
     "report_refused_entries",
+    "run_link",
     "save_served_model",
     "send_pending",
     "store_uri",

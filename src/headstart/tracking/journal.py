@@ -232,8 +232,9 @@ def report_refused_entries(files: Iterable[Path]) -> None:
 class TrackingRecord:
     """How far the tracking store has a run, as its newest journal says."""
 
+    uri: str  # of the store
     run_id: str
-    experiment_id: str | None
+    experiment_id: str | None  # None before the store has the run
     tracking: Tracking
 
     def added_to(self, results: RunResults) -> RunResults:
@@ -252,7 +253,8 @@ def tracking_record(output: Path) -> TrackingRecord:
     header, _ = next(_entries(found[-1], 0))
     waiting, refused = sum(count_pending(file) for file in found), tuple(progress["refused"])
     run_id = progress["run_id"] or header["id"]
-    return TrackingRecord(run_id, progress["experiment_id"], Tracking(waiting=waiting, refused=refused or None))
+    tracking = Tracking(waiting=waiting, refused=refused or None)
+    return TrackingRecord(header["uri"], run_id, progress["experiment_id"], tracking)
 
 
 def record_tracking(output: Path) -> TrackingRecord:

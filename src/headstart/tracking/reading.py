@@ -10,6 +10,7 @@ from headstart.core.files import file_name
 from headstart.results.file import write_results
 from headstart.results.types import RunResults
 from headstart.tracking.store import is_missing_sqlite, reachable
+from headstart.tracking.view import VIEW, tag_experiment
 
 COMPARED = {"config.yaml", "splits.csv", "predictions.csv", "history.csv", "results.json"}  # artifacts
 NO_RESULTS = "no results.json among its artifacts: it did not finish"
@@ -77,8 +78,8 @@ def fetch_run(uri: str, run_id: str, into: Path) -> Path:
     return directory
 
 
-def newest_experiment(uri: str) -> str:
-    """Return the id of the experiment that was changed last.
+def newest_experiment(uri: str) -> tuple[str, str | None]:
+    """Return the id of the experiment of the newest run, and the name of its columns for `experiment_link`.
 
     Args:
         uri: of the store.
@@ -91,5 +92,10 @@ def newest_experiment(uri: str) -> str:
     with reachable(uri):
         import mlflow
 
-        found = mlflow.MlflowClient(uri).search_experiments(order_by=["last_update_time DESC"], max_results=1)
-    return found[0].experiment_id if found else "0"
+        client = mlflow.MlflowClient(uri)
+        experiments = {one.experiment_id: one for one in client.search_experiments()}
+        runs = client.search_runs(list(experiments), order_by=["attributes.start_time DESC"], max_results=1)
+        if not runs:
+            return "0", None
+        experiment = experiments[runs[0].info.experiment_id]
+        return experiment.experiment_id, VIEW if tag_experiment(client, experiment) else None

@@ -19,6 +19,7 @@ from headstart.config import TrackingConfig
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import absolute, outputs_directory
 from headstart.core.sqlite_uri import SQLITE, absolute_uri, sqlite_file, sqlite_uri
+from headstart.tracking.view import experiment_tags, tag_experiment
 
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")  # MLflow's
 HTTP_TIMEOUT = "20"  # seconds; MLflow's default is two minutes
@@ -242,8 +243,11 @@ def _experiment_id(uri: str, name: str) -> str:
 
     if uri.startswith(DATABASES) and mlflow.get_experiment_by_name(name) is None:
         # By default MLflow would put the artifacts into the working directory.
-        mlflow.create_experiment(name, artifact_location=(_artifacts_of_database(uri) / name).as_uri())
-    return mlflow.set_experiment(name).experiment_id
+        place = (_artifacts_of_database(uri) / name).as_uri()
+        mlflow.create_experiment(name, artifact_location=place, tags=experiment_tags())
+    experiment = mlflow.set_experiment(name)
+    tag_experiment(mlflow.MlflowClient(uri), experiment)
+    return experiment.experiment_id
 
 
 @contextlib.contextmanager
