@@ -1,4 +1,4 @@
-"""A benchmark of the room that a run takes while it trains and is tracked, against what it estimates before."""
+"""A benchmark of the disk space that a run takes while it trains and is tracked, against its own estimate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INTERVAL = 0.005  # seconds between two looks: two checkpoints stand side by sid
 def disk(options: argparse.Namespace) -> Report:
     """Measure the most that runs have among their outputs, tracking store and temporary files at any time."""
     pictures = write_jpegs(options.directory, options.images)
-    estimated, most = "estimated before", "most at any time"
+    estimated, most = "estimate", "peak use"
     report = Report("disk", {"backbone": "", "": "", estimated: "{:,.1f} MB", most: "{:,.1f} MB", "ratio": "{:.2f}"})
     for backbone in options.backbones.split(","):
         freeze, size, from_where = PLACES.get(backbone, ANOTHER_PLACE)
@@ -41,8 +41,8 @@ def disk(options: argparse.Namespace) -> Report:
         report.rows.append({**what, **figures, "ratio": figures[estimated] / figures[most]})
     report.notes = [
         f"{options.images} JPEGs of about {WIDTH} x {HEIGHT} pixels, {options.epochs} epochs of each stage. The run, "
-        "its tracking store and its temporary files, without the cache, on one disk and in whole blocks of it; looked "
-        f"at with {1000 * INTERVAL:.0f} ms between two looks, and the most of {options.repetitions} runs"
+        "its tracking store and its temporary files, without the cache, on one disk and in whole blocks of it; sampled "
+        f"every {1000 * INTERVAL:.0f} ms, the maximum of {options.repetitions} runs"
     ]
     return report
 

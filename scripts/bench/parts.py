@@ -71,7 +71,7 @@ def pipeline(options: argparse.Namespace) -> Report:
     report.notes = [
         f"{len(training)} training JPEGs of about {WIDTH} x {HEIGHT} pixels become {options.image_size} px; "
         f"{options.backbone}, batches of {config.batch_size}",
-        "Waiting is the share of a training epoch that the same steps on one batch held in memory do without; where "
+        "Waiting is the share of a training epoch that the same steps do without on one batch held in memory; where "
         "training runs on a CPU it includes the cores that decoding takes from it",
     ]
     return report

@@ -48,8 +48,8 @@ def settings(options: argparse.Namespace) -> Report:
         )
     report.measured = {f"training, {key}={value}": _seconds(runs) for value, runs in found.items()}
     report.notes = [
-        f"Mean and standard deviation over the seeds {options.seeds}, the time is their median; every run starts with "
-        f"an empty cache; the ratio is to {key}={values[0]}"
+        f"Accuracies are mean and standard deviation over the seeds {options.seeds}, times are medians; every run "
+        f"starts with an empty cache; the ratio is to {key}={values[0]}"
     ]
     report.commands = [runs[0].command for runs in found.values()]
     return report

@@ -102,7 +102,7 @@ def frozen_shares(sides: dict[str, list[Finished]], same: int, epochs: int) -> l
     }
     return [
         {
-            "": "of the steps of training, waiting",
+            "": "step time spent waiting for data",
             **{side: f"{share:.1%}" for side, share in waiting.items()},
             "ratio": "",
         },
@@ -176,8 +176,8 @@ def memory(options: argparse.Namespace) -> Report:
         "images": "{:,}",
         "peak memory": "{:,.0f} MB",
         "ratio": "{:.2f}",
-        "on disk under the cache": "{:,.1f} MB",
-        "estimated before": "{:,.1f} MB",
+        "cache on disk": "{:,.1f} MB",
+        "estimate": "{:,.1f} MB",
     }
     report = Report("memory", columns)
     counts = {"few": options.few, "many": options.many}
@@ -202,8 +202,8 @@ def memory(options: argparse.Namespace) -> Report:
                 "images": counts[side],
                 "peak memory": median(peaks[side]),
                 "ratio": median(peaks[side]) / median(peaks["few"]),
-                "on disk under the cache": runs[0][1] / 1e6,
-                "estimated before": NOT_REPORTED if estimate is None else estimate / 1e6,
+                "cache on disk": runs[0][1] / 1e6,
+                "estimate": NOT_REPORTED if estimate is None else estimate / 1e6,
             }
         )
         report.commands.append(runs[0][0].command)

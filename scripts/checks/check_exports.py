@@ -1,7 +1,7 @@
 """Export small and large networks in every format and measure: `python scripts/checks/check_exports.py --write`.
 
-The networks have no training behind them, but batch norms and heads that separate the pictures, so that a conversion
-that goes wrong shows.
+The networks are not trained. Their batch norms and heads are set so that the images get different probabilities, as a
+wrong conversion would not show otherwise.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Measured:
 def main(arguments: list[str] | None = None) -> int:
     """Export everything, print and write the table, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/export.md")
+    parser.add_argument("--write", action="store_true", help="write the table to docs/export.md")
     options = parser.parse_args(arguments)
     try:
         for name in FORMATS:
@@ -165,7 +165,7 @@ def block(found: list[Measured]) -> str:
         "<!-- exports: written by scripts/checks/check_exports.py -->",
         f"With {', '.join(f'{package} {version(package)}' for package in packages)}:",
         "",
-        row("backbone", "weights", "format", "largest difference", "spread of the pictures", "MB", "seconds"),
+        row("backbone", "weights", "format", "largest difference", "spread of the images", "MB", "seconds"),
         row("---", "---", "---", "---:", "---:", "---:", "---:"),
     ]
     for one in found:

@@ -186,20 +186,24 @@ def block(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> str:
         scenario, best, last = one["scenario"], one["scenario"]["best"], one["scenario"]["last"]
         imagenet = scenario["imagenet"]
         labels = ", ".join(f"{label} {share:.0%}" for label, share in imagenet["labels"]) if imagenet else "unknown"
-        sure = f"{imagenet['confidence']:.0%} sure, entropy {imagenet['entropy']:.0%}" if imagenet else "unknown"
+        confidence = (
+            f"has a mean confidence of {imagenet['confidence']:.0%}, entropy {imagenet['entropy']:.0%}"
+            if imagenet
+            else "is unknown"
+        )
         p_value = "-" if scenario["chance_of_gain"] is None else f"{scenario['chance_of_gain']:.1g}"
         lines += [
             "",
             f"**{name}**: {scenario['cell']}. {scenario['images_per_class']['median']:,.0f} training images a class; "
-            f"of {scenario['measured_images']:,} the last split point has {last['accuracy']:.1%}, the best "
-            f"({best['split_point']}, {best['depth']:.0%} of the depth) {best['accuracy']:.1%}, p = {p_value}; "
-            f"ImageNet's classifier is {sure}: {labels}.",
+            f"of {scenario['measured_images']:,} measured, the probe at the last split point gets "
+            f"{last['accuracy']:.1%} right, the best one ({best['split_point']}, {best['depth']:.0%} of the depth) "
+            f"{best['accuracy']:.1%}, p = {p_value}; ImageNet's classifier {confidence}: {labels}.",
         ]
         if one["runs"]:
             names = (
                 "scenario",
                 "test accuracy",
-                "least to most",
+                "lowest to highest",
                 "points behind the best, 95 %",
                 "",
                 "validation",

@@ -119,12 +119,12 @@ def recipes_block(kept: list[dict[str, Any]]) -> str:
             )
     commands = [f"{measured['command']}" for measured in kept]
     if commands:
-        lines += ["", "The rows with figures are these commands:", "", "```", *commands, "```"]
+        lines += ["", "The rows with results come from these commands:", "", "```", *commands, "```"]
     return "\n".join([*lines, "<!-- /recipes -->"])
 
 
 def result(measured: dict[str, Any]) -> str:
-    """Return what a run found on the test images; of a network as it is, what it named its pictures."""
+    """Return what a run found on the test images; for a pretrained network as it is, how it labelled the images."""
     if measured["pictures"]:
         return ", ".join(f"{picture['label']} {picture['confidence']:.1%}" for picture in measured["pictures"])
     text = interval(measured["splits"]["test"])

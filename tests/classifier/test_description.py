@@ -51,7 +51,7 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[]", "3", '{"class_names": ["cat"], "image_size": 32, "resize": "stretch"}'])
-def test_other_files_are_no_description(text: str, tmp_path: Path) -> None:
+def test_other_files_are_not_a_description(text: str, tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text(text)
     with pytest.raises(ValueError, match=r"labels\.json does not hold class_names"):
         read_description(tmp_path)

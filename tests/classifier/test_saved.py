@@ -97,7 +97,7 @@ def test_no_custom_code_no_optimizer_only_float32(finished_run: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_preprocessing_contract_is_inside_the_saved_model(folder: Path, tmp_path: Path) -> None:
+def test_every_input_normalization_is_inside_the_saved_model(folder: Path, tmp_path: Path) -> None:
     from headstart.model.backbones.entries import ENTRIES
     from headstart.model.network import build_network
 

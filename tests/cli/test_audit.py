@@ -56,7 +56,7 @@ def test_wrong_labels_and_copies_are_found_written_and_left_out(
     assert (config.dataset.exclude, config.dataset.root) == (str(tmp_path / "new" / "audit.csv"), str(textures))
 
 
-def test_without_a_network_nothing_is_said_of_labels(
+def test_without_a_network_no_labels_are_questioned(
     textures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert audit.main(["--quick", str(textures), "--output", str(tmp_path)]) == 0

@@ -175,7 +175,7 @@ def test_prune_trials_removes_nothing_else(directory: Path, capsys: pytest.Captu
     assert gone == directory / "trials" / "0123.json"
 
 
-def test_prune_all_leaves_what_is_no_cache(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prune_all_keeps_other_files(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     strange = directory / "somebody's"
     strange.mkdir()
     (strange / "thesis.npy").write_bytes(b"0" * 2000)

@@ -67,9 +67,7 @@ def test_the_lazy_names_of_the_package_are_there() -> None:
         (["zzz"], "Expected a command that `headstart --help` lists. Received: zzz."),
     ],
 )
-def test_a_mistyped_command_is_answered_with_what_is_near(
-    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mistyped_command_gets_a_suggestion(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
@@ -87,9 +85,7 @@ def test_a_mistyped_command_is_answered_with_what_is_near(
         (["export", "latest"], "--format"),
     ],
 )
-def test_a_mistyped_flag_is_answered_with_what_is_near(
-    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mistyped_flag_gets_a_suggestion(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(words)
     assert end.value.code == 2
@@ -99,7 +95,7 @@ def test_a_mistyped_flag_is_answered_with_what_is_near(
     assert says in said
 
 
-def test_a_mistyped_flag_of_train_is_answered_with_what_is_near(fork_server: ForkServer) -> None:
+def test_a_mistyped_flag_of_train_gets_a_suggestion(fork_server: ForkServer) -> None:
     answer = fork_server.run(["-m", "headstart", "train", "--multirn"])
     assert answer.returncode == 1  # as python run.py always has
     assert "did you mean --multirun?" in answer.stdout
@@ -153,9 +149,7 @@ def test_no_program_changes_the_environment_when_it_is_imported(script: str) -> 
 
 
 @pytest.mark.parametrize("command", MOVED)
-def test_the_programs_of_before_say_what_they_are_called_now(
-    command: str, tmp_path: Path, fork_server: ForkServer
-) -> None:
+def test_moved_programs_say_what_they_are_called_now(command: str, tmp_path: Path, fork_server: ForkServer) -> None:
     answer = fork_server.run([ROOT / "scripts" / f"{command}.py", "--help"], cwd=tmp_path)
     assert answer.returncode == 0
     assert answer.stderr.startswith(f"python scripts/{command}.py is now: headstart {command} ")

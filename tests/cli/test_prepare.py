@@ -95,7 +95,7 @@ def test_classes_may_be_called_like_splits(tmp_path, capsys):
     assert load(tmp_path / "split").class_names == ("test", "train")
 
 
-def test_links_need_no_space_and_stay_without_the_source(photos, tmp_path):
+def test_hard_links_need_no_space_and_outlive_the_source(photos, tmp_path):
     assert prepare.main(["split", str(photos), str(tmp_path / "split")]) == 0
     linked = files(tmp_path / "split")
     assert all(file.stat().st_nlink == 2 and not file.is_symlink() for file in linked)
@@ -157,7 +157,7 @@ def test_food11_is_written_as_it_is_read_without(food, tmp_path, capsys):
         (["food11", "Food-11/training", "new"], "Expected the folders training, validation and evaluation"),
     ],
 )
-def test_nothing_is_written_for_what_cannot_be_done(photos, food, tmp_path, monkeypatch, capsys, arguments, message):
+def test_invalid_commands_write_nothing(photos, food, tmp_path, monkeypatch, capsys, arguments, message):
     (tmp_path / "taken").mkdir()
     (tmp_path / "a file").touch()
     for split in ("train", "test"):

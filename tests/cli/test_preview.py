@@ -68,14 +68,14 @@ def test_without_augmentation_the_versions_are_the_original(folder, tmp_path):
         np.testing.assert_array_equal(tile(output, row, 2), tile(output, row, 0))
 
 
-def test_blended_labels_are_told():
+def test_blended_labels_are_shown():
     names = ("cat", "dog", "owl")
     assert describe(np.array([0.25, 0.75, 0.0], np.float32), names) == "dog 0.75, cat 0.25"
     assert describe(np.array([0.0, 0.0, 1.0], np.float32), names) == "owl 1.00"
 
 
 @pytest.mark.parametrize("option", ["randaugment", "mixup", "cutmix"])
-def test_every_kind_of_augmentation_can_be_seen(folder, tmp_path, option):
+def test_every_kind_of_augmentation_is_visible(folder, tmp_path, option):
     output = tmp_path / "sheet.png"
     assert preview.main(arguments(folder, output, f"augmentation={option}")) == 0
     assert any(np.abs(tile(output, row, 1) - tile(output, row, 0)).mean() > 1 for row in range(3))

@@ -26,7 +26,7 @@ from local_services import free_port
 PATIENCE = 300  # seconds
 
 
-def test_the_usual_port_or_a_free_one_or_the_wanted_one_alone() -> None:
+def test_the_usual_port_else_a_free_one_but_a_given_port_is_not_replaced() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -38,7 +38,7 @@ def test_the_usual_port_or_a_free_one_or_the_wanted_one_alone() -> None:
     assert choose_port(taken, found) == taken
 
 
-def test_no_store_is_said_before_a_server_starts(
+def test_a_missing_store_is_reported_before_a_server_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path))

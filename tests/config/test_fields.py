@@ -87,7 +87,7 @@ def test_a_key_that_does_not_say_it_is_refused() -> None:
         "dataset.name=other",
     ],
 )
-def test_the_digest_stays_where_no_figure_changes(override: str) -> None:
+def test_the_digest_ignores_keys_that_do_not_affect_results(override: str) -> None:
     assert config_hash(composed(override)) == config_hash(composed())
 
 
@@ -99,7 +99,7 @@ def test_the_digest_stays_where_no_figure_changes(override: str) -> None:
         *("freeze=all", "freeze.stages.0.epochs=33", "optimizer=sgd", "head.dropout=0.3", "augmentation=flip"),
     ],
 )
-def test_the_digest_changes_with_what_decides_figures(override: str) -> None:
+def test_the_digest_changes_with_keys_that_affect_results(override: str) -> None:
     assert config_hash(composed(override)) != config_hash(composed())
 
 
@@ -216,7 +216,7 @@ def test_an_unfinished_run_is_taken_for_that_of_the_same_images_only(places: dic
     assert free_directory(killed, places["others"]) != killed
 
 
-def test_what_decides_no_figure_may_be_given_beside_reproduce(places: dict[str, Config], tmp_path: Path) -> None:
+def test_keys_that_do_not_affect_results_may_be_given_with_reproduce(places: dict[str, Config], tmp_path: Path) -> None:
     original = finished(tmp_path / "outputs" / "runs" / "0", places["here"], "1234")
     (original / "splits.csv").write_text("path,label,split,digest\n")
     words = [f"dataset.root={places['moved'].dataset.root}", "cache=off", "evaluate_after_each_stage=true"]
@@ -251,7 +251,9 @@ def plan(capsys: pytest.CaptureFixture[str], *overrides: str, sweeps: Path = Pat
     return capsys.readouterr().out.split()[-1]
 
 
-def test_a_sweep_is_found_again_whatever_decides_no_figure(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_is_found_again_whatever_keys_that_do_not_affect_results_say(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     first = plan(capsys, "seed=1")
     others = ["cache=off", "checkpoint_seconds=5", "on_error=stop", "inference_backend=tensorflow"]
     assert plan(capsys, "seed=1", *others) == first

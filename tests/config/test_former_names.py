@@ -145,7 +145,7 @@ def own_files(place: Path) -> list[str]:
     return [f"file://{place}"]
 
 
-def test_files_of_people_s_own_are_read_with_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_user_files_with_former_names_are_read_with_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = compose(["experiment=mine"], own_files(tmp_path))
     assert (config.head.name, config.head.pooling) == ("include_top_sigmoid", "include_top")
     assert (config.inference_backend, config.optimizer.layer_decay) == ("tensorflow", 0.7)
@@ -158,7 +158,7 @@ def test_files_of_people_s_own_are_read_with_notes(tmp_path: Path, capsys: pytes
     assert changed.optimizer.layer_decay == 0.9  # what is typed wins over the file, whatever the names
 
 
-def test_what_a_sweep_of_people_s_own_goes_over_is_read(tmp_path: Path) -> None:
+def test_former_names_in_the_sweeper_of_a_user_file_are_read(tmp_path: Path) -> None:
     (tmp_path / "sweep").mkdir()
     params = "      optimizer.block_decay: 0.5,0.7\n      head: linear,original\n"
     text = f"# @package _global_\nsweep: {{name: mine}}\nhydra:\n  sweeper:\n    params:\n{params}"
@@ -203,14 +203,14 @@ def test_a_stored_configuration_is_read_without_a_note_and_differs_in_nothing(
 
 
 @pytest.mark.parametrize("words", MEASURED)
-def test_a_stored_measured_run_has_the_cells_that_its_command_line_stood_for(words: str) -> None:
+def test_a_stored_run_with_scenario_auto_has_the_cells_of_its_command_line(words: str) -> None:
     before = from_yaml(as_stored_before(as_digits_were(words.split()), overrides=words.split()))
     assert config_hash(before) == MEASURED[words] != config_hash(compose(words.split()))
     assert list(before.scenario.cells) == list(CELLS)
     assert config_hash(from_yaml(to_yaml(before))) == MEASURED[words]  # as versions stored it that kept the cells
 
 
-def test_a_stored_measured_run_is_read_where_its_options_are_gone() -> None:
+def test_a_stored_run_with_scenario_auto_is_read_although_its_options_are_gone() -> None:
     config = from_yaml(as_stored_before(["scenario=auto"], overrides=["scenario=auto", "freeze=gone"]))
     assert config.scenario.cells == {}
     assert isinstance(config.freeze.stages[0].train, HeadOnly)

@@ -84,7 +84,7 @@ def test_a_log_that_cannot_be_written_costs_nothing(tmp_path: Path, capsys: pyte
     assert capsys.readouterr() == ("", "")
 
 
-def test_who_finds_a_dead_run_appends_its_end(tmp_path: Path) -> None:
+def test_whoever_finds_a_dead_run_appends_its_end(tmp_path: Path) -> None:
     log_end(tmp_path, "KILLED", "The process of this job was killed by signal 9")
     assert events(tmp_path) == [
         "ERROR headstart The process of this job was killed by signal 9",

@@ -92,7 +92,7 @@ def test_any_head_weighs_the_maps_by_the_gradient_of_the_logit() -> None:
 
 
 @pytest.mark.parametrize("output", ["softmax", "sigmoid"])
-def test_a_classifier_that_is_sure_of_itself_is_explained_too(output: str) -> None:
+def test_a_very_confident_classifier_is_explained_too(output: str) -> None:
     model = small_classifier(classes=2, output=output)
     images, classes = noise(4, SIDE), np.array([0, 1, 0, 1])
     before = GradCam(model).heat_maps(images, classes)
@@ -149,7 +149,7 @@ def planted(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.mark.slow
-def test_what_decides_the_class_is_hot() -> None:
+def test_the_region_that_decides_the_class_is_hot() -> None:
     model = random_network("small_cnn", 64).classifier
     images, classes, _ = planted(96, seed=0)
     model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
@@ -186,7 +186,7 @@ def test_what_decides_the_class_is_hot() -> None:
         pytest.param("nasnetmobile", 64, None, 2, marks=pytest.mark.slow),  # its other split points are in the stem
     ],
 )
-def test_the_layer_that_is_looked_at(name: str, size: int, layer: str | None, cells: int) -> None:
+def test_the_layer_that_is_explained(name: str, size: int, layer: str | None, cells: int) -> None:
     backbone = build_backbone(name, "none", size)
     chosen = choose_layer(backbone)
     assert layer in (chosen, None)

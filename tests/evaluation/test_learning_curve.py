@@ -99,7 +99,7 @@ def test_order_of_the_points_does_not_matter_and_a_seed_repeats() -> None:
         ([100, 200, 400], [0.4, 0.6, 0.5], 0.1, "the measured points allow anything from"),
     ],
 )
-def test_what_says_nothing_is_refused(
+def test_points_that_say_nothing_are_refused(
     images: list[int], accuracies: list[float], deviation: float, reason: str
 ) -> None:
     curve = extrapolate(np.array(images), np.array(accuracies), np.full(len(images), deviation), 0)

@@ -109,7 +109,7 @@ PREPARED = [
 
 
 @pytest.mark.parametrize("prepared", PREPARED, ids=lambda value: f"{value.get('module')}.{value['class_name']}"[:60])
-def test_nothing_but_layers_is_made_of_a_description(classifier: Path, prepared: dict[str, Any]) -> None:
+def test_only_layers_are_created_from_a_description(classifier: Path, prepared: dict[str, Any]) -> None:
     whole = (classifier / "model.keras").read_bytes()
 
     def as_a_layer(description: dict[str, Any]) -> None:
@@ -129,7 +129,7 @@ def test_nothing_but_layers_is_made_of_a_description(classifier: Path, prepared:
             build_backbone("small_cnn", str(classifier / "model.keras"), 32)
 
 
-def test_a_registered_class_of_somebody_is_refused(classifier: Path) -> None:
+def test_a_class_that_somebody_registered_is_refused(classifier: Path) -> None:
     ran = []
 
     @keras.saving.register_keras_serializable("somebody")
@@ -345,7 +345,7 @@ def expect_refused(content: bytes, tmp_path: Path) -> str:
     ],
     ids=lambda content: ascii(content[:40]),
 )
-def test_prepared_checkpoints_do_nothing(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_malicious_checkpoints_do_nothing(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     expect_refused(content, tmp_path)
     archive = io.BytesIO()

@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(PROCESSORS < 2, reason="one p
         pytest.param("ray", marks=RAY),
     ],
 )
-def test_jobs_side_by_side_divide_the_machine(name: str, folder: Path, tmp_path: Path) -> None:
+def test_parallel_jobs_divide_the_machine(name: str, folder: Path, tmp_path: Path) -> None:
     jobs = 3
     answer = launch(
         tmp_path,

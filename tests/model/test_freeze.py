@@ -169,7 +169,7 @@ def test_a_backbone_without_biases_has_none_to_train() -> None:
         layers_to_train(small, Biases())
 
 
-def test_a_frozen_variable_that_moves_is_found_out() -> None:
+def test_a_frozen_variable_that_changes_is_detected() -> None:
     small = network("small_cnn")
     open_for_training(small, LastBlock())
     before = frozen_fingerprints(small, "frozen")

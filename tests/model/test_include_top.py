@@ -242,7 +242,7 @@ PICTURES = ("dataset=unlabelled", "head=imagenet")
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (["dataset=unlabelled", "head=linear"], "Expected head=imagenet for pictures without labels"),
+        (["dataset=unlabelled", "head=linear"], "Expected head=imagenet for images without labels"),
         (["dataset=digits", "head=imagenet"], "Expected dataset=unlabelled for head.output=imagenet"),
         (["dataset=unlabelled", "head=linear", "head.output=imagenet"], "choose head=imagenet"),
         ([*PICTURES, "head.units=5"], "choose head=imagenet"),
@@ -253,7 +253,7 @@ PICTURES = ("dataset=unlabelled", "head=imagenet")
         (["head=include_top", "backbone=vgg19", "image_size=256"], "Expected image_size=224 for .* of vgg19"),
     ],
 )
-def test_what_cannot_be_is_refused_with_what_to_change(overrides: list[str], says: str) -> None:
+def test_impossible_combinations_are_refused_with_what_to_change(overrides: list[str], says: str) -> None:
     config = compose(overrides)
     entry = get_entry(config.backbone.name)
     with pytest.raises(HeadstartError, match=says) as caught:
@@ -271,7 +271,7 @@ def test_what_cannot_be_is_refused_with_what_to_change(overrides: list[str], say
         ["head=linear", "backbone=small_cnn", "image_size=64"],
     ],
 )
-def test_what_can_be_is_not_refused(overrides: list[str]) -> None:
+def test_possible_combinations_are_not_refused(overrides: list[str]) -> None:
     config = compose(overrides)
     entry = get_entry(config.backbone.name)
     check_include_top(config, entry, config.image_size or entry.image_size)

@@ -51,7 +51,7 @@ def test_frozen_batch_norm_stays_in_inference_mode_while_training() -> None:
         np.testing.assert_array_equal(value, before[path], path)
 
 
-def test_batch_norm_that_trains_moves_the_statistics_of_open_layers_only() -> None:
+def test_batch_norm_that_trains_changes_the_statistics_of_trained_layers_only() -> None:
     network, (images, _) = tiny_network("efficientnet_lite0"), pictures(4)
     opened = {weight.path for layer in open_for_training(network, LastBlock()) for weight in layer.weights}
     before = values_of(network.backbone)

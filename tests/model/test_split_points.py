@@ -26,11 +26,11 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype("float32")
 
 
-def test_finds_the_layers_that_carry_everything(residual: keras.Model) -> None:
+def test_finds_the_layers_whose_output_alone_determines_the_rest(residual: keras.Model) -> None:
     assert [split_point.name for split_point in find_split_points(residual)] == ["first", "sum", "last"]
 
 
-def test_cuts_stay_the_same_after_splitting_and_calling(residual: keras.Model) -> None:
+def test_split_points_stay_the_same_after_splitting_and_calling(residual: keras.Model) -> None:
     split_at(residual, "sum")
     split_at(residual, "first")
     residual(keras.Input((6, 6, 3)))
@@ -56,12 +56,12 @@ def test_halves_share_variables_with_the_whole(residual: keras.Model) -> None:
 @pytest.mark.parametrize(
     ("layer", "expected"), [("first", None), ("inside", "first"), ("sum", "first"), ("last", "sum")]
 )
-def test_last_cut_before_a_layer(residual: keras.Model, layer: str, expected: str | None) -> None:
+def test_last_split_point_before_a_layer(residual: keras.Model, layer: str, expected: str | None) -> None:
     split_point = last_split_point_before(residual, layer)
     assert (split_point.name if split_point else None) == expected
 
 
-def test_plain_sum_is_a_cut() -> None:
+def test_a_plain_sum_is_a_split_point() -> None:
     inputs = keras.Input((4,))
     x = keras.layers.Dense(4, name="first")(inputs)
     model = keras.Model(inputs, keras.layers.Dense(1, name="last")(x + keras.layers.Dense(4)(x)))

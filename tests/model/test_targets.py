@@ -53,7 +53,7 @@ from headstart.run.setup import set_up_run
         (5, "Received: 5"),
     ],
 )
-def test_what_is_no_target_is_refused_with_what_was_meant(train: Any, says: str) -> None:
+def test_an_unknown_target_is_refused_with_a_suggestion(train: Any, says: str) -> None:
     stages = [{"name": "head", "train": "head", "epochs": 1}, {"name": "more", "train": train, "epochs": 1}]
     stored = yaml.safe_load(to_yaml(compose()))
     stored["freeze"]["stages"] = stages
@@ -142,7 +142,7 @@ def test_a_run_is_refused_before_its_images_are_read(train: str, says: str, tmp_
 
 
 @pytest.mark.slow
-def test_every_cell_of_a_scenario_to_be_measured_is_checked(tmp_path: Path) -> None:
+def test_every_configuration_that_scenario_auto_may_choose_is_checked(tmp_path: Path) -> None:
     given = ["scenario=auto", "dataset=folder", "dataset.root=/nowhere", "freeze.stages.0.train={from: head}"]
     with pytest.raises(HeadstartError, match=r"freeze\.stages\.0\.train to be one of"):
         set_up_run(compose(given), tmp_path, Clock(0.0))

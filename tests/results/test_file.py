@@ -161,7 +161,7 @@ def test_earlier_versions_are_upgraded(tmp_path: Path, written: Callable[[], dic
 FIRST_DIGEST = "e0ddb08ba919029c"
 
 
-def test_the_digest_of_the_first_version_is_made_anew_from_the_configuration(tmp_path: Path) -> None:
+def test_the_digest_of_the_first_version_is_recomputed_from_the_configuration(tmp_path: Path) -> None:
     text = to_yaml(compose(["optimizer.layer_decay=0.5"]))
     (tmp_path / "config.yaml").write_text(
         text.replace("layer_decay", "block_decay").replace("inference_backend", "engine")
@@ -181,7 +181,7 @@ def test_the_digest_stays_without_a_configuration_that_can_be_read(tmp_path: Pat
     assert found.config_hash == FIRST_DIGEST
 
 
-def test_the_digest_that_this_version_wrote_is_not_made_anew(tmp_path: Path) -> None:
+def test_the_digest_that_this_version_wrote_is_not_recomputed(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(to_yaml(compose([])))
     write_results(tmp_path, dataclasses.replace(RESULTS, config_hash="0123456789abcdef"))
     found = read_results(tmp_path)
@@ -250,7 +250,7 @@ def test_a_value_of_another_type_is_named(change: dict[str, Any], says: str, tmp
 
 
 @pytest.mark.parametrize("text", ['{"run_id": "cc', "[1, 2]", "3", "", '{"scenario": {"probes": 3}}'])
-def test_other_files_are_no_results(text: str, tmp_path: Path) -> None:
+def test_other_files_are_not_results(text: str, tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(text)
     assert read_results(tmp_path) is None
 

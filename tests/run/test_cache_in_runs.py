@@ -124,7 +124,7 @@ def test_two_runs_at_once_compute_each_image_once(folder: Path, cache: Path, tmp
 
 
 @pytest.mark.slow
-def test_runs_that_are_killed_while_they_compute_leave_a_cache_to_build_on(
+def test_runs_killed_while_they_compute_leave_a_usable_cache(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # More images than a segment, so that a kill finds some written and some not.

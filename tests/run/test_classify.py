@@ -88,7 +88,7 @@ def test_predictions_are_those_of_the_saved_network(results: dict[str, Any], out
         assert [best["label"] for best in first["top"]][1] == row["predicted_2"]
 
 
-def test_the_saved_network_proves_itself_and_says_what_it_is(output: Path) -> None:
+def test_the_saved_network_is_verified_and_described(output: Path) -> None:
     classifier = load_classifier(output)
     assert classifier.class_names == imagenet_classes()
     assert (classifier.image_size, classifier.resize) == (32, "crop")
@@ -111,7 +111,7 @@ def test_the_run_is_tracked_with_its_model(results: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_a_picture_that_cannot_be_read_can_be_left_out(tmp_path: Path) -> None:
+def test_an_unreadable_image_can_be_skipped(tmp_path: Path) -> None:
     album = write_pictures(tmp_path / "album", {"spring": 2})
     (album / "broken.jpg").write_text("no picture")
     output = tmp_path / "run"

@@ -57,7 +57,7 @@ def test_the_same_run_gives_the_same_figures(
     assert "are identical to those of run" in tracked.data.tags["mlflow.note.content"]
 
 
-def test_other_figures_and_versions_are_said(
+def test_other_figures_and_versions_are_reported(
     finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def change(results: dict[str, Any]) -> None:
@@ -134,7 +134,7 @@ def test_an_unfinished_run_is_refused(finished_run: Path, tmp_path: Path) -> Non
         reproduce(tmp_path / "again", f"reproduce={half}")
 
 
-def test_the_verdict_is_a_sentence() -> None:
+def test_the_outcome_is_a_sentence() -> None:
     known = Reproduction(
         run_id="abcdef0123",
         verdict="agrees",

@@ -53,7 +53,7 @@ def test_the_same_command_finds_its_run_and_another_does_not(interrupted: Path) 
     assert find_interrupted(compose(["seed=6", "resume=auto"])) is None
 
 
-def test_how_the_work_is_done_may_be_given_beside_resume() -> None:
+def test_execution_settings_may_be_given_with_resume() -> None:
     stored, given = (
         compose(["seed=5", "cache.dtype=float16"]),
         ["time_limit=1h", "cache=off", "checkpoint_seconds=null"],

@@ -25,7 +25,7 @@ def plan(folder: Path, output: Path, *more: str) -> None:
     plan_run(compose([*TINY, f"dataset.root={folder}", "freeze=last_block", "epochs=2", "plan=true", *more]), output)
 
 
-def test_a_run_like_one_of_before_is_estimated_from_it(
+def test_a_run_is_estimated_from_a_similar_earlier_run(
     finished_run: Path, folder: Path, outputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     took = json.loads((finished_run / "results.json").read_text())["seconds"]["total"]
@@ -42,7 +42,7 @@ def test_a_run_like_one_of_before_is_estimated_from_it(
     assert files(outputs) == before
 
 
-def test_a_run_like_no_other_is_timed(
+def test_a_run_without_similar_earlier_runs_is_timed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path))
@@ -63,7 +63,7 @@ def test_a_run_like_no_other_is_timed(
         ("backbone.weights=imagenet", "Expected backbone.weights of small_cnn to be one of"),
     ],
 )
-def test_what_would_be_refused_is_refused(more: str, reason: str, folder: Path, tmp_path: Path) -> None:
+def test_a_plan_is_refused_if_its_run_would_be(more: str, reason: str, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=reason):
         plan(folder, tmp_path / "planned", more)
 

@@ -186,7 +186,7 @@ def test_a_run_prints_what_it_chose_and_what_was_set_explicitly(
     assert "-> small_similar" in printed
     assert "freeze=all was set explicitly and is kept." in printed
     assert "augmentation=light was set explicitly and is kept." in printed
-    assert "not tried: as given, because no time for trials was given" in printed
+    assert "not tried: as given (the time for trials is 0)" in printed
     assert "The frozen probe of all depths alone (head=multi_depth freeze=all) has " in printed
     assert "Training with as given: head=linear augmentation=light freeze=all optimizer=adam" in printed
     assert "The median class has 8 training images, fewer than 1,000: small." in printed

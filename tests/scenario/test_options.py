@@ -72,7 +72,7 @@ def test_shares_that_stay_frozen_are_those_of_the_literature() -> None:
     assert frozen["large_different"] == 0
 
 
-def test_auto_may_become_each_strategy_with_what_else_was_asked_for() -> None:
+def test_auto_may_choose_each_strategy_and_keeps_the_other_overrides() -> None:
     others = ["optimizer.learning_rate=0.5", "epochs=2", "seed=3"]
     config = compose(["scenario=auto", *others])
     strategies = scenario_strategies(config)
@@ -83,7 +83,7 @@ def test_auto_may_become_each_strategy_with_what_else_was_asked_for() -> None:
     assert from_yaml(to_yaml(config)) == config
 
 
-def test_what_the_command_sets_is_the_same_in_every_strategy_and_equal_ones_are_tried_once() -> None:
+def test_what_the_command_sets_is_the_same_in_every_strategy_and_duplicates_are_tried_once() -> None:
     strategies = compose(["scenario=auto", "head=dense512", "augmentation=none", "optimizer=sgd"]).scenario.strategies
     assert {one.head.name for one in strategies.values()} == {"dense512"}
     assert {one.augmentation.name for one in strategies.values()} == {"none"}
@@ -120,7 +120,7 @@ def test_a_wrong_scenario_is_refused(override: str, expected: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_digest_of_auto_is_known_before_and_stays_afterwards() -> None:
+def test_the_digest_of_auto_is_known_in_advance_and_does_not_change() -> None:
     config = compose(["scenario=auto"])
     digest = config_hash(config)
     assert digest not in {config_hash(compose(overrides)) for overrides in ([], *([f"scenario={c}"] for c in CELLS))}
@@ -133,7 +133,7 @@ def test_the_digest_of_auto_is_known_before_and_stays_afterwards() -> None:
     assert config_hash(dataclasses.replace(config, batch_size=5)) != digest
 
 
-def test_what_has_the_configuration_only_finds_options_of_a_directory_of_one_s_own(tmp_path: Path) -> None:
+def test_a_stored_configuration_finds_options_in_a_user_s_directory(tmp_path: Path) -> None:
     """As the process of a job or a resumed run, where no command line says where they are."""
     place = tmp_path / "it's mine"
     (place / "freeze").mkdir(parents=True)
@@ -148,7 +148,7 @@ def test_what_has_the_configuration_only_finds_options_of_a_directory_of_one_s_o
     assert answer.stdout.split() == ["mine"] * len(config.scenario.strategies) + [config_hash(config)], answer.stderr
 
 
-def test_a_job_finds_options_of_a_directory_of_one_s_own(tmp_path: Path, fork_server: ForkServer) -> None:
+def test_a_job_finds_options_in_a_user_s_directory(tmp_path: Path, fork_server: ForkServer) -> None:
     (tmp_path / "freeze").mkdir()
     (tmp_path / "freeze" / "mine.yaml").write_text("name: mine\nstages:\n  - {name: a, train: head, epochs: 3}\n")
     command = ["run.py", "--config-dir", tmp_path, "scenario=auto", "freeze=mine", "backbone=small_cnn"]

@@ -69,18 +69,20 @@ def test_which_strategies_the_features_solve(words: list[str], strategies: Mappi
     assert solved_on_features(compose([*words, "head=multi_depth", "freeze=last_block"])) is None  # it fine-tunes
 
 
-def test_what_cannot_be_beaten_ends_the_trials(strategies: Mapping[str, Config], probe: MultiDepthProbe) -> None:
+def test_a_strategy_that_cannot_be_beaten_ends_the_trials(
+    strategies: Mapping[str, Config], probe: MultiDepthProbe
+) -> None:
     activations = open_activation_cache(strategies["all"], SIZE)
     found = try_strategies(strategies, probe, SIZE, activations, Deadline(1000))
     assert [(trial.strategy, trial.accuracy) for trial in found.tried] == [("multi_depth", 1), ("head_only", 1)]
     assert (found.strategy, found.images) == ("multi_depth", 36)
     assert [one.reason for one in found.not_tried] == [
-        "it could not beat 100.0% by enough to pay for its time",
-        "it could not beat 100.0% by enough to pay for its time",
+        "it could not beat 100.0% by enough to justify its time",
+        "it could not beat 100.0% by enough to justify its time",
     ]
 
 
-def test_strategies_are_tried_in_order_while_the_time_suffices(
+def test_strategies_are_tried_in_order_as_long_as_there_is_time(
     strategies: Mapping[str, Config], probe: MultiDepthProbe
 ) -> None:
     activations = open_activation_cache(strategies["all"], SIZE)
@@ -88,14 +90,14 @@ def test_strategies_are_tried_in_order_while_the_time_suffices(
     none = try_strategies(trained, probe, SIZE, activations, Deadline(0))
     assert (none.strategy, none.tried, len(none.not_tried)) == ("all", (), 2)
     over = try_strategies(trained, probe, SIZE, activations, Deadline(5, started=time.perf_counter() - 6))
-    assert [one.reason for one in over.not_tried] == ["the 5 s are over", "the 5 s are over"]
+    assert [one.reason for one in over.not_tried] == ["the 5 s for trials were over"] * 2
     found = try_strategies({"all": strategies["all"]}, probe, SIZE, activations, Deadline(1000))
     [trial] = found.tried
     assert 0 <= trial.accuracy <= 1
     assert trial.whole_seconds > 0
 
 
-def test_a_trial_ends_where_the_time_does(strategies: Mapping[str, Config], probe: MultiDepthProbe) -> None:
+def test_a_trial_ends_when_the_time_is_over(strategies: Mapping[str, Config], probe: MultiDepthProbe) -> None:
     activations = open_activation_cache(strategies["all"], SIZE)
     longer = dataclasses.replace(strategies["all_light"], epochs=1000)
     with pytest.raises(OutOfTime, match="its trial was stopped after"):
@@ -103,7 +105,7 @@ def test_a_trial_ends_where_the_time_does(strategies: Mapping[str, Config], prob
     assert activations.ends is None
 
 
-def test_an_epoch_shows_that_the_others_have_no_time(strategies: Mapping[str, Config]) -> None:
+def test_an_epoch_shows_that_there_is_no_time_for_the_others(strategies: Mapping[str, Config]) -> None:
     config = compose([*TINY, "freeze=all", "epochs=10"])
     record = EpochRecord(1, "head", 1.0, 0.5, 1.0, 0.5, 0.1, seconds=10.0)
     early, late = (Projection(config, time.perf_counter(), Deadline(seconds)) for seconds in (200, 50))
@@ -118,7 +120,7 @@ def test_an_epoch_shows_that_the_others_have_no_time(strategies: Mapping[str, Co
     ("accuracies", "images", "expected"),
     [((0.90, 0.95), 1000, "b"), ((0.90, 0.904), 1000, "a"), ((0.90, 0.91), 50, "a"), ((0.90, 0.80), 1000, "a")],
 )
-def test_a_small_lead_does_not_pay_for_a_dearer_strategy(
+def test_a_small_lead_does_not_justify_a_more_expensive_strategy(
     accuracies: tuple[float, float], images: int, expected: str
 ) -> None:
     trials = [
@@ -150,7 +152,7 @@ def test_the_next_command_finds_the_same_whatever_its_seed_and_time(
         seeded = {name: dataclasses.replace(config, seed=3) for name, config in solved.items()}
         again = find_strategy(dataclasses.replace(strategies["all"], seed=3), seeded, {}, index, SIZE)
     assert (again.placement, again.choice, again.probe) == (first.placement, first.choice, None)
-    assert "are reused; after headstart cache prune --trials" in capsys.readouterr().out
+    assert "are reused; headstart cache prune --trials" in capsys.readouterr().out
 
     other = find_strategy(strategies["all"], {"multi_depth": solved["multi_depth"]}, {}, index, SIZE)
     assert other.probe is not None  # another question

@@ -153,7 +153,7 @@ def test_memory_compares_few_images_with_many(started: list[list[str]], tmp_path
     assert "+0 MB against 4" in report["notes"][0]
 
 
-def test_disk_sees_what_is_gone_in_the_end(
+def test_disk_counts_files_that_are_deleted_before_the_end(
     started: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def answer(overrides: list[str], work: Path, pictures: Path, temporary: Path) -> Finished:
@@ -178,11 +178,11 @@ def test_disk_sees_what_is_gone_in_the_end(
         )
     ]
     for row in report["rows"]:
-        assert 0.5 <= row["most at any time"] < 0.6  # in whole blocks, without the cache
-        assert row["ratio"] == row["estimated before"] / row["most at any time"]
+        assert 0.5 <= row["peak use"] < 0.6  # in whole blocks, without the cache
+        assert row["ratio"] == row["estimate"] / row["peak use"]
 
 
-def test_a_file_with_two_names_takes_its_room_once_and_one_that_vanished_none(
+def test_a_hard_linked_file_counts_once_and_a_vanished_one_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_bytes(bytes(100_000))
@@ -244,7 +244,7 @@ def test_pipeline_measures_input_and_training(tmp_path: Path) -> None:
     assert alone["ratio"] == pytest.approx(alone["decoded before"] / alone["decoding JPEGs"])
 
 
-def test_both_inputs_of_the_pipeline_are_the_same_pixels(tmp_path: Path) -> None:
+def test_both_inputs_of_the_pipeline_have_the_same_pixels(tmp_path: Path) -> None:
     config = parts.compose(
         ["dataset=folder", f"dataset.root={write_jpegs(tmp_path, 20, 40, 30)}", "backbone=small_cnn"]
     )
@@ -271,7 +271,7 @@ def test_both_inference_backends_are_measured(tmp_path: Path, monkeypatch: pytes
     assert "differ by up to 0 of the largest one" in report["notes"][0]
 
 
-def test_a_missing_inference_backend_is_said(
+def test_a_missing_inference_backend_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "headstart.inference.backend", None)
@@ -327,7 +327,7 @@ def test_a_page_without_the_block_and_a_file_of_something_else_are_refused(
     assert "Expected what `python scripts/bench/bench.py" in capsys.readouterr().out.replace("\n", " ")
 
 
-def test_the_jpegs_are_told_apart_by_colour_and_drawn_once(tmp_path: Path) -> None:
+def test_the_classes_of_jpegs_differ_in_colour_and_are_drawn_once(tmp_path: Path) -> None:
     first, second = (write_jpegs(tmp_path / name, 8, 100, 80, seed=1) for name in ("a", "b"))
     files = sorted(first.rglob("*.jpg"))
     assert len(files) == 8

@@ -72,12 +72,12 @@ def test_the_page_says_where_the_data_lies_and_how_the_scenarios_did(found: dict
     assert block.endswith("<!-- /check -->")
     assert "`python scripts/checks/check_scenarios.py pets --measure cars --write`" in block
     assert "**pets**: small_similar. 100 training images a class" in block
-    assert "70% sure, entropy 10%: tabby 25%" in block
+    assert "has a mean confidence of 70%, entropy 10%: tabby 25%" in block
     assert "| -> small_similar | 0.9025 | 0.900 to 0.905 |" in block
     assert block.count("| behind |") == 1
 
 
-def test_runs_that_are_there_are_not_trained_again(
+def test_existing_runs_are_not_trained_again(
     found: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands = []

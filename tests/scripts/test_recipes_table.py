@@ -64,7 +64,7 @@ def test_a_run_appears_in_the_table_and_in_its_recipe(script: ModuleType, recipe
 
 
 @pytest.mark.slow
-def test_what_was_not_measured_is_said_and_nothing_changes_the_second_time(
+def test_unmeasured_recipes_are_marked_and_a_second_run_changes_nothing(
     script: ModuleType, recipe_run: Path, tmp_path: Path
 ) -> None:
     assert script.main([str(recipe_run)]) == 0
@@ -77,7 +77,7 @@ def test_what_was_not_measured_is_said_and_nothing_changes_the_second_time(
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == files
 
 
-def test_a_run_of_no_recipe_is_refused(
+def test_a_run_without_a_recipe_is_refused(
     script: ModuleType, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (tmp_path / "page.md").read_text()

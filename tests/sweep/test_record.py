@@ -112,7 +112,7 @@ def write_many(record: Sweep, first: int) -> None:
         record.note("finished", number, "é" * 500)
 
 
-def test_eight_processes_write_side_by_side(tmp_path: Path) -> None:
+def test_eight_processes_write_concurrently(tmp_path: Path) -> None:
     record, context = sweep(tmp_path), multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["headstart.sweep.record"])
     processes = [context.Process(target=write_many, args=(record, 50 * number)) for number in range(8)]
@@ -124,7 +124,7 @@ def test_eight_processes_write_side_by_side(tmp_path: Path) -> None:
     assert record.ended().keys() == set(range(400))
 
 
-def test_lines_of_jobs_side_by_side_stay_whole(tmp_path: Path) -> None:
+def test_lines_of_parallel_jobs_stay_whole(tmp_path: Path) -> None:
     record = dataclasses.replace(sweep(tmp_path), jobs=200)
     with ThreadPool(8) as pool:
         pool.map(lambda number: record.note("finished", number, "é" * 2000), range(200))

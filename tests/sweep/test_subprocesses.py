@@ -76,7 +76,7 @@ def test_a_function_is_called_while_a_job_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor cannot be divided")
-def test_jobs_side_by_side_divide_processors_and_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parallel_jobs_divide_processors_and_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
     (tmp_path / "places").mkdir()
     one, other = tmp_path / "one.log", tmp_path / "other.log"

@@ -60,7 +60,7 @@ def shared(backbone: str) -> Network:
         *(pytest.param("efficientnet_lite0", freeze, marks=pytest.mark.slow) for freeze in FREEZES),
     ],
 )
-def test_every_shipped_freeze_changes_the_opened_layers_only(backbone: str, freeze: str) -> None:
+def test_every_shipped_freeze_schedule_changes_only_the_layers_it_trains(backbone: str, freeze: str) -> None:
     network = shared(backbone)
     images, targets = pictures(4)
     for part in compose([f"freeze={freeze}", "epochs=1"]).freeze.stages:
@@ -97,7 +97,7 @@ OTHER_WINDOWS: list[tuple[Any, str, str]] = [
     ("target", "batch_norm", "moves"),
     [*WINDOWS, *(pytest.param(*window, marks=pytest.mark.slow) for window in OTHER_WINDOWS)],
 )
-def test_a_window_moves_its_own_variables_and_no_other(
+def test_frozen_blocks_above_trained_ones_do_not_change(
     target: Any, batch_norm: str, moves: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network, (images, targets) = normed_network(), pictures(4)

@@ -18,7 +18,7 @@ MAX_SHOWN = 12  # findings of each kind with their images on the page
 
 
 def prepare_audit() -> None:
-    """Import what an audit needs that no network is part of, which takes longer than the audit of a small data set."""
+    """Import what an audit without a network needs, which takes longer than auditing a small data set."""
     import sklearn.model_selection
     import sklearn.tree  # noqa: F401
 

@@ -24,7 +24,7 @@ class Use:
 
 
 def uses_of(cache: Cache) -> list[Use]:
-    """Return what each table is and takes."""
+    """Return the content, size and last use of each table."""
     uses = []
     for directory in cache.tables():
         found = list(segment_sizes(directory))
@@ -45,7 +45,7 @@ def uses_of(cache: Cache) -> list[Use]:
 
 
 def describe(description: dict[str, Any]) -> str:
-    """Return in words what a table holds."""
+    """Describe the content of a table."""
     if description.get("what") == "images":
         return "decoded images"
     if description.get("what") == "measurements":

@@ -95,7 +95,7 @@ def export_classifier(classifier: Classifier, name: str, directory: Path) -> Exp
     check_export_directory(directory)
     form = FORMATS[name]
     if classifier.directory is None:
-        raise HeadstartError("Expected a saved classifier with reference pictures. Received: one that was not saved")
+        raise HeadstartError("Expected a saved classifier with reference images. Received: one that was not saved")
     labels = plain_description(read_description(classifier.directory))
     with np.load(classifier.directory / "reference.npz", allow_pickle=False) as reference:
         images, expected = reference["images"].astype(np.float32), reference["probabilities"]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import keras
 
 TOLERANCE = 1e-4  # on a probability: far above what another batch size or processor changes, far below a real change
-LARGEST_REFERENCE = 256_000_000  # bytes, of which a few pictures of the largest networks take a tenth
+LARGEST_REFERENCE = 256_000_000  # bytes; a few images of the largest networks take a tenth of that
 FILES = ("model.keras", LABELS, "config.yaml", "reference.npz")
 
 

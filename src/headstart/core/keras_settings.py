@@ -34,13 +34,13 @@ DEFAULTS = {
 
 
 class _Import:
-    """How Keras is imported: a program of headstart leaves the optional packages out, somebody's notebook does not."""
+    """How Keras is imported: programs of headstart leave the optional packages out; a user's notebook gets them."""
 
     without_optional = False
 
 
 def leave_out_optional_packages() -> None:
-    """Import Keras in this process as where its optional packages are not installed, which is faster."""
+    """Let this process import Keras as if its optional packages were not installed, which is faster."""
     _Import.without_optional = True
 
 

@@ -22,7 +22,7 @@ from headstart.core.environment import command_line
 FILE_NAME = "run.log"
 LOGGER = logging.getLogger("headstart")
 LOGGER.addHandler(logging.NullHandler())  # without it Python prints warnings of programs that open no log
-OTHERS = ("py.warnings", "tensorflow", "absl")  # loggers whose warnings belong into the log as well
+OTHERS = ("py.warnings", "tensorflow", "absl")  # loggers whose warnings belong in the log as well
 PLAIN = set("._-+:/%@,")  # characters beside letters and digits that need no quotes
 
 
@@ -69,7 +69,7 @@ def run_log(output: Path, started: float | None = None, **values: Any) -> Iterat
 
 
 def log_end(output: Path, status: str, reason: str) -> None:
-    """Append the end of a run whose own process could not, as it died or never began.
+    """Append the end of a run whose own process could not, because it died or never started.
 
     Args:
         output: directory of the run.
@@ -91,7 +91,7 @@ class _RunLogHandler(logging.FileHandler):
         self.addFilter(lambda record: record.name.startswith("headstart") or record.levelno >= logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line; a file that cannot be opened is no error of the run."""
+        """Write a line; a file that cannot be opened does not fail the run."""
         with contextlib.suppress(OSError):
             super().emit(record)
 
@@ -114,7 +114,7 @@ class _LineFormatter(logging.Formatter):
 
 @contextlib.contextmanager
 def _handled(handler: logging.Handler) -> Iterator[None]:
-    """Let a handler receive the records of headstart and of `OTHERS`; then leave the loggers as they were."""
+    """Let a handler receive the records of headstart and of `OTHERS` within this context; then restore the loggers."""
     level, propagate = LOGGER.level, LOGGER.propagate
     loggers = (LOGGER, *(logging.getLogger(name) for name in OTHERS))
     for logger in loggers:
@@ -133,7 +133,7 @@ def _handled(handler: logging.Handler) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _warnings_logged() -> Iterator[None]:
-    """Log what Python warns of, and still show it: `logging.captureWarnings` would take it from the console."""
+    """Log Python's warnings and still show them: `logging.captureWarnings` would remove them from the console."""
     show, logger = warnings.showwarning, logging.getLogger("py.warnings")
 
     def log_and_show(message: Any, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:

@@ -10,12 +10,12 @@ from headstart.core.files import write_text
 
 
 def replace_block(page: Path, name: str, block: str) -> None:
-    """Put text in the place of a block of a page; what stands around it stays.
+    """Replace a block of a page; the text around it does not change.
 
     Args:
         page: a Markdown file.
-        name: of the block, which stands between the comments `<!-- NAME -->` and `<!-- /NAME -->`.
-        block: the new text, both comments included; the first one may say more behind a colon.
+        name: of the block, which is between the comments `<!-- NAME -->` and `<!-- /NAME -->`.
+        block: the new text, including both comments; the first one may say more after a colon.
 
     Raises:
         HeadstartError: when the page has no such block.

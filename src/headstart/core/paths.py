@@ -1,4 +1,4 @@
-"""Where headstart keeps what it writes, and where relative paths lie, whatever the working directory becomes."""
+"""The directories that headstart writes to, and absolute paths that do not depend on later working directories."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def use_project_directories(root: Path) -> None:
 
 
 def outputs_directory() -> Path:
-    """Return the directory of runs, tracking store and cache: $HEADSTART_OUTPUTS, else `outputs` here."""
+    """Return the directory of runs, tracking store and cache: $HEADSTART_OUTPUTS, else `outputs` in this directory."""
     return absolute(os.environ.get("HEADSTART_OUTPUTS") or "outputs")
 
 
 def cache_directory() -> Path:
-    """Return the directory of what can be computed again: $HEADSTART_CACHE, else `cache` among the outputs."""
+    """Return the directory of the cache: $HEADSTART_CACHE, else `cache` in the outputs directory."""
     given = os.environ.get("HEADSTART_CACHE")
     return absolute(given) if given else outputs_directory() / "cache"
 
 
 def absolute(path: str | Path, base: Path | None = None) -> Path:
-    """Return a path that no change of the working directory moves.
+    """Return an absolute path, which stays the same when the working directory changes.
 
     Args:
         path: may begin with `~`.

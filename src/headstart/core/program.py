@@ -17,7 +17,7 @@ COLLECTED = 50_000  # new objects between two garbage collections
 
 
 def prepare_program() -> None:
-    """Set what only a program may set: where relative paths lie, that nobody looks at its figures, what it imports."""
+    """Change settings of the process, which a library must not do: directories, Matplotlib's backend, lean imports."""
     fix_directories()
     os.environ["MPLBACKEND"] = "agg"
     collect_garbage_less_often()

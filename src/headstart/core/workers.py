@@ -4,6 +4,9 @@ A thread would not help: the imports of TensorFlow and MLflow, and drawing, are 
 a time. A fork would not work once TensorFlow has started its threads. So a worker is a new interpreter, which imports
 what it needs while the command does something else. Without a worker the same calls are made in this process: only
 commands start workers, and what they write is the same.
+
+`concurrent.futures.ProcessPoolExecutor` starts as fast but would not do: its processes outlive a command that is killed,
+it cannot end a call that hangs (before Python 3.14), and an error that cannot be pickled loses its message.
 """
 
 from __future__ import annotations
@@ -90,7 +93,7 @@ class Worker:
         return self._begun[-1][0]
 
     def finish(self) -> None:
-        """Wait for what has begun, and raise the first error; this process does what the subprocess has not come to."""
+        """Wait for the calls that have begun, and raise the first error; this process makes those not yet started."""
         begun, self._begun = self._begun, []
         for future, make in reversed(begun):
             if future.cancel():

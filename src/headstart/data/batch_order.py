@@ -102,6 +102,6 @@ def blocks_of(positions: np.ndarray, size: int = 256) -> list[np.ndarray]:
 
     Args:
         positions: int (n,).
-        size: most positions in a block.
+        size: maximum number of positions in a block.
     """
     return [positions[start : start + size] for start in range(0, len(positions), size)]

@@ -56,11 +56,11 @@ def load_index(config: DatasetConfig, cache_directory: Path, cv: CrossValidation
     if config.source == "unlabelled":
         if config.classes is not None:
             raise HeadstartError(
-                f"Expected no dataset.classes for pictures without labels. Received: {', '.join(config.classes)}"
+                f"Expected no dataset.classes for images without labels. Received: {', '.join(config.classes)}"
             )
         if config.min_images is not None:
             raise HeadstartError(
-                f"Expected no dataset.min_images for pictures without labels. Received: {config.min_images}"
+                f"Expected no dataset.min_images for images without labels. Received: {config.min_images}"
             )
         return replace(index_unlabelled(_root_to_walk(config)), limits=limits)
     listing = exclude_images(SOURCES[config.source](config, cache_directory), config.exclude)

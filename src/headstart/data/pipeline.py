@@ -155,10 +155,10 @@ def training_dataset(
 
 
 def with_fixed_threads(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Return a dataset whose threads and buffers are as it says, without a thread that tunes them.
+    """Return a dataset without tf.data's autotuning of threads and buffers.
 
-    That thread of tf.data (TensorFlow 2.21) sleeps for ever longer, and who closes the dataset may wait until it wakes
-    up: 30 steps that took 3.2 s returned after 5.1 s.
+    The thread that tunes (TensorFlow 2.21) sleeps longer and longer, and closing the dataset may wait until it wakes:
+    30 steps that took 3.2 s returned after 5.1 s.
     """
     import tensorflow as tf
 

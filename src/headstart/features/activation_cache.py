@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import keras
 
 BATCH_SIZE = 32  # images at once through the frozen part; without gradients they need little memory
-REPORTED_SECONDS = 2  # shorter computations are not announced
+REPORTED_SECONDS = 2  # shorter computations are not reported
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class ActivationCache:
         what = {
             "what": "activations",
             "backbone": self.backbone,
-            # These are the words of stored caches, which stay valid.
+            # The words of earlier versions ("cut", "engine"): others would make every stored cache useless.
             "cut": "every cut" if boundary.split_point == EVERY_SPLIT_POINT else boundary.split_point,
             "prefix": _fingerprint(boundary.prefix),
             # Also those that are not layers: some backbones' preprocessing swaps red and blue by a plain operation.

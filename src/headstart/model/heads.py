@@ -135,7 +135,7 @@ def class_probabilities(outputs):  # type: ignore[no-untyped-def]
 
 
 def best_labels(probabilities: np.ndarray, class_names: tuple[str, ...], top: int) -> list[dict[str, Any]]:
-    """Return the most likely labels of a picture with their confidence, the most likely first.
+    """Return the most likely labels of an image with their confidence, the most likely first.
 
     Args:
         probabilities: float (classes,).

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_include_top(config: Config, entry: BackboneEntry, image_size: int) -> None:
-    """Raise when a run cannot use the backbone's own layers as it says, or has pictures that nothing can learn from.
+    """Raise when a run cannot use the backbone's own layers as configured, or has no labels to learn from.
 
     Args:
         config: the resolved configuration.
@@ -31,8 +31,8 @@ def check_include_top(config: Config, entry: BackboneEntry, image_size: int) -> 
     head, dataset = config.head, config.dataset
     if dataset.source == "unlabelled" and head.output != "imagenet":
         raise HeadstartError(
-            f"Expected head=imagenet for pictures without labels, from which nothing can be learned. "
-            f"Received: head={head.name}; to train it, give the pictures labels: dataset=folder or dataset=csv"
+            f"Expected head=imagenet for images without labels, from which nothing can be learned. "
+            f"Received: head={head.name}; to train it, label the images: dataset=folder or dataset=csv"
         )
     if head.output == "imagenet":
         if dataset.source != "unlabelled":

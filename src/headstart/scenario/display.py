@@ -29,7 +29,7 @@ def print_placement(placement: Placement, backbone: str) -> None:
     for sentence in placement.why:
         console.print(f"  - {sentence}", markup=False, soft_wrap=True)
     console.print(
-        "  The thresholds are heuristics, see docs/scenarios.md. Not the scenario chooses a strategy, but trials.",
+        "  The thresholds are heuristics, see docs/scenarios.md. Trials choose the strategy, not the scenario.",
         markup=False,
         soft_wrap=True,
     )

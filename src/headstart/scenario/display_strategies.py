@@ -36,7 +36,7 @@ def print_choice(choice: StrategyChoice, images: int) -> None:
         f"Strategies tried on {share} training images, judged by {choice.validation_images:,} validation images", table
     )
     for one in choice.not_tried:
-        console.print(f"  not tried: {one.strategy}, because {one.reason}", markup=False, soft_wrap=True)
+        console.print(f"  not tried: {one.strategy} ({one.reason})", markup=False, soft_wrap=True)
     _print_leader(choice)
     _print_probe(choice)
 
@@ -46,8 +46,8 @@ def _print_leader(choice: StrategyChoice) -> None:
     leader = max(choice.trials, key=lambda trial: trial.accuracy, default=None)
     if leader is not None and leader.strategy != choice.strategy:
         console.print(
-            f"  {leader.strategy} leads by {100 * (leader.accuracy - choice.chosen.accuracy):.1f} points, too little "
-            "for these validation images and its time.",
+            f"  {leader.strategy} leads by {100 * (leader.accuracy - choice.chosen.accuracy):.1f} points, which is too "
+            "little on so few validation images to justify its time.",
             markup=False,
             soft_wrap=True,
         )

@@ -32,7 +32,7 @@ class Findings:
 def find_strategy(
     config: Config, strategies: Mapping[str, Config], left_out: Mapping[str, str], index: ImageIndex, image_size: int
 ) -> Findings:
-    """Measure the scenario of a data set, and try strategies on it; or return what was found before.
+    """Measure the scenario of a data set and try strategies on it, or return the stored findings of an earlier command.
 
     Args:
         config: of a run with `scenario=auto`.
@@ -49,7 +49,7 @@ def find_strategy(
     if known is not None:
         at = datetime.fromisoformat(known.choice.made).strftime("%Y-%m-%d %H:%M")
         console.print(
-            f"  Scenario and trials of {at} are reused; after headstart cache prune --trials they are made again.",
+            f"  Scenario and trials of {at} are reused; headstart cache prune --trials removes them.",
             markup=False,
             soft_wrap=True,
         )
@@ -58,7 +58,7 @@ def find_strategy(
     activations = open_activation_cache(config, image_size)
     probe = multi_depth_probe(config, index, image_size, activations)
     placement, curve = measure_scenario(probe), probe.curve()
-    # Trials have their time to themselves: what the pass over all images computed, the training after it finds cached.
+    # The deadline is for the trials alone: the pass over all images is not wasted, training finds it in the cache.
     trials = try_strategies(strategies, probe, image_size, activations, Deadline(config.scenario.seconds))
     choice = StrategyChoice(
         strategy=trials.strategy,
@@ -75,8 +75,8 @@ def find_strategy(
         file.write(placement, choice)
     else:
         console.print(
-            f"  cache={config.cache.name}: the trials are not stored. The time ends them, so another command may "
-            "choose another strategy.",
+            f"  cache={config.cache.name}: the trials are not stored. They end when their time is over, so the next "
+            "command may choose another strategy.",
             markup=False,
             soft_wrap=True,
         )

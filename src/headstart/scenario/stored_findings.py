@@ -63,7 +63,7 @@ class FindingsFile:
         self.path: Path = cache_directory() / TRIALS / f"{digest}.json"
 
     def read(self) -> StoredFindings | None:
-        """Return the findings; None if there are none or they cannot be read, and they are made again."""
+        """Return the findings; None if there are none or they cannot be read."""
         try:
             content = json.loads(self.path.read_text(encoding="utf-8"))
             return from_plain(StoredFindings, content)

@@ -92,7 +92,7 @@ def train_strategy(
         )
     except TimeLimitReached:
         spent = time.perf_counter() - started
-        raise OutOfTime(f"its trial was stopped after {spent:.0f} s, where the time ended") from None
+        raise OutOfTime(f"its trial was stopped after {spent:.0f} s, when the time for trials was over") from None
     finally:
         console.quiet = quiet
     seconds, epochs = time.perf_counter() - built, sum(record.seconds for record in result.history)
@@ -122,9 +122,9 @@ class Projection:
         self.done: dict[str, int] = {}
 
     def __call__(self, record: EpochRecord) -> None:
-        """Raise OutOfTime if the remaining epochs, each like this one, take too long.
+        """Raise OutOfTime if the remaining epochs take too long, supposing that each takes as long as this one.
 
-        The first epoch of a stage says nothing, because it begins with tracing.
+        The first epoch of a stage does not count, because it begins with tracing.
         """
         self.done[record.stage] = self.done.get(record.stage, 0) + 1
         if self.done[record.stage] == 1:
@@ -136,7 +136,7 @@ class Projection:
 
 
 def _scaled(history: list[EpochRecord], times: float) -> float:
-    """Return how long the epochs would have taken with so many times the images; tracing takes as long as it did."""
+    """Return how long the epochs would have taken with `times` as many images; the time for tracing stays the same."""
     total = 0.0
     for stage in dict.fromkeys(record.stage for record in history):
         seconds = [record.seconds for record in history if record.stage == stage]

@@ -23,11 +23,11 @@ from headstart.training.linear_head import linear_fit
 from headstart.training.ridge_head import LANDMARKS
 
 TRIAL_IMAGES = 600  # training images of a trial: enough to tell a few points apart, and a trial takes seconds
-START = 3.0  # how many times as long as building a network a trial takes at least: it traces a training step too
+START = 3.0  # a trial takes at least this many times as long as building its network: it traces a training step too
 # How long training takes with a freeze schedule, relative to freeze=last_two_blocks. Measured: 67, 168 and 405 s.
 COSTS = {"all": 0.5, "last_block": 0.8, "last_two_blocks": 1.0, "first_half": 2.5, "none": 6.0}
 AUGMENTED = 2.0  # times as long with augmentation, because no activations are cached; a guess
-CLOSE = 0.005  # a lead in validation accuracy that does not pay for a dearer strategy
+CLOSE = 0.005  # a lead in validation accuracy that does not justify a more expensive strategy
 CLOSE_ERRORS = 1.0  # likewise, in standard errors: the one-standard-error rule of Breiman et al., CART, 1984
 BEHIND_ERRORS = 2.0  # standard errors behind the leader at which light augmentation cannot make up for it
 
@@ -49,7 +49,7 @@ def try_strategies(
     activations: ActivationCache,
     deadline: Deadline,
 ) -> Trials:
-    """Try strategies on the same training images, in their order, while the time suffices.
+    """Try strategies on the same training images, in their order, as long as there is time.
 
     Those that are solved on the features of the probe are always tried. The others train with the seed of the split, so
     that runs which differ only in their seeds get the same recommendation.
@@ -103,7 +103,7 @@ def winner(trials: list[Trial], validation_images: int) -> str:
     """Return the cheapest strategy whose accuracy is close to the best.
 
     Args:
-        trials: at least one, from the cheapest to the dearest.
+        trials: at least one, from the cheapest to the most expensive.
         validation_images: on which their accuracies were measured.
     """
     best = max(trial.accuracy for trial in trials)
@@ -140,12 +140,12 @@ def _reason_to_skip(
     `plain` is the same strategy without augmentation, see `_without_augmentation`.
     """
     if deadline.seconds <= 0:
-        return "no time for trials was given"
+        return "the time for trials is 0"
     if deadline.left <= 0:
-        return f"the {deadline.seconds:g} s are over"
+        return f"the {deadline.seconds:g} s for trials were over"
     best = max((trial.accuracy for trial in trials), default=0.0)
     if 1 - best <= CLOSE:
-        return f"it could not beat {best:.1%} by enough to pay for its time"
+        return f"it could not beat {best:.1%} by enough to justify its time"
     if plain is not None:
         found = next((trial for trial in trials if trial.strategy == plain), None)
         if found is None:
@@ -158,9 +158,9 @@ def _reason_to_skip(
 
 
 def _times_to_solve(few: int, many: int) -> float:
-    """Return how many times as long it takes to solve a head for many images as for few.
+    """Return by which factor solving a head takes longer for many images than for few.
 
-    Up to its landmarks, the time grows with the square of the images and more, from there in proportion.
+    Up to the number of landmarks the time grows with the square of the images, beyond it in proportion.
     """
     solved = max(few, min(many, LANDMARKS))
     return (solved / few) ** 2 * many / solved

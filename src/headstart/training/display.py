@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from headstart.training.inputs import StageInput
     from headstart.training.linear_head import LinearClassifier
 
-# A stage that waits for data less than this is not worth changing anything for.
+# A stage that waits less than this for data is not worth a change.
 REPORTED_WAIT_FRACTION = 0.05  # of the step time
 REPORTED_WAIT_SECONDS = 1.0
 

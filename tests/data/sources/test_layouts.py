@@ -187,10 +187,10 @@ CASES = [
     Case(
         "train and test of pictures alone",
         classes("train test"),
-        refused=r"only pictures; dataset\.splits=none if they are",
+        refused=r"only images; dataset\.splits=none if they are",
     ),
     Case("train and test that are classes", classes("train test"), counted("test train", 3, 1, 1), splits="none"),
-    Case("train, test and plane of pictures alone", classes("train test plane"), refused=r"only pictures"),
+    Case("train, test and plane of pictures alone", classes("train test plane"), refused=r"only images"),
     # Folders with the same folders
     Case(
         "unknown names of splits", two("foo", "bar"), refused=r"bar and foo, which hold the same folders \(cat, dog\)"
@@ -378,7 +378,7 @@ CASES = [
         three("chest_xray/train", "chest_xray/val", "chest_xray/test"),
         refused=r"dataset\.root=\S+/chest_xray reads",
     ),
-    Case("dogs against cats of the competition", {"train": 6, "test1": 4}, refused=r"only pictures"),
+    Case("dogs against cats of the competition", {"train": 6, "test1": 4}, refused=r"only images"),
     Case(
         "dogs against cats with test1",
         {**each("train", PETS, 5), "test1": 4},

@@ -87,7 +87,7 @@ def find_near_duplicates(thumbnails: Thumbnails, positions: np.ndarray) -> list[
         np.arange(start, min(start + ALIGNMENTS_PER_BATCH, len(first)))
         for start in range(0, len(first), ALIGNMENTS_PER_BATCH)
     ]
-    for part in track(parts, len(parts), "comparing what may be near-duplicates"):
+    for part in track(parts, len(parts), "comparing possible near-duplicates"):
         first_images, second_images = (standardised(thumbnails(positions[end[part]])) for end in (first, second))
         scores = aligned_similarity(first_images, second_images, matrices[variant[part]], mean, threshold)
         for place in np.flatnonzero(scores >= threshold):

@@ -144,7 +144,7 @@ def _recognized_splits(top: Folder, folders: dict[str, Folder], named: dict[str,
     splits = [(split, folder) for split, folder in splits if folder.children]
     if not splits:
         raise HeadstartError(
-            f"Expected a folder for each class in {first_few(list(named))} of {top.path}. Received: only pictures; "
+            f"Expected a folder for each class in {first_few(list(named))} of {top.path}. Received: only images; "
             f"{no_splits} if they are the classes themselves, dataset=csv if a table has the labels, "
             "dataset=flat if the files' names begin with the number of the class"
         )

@@ -150,7 +150,7 @@ def stray_notes(folders: Iterable[Folder], beside: str) -> list[str]:
             more = ", ..." if folder.images > len(folder.examples) else ""
             file = shlex.quote(str(folder.path / folder.examples[0]))
             notes.append(
-                f"Pictures beside the folders of {beside} have no label and were left out ({folder.images:,} in "
+                f"Images beside the folders of {beside} have no label and were left out ({folder.images:,} in "
                 f"{folder.path}: {', '.join(folder.examples)}{more}); label them after training: "
                 f"headstart predict latest {file}{' ...' if folder.images > 1 else ''}"
             )
