@@ -22,12 +22,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from headstart.cli.servers import is_listening
 from headstart.core.console import console
 from headstart.core.program import exit_with
 
 ROOT = Path(__file__).absolute().parents[2]
 
-PATIENCE = 120  # seconds that a service has to be ready
+READY_SECONDS = 120  # time that a service has to become ready
 SLURM_PROGRAMS = ("munged", "slurmctld", "slurmd", "sinfo")
 POSTGRES_PROGRAMS = "/usr/lib/postgresql/*/bin"  # Debian keeps them off the path
 
@@ -113,7 +114,10 @@ def postgres() -> Iterator[dict[str, str]]:
         subprocess.run(initialise, check=True, stdout=subprocess.DEVNULL, user=user, cwd=directory)
         command = [programs / "postgres", "-D", data, "-p", port, "-k", directory, "-h", "127.0.0.1"]
         with _running([str(word) for word in command], directory, user=user):
-            _wait(lambda: answers(port) and (data / "postmaster.pid").read_text().endswith("ready   \n"), "PostgreSQL")
+            _wait(
+                lambda: is_listening(port) and (data / "postmaster.pid").read_text().endswith("ready   \n"),
+                "PostgreSQL",
+            )
             yield {"DATABASE_URL": f"postgresql://headstart@127.0.0.1:{port}/postgres"}
 
 
@@ -133,7 +137,7 @@ def mlflow_server(store: str | None = None) -> Iterator[dict[str, str]]:
         command += ["--workers", "2", "--artifacts-destination", str(directory / "artifacts")]
         command += ["--backend-store-uri", store or f"sqlite:///{directory}/mlflow.db"]
         with _running(command, directory):
-            _wait(lambda: answers(port), "the MLflow server", directory)
+            _wait(lambda: is_listening(port), "the MLflow server", directory)
             yield {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
 
 
@@ -153,7 +157,7 @@ def model_server(model: str) -> Iterator[str]:
         # It looks for uvicorn on the path, which lies beside Python.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         with _running([*command, "--env-manager", "local"], directory, {"PATH": path}):
-            _wait(lambda: answers(port), "the served model", directory)
+            _wait(lambda: is_listening(port), "the served model", directory)
             yield f"http://127.0.0.1:{port}"
 
 
@@ -218,20 +222,14 @@ def _running(
             process.wait()
 
 
-def answers(port: int) -> bool:
-    with socket.socket() as asking:
-        asking.settimeout(1)
-        return asking.connect_ex(("127.0.0.1", port)) == 0
-
-
 def _wait(ready: Callable[[], bool], name: str, directory: Path | None = None) -> None:
     """Wait until a service is ready."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + READY_SECONDS
     while not ready():
         if time.monotonic() > end:
             logs = [file for suffix in ("log", "out") for file in (directory.glob(f"*.{suffix}") if directory else ())]
             said = "\n".join(f"{file.name}: {file.read_text(errors='replace')[-1000:]}" for file in logs)
-            raise RuntimeError(f"Expected {name} to be ready within {PATIENCE} s. Received: nothing\n{said}")
+            raise RuntimeError(f"Expected {name} to be ready within {READY_SECONDS} s. Received: nothing\n{said}")
         time.sleep(0.2)
 
 

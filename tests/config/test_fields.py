@@ -16,7 +16,6 @@ from headstart.config.identity import config_hash
 from headstart.config.keys import (
     effect_of,
     keys_of,
-    keys_that_decide,
     leaves_of,
     override_values,
     values_that_decide,
@@ -37,7 +36,7 @@ def composed(*overrides: str) -> Config:
 
 
 def test_every_key_of_the_schema_says_what_it_decides() -> None:
-    declared = keys_that_decide(Config)
+    declared = {key.name: key.decides for key in keys_of(Config)}
     assert declared["freeze.stages.*.optimizer.schedule.patience"] is Decides.RESULT
     assert declared["cache.max_gb"] is Decides.NOTHING
     assert declared["cache.dtype"] is Decides.RESULT
@@ -62,7 +61,7 @@ def test_a_key_that_does_not_say_it_is_refused() -> None:
         new: int = 0
 
     with pytest.raises(TypeError, match="the field of new to declare what it decides"):
-        keys_that_decide(Careless)
+        list(keys_of(Careless))
     with pytest.raises(TypeError, match="the field of new to declare what it decides"):
         values_that_decide(Careless(), FIGURES)
 

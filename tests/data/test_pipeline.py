@@ -21,7 +21,7 @@ from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import BatchPlan, class_weights, evaluation_dataset, training_dataset
 from headstart.data.pixel_cache import BATCHES_AHEAD, Files
-from headstart.features.activation_cache import InMemory
+from headstart.data.rows import InMemory
 
 BATCH = 8
 

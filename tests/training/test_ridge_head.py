@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from headstart.features.activation_cache import InMemory
+from headstart.data.rows import InMemory
 from headstart.training import ridge_head
 from headstart.training.linear_head import LinearClassifier
 from headstart.training.ridge import fit_ridge, spectrum

@@ -88,18 +88,6 @@ def keys_of(schema: Any, prefix: str = "", inherited: Decides | None = None) -> 
             yield Key(name, kind, item, decides)
 
 
-def keys_that_decide(schema: Any) -> dict[str, Decides]:
-    """Return what every key of a schema decides, see `keys_of`.
-
-    Args:
-        schema: dataclass.
-
-    Raises:
-        TypeError: for a key that neither declares nor inherits what it decides.
-    """
-    return {key.name: key.decides for key in keys_of(schema)}
-
-
 def effect_of(schema: Any, key: str) -> Decides | None:
     """Return what a key or a group of keys decides; None for an unknown key.
 

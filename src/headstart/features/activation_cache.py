@@ -21,6 +21,7 @@ from headstart.data.augmentation import Augmentation
 from headstart.data.files.check_cache import READER
 from headstart.data.index import ImageIndex
 from headstart.data.pixel_cache import Pixels
+from headstart.data.rows import InMemory
 from headstart.features.boundary import EVERY_SPLIT_POINT, Boundary
 from headstart.inference.backend import InferenceModel, forward, resolve_inference_backend
 from headstart.results.sections import CacheUse
@@ -38,32 +39,6 @@ class Views:
 
     augmentation: Augmentation
     count: int  # per image
-
-
-@dataclass(frozen=True)
-class InMemory:
-    """Activations that are held in memory and not cached on disk."""
-
-    values: np.ndarray  # (n, ...)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one image's activations."""
-        return self.values.shape[1:]
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of the activations."""
-        return self.values.dtype
-
-    def read(self, positions: np.ndarray) -> np.ndarray:
-        """Return the rows at some positions."""
-        return self.values[positions]
-
-    def batches(self, order: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield (batch, ...) for each array of positions."""
-        for positions in order:
-            yield self.values[positions]
 
 
 @dataclass

@@ -16,7 +16,7 @@ from headstart.cache.table import Rows
 from headstart.config import Config, StageConfig
 from headstart.data.augmentation import Augmentation
 from headstart.data.pipeline import BatchPlan, class_weights, evaluation_dataset, training_dataset
-from headstart.features.activation_cache import ActivationCache, InMemory, Views
+from headstart.features.activation_cache import ActivationCache, Views
 from headstart.features.boundary import Boundary, frozen_boundary, why_no_boundary
 from headstart.model.freeze import trains_everything
 from headstart.model.multi_depth import reads_every_depth, split_points_of
@@ -27,6 +27,7 @@ from headstart.training.step_groups import steps_at_once
 if TYPE_CHECKING:
     from headstart.data.index import ImageIndex
     from headstart.data.pixel_cache import Batches
+    from headstart.data.rows import InMemory
 
 
 EVALUATION_BATCH_BYTES = 1 << 25  # of activations

@@ -23,6 +23,7 @@ from headstart.data.files.images import load_image
 from headstart.data.files.limits import Limits, file_bytes
 from headstart.data.files.opening import open_image
 from headstart.data.index import ImageIndex
+from headstart.data.rows import InMemory
 from headstart.data.similarity.alignment import SIDE
 
 VERSION = 1  # of the measurements; part of the cache's key
@@ -49,17 +50,6 @@ FIGURES = (
     "border_blue",
 )
 ROW_BYTES = SIDE * SIDE + 4 * len(FIGURES)
-
-
-@dataclass(frozen=True)
-class InMemory:
-    """Rows that are kept in memory and not in the cache."""
-
-    values: np.ndarray  # uint8 (n, ROW_BYTES)
-
-    def read(self, positions: np.ndarray) -> np.ndarray:
-        """Return the rows at some positions."""
-        return self.values[positions]
 
 
 @dataclass(frozen=True)
