@@ -5,8 +5,8 @@ a time. A fork would not work once TensorFlow has started its threads. So a work
 what it needs while the command does something else. Without a worker the same calls are made in this process: only
 commands start workers, and what they write is the same.
 
-`concurrent.futures.ProcessPoolExecutor` starts as fast but would not do: its processes outlive a command that is killed,
-it cannot end a call that hangs (before Python 3.14), and an error that cannot be pickled loses its message.
+`concurrent.futures.ProcessPoolExecutor` starts as fast but does not suffice: its processes outlive a command that is
+killed, it cannot end a call that hangs (before Python 3.14), and an error that cannot be pickled loses its message.
 """
 
 from __future__ import annotations
