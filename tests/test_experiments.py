@@ -115,7 +115,7 @@ def test_the_small_network_is_the_published_one() -> None:
 
 
 def write(file: Path, label: int, number: int) -> None:
-    """Write a picture of 24 x 20 pixels whose class can be told by its colour."""
+    """Write an image of 24 x 20 pixels whose colour shows its class."""
     file.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng((label, number)).integers(0, 60, (20, 24, 3))
     color = 190 * np.array([label % 2, label // 2 % 2, label // 4 % 2])

@@ -106,7 +106,7 @@ def read_report(file: Path) -> Report:
 
 
 def measure_in_turn(sides: dict[str, Callable[[], Measured]], repetitions: int) -> dict[str, list[Measured]]:
-    """Measure all sides in turn, again and again, so that what else the machine does falls on all of them alike.
+    """Measure all sides in turn, repeatedly, so that other load on the machine affects all of them alike.
 
     Args:
         sides: what to measure, by name.
@@ -134,7 +134,7 @@ def comparison_row(what: dict[str, Any], slow: str, fast: str, figures: dict[str
 
 
 def hardware() -> dict[str, Any]:
-    """Return what the figures depend on beside the code."""
+    """Return what the measurements depend on besides the code."""
     return {
         "cores": os.cpu_count(),
         "processor": processor_name(),
@@ -152,7 +152,7 @@ def describe(machine: dict[str, Any]) -> str:
 
 
 def processor_name() -> str:
-    """Return the name that the processor gives itself; Linux tells it in a file, other systems through Python."""
+    """Return the model name of the processor; Linux has it in a file, other systems through Python."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

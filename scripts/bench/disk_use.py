@@ -19,7 +19,7 @@ INTERVAL = 0.005  # seconds between two looks: two checkpoints stand side by sid
 
 
 def disk(options: argparse.Namespace) -> Report:
-    """Measure the most that runs have among their outputs, tracking store and temporary files at any time."""
+    """Measure the peak disk space of runs: outputs, tracking store and temporary files."""
     pictures = write_jpegs(options.directory, options.images)
     estimated, most = "estimate", "peak use"
     report = Report("disk", {"backbone": "", "": "", estimated: "{:,.1f} MB", most: "{:,.1f} MB", "ratio": "{:.2f}"})
@@ -71,7 +71,7 @@ def watch(overrides: list[str], directory: Path, pictures: Path) -> tuple[Finish
 
 
 def bytes_below(*directories: Path) -> int:
-    """Return what all files below directories take on the disk; what vanishes meanwhile does not count."""
+    """Return the disk space of all files below directories; files deleted in the meantime do not count."""
     found: dict[int, int] = {}  # by inode, as a file may be moved from one directory to the next while this looks
     for directory in directories:
         for place, _, names in os.walk(directory):

@@ -76,7 +76,7 @@ def seconds_of_phase(finished: Finished, phase: str) -> float:
 
 @contextmanager
 def worktree(revision: str, directory: Path) -> Iterator[Path]:
-    """Yield a directory with the project as it was at a revision, which vanishes afterwards.
+    """Yield a temporary directory with the project as it was at a revision.
 
     Raises:
         HeadstartError: when git does not know the revision.

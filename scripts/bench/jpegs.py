@@ -10,7 +10,7 @@ from PIL import Image
 from headstart.core.console import track
 from headstart.core.files import atomic_directory
 
-# Means of the classes, which are told apart by colour: enough for a frozen network to learn.
+# Mean colours of the classes: enough of a difference for a frozen network to learn.
 COLOURS = {"amber": (190, 140, 60), "green": (80, 150, 80), "blue": (70, 110, 180), "violet": (150, 90, 170)}
 WIDTH, HEIGHT = 500, 400  # pixels, about what the photographs of common datasets have
 SPREAD = 0.2  # each side is up to this share longer or shorter

@@ -56,8 +56,8 @@ def run(
     Args:
         overrides: the command line.
         work: holds outputs and cache; what earlier runs left there is found again.
-        pictures: the directory of the images, which the command is written without the place of.
-        temporary: gets its temporary files, and is there; None leaves them where they go on this system.
+        pictures: the directory of the images, which the recorded command leaves out.
+        temporary: an existing directory for temporary files; None is the system's.
         root: of the clone whose `run.py` runs.
 
     Raises:
@@ -104,7 +104,7 @@ def run_alone(overrides: list[str], directory: Path, pictures: Path | None = Non
 
 
 def project_command(command: str, pictures: Path | None = None) -> str:
-    """Return a command as it is typed in the project's directory; images that lie elsewhere are called JPEGS."""
+    """Return a command as typed in the project's directory, with JPEGS for images outside of it."""
     if pictures is not None and not pictures.is_relative_to(ROOT):
         command = command.replace(str(pictures), "JPEGS")
     return command.replace(f"{ROOT}{os.sep}", "")

@@ -268,7 +268,7 @@ def startup(options: argparse.Namespace) -> Report:
 
 
 def until_first_step(finished: Finished) -> float | None:
-    """Return the seconds from the end of the imports to the end of the first training step, where a run tells."""
+    """Return the seconds from the end of the imports to the end of the first training step, if the run has them."""
     seconds = seconds_of_run(finished)
     if seconds.first_step is None:
         return None

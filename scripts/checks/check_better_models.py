@@ -1,7 +1,7 @@
 """What do WiSE-FT, test-time flips, temperature and soup gain? `python scripts/checks/check_better_models.py FOLDER`.
 
 Trains one sweep over seeds for each folder of images, with all three refinements, and makes a soup of its runs. A row
-of the table is the mean over seeds; p-values are McNemar's on the test images. Finished jobs are not run again.
+of the table is the mean over seeds; p-values are McNemar's on the test images. Finished jobs are reused.
 """
 
 from __future__ import annotations

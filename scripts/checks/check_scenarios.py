@@ -149,7 +149,7 @@ def compare(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def show(dataset: str, found: dict[str, Any]) -> None:
-    """Print where a data set lies, and the four scenarios on it, the best first."""
+    """Print the measured scenario of a data set, and the accuracy of all four on it, the best first."""
     cell = found["scenario"]["cell"]
     console.print(f"\n[bold]{dataset}[/] is {cell}, measured in {found['seconds']:.0f} s")
     if not found["runs"]:

@@ -1,8 +1,8 @@
 """Which strategy wins, and does `headstart recommend` know? `python scripts/checks/check_strategies.py FOLDER...`.
 
-Trains each strategy on each folder of images, over seeds (a folder without splits is split anew by each), and asks
+Trains each strategy on each folder of images, over seeds (each splits a folder without splits differently), and asks
 `headstart recommend`. Its regret is the best measured accuracy less that of the recommended strategy, in points.
-Finished runs and recommendations are not made again.
+Finished runs and recommendations are reused.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from headstart.classifier.saved import FILES, Classifier, load_classifier, save_
 from headstart.config import compose
 from headstart.core.errors import HeadstartError
 
-# What somebody without headstart does with a classifier; prints a list of probabilities for each directory.
+# How a user without headstart loads a classifier; prints a list of probabilities for each directory.
 PLAIN_KERAS = """
 import json, pathlib, sys
 import keras, numpy, PIL.Image

@@ -1,4 +1,4 @@
-"""The words of the command line are taken apart by Hydra's own grammar, in one place."""
+"""Overrides are parsed by Hydra's own grammar, in one place."""
 
 from __future__ import annotations
 

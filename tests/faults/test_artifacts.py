@@ -1,4 +1,4 @@
-"""Classifiers, weights and checkpoints that somebody prepared: refused with one sentence, and nothing in them runs."""
+"""Malicious classifiers, weights and checkpoints are refused with one sentence, and nothing in them runs."""
 
 from __future__ import annotations
 

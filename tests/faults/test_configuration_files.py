@@ -1,4 +1,4 @@
-"""A run's config.yaml that somebody edited is refused with a sentence, and looks nothing up."""
+"""An edited config.yaml of a run is refused with a sentence, and its interpolations are not resolved."""
 
 from __future__ import annotations
 

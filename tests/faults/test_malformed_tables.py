@@ -18,7 +18,7 @@ BYTE_ORDER_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16"
 
 
 def images_named(data: bytes, paths: list[str]) -> set[str]:
-    """Return the images that somebody who opens a table sees in its rows; paths that ran into something are none."""
+    """Return the images that a person who opens a table sees in its rows, without paths that ran into other text."""
     encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), "utf-8")
     lines = re.split(r"[\r\n]+", data.decode(encoding))
     return {path for line in lines if not line.startswith("#") for path in FIELDS.split(line)} & set(paths)

@@ -16,7 +16,7 @@ def made_up(count: int, columns: int, classes: int = 3, apart: float = 1.0) -> t
 
 
 def left_out_one_by_one(features: np.ndarray, labels: np.ndarray, classes: int, strength: float) -> np.ndarray:
-    """Return what ridge regressions say of the image that each was fitted without, (n, classes)."""
+    """Return the outputs of ridge regressions for the image that each was fitted without, (n, classes)."""
     standard = (features - features.mean(axis=0)) / features.std(axis=0)
     values = np.linalg.svd(standard, compute_uv=False) ** 2
     ridge = strength * values[values > 1e-9 * values.max()].mean()

@@ -1,4 +1,4 @@
-"""Parse overrides (`KEY=VALUE`) with Hydra's parser; no other module takes them apart."""
+"""Parse overrides (`KEY=VALUE`) with Hydra's parser; no other module parses them."""
 
 from __future__ import annotations
 

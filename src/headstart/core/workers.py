@@ -115,7 +115,7 @@ class Worker:
         self._process.wait()
 
     def _write(self, message: bytes) -> None:
-        with contextlib.suppress(OSError):  # it has died, which reading the reply tells
+        with contextlib.suppress(OSError):  # it has died; reading the reply will fail and handle that
             self._process.stdin.write(message)  # type: ignore[union-attr]
             self._process.stdin.flush()  # type: ignore[union-attr]
 
@@ -197,9 +197,9 @@ def finish(name: str) -> None:
 
 
 def serve(requests: IO[bytes]) -> None:
-    """Make the calls that the process asks for which started this one, and end when it closes the pipe or dies.
+    """Make the calls that the parent process requests, and end when it closes the pipe or dies.
 
-    This process ends at once, even within a call: whoever resumes the run of a command that was killed is then alone.
+    This process then ends at once, even within a call, so that it cannot disturb a command that resumes the run.
 
     Args:
         requests: the pipe; the replies go to standard output.

@@ -92,7 +92,7 @@ class TrainingOrder:
         chosen = np.zeros(self.count, np.int64)
         for number, batch in enumerate(positions, first):
             epoch, place = divmod(number, self.batches_per_epoch)
-            if place == 0 or number == first:  # the 1 keeps this generator apart from that of the order
+            if place == 0 or number == first:  # the 1 makes it a different generator from that of the order
                 chosen = np.random.default_rng((*self.seed, epoch, 1)).integers(0, self.views, self.count)
             yield batch.astype(np.int64) * self.views + chosen[batch]
 

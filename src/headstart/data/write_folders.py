@@ -54,6 +54,6 @@ def put(source: Path, file: Path, copy: bool) -> str:
     try:
         os.link(source, file)
         return "files linked"
-    except OSError:  # another disk, a file system without hard links, somebody else's file
+    except OSError:  # another disk, a file system without hard links, a file of another user
         file.symlink_to(source)
         return SYMBOLIC

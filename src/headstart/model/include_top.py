@@ -103,13 +103,13 @@ def build_with_top(entry: BackboneEntry, weights: str, image_size: int) -> tuple
 
 
 def split_off_top(whole: keras.Model) -> tuple[keras.Model, list[keras.layers.Layer]]:
-    """Split a network where its last feature map ends: at the first pooling or flattening that everything goes through.
+    """Split a network after its last feature map: at the first pooling or flattening layer that all paths go through.
 
     Args:
         whole: from images to the probabilities of classes.
 
     Returns:
-        The backbone, a model named "backbone", and the layers above it, each of which reads what the one before gives.
+        The backbone, a model named "backbone", and the layers above it, each of which reads the one before.
     """
     import keras
 
@@ -121,7 +121,7 @@ def split_off_top(whole: keras.Model) -> tuple[keras.Model, list[keras.layers.La
 
 
 def layers_below_output(layers: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
-    """Return the layers of an original head that a new output stands on: those before the last one with weights.
+    """Return the layers of an original head that a new output layer reads: those before the last one with weights.
 
     Dropout just before it is left out, because `head.dropout` says how much of it a new output has.
 

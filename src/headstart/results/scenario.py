@@ -125,9 +125,9 @@ class ScenarioMeasurement:
     imagenet_missing: str
     """Why it is not available; empty if it is."""
     multi_depth_accuracy: float | None = None
-    """Accuracy of the frozen probe of all depths on the validation images, 0 to 1; null in runs of before it."""
+    """Accuracy of the frozen probe of all depths on the validation images, 0 to 1; null in runs of earlier versions."""
     choice: StrategyChoice | None = None
-    """The strategies that were tried; null in runs of before it, whose scenario chose freeze schedule and optimizer."""
+    """The strategies that were tried; null in runs of earlier versions, whose scenario chose schedule and optimizer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +139,6 @@ class Scenario:
     cell: str | None
     """The scenario, measured or chosen: `small_similar`, `large_similar`, `small_different` or `large_different`."""
     strategy: str | None = None
-    """The strategy that `scenario=auto` chose; absent without it, and in runs of before it."""
+    """The strategy that `scenario=auto` chose; absent without it, and in runs of earlier versions."""
     measured: ScenarioMeasurement | None = field(default=None, metadata={"inline": True})
     """The evidence of `scenario=auto`."""

@@ -68,7 +68,7 @@ def interpolate_weights(setup: RunSetup, activations: ActivationCache, probe: Pr
 def _predictor(setup: RunSetup, activations: ActivationCache, positions: Sequence[int]) -> Predictor:
     """Return a predictor that follows the weights at some positions as they change."""
     network = setup.network.classifier
-    # OpenVINO would convert the network anew for every point.
+    # OpenVINO would convert the network again for every point.
     classifier = classifier_in_memory(setup, network, "tensorflow")
     predictor = predictor_of(setup, classifier, setup.config.freeze.stages[-1], activations)
     return predictor.for_changing([network.weights[position] for position in positions])

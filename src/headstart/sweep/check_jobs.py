@@ -123,7 +123,7 @@ def _unreadable(config: Config, known: dict[str, str | None]) -> str | None:
     """Return why the images of a job cannot be listed, None if they can; checked once per data set."""
     if config.dataset.source not in LISTED:
         return None
-    # Which images a seed draws for a learning curve changes nothing; one of its seeds stands for all.
+    # The seed that draws the images of a learning curve does not matter here, so one seed is checked for all.
     drawn = None if config.dataset.fraction_seed is None else 0
     key = repr((dataclasses.replace(config.dataset, fraction_seed=drawn), config.cv))
     if key not in known:

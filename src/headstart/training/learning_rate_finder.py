@@ -29,7 +29,7 @@ DECADE = 15  # updates over which the rate grows tenfold; in the first decade it
 SMOOTHING = 0.9  # of the exponential average: over ten updates, less than a decade of the rate
 DIVERGED = 2.0  # times the loss at the start; there the sweep ends
 DESCENT = (
-    1.5  # a descent must exceed so many standard deviations of the loss at the start; chance reaches a third of it
+    1.5  # standard deviations of the loss at the start that a descent must exceed; by chance it reaches a third of this
 )
 SMALLEST_DESCENT = 0.01  # share of the loss at the start, for batches without any noise
 
