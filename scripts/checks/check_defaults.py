@@ -1,8 +1,8 @@
 """Which defaults suit one's own folder of images? `python scripts/checks/check_defaults.py FOLDER... --write`.
 
 Trains each folder with every value of a setting, the others at their defaults, and shows the accuracy: a row for each
-data set, and the mean over them. Settings of the input are measured on a frozen backbone with the multi-depth head, which
-is quick and has no epochs; those of training are measured on the default schedule. Finished runs are reused.
+data set, and the mean over them. Settings of the input are measured on a frozen backbone with the multi-depth head,
+which is quick and has no epochs; those of training are measured on the default schedule. Finished runs are reused.
 """
 
 from __future__ import annotations
