@@ -21,7 +21,7 @@ from headstart.cli.data_arguments import add_data_arguments, dataset_name, overr
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.config import Config, compose
-from headstart.core.console import console, print_titled
+from headstart.core.console import console, print_next, print_titled, short_path
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json
 from headstart.core.paths import cache_directory, outputs_directory
@@ -92,16 +92,11 @@ def audit(config: Config, overrides: list[str], level: str, output: Path | None)
     print_findings(found)
     parts = ", ".join(f"{seconds:.1f} s {part.replace('_', ' ')}" for part, seconds in found.seconds.items())
     console.print(f"\n  {time.perf_counter() - started:.1f} s in all: {parts}", markup=False, soft_wrap=True)
-    console.print(f"  {directory / PAGE}", markup=False, soft_wrap=True)
+    console.print(f"  {short_path(directory / PAGE)}", markup=False, soft_wrap=True)
     if found.findings:
         rest = [*overrides, f"dataset.exclude={directory / TABLE}"]
-        console.print("\n[bold]Next[/]")
-        console.print(
-            f"  look at the page, delete the rows of images to keep from {TABLE}, then train without the others:\n"
-            f"    {shlex.join(['headstart', 'train', *rest])}",
-            markup=False,
-            soft_wrap=True,
-        )
+        purpose = f"look at the page, delete the rows of images to keep from {TABLE}, then train without the others"
+        print_next({shlex.join(["headstart", "train", *rest]): purpose})
 
 
 def print_findings(found: Audit) -> None:

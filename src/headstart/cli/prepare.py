@@ -10,7 +10,7 @@ from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.config import SplitConfig, compose
 from headstart.config.checks import check_values
-from headstart.core.console import console
+from headstart.core.console import console, print_next
 from headstart.core.errors import HeadstartError
 from headstart.data.classes import choose_classes
 from headstart.data.files.links import WAY_OUT, expect_links_inside
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = f"headstart train dataset=folder dataset.root={shlex.quote(str(destination))}"
     if SYMBOLIC in how:
         command += f" {WAY_OUT}"
-    console.print(f"\n[bold]Next[/]\n  train on them:\n    {command}", soft_wrap=True)
+    print_next({command: "train on them"})
     return 0
 
 

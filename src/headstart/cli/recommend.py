@@ -14,7 +14,7 @@ from headstart.cli.data_arguments import add_data_arguments, dataset_name, overr
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.config import CELLS, Config, compose, select_overrides, strategy_overrides
-from headstart.core.console import console, print_titled
+from headstart.core.console import console, print_next, print_titled, short_path
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json
 from headstart.core.paths import cache_directory, outputs_directory
@@ -133,10 +133,8 @@ def _report(request: Request, image_size: int, found: Findings, ranked: list[Ran
         "commands": commands,
     }
     write_json(directory / "recommendation.json", written)
-    console.print(f"\n  {directory / 'probes.png'}", markup=False, soft_wrap=True)
-    console.print("\n[bold]Next[/]")
-    for purpose, command in commands.items():
-        console.print(f"  {purpose}:\n    {command}", markup=False, soft_wrap=True)
+    console.print(f"\n  {short_path(directory / 'probes.png')}", markup=False, soft_wrap=True)
+    print_next({command: purpose for purpose, command in commands.items()})
 
 
 def next_commands(overrides: list[str], strategy: str, ranked: list[RankedBackbone], backbone: str) -> dict[str, str]:

@@ -239,6 +239,13 @@ class Config:
         "dry run: print the stages, the estimated time and the disk space of the run or sweep, and train nothing",
         decides=Decides.COMMAND,
     )
+    verbose: bool = setting(
+        False,
+        "print the whole configuration, the images of each class and the blocks of the network too",
+        decides=Decides.NOTHING,
+        of_command=True,
+    )
+    quiet: bool = setting(False, "print the result alone, and errors", decides=Decides.NOTHING, of_command=True)
     checkpoint_seconds: float | None = number(
         60.0,
         "time between checkpoints; null: only at the end of each stage and when interrupted",

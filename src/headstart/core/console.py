@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -47,11 +50,65 @@ def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]
             progress.advance(task)
 
 
+@contextmanager
+def activity(text: str) -> Iterator[Callable[[str], None]]:
+    """Show on the last line of a terminal what the program is doing; yield a function that changes the text.
+
+    Args:
+        text: a few words, as in `checking the images`.
+    """
+    if not console.is_terminal or console.quiet:
+        yield lambda text: None
+        return
+    with console.status(escape(text)) as status:
+        yield lambda text: status.update(escape(text))
+
+
+@contextmanager
+def quiet_console(quiet: bool = True) -> Iterator[None]:
+    """Print nothing to the console for a while.
+
+    Args:
+        quiet: whether to; if not, this changes nothing.
+    """
+    before, console.quiet = console.quiet, console.quiet or quiet
+    try:
+        yield
+    finally:
+        console.quiet = before
+
+
 def format_duration(seconds: float) -> str:
     """Return seconds as text in a convenient unit: `12 s`, `5 min`, `2.0 h`."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def short_path(path: str | Path) -> str:
+    """Return a path as a command can use it: in quotes where it needs them, relative if it lies below this directory.
+
+    Args:
+        path: of a file or directory.
+    """
+    path, here = Path(path), Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path != here and path.is_relative_to(here) else path))
+
+
+def print_next(commands: Mapping[str, str]) -> None:
+    """Print the commands that a person may want to run next.
+
+    Args:
+        commands: a few words on the purpose of each command, by command.
+    """
+    console.print("\n[bold]Next[/]")
+    width = max(map(len, commands))
+    if width + max(map(len, commands.values())) + 5 <= console.width:
+        for command, purpose in commands.items():
+            console.print(f"  {escape(command.ljust(width))}   [dim]{escape(purpose)}[/]")
+        return
+    for command, purpose in commands.items():  # a command that a line break cuts cannot be copied
+        console.print(f"  [dim]{escape(purpose)}:[/]\n    {escape(command)}", soft_wrap=True)
 
 
 def print_titled(title: str, table: Table) -> None:

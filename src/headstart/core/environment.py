@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 from headstart.core.paths import conf_directory
 
@@ -40,19 +41,22 @@ def command_line() -> str:
 class Clock:
     """Measures the seconds of each phase of a run; they add up to the total, as every moment belongs to one phase."""
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, started: float, on_begin: Callable[[str], None] = lambda phase: None) -> None:
         """Start in the phase `start_up`.
 
         Args:
             started: when the process began, seconds since the epoch.
+            on_begin: called with the name of each phase that begins.
         """
-        self.phase, self.since, self.started = "start_up", started, started
+        self.phase, self.since, self.started, self.on_begin = "start_up", started, started, on_begin
         self.seconds: dict[str, float] = {}
 
     def begin(self, phase: str) -> None:
         """End the present phase and begin another one, or an earlier one again."""
         now = time.time()
         self.seconds[self.phase] = self.seconds.get(self.phase, 0.0) + now - self.since
+        if phase != self.phase:
+            self.on_begin(phase)
         self.phase, self.since = phase, now
 
     def summary(self) -> dict[str, float]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import keras
 
 BATCH_SIZE = 32  # images at once through the frozen part; without gradients they need little memory
-REPORTED_SECONDS = 2  # shorter computations are not reported
+REPORTED_SECONDS = 5  # shorter computations have a progress bar alone
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from headstart.classifier.saved import Classifier
 from headstart.config import Config, to_yaml
 from headstart.config.identity import config_hash, run_name
+from headstart.core.console import activity, quiet_console
 from headstart.core.environment import Clock, command_line
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_text
@@ -25,12 +26,13 @@ from headstart.results.scenario import SCENARIO, Scenario
 from headstart.results.sections import DiskUse, Parameters, Recipe
 from headstart.results.types import RunResults
 from headstart.run.classify import label_pictures
-from headstart.run.display import print_configuration, print_end, print_suggestion
+from headstart.run.display import print_configuration
 from headstart.run.find_learning_rate import find_learning_rate
 from headstart.run.page import markdown
 from headstart.run.progress import RunProgress
 from headstart.run.refine import refine, refines
 from headstart.run.reproduce import compare_with_original, print_comparison, report_differences
+from headstart.run.result_display import print_end, print_suggestion
 from headstart.run.resume import (
     check_same_images,
     exclusive_run_directory,
@@ -52,6 +54,16 @@ from headstart.tracking.journal import tracking_record
 from headstart.training.hardware import keep_freed_memory
 
 LOG = logging.getLogger(__name__)
+DOING = {  # in each phase, for the last line of a terminal
+    "start_up": "starting TensorFlow",
+    "data": "checking the images",
+    "scenario": "measuring the images and trying strategies",
+    "model": "building the network",
+    "training": "training",
+    "saving": "saving the classifier, and loading it back",
+    "evaluation": "evaluating the saved classifier",
+    "tracking": "logging to MLflow",
+}
 
 
 @dataclass(frozen=True)
@@ -96,14 +108,18 @@ def run(
         try:
             before = unfinished_results(output) if resume else None
             request = RunRequest(config, output, tuple(overrides or ()), tags or {}, before, resume)
-            return _run_and_report(request, Clock(started or time.time()))
+            with quiet_console(config.quiet), activity(DOING["start_up"]) as show:
+                clock = Clock(started or time.time(), lambda phase: show(DOING[phase]))
+                results = _run_and_keep_results(request, clock)
+            _print_results(results, config.quiet)
+            return results
         except Exception as error:
             if not is_disk_full(error):
                 raise
             raise disk_full_error(error, _recovery_command(output)) from error
 
 
-def _run_and_report(request: RunRequest, clock: Clock) -> RunResults:
+def _run_and_keep_results(request: RunRequest, clock: Clock) -> RunResults:
     """Run, and write results.json even if the run fails or is interrupted."""
     output = request.output
     progress = RunProgress(output, _first_results(request), clock)
@@ -129,13 +145,17 @@ def _run_and_report(request: RunRequest, clock: Clock) -> RunResults:
     results = progress.results
     if results.run_id:
         results = log_results(output).added_to(results)
+    return results
+
+
+def _print_results(results: RunResults, quiet: bool) -> None:
+    """Print what a finished run found, and the commands to run next."""
     if results.learning_rate:
         print_suggestion(results, results.learning_rate)
     else:
-        print_end(results)
+        print_end(results, quiet)
     if results.reproduces:
         print_comparison(results, results.reproduces)
-    return results
 
 
 def _first_results(request: RunRequest) -> RunResults:
@@ -172,7 +192,8 @@ def _run(request: RunRequest, progress: RunProgress) -> None:
     """Run, and add each section to the results as soon as it is complete."""
     output, clock = request.output, progress.clock
     write_text(output / "config.yaml", to_yaml(request.config))
-    print_configuration(output / "config.yaml", request.config)
+    if request.config.verbose:
+        print_configuration(output / "config.yaml", request.config)
     uri = store_uri(request.config.tracking)
     setup = set_up_run(request.config, output, clock, request.resume)
     config = setup.config

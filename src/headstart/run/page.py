@@ -6,7 +6,6 @@ from headstart.config import Config
 from headstart.results.figures import PictureLabels, SplitFigures
 from headstart.results.scenario import Scenario, StrategyChoice
 from headstart.results.types import RunResults
-from headstart.run.display import with_interval
 from headstart.run.reproduce import describe_reproduction
 
 
@@ -45,7 +44,7 @@ def _splits(results: RunResults, config: Config) -> list[str]:
         "| split | images | accuracy | 95 % interval | macro F1 |",
         "| --- | ---: | ---: | --- | ---: |",
         *(
-            f"| {name} | {split.images:,} | {' | '.join(with_interval(split, 4))} | {split.macro_f1:.4f} |"
+            f"| {name} | {split.images:,} | {' | '.join(_with_interval(split))} | {split.macro_f1:.4f} |"
             for name, split in splits.items()
         ),
         "",
@@ -86,7 +85,7 @@ def _stages(stages: dict[str, dict[str, SplitFigures]]) -> list[str]:
     if len(stages) < 2:
         return []
     rows = [
-        f"| {name} | {split} | {' | '.join(with_interval(figures, 4))} |"
+        f"| {name} | {split} | {' | '.join(_with_interval(figures))} |"
         for name, splits in stages.items()
         for split, figures in splits.items()
     ]
@@ -95,3 +94,8 @@ def _stages(stages: dict[str, dict[str, SplitFigures]]) -> list[str]:
 
 def _image_size(results: RunResults) -> int | None:
     return results.dataset.image_size if results.dataset else None
+
+
+def _with_interval(split: SplitFigures) -> tuple[str, str]:
+    """Return the accuracy of a split and its 95 % interval, 0 to 1, as texts."""
+    return f"{split.accuracy:.4f}", f"{split.accuracy_low:.4f} to {split.accuracy_high:.4f}"

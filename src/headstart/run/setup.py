@@ -13,7 +13,6 @@ import numpy as np
 from headstart.audit.in_run import begin_audit
 from headstart.classifier.saved import Classifier, load_classifier, save_classifier
 from headstart.config import Config
-from headstart.core.console import console
 from headstart.core.environment import Clock
 from headstart.core.files import write_json
 from headstart.core.log import log_event
@@ -29,7 +28,7 @@ from headstart.model.imagenet import imagenet_classes
 from headstart.model.targets import check_layers, needs_layers
 from headstart.results.scenario import Scenario
 from headstart.results.sections import Dataset, Environment
-from headstart.run.display import print_data, print_derived, print_warnings
+from headstart.run.display import print_facts, print_run_data, print_warnings
 from headstart.run.environment import describe_environment
 from headstart.run.preflight import check_configuration, possible_configurations
 from headstart.run.strategy import settle_scenario
@@ -132,7 +131,7 @@ def set_up_run(config: Config, output: Path, clock: Clock, resume: bool = False)
         network = build_network(config.backbone, config.head, len(class_names), image_size, config.seed)
     dataset = describe_dataset(config, index, len(class_names), image_size)
     environment = describe_environment(devices, precision, resolve_inference_backend(config.inference_backend))
-    print_derived(dataset, environment, config, network)
+    print_facts(dataset, environment, config, network, output)
     return RunSetup(
         config, output, index, class_names, image_size, network, strategy, precision, dataset, environment, scenario
     )
@@ -167,7 +166,7 @@ def _checked_images(config: Config, output: Path) -> tuple[ImageIndex, DataRepor
         config.dataset.value_range,
     )
     index.write_csv(output / "splits.csv")
-    print_data(index, [])
+    print_run_data(config, index)
     splits = {split: int(counts.sum()) for split, counts in index.counts().items()}
     log_event(LOG, "data checked", classes=len(index.class_names), fingerprint=index.fingerprint[:16], **splits)
     return index, report
@@ -175,8 +174,7 @@ def _checked_images(config: Config, output: Path) -> tuple[ImageIndex, DataRepor
 
 def _finish_audit(audit: Future[tuple[dict[str, Any], list[str]]], output: Path) -> None:
     """Write data_report.json, and print and log the warnings."""
-    with console.status("auditing the images"):
-        described, warnings = audit.result()
+    described, warnings = audit.result()
     write_json(output / "data_report.json", described)
     print_warnings(warnings)
     for warning in warnings:

@@ -65,7 +65,12 @@ def train(
             config.freeze.stages,
             ImageInputs(config, setup.index, activations),
             TrainingSettings(
-                config.head, config.seed, config.label_smoothing, config.patience, config.interpolate != "none"
+                config.head,
+                config.seed,
+                config.label_smoothing,
+                config.patience,
+                keep_probe=config.interpolate != "none",
+                verbose=config.verbose,
             ),
             StageCallbacks(track_epoch, evaluate_stage),
             Checkpoints(setup.output / CHECKPOINT, config.checkpoint_seconds),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
-from headstart.config import HeadConfig, OptimizerConfig, StageConfig
-from headstart.core.console import console, print_titled
+from headstart.config import StageConfig
+from headstart.core.console import console
 from headstart.model.freeze import frozen_above
 from headstart.model.network import Network
 from headstart.training.linear_head import linear_fit
+from headstart.training.optimizers import block_rates
+from headstart.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     import keras
@@ -32,56 +35,77 @@ def count_parameters(variables: list[keras.Variable]) -> int:
 
 
 def print_stage(
-    network: Network, stage: StageConfig, rates: dict[str, float], stage_input: StageInput, head: HeadConfig
+    network: Network, stage: StageConfig, stage_input: StageInput, position: tuple[int, int], settings: TrainingSettings
 ) -> None:
-    """Print what a stage trains: each block with its parameters, its state and its learning rate.
+    """Print what a stage trains, how, and what is computed once.
 
     Args:
         network: opened for the stage.
         stage: with its complete optimizer.
-        rates: factor on the learning rate of each block, by name.
         stage_input: its steps, and the notes about it.
-        head: says how it is fitted in stages that do not say so themselves.
+        position: of the stage, from 1, and the number of stages.
+        settings: say how the head is fitted in stages that do not say so themselves, and whether to print every block.
     """
-    optimizer: OptimizerConfig = stage.optimizer
-    how = f"{optimizer.name}, {optimizer.schedule.name} learning rate, "
-    how += f"{_count(stage.epochs, 'epoch')} of {_count(stage_input.steps, 'step')}"
-    if stage_input.features is not None:
-        how = f"the head is solved by {linear_fit(head, stage)}"
+    rates = block_rates([block.name for block in network.blocks], stage.optimizer.layer_decay)
+    classifier = network.classifier
+    trains, total = count_parameters(classifier.trainable_variables), classifier.count_params()
+    solved = linear_fit(settings.head, stage) if stage_input.features is not None else None
+    how = f"the head is solved by {solved}" if solved else _optimization(network, stage, rates, stage_input.steps)
+    title = f"Stage {position[0]} of {position[1]}: {stage.name}"
+    console.print(f"\n[bold]{escape(title)}[/]  {trains:,} of {total:,} parameters, {how}", soft_wrap=True)
+    if settings.verbose:
+        console.print(_block_table(network, stage.optimizer.learning_rate, rates, solved is not None))
+    for sentence in filter(None, (stage_input.caching_note, _window_note(network), stage_input.class_weight_note)):
+        console.print(f"  {sentence}", markup=False, soft_wrap=True)
+    if stage.batch_norm == "train":
+        console.print("  batch norm in the trained blocks uses and updates the statistics of each batch")
+
+
+def _optimization(network: Network, stage: StageConfig, rates: dict[str, float], steps: int) -> str:
+    """Return how an optimizer trains a stage: its learning rates, epochs and steps."""
+    optimizer = stage.optimizer
+    trained = [rates[block.name] for block in network.blocks if any(layer.trainable_weights for layer in block.layers)]
+    lowest = min([1.0, *trained])
+    rate = f"{optimizer.learning_rate:.3g}"
+    if lowest < 1:
+        rate = f"{optimizer.learning_rate * lowest:.2g} (first trained block) to {rate} (head)"
+    schedule = "" if optimizer.schedule.name == "constant" else f", {optimizer.schedule.name}"
+    return f"{optimizer.name} {rate}{schedule}, {_count(stage.epochs, 'epoch')} of {_count(steps, 'step')}"
+
+
+def _block_table(network: Network, learning_rate: float, rates: dict[str, float], solved: bool) -> Table:
+    """Return a table of the blocks with their parameters, their state and their learning rates."""
     table = Table()
-    for column, justify in (
-        ("block", "left"),
-        ("parameters", "right"),
-        ("trains", "right"),
-        ("learning rate", "right"),
-    ):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for column in ("block", "parameters", "trains", "learning rate"):
+        table.add_column(column, justify="left" if column == "block" else "right")
     parts = [(block.name, block.layers, rates[block.name]) for block in network.blocks]
     for name, layers, rate in [*parts, ("head", tuple(network.head.layers), 1.0)]:
         total = count_parameters([weight for layer in layers for weight in layer.weights])
         trains = count_parameters([weight for layer in layers for weight in layer.trainable_weights])
         state = f"{trains:,}" if trains else "frozen"
-        learning_rate = f"{optimizer.learning_rate * rate:.2g}" if trains and stage_input.features is None else ""
-        table.add_row(name, f"{total:,}", state, learning_rate)
-    print_titled(f"Stage {stage.name}: {how}", table)
-    for sentence in filter(None, (stage_input.caching_note, _window_note(network), stage_input.class_weight_note)):
-        console.print(f"  {sentence}", markup=False, soft_wrap=True)
-    if stage.batch_norm == "train":
-        console.print("  batch norm in the trained blocks uses and updates the statistics of each batch")
-    console.print("  epoch   train: loss accuracy   validation: loss accuracy   time")
+        table.add_row(name, f"{total:,}", state, f"{learning_rate * rate:.2g}" if trains and not solved else "")
+    return table
 
 
-def print_epoch(record: EpochRecord, is_best: bool) -> None:
+def print_epoch_columns() -> None:
+    """Print the names of the columns that `print_epoch` prints."""
+    console.print("  epoch   train loss  accuracy   validation loss  accuracy      time", style="dim")
+
+
+def print_epoch(record: EpochRecord, epochs: int, is_best: bool) -> None:
     """Print the line of an epoch.
 
     Args:
         record: its figures.
+        epochs: of all stages.
         is_best: whether it is the best so far.
     """
-    mark = "  best so far" if is_best else ""
+    width = len(str(epochs))
+    position = f"{record.epoch:>{width}}/{epochs}"
     console.print(
-        f"  {record.epoch:>3}  {record.train_loss:>8.4f} {record.train_accuracy:>8.4f}   "
-        f"{record.validation_loss:>8.4f} {record.validation_accuracy:>8.4f}  {record.seconds:>6.1f} s{mark}"
+        f"  {position:>5}   {record.train_loss:>10.4f}  {100 * record.train_accuracy:>6.1f} %   "
+        f"{record.validation_loss:>15.4f}  {100 * record.validation_accuracy:>6.1f} %  {record.seconds:>6.1f} s"
+        f"{'  best so far' if is_best else ''}"
     )
 
 

@@ -51,6 +51,16 @@ def linear_fit(head: HeadConfig, stage: StageConfig) -> str | None:
     return kind if kind != "gradient" and isinstance(stage.train, HeadOnly) else None
 
 
+def epochs_of(stage: StageConfig, head: HeadConfig) -> int:
+    """Return how many epochs a stage has at most; a head that is solved counts as one.
+
+    Args:
+        stage: of the schedule.
+        head: see `linear_fit`.
+    """
+    return stage.epochs if linear_fit(head, stage) is None else 1
+
+
 def check_linear_head(config: Config) -> None:
     """Raise if scikit-learn cannot fit the head of a run.
 

@@ -19,6 +19,7 @@ class TrainingSettings:
         label_smoothing: share of the target that is spread over all classes, 0 to below 1.
         patience: a stage ends after so many epochs without a lower validation loss; None runs all its epochs.
         keep_probe: whether the result has the weights after the head-only stages, for an interpolation.
+        verbose: whether to print the blocks of the network in each stage.
     """
 
     head: HeadConfig
@@ -26,6 +27,7 @@ class TrainingSettings:
     label_smoothing: float = 0.0
     patience: int | None = None
     keep_probe: bool = False
+    verbose: bool = False
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from headstart.training.compiling import compile_for_training
 from headstart.training.display import (
     count_parameters,
     print_epoch,
+    print_epoch_columns,
     print_linear_head,
     print_resume_point,
     print_stage,
@@ -42,8 +43,8 @@ from headstart.training.fit import fit_stage
 from headstart.training.history import BestEpoch, EpochRecord
 from headstart.training.inputs import Features, StageInput, StageInputs
 from headstart.training.interpolation import Probe, probe_of, probe_stage
+from headstart.training.linear_head import epochs_of
 from headstart.training.linear_stage import fit_linear_stage
-from headstart.training.optimizers import block_rates
 from headstart.training.settings import StageCallbacks, TrainingSettings
 from headstart.training.snapshot import collect_arrays, restore_network, restore_optimizer
 
@@ -93,13 +94,13 @@ def train_stages(
     """
     for stage in stages:  # check every target before any compute
         layers_to_train(network, stage.train)
-    loop = _StageLoop(network, inputs, settings, callbacks or StageCallbacks(), checkpoints, time_limit)
-    loop.restore(stages)
+    loop = _StageLoop(network, stages, inputs, settings, callbacks or StageCallbacks(), checkpoints, time_limit)
+    loop.restore()
     for number in range(loop.state.stage, len(stages)):
         loop.train_stage(number, stages[number])
         if settings.keep_probe and number == probe_stage(stages):
             loop.keep_probe()
-    return loop.finish(stages)
+    return loop.finish()
 
 
 class _StageLoop:
@@ -108,12 +109,14 @@ class _StageLoop:
     def __init__(
         self,
         network: Network,
+        stages: list[StageConfig],
         inputs: StageInputs,
         settings: TrainingSettings,
         callbacks: StageCallbacks,
         checkpoints: Checkpoints | None,
         time_limit: float | None,
     ) -> None:
+        self.stages, self.epochs = stages, sum(epochs_of(stage, settings.head) for stage in stages)
         self.network, self.inputs, self.settings, self.callbacks = network, inputs, settings, callbacks
         self.checkpoints, self.time_limit = checkpoints, time_limit
         self.saved = checkpoints.load() if checkpoints else None
@@ -121,17 +124,18 @@ class _StageLoop:
         self.moved: set[int] = set()  # positions of the weights that may differ from the network as it was built
         self.first_step: float | None = None
         self.probe: Probe | None = None
+        self.columns_printed = False
 
-    def restore(self, stages: list[StageConfig]) -> None:
+    def restore(self) -> None:
         """Put the weights and the best epoch of the checkpoint back, if there is one."""
-        opened = stages[: self.state.stage + 1]
+        opened = self.stages[: self.state.stage + 1]
         for stage in opened:
             open_for_training(self.network, stage.train)
             self.moved.update(moving_weights(self.network, stage.batch_norm))
         if self.saved:
             self.probe = probe_of(self.saved, self.network.classifier)
             restore_network(self.network, self.saved, self.moved, self.best)
-            print_resume_point(self.saved, [stage.name for stage in stages])
+            print_resume_point(self.saved, [stage.name for stage in self.stages])
             check_frozen(self.saved, frozen_fingerprints(self.network, opened[-1].batch_norm))
 
     def train_stage(self, number: int, stage: StageConfig) -> None:
@@ -159,7 +163,7 @@ class _StageLoop:
         """Copy the weights that the head-only stages gave."""
         self.probe = Probe(self.network.classifier.get_weights(), tuple(sorted(self.moved)))
 
-    def finish(self, stages: list[StageConfig]) -> TrainingResult:
+    def finish(self) -> TrainingResult:
         """Save that all stages are trained, and return the result.
 
         Raises:
@@ -167,9 +171,9 @@ class _StageLoop:
         """
         if self.best.record is None:
             raise HeadstartError("Expected at least one stage with one epoch. Received: none")
-        state = self.state
-        if self.checkpoints and state.stage < len(stages):
-            self._save_between_stages(self.checkpoints, state.at_stage(len(stages), state.frozen))
+        state, stages = self.state, len(self.stages)
+        if self.checkpoints and state.stage < stages:
+            self._save_between_stages(self.checkpoints, state.at_stage(stages, state.frozen))
         return TrainingResult(
             self.best.record,
             state.history,
@@ -200,10 +204,12 @@ class _StageLoop:
         if resumed and resumed.step < stage_input.steps and resumed.step % stage_input.steps_at_once:
             # The checkpoint comes from a machine with other step groups.
             stage_input = replace(stage_input, steps_at_once=1)
-        rates = block_rates([block.name for block in self.network.blocks], stage.optimizer.layer_decay)
         trainable = self.network.classifier.trainable_variables
         self.state.trainable_parameters[stage.name] = count_parameters(trainable)
-        print_stage(self.network, stage, rates, stage_input, self.settings.head)
+        print_stage(self.network, stage, stage_input, (number + 1, len(self.stages)), self.settings)
+        if not self.columns_printed:
+            print_epoch_columns()
+            self.columns_printed = True
         log_event(LOG, "stage started", stage=stage.name, epochs=stage.epochs, steps=stage_input.steps)
         return stage_input
 
@@ -233,7 +239,7 @@ class _StageLoop:
         self.state.history.append(record)
         log_event(LOG, "epoch ended", **asdict(record))
         self.callbacks.on_epoch_end(record)
-        print_epoch(record, is_best)
+        print_epoch(record, self.epochs, is_best)
 
     def _snapshot(self, started: float, model: keras.Model) -> TrainingState:
         """Return the training state within a stage, to which `CheckpointCallback` adds the position."""
