@@ -112,7 +112,8 @@ def test_the_terminal_shows_the_same(small: Comparison, width: int) -> None:
         "best",
         "worse",
         small.rows[0].accuracy,
-        "FAILED  seed=2 <b>",
+        "1 run without a result",
+        "seed=2 <b>",
         "alert(2)",
     ):
         assert shown in text

@@ -23,8 +23,8 @@ from headstart.results.file import plain_results
 from headstart.results.runs import find_run, finished_runs
 from headstart.results.sections import LearningRateSuggestion
 from headstart.results.types import RunResults
-from headstart.run.display import print_suggestion
 from headstart.run.experiment import run
+from headstart.run.result_display import print_suggestion
 
 ROOT = conf_directory().parent
 

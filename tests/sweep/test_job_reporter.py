@@ -22,9 +22,9 @@ def test_a_line_reports_a_job_and_the_remaining_time(tmp_path: Path) -> None:
         {"event": "finished", "job": 1, "label": "seed=1", "time": 31.0, "seconds": 30.0, "accuracy": 0.925},
         {"event": "failed", "job": 2, "label": "seed=2", "time": 41.0, "seconds": 39.0, "error": "no room"},
     ]
-    assert job_line(record, entries[:1]) == "[1 of 4] seed=0: done before, validation 50.0%"
+    assert job_line(record, entries[:1]) == "[1 of 4] seed=0: done before, validation 50.0 %"
     # Two at once: one is over after 30 seconds, two are left.
-    assert job_line(record, entries[:4]) == "[2 of 4] seed=1: finished in 30 s, validation 92.5%; about 60 s left"
+    assert job_line(record, entries[:4]) == "[2 of 4] seed=1: finished in 30 s, validation 92.5 %; about 60 s left"
     assert job_line(record, entries) == "[3 of 4] seed=2: failed in 39 s: no room; about 20 s left"
     assert job_line(dataclasses.replace(record, jobs=None), entries[:1]).startswith("[1] seed=0")
 

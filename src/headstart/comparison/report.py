@@ -31,6 +31,7 @@ from headstart.comparison.table import (
     print_table,
     write_csv,
 )
+from headstart.core.console import count_of, short_path
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_text
 from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
@@ -92,8 +93,13 @@ class Comparison:
     page: Path
     files: tuple[Path, ...]
 
-    def print(self, console: Console) -> None:
-        """Print the table, the failed runs, and the path of the page."""
+    def print(self, console: Console, with_failures: bool = True) -> None:
+        """Print the table, the remarks, the failed runs and the path of the page.
+
+        Args:
+            console: where to print.
+            with_failures: whether to print the failed runs.
+        """
         console.print(f"\n[bold]{escape(self.title)}[/]")
         console.print(self.summary, markup=False)
         if self.rows:
@@ -102,9 +108,17 @@ class Comparison:
             console.print(f"Negative transfer: {sentence}", markup=False)
         for sentence in self.notes:
             console.print(sentence, markup=False)
+        for error, names in self.failures_by_reason().items() if with_failures else ():
+            console.print(f"{count_of(len(names), 'run')} without a result: {error}", markup=False, style="red")
+            console.print(f"  {', '.join(names)}", markup=False, soft_wrap=True)
+        console.print(f"Page: {short_path(self.page)}", markup=False, soft_wrap=True)
+
+    def failures_by_reason(self) -> dict[str, list[str]]:
+        """Return the names of the runs that did not finish, by the reason."""
+        reasons: dict[str, list[str]] = {}
         for run in self.failed:
-            console.print(f"{run['status']}  {run['name']}\n    {run['error']}", markup=False)
-        console.print(f"\n  {self.page}", markup=False, soft_wrap=True)
+            reasons.setdefault(run["error"] or run["status"], []).append(run["name"])
+        return reasons
 
 
 @ignore_missing_glyphs()
@@ -182,8 +196,8 @@ def _figures(
 def _summary(strategies: list[Strategy], rows: list[Row], failed: int) -> str:
     """Return the result in a sentence or two."""
     runs = sum(len(strategy.runs) for strategy in strategies)
-    several = "strategies" if len(strategies) != 1 else "strategy"
-    counts = f"{runs} finished runs of {len(strategies)} {several}" + (f", {failed} did not finish" if failed else "")
+    counts = f"{count_of(runs, 'finished run')} of {count_of(len(strategies), 'strategy', 'strategies')}"
+    counts += f", {failed} did not finish" if failed else ""
     if not strategies:
         return f"No run finished; {failed} did not."
     best, first = strategies[0], rows[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,33 +13,10 @@ from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from headstart.comparison.significance import BEST, Significance
+from headstart.comparison.significance import BEST, TIE, Significance
 from headstart.comparison.statistics import Interval
 from headstart.comparison.strategies import Strategy
 from headstart.core.files import open_csv
-
-WIDE = 130  # terminal columns that fit every figure in a column of its own
-WIDE_COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
-    ("runs", "right"),
-    ("test acc. %", "right"),
-    ("95 % interval", "right"),
-    ("against the best", "left"),
-    ("valid. acc. %", "right"),
-    ("best epoch", "right"),
-    ("macro F1", "right"),
-    ("seconds", "right"),
-    ("trainable", "right"),
-    ("size MB", "right"),
-)
-NARROW_COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
-    ("runs", "right"),
-    ("test %\n95 % inter.", "right"),
-    ("against\nbest", "left"),
-    ("val. %\nepoch", "right"),
-    ("macro\nF1", "right"),
-    ("sec-\nonds", "right"),
-    ("train\n MB", "right"),
-)
 
 
 @dataclass(frozen=True)
@@ -220,40 +197,73 @@ def plain(text: str) -> str:
     return " ".join(html.escape(text, quote=False).replace("|", "\\|").replace("`", "'").split())
 
 
+@dataclass(frozen=True)
+class _Column:
+    """A column of the table in the terminal."""
+
+    title: str
+    cell: Callable[[Row], str]
+    justify: JustifyMethod = "right"
+
+
+def _significance(row: Row) -> str:
+    return ", ".join(part for part in (row.significance.outcome, row.p_value) if part)
+
+
+TRAINING = _Column("training images", lambda row: row.training)
+COLUMNS = (  # from left to right
+    _Column("runs", lambda row: row.runs),
+    _Column("test %", lambda row: row.accuracy),
+    _Column("95 % interval", lambda row: row.interval),
+    _Column("against the best", _significance, "left"),
+    _Column("validation %", lambda row: percent(row.validation_accuracy)),
+    _Column("macro F1", lambda row: _decimal(row.macro_f1)),
+    _Column("best epoch", lambda row: row.epochs),
+    _Column("seconds", lambda row: row.time),
+    _Column("trainable", lambda row: row.trainable),
+    _Column("size MB", lambda row: row.size),
+)
+BY_IMPORTANCE = (1, 2, 3, 0, 7, 4, 9, 5, 8, 6)  # positions; the page and comparison.csv have all columns
+STYLES = {BEST: "green", TIE: "yellow"}
+PADDING = 2  # characters of each column
+LONGEST_STRATEGY = 40  # characters; a longer name takes several lines
+
+
 def print_table(rows: Sequence[Row], console: Console) -> None:
-    """Print the table; in a narrow terminal, related figures share a column."""
-    wide = console.width >= WIDE
-    padding = (0, 1) if wide else (0, 0)
-    table = Table(box=box.SIMPLE_HEAD, padding=padding, collapse_padding=True, show_edge=False)
+    """Print the table, with as many columns as fit into the terminal.
+
+    Args:
+        rows: best first.
+        console: where to print.
+    """
+    columns = _fitting_columns(rows, console.width)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column("strategy", overflow="fold")
-    varied = fractions_vary(rows)
-    if varied:
-        table.add_column("training images" if wide else "train\nimages", justify="right", no_wrap=True)
-    for title, justify in WIDE_COLUMNS if wide else NARROW_COLUMNS:
-        table.add_column(title, justify=justify, no_wrap=True)
+    for column in columns:
+        table.add_column(column.title, justify=column.justify, no_wrap=True)
     for row in rows:
-        significance = [part for part in (row.significance.outcome, row.p_value) if part]
-        validation = percent(row.validation_accuracy)
-        if wide:
-            cells = [row.runs, row.accuracy, row.interval, ", ".join(significance), validation, row.epochs]
-            cells += [_decimal(row.macro_f1), row.time, row.trainable, row.size]
-        else:
-            cells = [row.runs, f"{row.accuracy}\n{_dashed(row.interval)}"]
-            cells.append("\n".join(significance).replace(" = ", "=").replace(" < ", "<"))
-            cells += [
-                f"{validation}\n{_dashed(row.epochs)}",
-                _decimal(row.macro_f1),
-                row.time,
-                f"{row.trainable}\n{row.size}",
-            ]
-        if varied:
-            cells.insert(0, row.training if wide else row.training.replace(" (", "\n("))
-        table.add_row(escape(row.strategy), *cells, style="bold" if row.significance.outcome == BEST else None)
+        cells = [column.cell(row) for column in columns]
+        table.add_row(escape(row.strategy), *cells, style=STYLES.get(row.significance.outcome))
     console.print(table)
 
 
-def _dashed(bounds: str) -> str:
-    return bounds.replace(" to ", "-")
+def _fitting_columns(rows: Sequence[Row], width: int) -> list[_Column]:
+    """Return the most important columns that fit beside the strategies, from left to right."""
+    always = [TRAINING] if fractions_vary(rows) else []
+    left = width - min(LONGEST_STRATEGY, max(len(row.strategy) for row in rows)) - PADDING
+    left -= sum(_width(column, rows) for column in always)
+    chosen = []
+    for position in BY_IMPORTANCE:
+        left -= _width(COLUMNS[position], rows)
+        if left < 0:
+            break
+        chosen.append(position)
+    return [*always, *(COLUMNS[position] for position in sorted(chosen))]
+
+
+def _width(column: _Column, rows: Sequence[Row]) -> int:
+    """Return how many characters a column takes."""
+    return PADDING + max(len(text) for text in (column.title, *(column.cell(row) for row in rows)))
 
 
 def _decimal(value: float | None) -> str:

@@ -85,6 +85,17 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
+def count_of(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun, as in `1 run` and `1,200 runs`.
+
+    Args:
+        number: 0 or more.
+        noun: for one.
+        plural: for all other numbers; None adds an s.
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def short_path(path: str | Path) -> str:
     """Return a path as a command can use it: in quotes where it needs them, relative if it lies below this directory.
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from headstart.config import Config, StageConfig, parameters
 from headstart.config.identity import run_name
-from headstart.core.console import console, print_titled, short_path
+from headstart.core.console import console, count_of, print_titled, short_path
 from headstart.core.errors import printable
 from headstart.results.sections import Dataset, Environment
 from headstart.training.linear_head import linear_fit
@@ -45,7 +45,7 @@ def describe_data(index: ImageIndex) -> str:
         index: the images.
     """
     if len(index.class_names) == 1:
-        return f"{len(index):,} unlabelled images"
+        return count_of(len(index), "unlabelled image")
     parts = []
     for split, counts in index.counts().items():
         least, most = int(counts.min()), int(counts.max())
@@ -82,13 +82,12 @@ def _stage_in_words(config: Config, stage: StageConfig) -> str:
     solved = linear_fit(config.head, stage)
     if solved is not None:
         return f"{stage.name} (solved by {solved})"
-    return f"{stage.name} ({stage.epochs} {'epoch' if stage.epochs == 1 else 'epochs'})"
+    return f"{stage.name} ({count_of(stage.epochs, 'epoch')})"
 
 
 def _hardware(environment: Environment) -> str:
     """Return processors or GPUs, the precision, and the backend of inference if it is not TensorFlow."""
-    cores = environment.processors or 1
-    devices = f"{cores} CPU {'core' if cores == 1 else 'cores'}"
+    devices = count_of(environment.processors or 1, "CPU core")
     if environment.gpus:
         devices = f"{len(environment.gpus)} GPU ({environment.gpus[0]})"
     backend = (
@@ -120,7 +119,7 @@ def print_data(index: ImageIndex, warnings: list[str]) -> None:
         warnings: sentences.
     """
     if len(index.class_names) == 1:
-        console.print(f"\n[bold]Data: {len(index):,} unlabelled images[/]")
+        console.print(f"\n[bold]Data: {describe_data(index)}[/]")
     else:
         print_titled(f"Data: {len(index):,} images of {len(index.class_names)} classes", _class_table(index))
     print_warnings(warnings)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from headstart.config import drop_overrides, override_key
-from headstart.core.console import console, print_next, print_titled, short_path
+from headstart.core.console import console, count_of, print_next, print_titled, short_path
 from headstart.core.errors import printable
 from headstart.core.paths import outputs_directory
 from headstart.core.sqlite_uri import sqlite_uri
@@ -153,13 +153,10 @@ def _print_splits(results: RunResults) -> None:
 
 def _confusions(split: SplitResults) -> str:
     """Return the most confused pairs of classes in words."""
-    pairs = split.most_confused[:3]
-    first = f"{'image' if pairs[0].images == 1 else 'images'}"
-    words = [
-        f"{printable(pair.true)} taken for {printable(pair.predicted)} ({pair.images:,}{f' {first}' if not n else ''})"
-        for n, pair in enumerate(pairs)
-    ]
-    return ", ".join(words)
+    return ", ".join(
+        f"{printable(pair.true)} taken for {printable(pair.predicted)} ({count_of(pair.images, 'image')})"
+        for pair in split.most_confused[:3]
+    )
 
 
 def _print_gain(stages: dict[str, dict[str, SplitFigures]]) -> None:

@@ -22,7 +22,7 @@ from headstart import config as configuration
 from headstart.config.checks import explain
 from headstart.config.fields import Decides
 from headstart.config.keys import effect_of
-from headstart.core.console import console
+from headstart.core.console import console, count_of, short_path
 from headstart.core.environment import command_line
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name
@@ -126,9 +126,15 @@ def prepare_sweep(config: DictConfig) -> None:
     except BaseException:
         lock.release()
         raise
-    jobs = f"{sweep.jobs} jobs" if sweep.jobs else "jobs"
-    console.print(f"[bold]Sweep[/] of {jobs} over {', '.join(swept) or 'nothing'}: {directory}", soft_wrap=True)
+    _print_start(sweep)
     end.register_sweep(sweep, lock)
+
+
+def _print_start(sweep: Sweep) -> None:
+    """Print what the sweep varies, and its directory."""
+    jobs = count_of(sweep.jobs, "job") if sweep.jobs else "jobs"
+    keys = ", ".join(sweep.swept) or "nothing"
+    console.print(f"[bold]Sweep[/] of {jobs} over {keys}: {short_path(sweep.directory)}", soft_wrap=True)
 
 
 def _refuse_invalid(hydra: DictConfig, directory: Path, jobs: list[tuple[str, list[str]]]) -> None:

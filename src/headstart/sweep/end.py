@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-from rich.table import Table
-
-from headstart.core.console import console, print_titled
+from headstart.core.console import console, count_of, print_next, short_path
 from headstart.core.process_lock import Lock
 from headstart.sweep.job_reporter import JobReporter
 from headstart.sweep.record import FINISHED, UNFINISHED, Sweep
@@ -66,14 +62,13 @@ def finish_sweep(interrupted: bool = False) -> int:
             parent.close()
         lock.release()
     report_refused_entries(sorted(sweep.path.glob("*/tracking/*.jsonl")))
+    commands = {}
     pending = sum(count_pending(file) for file in pending_journals(sweep.path))
     if pending:
-        console.print(
-            f"{pending} entries have not been sent to the tracking store. Send them when it answers again:\n"
-            f"  headstart sync {shlex.quote(sweep.directory)}",
-            markup=False,
-            soft_wrap=True,
-        )
+        commands = {f"headstart sync {short_path(sweep.path)}": "send what the tracking store has not received"}
+    if comparison is not None:
+        commands |= {"headstart predict best IMAGE_OR_FOLDER": "label your images with the best run"}
+    print_next({**commands, "headstart ui": "see the runs in MLflow"})
     return 0 if status == "FINISHED" else 1
 
 
@@ -96,15 +91,17 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
     kept = Counter(entry["error"] for entry in ended.values() if entry["event"] == "kept")
     for reason, count in kept.items():
         warn_about_unreadable_images(count, reason)
-    unfinished = [entry for entry in ended.values() if entry["event"] in UNFINISHED and entry["event"] != "kept"]
-    if unfinished:
-        table = Table()
-        for name in ("job", "", "what happened"):
-            table.add_column(name, overflow="fold")
-        for entry in unfinished:
-            table.add_row(str(entry["job"]), escape(entry["label"]), escape(entry.get("error") or entry["event"]))
-        print_titled("Jobs without a result (the same command runs only these again)", table)
-    console.print(f"Directory: {sweep.directory}", markup=False, soft_wrap=True)
+    reasons: dict[str, list[str]] = {}
+    for entry in ended.values():
+        if entry["event"] in UNFINISHED and entry["event"] != "kept":
+            reasons.setdefault(entry.get("error") or entry["event"], []).append(entry["label"])
+    for reason, labels in reasons.items():
+        jobs = count_of(len(labels), "job")
+        console.print(f"{jobs} without a result: {reason}", markup=False, soft_wrap=True, style="red")
+        console.print(f"  {', '.join(labels)}", markup=False, soft_wrap=True)
+    if reasons:
+        console.print("The same command runs only these jobs again.")
+    console.print(f"Directory: {short_path(sweep.directory)}", markup=False, soft_wrap=True)
 
 
 def warn_about_unreadable_images(count: int, reason: str) -> None:
@@ -128,7 +125,7 @@ def _compare(sweep: Sweep) -> Comparison | None:
     if not any(run.results.splits for run in runs):
         return None
     comparison = compare(runs, sweep.path / "comparison", f"Sweep {sweep.name}")
-    comparison.print(console)
+    comparison.print(console, with_failures=False)  # the sweep has just named them
     return comparison
 
 

@@ -51,7 +51,7 @@ class JobReporter(threading.Thread):
                     continue
                 self.known[entry["event"], entry["job"]] = entry
                 if entry["event"] in EVENT_TEXTS:
-                    style = "bold red" if entry.get("error") else "bold"
+                    style = "red" if entry.get("error") else None
                     text = job_line(self.sweep, list(self.known.values()))
                     console.print(text, markup=False, soft_wrap=True, style=style)
 
@@ -71,7 +71,7 @@ def job_line(sweep: Sweep, entries: list[dict[str, Any]]) -> str:
     if "seconds" in last:
         text += f" in {last['seconds']:.0f} s"
     if last.get("accuracy") is not None:
-        text += f", validation {last['accuracy']:.1%}"
+        text += f", validation {100 * last['accuracy']:.1f} %"
     if last.get("error"):
         text += f": {last['error']}"
     if sweep.jobs and ran and len(ended) < sweep.jobs:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from headstart.config import StageConfig
-from headstart.core.console import console
+from headstart.core.console import console, count_of
 from headstart.model.freeze import frozen_above
 from headstart.model.network import Network
 from headstart.training.linear_head import linear_fit
@@ -70,7 +70,7 @@ def _optimization(network: Network, stage: StageConfig, rates: dict[str, float],
     if lowest < 1:
         rate = f"{optimizer.learning_rate * lowest:.2g} (first trained block) to {rate} (head)"
     schedule = "" if optimizer.schedule.name == "constant" else f", {optimizer.schedule.name}"
-    return f"{optimizer.name} {rate}{schedule}, {_count(stage.epochs, 'epoch')} of {_count(steps, 'step')}"
+    return f"{optimizer.name} {rate}{schedule}, {count_of(stage.epochs, 'epoch')} of {count_of(steps, 'step')}"
 
 
 def _block_table(network: Network, learning_rate: float, rates: dict[str, float], solved: bool) -> Table:
@@ -135,8 +135,8 @@ def print_resume_point(state: TrainingState, stages: list[str]) -> None:
     if state.stage == len(stages):
         where = "all stages are trained"
     else:
-        steps = f" and {_count(state.step, 'step')}" if state.step else ""
-        where = f"stage {stages[state.stage]} continues after {_count(state.epoch, 'epoch')}{steps}"
+        steps = f" and {count_of(state.step, 'step')}" if state.step else ""
+        where = f"stage {stages[state.stage]} continues after {count_of(state.epoch, 'epoch')}{steps}"
     console.print(f"\n[bold]Resumed[/]: {where}", soft_wrap=True)
 
 
@@ -163,10 +163,6 @@ def _window_note(network: Network) -> str:
     if not above:
         return ""
     return (
-        f"{_count(len(above), 'layer')} above the first trained one {'has' if len(above) == 1 else 'have'} frozen "
+        f"{count_of(len(above), 'layer')} above the first trained one {'has' if len(above) == 1 else 'have'} frozen "
         "weights: every step computes their activations and the gradients through them all the same"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
