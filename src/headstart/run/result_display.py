@@ -13,10 +13,10 @@ from headstart.config import drop_overrides, override_key
 from headstart.core.console import console, count_of, print_next, print_titled, short_path
 from headstart.core.errors import printable
 from headstart.core.paths import outputs_directory
-from headstart.core.sqlite_uri import sqlite_uri
 from headstart.results.figures import PictureLabels, SplitFigures, SplitResults
 from headstart.results.sections import LearningRateSuggestion
 from headstart.results.types import RunResults
+from headstart.tracking import run_link
 
 PHASES = {
     "start_up": "start-up",
@@ -58,18 +58,17 @@ def next_commands(results: RunResults) -> dict[str, str]:
     Args:
         results: results of the finished run.
     """
-    output = Path(str(results.output))
-    known = output.is_relative_to(outputs_directory())  # then `latest` finds it
-    commands = {f"headstart predict {'latest' if known else short_path(output)} IMAGE_OR_FOLDER": "label your images"}
+    output, uri = Path(str(results.output)), str(results.tracking_uri)
+    run = "latest" if output.is_relative_to(outputs_directory()) else short_path(output)
+    commands = {f"headstart predict {run} IMAGE_OR_FOLDER": "label your images"}
     if _entries_wait(results):
         commands[f"headstart sync {short_path(output)}"] = "send what the tracking store has not received"
+    elif uri.startswith("http"):
+        commands[run_link(uri, str(results.experiment_id), str(results.run_id))] = "this run in MLflow"
     else:
-        commands[_where_to_look(results)] = "see this run in MLflow"
-    if (
-        not results.pictures
-        and not (results.scenario and results.scenario.name)
-        and not (results.recipe and results.recipe.name)
-    ):
+        commands[f"headstart ui {run}"] = "see this run in MLflow"
+    chosen = (results.scenario and results.scenario.name) or (results.recipe and results.recipe.name)
+    if not results.pictures and not chosen:
         commands[_recommend_command(results)] = "try strategies on these images"
     commands[f"ls {short_path(output / 'figures')}"] = "confusion matrices, mistakes"
     return commands
@@ -224,15 +223,3 @@ def _command_with_rate(command: str, rate: float) -> str:
 def _entries_wait(results: RunResults) -> bool:
     """Return whether entries wait for the tracking store."""
     return results.tracking is not None and results.tracking.waiting > 0
-
-
-def _where_to_look(results: RunResults) -> str:
-    """Return the command that shows the run or sends its pending entries, or the address of its page on a server."""
-    uri = str(results.tracking_uri)
-    if _entries_wait(results):
-        return f"headstart sync {shlex.quote(str(results.output))}"
-    if uri.startswith("http"):
-        return f"{uri.rstrip('/')}/#/experiments/{results.experiment_id}/runs/{results.run_id}"
-    if uri == sqlite_uri(Path("outputs", "mlflow.db").absolute()):
-        return "headstart ui"
-    return f"headstart ui --tracking-uri {shlex.quote(uri)}"

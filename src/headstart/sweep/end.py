@@ -68,7 +68,7 @@ def finish_sweep(interrupted: bool = False) -> int:
         commands = {f"headstart sync {short_path(sweep.path)}": "send what the tracking store has not received"}
     if comparison is not None:
         commands |= {"headstart predict best IMAGE_OR_FOLDER": "label your images with the best run"}
-    print_next({**commands, "headstart ui": "see the runs in MLflow"})
+    print_next({**commands, f"headstart ui {short_path(sweep.path)}": "see the sweep in MLflow"})
     return 0 if status == "FINISHED" else 1
 
 
