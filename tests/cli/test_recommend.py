@@ -40,7 +40,7 @@ def test_a_folder_gets_a_square_a_curve_a_ranking_and_a_command(
 
     assert all(one["logme"] is not None for one in found["backbones"][:2])
     assert found["strategies"]["strategy"] == "multi_depth"
-    assert "not tried: last_two_blocks (the time for trials is 0)" in printed
+    assert "Not tried (the time for trials is 0): last_two_blocks" in printed
     assert "The frozen probe of all depths alone (head=multi_depth freeze=all) has" in printed
 
     train, compare, *_ = found["commands"].values()

@@ -183,10 +183,10 @@ def test_a_run_prints_what_it_chose_and_what_was_set_explicitly(
     given = ["head=linear", "freeze=all", "augmentation=light", "find_lr=true"]
     run(compose([*SMALL, "dataset=folder", f"dataset.root={binary}", "scenario=auto", *given]), tmp_path)
     printed = capsys.readouterr().out
-    assert "-> small_similar" in printed
+    assert "Scenario: small_similar, by the features of" in printed
     assert "freeze=all was set explicitly and is kept." in printed
     assert "augmentation=light was set explicitly and is kept." in printed
-    assert "not tried: as given (the time for trials is 0)" in printed
+    assert "Not tried (the time for trials is 0): as given" in printed
     assert "The frozen probe of all depths alone (head=multi_depth freeze=all) has " in printed
     assert "Training with as given: head=linear augmentation=light freeze=all optimizer=adam" in printed
     assert "The median class has 8 training images, fewer than 1,000: small." in printed

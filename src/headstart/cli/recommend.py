@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.table import Table
 
 from headstart.cli.data_arguments import add_data_arguments, dataset_name, overrides_of
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.config import CELLS, Config, compose, select_overrides, strategy_overrides
-from headstart.core.console import console, print_next, print_titled, short_path
+from headstart.core.console import console, print_next, short_path
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json
 from headstart.core.paths import cache_directory, outputs_directory
@@ -23,7 +24,7 @@ from headstart.data.files.checks import check_images
 from headstart.data.load import load_index
 from headstart.model.backbones.registry import packaged_backbones
 from headstart.results.codec import to_plain
-from headstart.run.display import print_data
+from headstart.run.display import describe_data, print_warnings
 from headstart.run.preflight import check_configuration, fitting_strategies
 from headstart.scenario.check import check_rankable
 
@@ -94,10 +95,11 @@ def recommend(request: Request) -> None:
         cache_directory(),
         config.dataset.value_range,
     )
-    print_data(index, report.warnings())
+    console.print(f"[bold]Data[/]  {describe_data(index)}", soft_wrap=True)
+    print_warnings(report.warnings())
 
     import_tensorflow()
-    from headstart.scenario.display import print_curve, print_placement
+    from headstart.scenario.display import print_placement
     from headstart.scenario.display_strategies import print_choice
     from headstart.scenario.findings import find_strategy
     from headstart.scenario.measure import images_to_measure
@@ -107,7 +109,6 @@ def recommend(request: Request) -> None:
     prepare_devices()
     seed_everything(config.seed, config.deterministic, "float32")
     found = find_strategy(config, *fitting_strategies(config), index, image_size)
-    print_curve(found.placement)
     print_placement(found.placement, config.backbone.name)
     print_choice(found.choice, len(index.split("train")))
     images = images_to_measure(index, config.dataset.split.seed)
@@ -133,7 +134,7 @@ def _report(request: Request, image_size: int, found: Findings, ranked: list[Ran
         "commands": commands,
     }
     write_json(directory / "recommendation.json", written)
-    console.print(f"\n  {short_path(directory / 'probes.png')}", markup=False, soft_wrap=True)
+    console.print(f"Accuracy at every depth: {short_path(directory / 'probes.png')}", markup=False, soft_wrap=True)
     print_next({command: purpose for purpose, command in commands.items()})
 
 
@@ -168,15 +169,16 @@ def print_ranking(ranked: list[RankedBackbone], images: int) -> None:
         ranked: the result of `rank_backbones`.
         images: number of images that they were ranked on.
     """
-    table = Table()
-    for column in ("backbone", "weights", "px", "accuracy", "LogME", "features", "parameters"):
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    for column in ("backbone", "weights", "px", "accuracy %", "LogME", "features", "parameters"):
         table.add_column(column, justify="left" if column in ("backbone", "weights") else "right")
     for one in ranked:
         figures = ("-", "-", "-", "-")
         if one.accuracy is not None and one.logme is not None:
-            figures = (f"{one.accuracy:.4f}", f"{one.logme:.4f}", f"{one.features:,}", f"{one.parameters:,}")
+            figures = (f"{100 * one.accuracy:.1f}", f"{one.logme:.3f}", f"{one.features:,}", f"{one.parameters:,}")
         table.add_row(one.backbone, one.weights, str(one.image_size), *figures)
-    print_titled(f"Backbones by the probe of all depths, left one out, on {images:,} training images", table)
+    console.print(f"\n[bold]Backbones[/] by the probe of all depths, left one out, on {images:,} training images")
+    console.print(table)
     for one in ranked:
         if one.accuracy is None:
             console.print(f"  {one.backbone}: {one.why_none}", markup=False, soft_wrap=True)

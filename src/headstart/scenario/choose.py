@@ -34,11 +34,11 @@ def use_findings(config: Config, found: Findings, images: int, output: Path) -> 
     print_placement(found.placement, config.backbone.name)
     print_choice(found.choice, images)
     for group in given:
-        console.print(f"  {group}={getattr(config, group).name} was set explicitly and is kept.", markup=False)
+        console.print(f"{group}={getattr(config, group).name} was set explicitly and is kept.", markup=False)
     name = found.choice.strategy
     chosen = with_strategy(config, config.scenario.strategies[name])
     parts = " ".join(f"{group}={getattr(chosen, group).name}" for group in GROUPS)
-    console.print(f"\n  Training with {name}: {parts}", markup=False, soft_wrap=True)
+    console.print(f"Training with {name}: {parts}", markup=False, soft_wrap=True)
     scenario = scenario_of(found, given)
     # First the configuration: without scenario.json, a resumed run chooses again.
     write_text(output / "config.yaml", to_yaml(chosen))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.table import Table
 
-from headstart.core.console import console, print_titled
+from headstart.core.console import console
 from headstart.evaluation.learning_curve import NoLearningCurve, describe
 from headstart.evaluation.metrics import wilson_interval
-from headstart.results.scenario import StrategyChoice
+from headstart.results.scenario import StrategyChoice, Trial
 from headstart.scenario.probes import ProbeCurve
 
 
@@ -18,27 +19,47 @@ def print_choice(choice: StrategyChoice, images: int) -> None:
         choice: the trials.
         images: training images in all.
     """
-    table = Table()
-    for column in ("strategy", "validation accuracy", "95 % interval", "trial", "all images"):
-        first = column == "strategy"
-        table.add_column(column, justify="left" if first else "right", no_wrap=first)
-    for trial in choice.trials:
-        low, high = wilson_interval(round(trial.accuracy * choice.validation_images), choice.validation_images)
-        table.add_row(
-            f"[bold]-> {trial.strategy}[/]" if trial.strategy == choice.strategy else trial.strategy,
-            f"{trial.accuracy:.4f}",
-            f"{low:.3f} to {high:.3f}",
-            f"{trial.seconds:.0f} s",
-            f"about {trial.whole_seconds:.0f} s",
-        )
     share = f"{choice.images:,} of {images:,}" if choice.images < images else f"all {images:,}"
-    print_titled(
-        f"Strategies tried on {share} training images, judged by {choice.validation_images:,} validation images", table
-    )
+    judges = f"judged by {choice.validation_images:,} validation images"
+    console.print(f"\n[bold]Strategies[/] tried on {share} training images, {judges}", soft_wrap=True)
+    console.print(_trial_table(choice))
+    reasons: dict[str, list[str]] = {}
     for one in choice.not_tried:
-        console.print(f"  not tried: {one.strategy} ({one.reason})", markup=False, soft_wrap=True)
-    _print_leader(choice)
+        reasons.setdefault(one.reason, []).append(one.strategy)
+    for reason, names in reasons.items():
+        console.print(f"Not tried ({reason}): {', '.join(names)}", markup=False, soft_wrap=True)
     _print_probe(choice)
+    _print_recommended(choice)
+    _print_leader(choice)
+
+
+def _trial_table(choice: StrategyChoice) -> Table:
+    """Return a table of the strategies that were tried."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    for column in ("strategy", "validation %", "95 % interval", "seconds of the trial", "seconds on all images"):
+        table.add_column(column, justify="left" if column == "strategy" else "right", no_wrap=True)
+    for trial in choice.trials:
+        figures = f"{100 * trial.accuracy:.1f}", _interval(trial, choice)
+        seconds = f"{trial.seconds:.0f}", f"about {trial.whole_seconds:.0f}"
+        table.add_row(trial.strategy, *figures, *seconds, style="green" if trial.strategy == choice.strategy else None)
+    return table
+
+
+def _interval(trial: Trial, choice: StrategyChoice) -> str:
+    """Return the 95 % interval of a trial's accuracy in percent."""
+    low, high = wilson_interval(round(trial.accuracy * choice.validation_images), choice.validation_images)
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def _print_recommended(choice: StrategyChoice) -> None:
+    """Print the recommended strategy with its accuracy and time; nothing if none was tried."""
+    if choice.trials:
+        chosen = choice.chosen
+        console.print(
+            f"[bold]Recommended: {choice.strategy}[/], {100 * chosen.accuracy:.1f} % on validation images "
+            f"({_interval(chosen, choice)}), about {chosen.whole_seconds:.0f} s of training on all images",
+            soft_wrap=True,
+        )
 
 
 def _print_leader(choice: StrategyChoice) -> None:
@@ -46,7 +67,7 @@ def _print_leader(choice: StrategyChoice) -> None:
     leader = max(choice.trials, key=lambda trial: trial.accuracy, default=None)
     if leader is not None and leader.strategy != choice.strategy:
         console.print(
-            f"  {leader.strategy} leads by {100 * (leader.accuracy - choice.chosen.accuracy):.1f} points, which is too "
+            f"{leader.strategy} leads by {100 * (leader.accuracy - choice.chosen.accuracy):.1f} points, which is too "
             "little on so few validation images to justify its time.",
             markup=False,
             soft_wrap=True,
@@ -56,11 +77,11 @@ def _print_leader(choice: StrategyChoice) -> None:
 def _print_probe(choice: StrategyChoice) -> None:
     """Print the accuracy of the multi-depth probe by training images, and what more images would give."""
     points = ", ".join(
-        f"{accuracy:.4f} with {images:,}"
+        f"{100 * accuracy:.1f} % with {images:,}"
         for images, accuracy in zip(choice.probe_images, choice.probe_accuracies, strict=True)
     )
     console.print(
-        f"  The frozen probe of all depths alone (head=multi_depth freeze=all) has {points} training images.",
+        f"The frozen probe of all depths alone (head=multi_depth freeze=all) has {points} training images.",
         markup=False,
         soft_wrap=True,
     )
@@ -69,4 +90,4 @@ def _print_probe(choice: StrategyChoice) -> None:
         sentence = f"Whether more images would help is not known: {curve.reason}"
     else:
         sentence = describe(curve)
-    console.print(f"  {sentence}", markup=False, soft_wrap=True)
+    console.print(sentence, markup=False, soft_wrap=True)
