@@ -27,7 +27,6 @@ def test_a_folder_gets_a_square_a_curve_a_ranking_and_a_command(
     printed = capsys.readouterr().out
     assert "-> small_similar" in printed
     assert "Linear probes of" in printed
-    assert "top_activation" in printed
     assert "inceptionv3: Expected image_size to be at least 75" in printed
 
     found = json.loads((tmp_path / "new" / "recommendation.json").read_text(encoding="utf-8"))

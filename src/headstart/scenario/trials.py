@@ -149,7 +149,7 @@ def _reason_to_skip(
     if plain is not None:
         found = next((trial for trial in trials if trial.strategy == plain), None)
         if found is None:
-            return f"{plain} was not tried"
+            return "nor was the same without augmentation"
         if found.accuracy < best - max(CLOSE, BEHIND_ERRORS * _standard_error(best, validation_images)):
             return f"{plain} is too far behind"
     if expected > deadline.left:
