@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from headstart.core.errors import HeadstartError
-from headstart.evaluation.metrics import calibration_bins, evaluate, wilson_interval, worst_mistakes
+from headstart.evaluation.calibration import adaptive_bins, calibration_bins
+from headstart.evaluation.metrics import evaluate, wilson_interval, worst_mistakes
+from headstart.evaluation.ranking import rank
 
 
 def random_predictions(images: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -70,6 +72,49 @@ def test_evaluate_agrees_with_scikit_learn() -> None:
     assert (result.accuracy_low, result.accuracy_high) == wilson_interval(int((labels == predictions).sum()), 300)
 
 
+@pytest.mark.parametrize("classes", [2, 7])
+def test_probabilities_and_chance_are_judged_as_by_scikit_learn(classes: int) -> None:
+    from sklearn import metrics
+
+    labels, probabilities = random_predictions(300, classes)
+    probabilities = np.random.default_rng(0).multinomial(16, probabilities) / 16  # many images have the same one
+    predictions, one_hot_labels = probabilities.argmax(axis=1), np.eye(classes)[labels]
+    result = evaluate(labels, probabilities, list("abcdefg")[:classes])
+    areas = metrics.roc_auc_score(one_hot_labels, probabilities, average=None)
+    precisions = metrics.average_precision_score(one_hot_labels, probabilities, average=None)
+
+    assert [found.roc_auc for found in result.per_class] == pytest.approx(areas)
+    assert [found.average_precision for found in result.per_class] == pytest.approx(precisions)
+    assert result.roc_auc == pytest.approx(areas.mean())
+    assert result.average_precision == pytest.approx(precisions.mean())
+    assert result.cohens_kappa == pytest.approx(metrics.cohen_kappa_score(labels, predictions))
+    assert result.matthews_correlation == pytest.approx(metrics.matthews_corrcoef(labels, predictions))
+    given = probabilities[:, 1] if classes == 2 else probabilities
+    assert result.brier_score == pytest.approx(metrics.brier_score_loss(labels, given))
+
+
+def test_a_ranking_has_the_points_of_scikit_learns_curves() -> None:
+    from sklearn import metrics
+
+    generator = np.random.default_rng(1)
+    belongs, scores = generator.random(200) < 0.3, np.round(generator.random(200), 1)
+    ranking = rank(belongs, scores)
+    false_rate, true_rate, thresholds = metrics.roc_curve(belongs, scores, drop_intermediate=False)
+    np.testing.assert_allclose(ranking.false_positives / ranking.negatives, false_rate[1:])
+    np.testing.assert_allclose(ranking.true_positives / ranking.positives, true_rate[1:])
+    np.testing.assert_array_equal(ranking.thresholds, thresholds[1:])
+    precision, _, _ = metrics.precision_recall_curve(belongs, scores)
+    np.testing.assert_allclose(ranking.precision, precision[:-1][::-1])
+
+
+def test_what_one_class_alone_leaves_undefined_is_no_number() -> None:
+    result = evaluate(np.array([1, 1]), one_hot([1, 1], 2), ["a", "b"])
+    assert (result.roc_auc, result.cohens_kappa, result.matthews_correlation) == (None, None, 0.0)
+    assert result.average_precision == 1.0  # of the class that is there
+    assert not {"roc_auc", "cohens_kappa"} & set(result.summary())
+    assert [found.average_precision for found in result.per_class] == [None, 1.0]
+
+
 def test_per_class_results_by_hand() -> None:
     result = evaluate(np.array([0, 0, 0, 1]), one_hot([0, 0, 1, 1], 2), ["cat", "dog"])
     cat, dog = result.per_class
@@ -88,7 +133,12 @@ def test_summary_holds_plain_numbers() -> None:
         "accuracy_high",
         "macro_f1",
         "balanced_accuracy",
+        "roc_auc",
+        "average_precision",
+        "cohens_kappa",
+        "matthews_correlation",
         "log_loss",
+        "brier_score",
         "calibration_error",
     ]
     assert set(large) - set(small) == {"top5_accuracy"}
@@ -162,6 +212,26 @@ def test_calibration_bins_include_their_upper_edge() -> None:
     assert bins.counts.tolist() == [0, 1, 0, 1]
 
 
+@pytest.mark.parametrize(("images", "bins"), [(5, 1), (100, 5), (1000, 15)])
+def test_adaptive_bins_have_as_many_images_each(images: int, bins: int) -> None:
+    labels, probabilities = random_predictions(images, 3)
+    found = adaptive_bins(labels, probabilities)
+    assert len(found.counts) == bins
+    assert found.counts.sum() == images
+    assert np.ptp(found.counts) <= 1
+    order = np.argsort(probabilities.max(axis=1))
+    right = (probabilities.argmax(axis=1) == labels)[order]
+    assert found.correct[0] == right[: found.counts[0]].sum()
+    assert (np.diff(found.confidence) > 0).all()
+
+
+def test_images_of_the_same_confidence_share_an_adaptive_bin() -> None:
+    probabilities = np.repeat([[0.6, 0.4], [1.0, 0.0]], [30, 70], axis=0)
+    found = adaptive_bins(np.zeros(100, int), probabilities)
+    assert found.counts.tolist() == [30, 70]
+    assert found.error == pytest.approx(0.3 * 0.4)
+
+
 def test_worst_mistakes_are_the_most_confident_wrong_ones() -> None:
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7], [0.2, 0.8]])
     labels = np.array([0, 0, 1, 0, 0])
@@ -193,7 +263,7 @@ def test_half_precision_probabilities_are_accepted() -> None:
     ],
 )
 def test_invalid_predictions_are_refused(labels: np.ndarray, probabilities: np.ndarray, message: str) -> None:
-    for measure in (lambda *data: evaluate(*data, ["a", "b"]), worst_mistakes, calibration_bins):
+    for measure in (lambda *data: evaluate(*data, ["a", "b"]), worst_mistakes, calibration_bins, adaptive_bins):
         with pytest.raises(HeadstartError, match=message):
             measure(labels, probabilities)
 

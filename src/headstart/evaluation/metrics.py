@@ -9,12 +9,29 @@ from statistics import NormalDist
 import numpy as np
 
 from headstart.core.errors import HeadstartError
+from headstart.evaluation.calibration import calibration_bins
+from headstart.evaluation.checks import checked_predictions
+from headstart.evaluation.ranking import rank
 
-# Half-precision outputs do not sum to one exactly; logits and independent sigmoids are off by far more than this.
-SUM_TOLERANCE = 1e-2
 # Keras clips probabilities in its cross-entropy here, and sklearn.metrics.log_loss elsewhere: the log loss has to equal
 # the validation loss.
 SMALLEST_PROBABILITY = 1e-7
+SUMMARY = (
+    "images",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "macro_f1",
+    "balanced_accuracy",
+    "roc_auc",
+    "average_precision",
+    "cohens_kappa",
+    "matthews_correlation",
+    "log_loss",
+    "brier_score",
+    "calibration_error",
+    "top5_accuracy",
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +43,8 @@ class ClassResult:
     recall: float | None
     f1: float | None
     support: int  # images of this class
+    roc_auc: float | None = None  # against all other classes, see Ranking; None where all images are of the class too
+    average_precision: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,27 +58,21 @@ class Evaluation:
     top5_accuracy: float | None  # None with five classes or fewer, for which it is always 1
     macro_f1: float
     balanced_accuracy: float  # the mean recall
+    roc_auc: float | None  # mean over the classes, each against all others; None where no class has one
+    average_precision: float | None  # the same
+    cohens_kappa: float | None  # None where all images have the same class and the same prediction
+    matthews_correlation: float
     log_loss: float  # natural logarithm, mean over images
+    brier_score: float
     calibration_error: float  # see calibration_bins
     per_class: tuple[ClassResult, ...]
     confusion: np.ndarray  # int (classes, classes): rows are true, columns predicted
     most_confused: tuple[tuple[str, str, int], ...]  # (true, predicted, images), most frequent first
 
     def summary(self) -> dict[str, float | int]:
-        """Return the metrics of the whole split as plain Python numbers by name."""
-        numbers: dict[str, float | int] = {
-            "images": self.images,
-            "accuracy": self.accuracy,
-            "accuracy_low": self.accuracy_low,
-            "accuracy_high": self.accuracy_high,
-            "macro_f1": self.macro_f1,
-            "balanced_accuracy": self.balanced_accuracy,
-            "log_loss": self.log_loss,
-            "calibration_error": self.calibration_error,
-        }
-        if self.top5_accuracy is not None:
-            numbers["top5_accuracy"] = self.top5_accuracy
-        return numbers
+        """Return the metrics of the whole split as plain Python numbers by name, without those that are undefined."""
+        numbers = {name: getattr(self, name) for name in SUMMARY}
+        return {name: number for name, number in numbers.items() if number is not None}
 
     def report(self) -> str:
         """Return precision, recall, F1 and support as text, in the layout of scikit-learn's classification report.
@@ -83,24 +96,6 @@ class Evaluation:
         text += row("macro avg", scores.mean(axis=0), self.images)
         text += row("weighted avg", np.average(scores, axis=0, weights=support), self.images)
         return text
-
-
-@dataclass(frozen=True, eq=False)
-class CalibrationBins:
-    """How often predictions of a given confidence are right."""
-
-    edges: np.ndarray  # (bins + 1,) from 0 to 1; a bin includes its upper edge
-    correct: np.ndarray  # int (bins,) right predictions in the bin
-    counts: np.ndarray  # int (bins,) predictions in the bin
-    confidence: np.ndarray  # (bins,) mean probability of the predicted class; NaN in an empty bin
-    accuracy: np.ndarray  # (bins,) fraction that is right; NaN in an empty bin
-
-    @property
-    def error(self) -> float:
-        """The expected calibration error: the gap between confidence and accuracy, averaged over images."""
-        filled = self.counts > 0
-        gaps = np.abs(self.confidence[filled] - self.accuracy[filled])
-        return float(np.average(gaps, weights=self.counts[filled]))
 
 
 def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -151,7 +146,7 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
     Raises:
         HeadstartError: when the split is empty, or labels, probabilities and names do not match.
     """
-    labels, probabilities = _checked(labels, probabilities)
+    labels, probabilities = checked_predictions(labels, probabilities)
     images, classes = probabilities.shape
     if len(class_names) != classes:
         raise HeadstartError(
@@ -160,36 +155,30 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
         )
     predictions = probabilities.argmax(axis=1)
     confusion = np.bincount(labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
-    correct_by_class, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    # In closed form, to the digit what scikit-learn gives, whose import takes more than a second.
-    precision = _divided(correct_by_class, predicted)
-    recall = _divided(correct_by_class, support)
-    f1 = _divided(2 * correct_by_class, support + predicted)
-    present = support > 0
-
+    per_class = _class_results(confusion, labels, probabilities, class_names)
+    present = [result for result in per_class if result.support]
     correct = int(confusion.trace())
     accuracy_low, accuracy_high = wilson_interval(correct, images)
-    of_true_class = np.clip(probabilities[np.arange(images), labels], SMALLEST_PROBABILITY, 1)
+    kappa, matthews = _chance_corrected(confusion)
+    of_true_class = probabilities[np.arange(images), labels]
+    squares = (probabilities**2).sum(axis=1) - 2 * of_true_class + 1
     return Evaluation(
         images=images,
         accuracy=correct / images,
         accuracy_low=accuracy_low,
         accuracy_high=accuracy_high,
         top5_accuracy=_top_accuracy(labels, probabilities, 5) if classes > 5 else None,
-        macro_f1=float(f1[present].mean()),
-        balanced_accuracy=float(recall[present].mean()),
-        log_loss=float(-np.log(of_true_class).mean()),
+        macro_f1=float(np.mean([result.f1 for result in present])),
+        balanced_accuracy=float(np.mean([result.recall for result in present])),
+        roc_auc=_mean([result.roc_auc for result in per_class]),
+        average_precision=_mean([result.average_precision for result in per_class]),
+        cohens_kappa=kappa,
+        matthews_correlation=matthews,
+        log_loss=float(-np.log(np.clip(of_true_class, SMALLEST_PROBABILITY, 1)).mean()),
+        # As in scikit-learn: with two classes the squared error of one of their probabilities, not the sum of both.
+        brier_score=float(squares.mean()) / (2 if classes == 2 else 1),
         calibration_error=calibration_bins(labels, probabilities).error,
-        per_class=tuple(
-            ClassResult(
-                name,
-                precision=float(precision[i]) if present[i] or predicted[i] else None,
-                recall=float(recall[i]) if present[i] else None,
-                f1=float(f1[i]) if present[i] else None,
-                support=int(support[i]),
-            )
-            for i, name in enumerate(class_names)
-        ),
+        per_class=per_class,
         confusion=confusion,
         most_confused=_most_confused(confusion, class_names),
     )
@@ -206,69 +195,57 @@ def worst_mistakes(labels: np.ndarray, probabilities: np.ndarray, count: int = 1
     Raises:
         HeadstartError: when the split is empty, or labels and probabilities do not match.
     """
-    labels, probabilities = _checked(labels, probabilities)
+    labels, probabilities = checked_predictions(labels, probabilities)
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
     return wrong[order][:count]
 
 
-def calibration_bins(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> CalibrationBins:
-    """Sort predictions into bins of equal width by confidence, and compare each bin's confidence with its accuracy.
+def _class_results(
+    confusion: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
+) -> tuple[ClassResult, ...]:
+    correct_by_class, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    # In closed form, to the digit what scikit-learn gives, whose import takes more than a second.
+    precision = _divided(correct_by_class, predicted)
+    recall = _divided(correct_by_class, support)
+    f1 = _divided(2 * correct_by_class, support + predicted)
+    results = []
+    for i, name in enumerate(class_names):
+        present = support[i] > 0
+        ranking = rank(labels == i, probabilities[:, i])
+        results.append(
+            ClassResult(
+                name,
+                precision=float(precision[i]) if present or predicted[i] else None,
+                recall=float(recall[i]) if present else None,
+                f1=float(f1[i]) if present else None,
+                support=int(support[i]),
+                roc_auc=ranking.roc_auc,
+                average_precision=ranking.average_precision,
+            )
+        )
+    return tuple(results)
 
-    Source: C. Guo et al., On calibration of modern neural networks, ICML 2017, equations 2 to 5.
 
-    Args:
-        labels: int (images,).
-        probabilities: float (images, classes), rows sum to one.
-        bins: number of bins between 0 and 1, at least 1.
+def _chance_corrected(confusion: np.ndarray) -> tuple[float | None, float]:
+    """Return Cohen's kappa and Matthews' correlation coefficient, both of which are 0 for guesses.
 
-    Raises:
-        HeadstartError: when the split is empty, or labels and probabilities do not match.
+    Sources: J. Cohen, A coefficient of agreement for nominal scales, 1960; J. Gorodkin, Comparing two K-category
+    assignments by a K-category correlation coefficient, 2004. A correlation that is undefined is 0, as in scikit-learn.
     """
-    labels, probabilities = _checked(labels, probabilities)
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    edges = np.linspace(0, 1, bins + 1)
-    positions = np.digitize(confidence, edges[1:-1], right=True)
-    counts = np.bincount(positions, minlength=bins)
-    correct = np.bincount(positions[right], minlength=bins)
-    filled = np.where(counts > 0, counts, np.nan)
-    return CalibrationBins(
-        edges=edges,
-        correct=correct,
-        counts=counts,
-        confidence=np.bincount(positions, weights=confidence, minlength=bins) / filled,
-        accuracy=correct / filled,
-    )
+    support, predicted = confusion.sum(axis=1).astype(float), confusion.sum(axis=0).astype(float)
+    images = support.sum()
+    by_chance = support @ predicted
+    beyond = images * confusion.trace() - by_chance
+    kappa = float(beyond / (images**2 - by_chance)) if by_chance < images**2 else None
+    spread = np.sqrt((images**2 - support @ support) * (images**2 - predicted @ predicted))
+    return kappa, float(beyond / spread) if spread else 0.0
 
 
-def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels as int64 and probabilities as float64 with rows that sum to one; raise if they are invalid."""
-    labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
-    if labels.ndim != 1 or probabilities.ndim != 2 or len(labels) != len(probabilities):
-        raise HeadstartError(
-            "Expected labels of shape (images,) and probabilities of shape (images, classes). "
-            f"Received: {labels.shape} and {probabilities.shape}"
-        )
-    if probabilities.size == 0:
-        raise HeadstartError("Expected a split with at least one image to evaluate. Received: an empty split")
-    classes = probabilities.shape[1]
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= classes:
-        raise HeadstartError(
-            f"Expected labels to be integers from 0 to {classes - 1}, one for each class. "
-            f"Received: {labels.dtype} from {labels.min()} to {labels.max()}"
-        )
-    sums = probabilities.sum(axis=1)
-    bad = ~((probabilities >= 0).all(axis=1) & (np.abs(sums - 1) <= SUM_TOLERANCE))  # NaN fails both comparisons
-    if bad.any():
-        first = int(bad.argmax())
-        raise HeadstartError(
-            "Expected probabilities that are not negative and sum to one for each image; NaN means that training "
-            f"diverged, try a smaller learning rate. Received: {bad.sum()} of {len(labels)} images are different, "
-            f"the first is image {first} with the sum {sums[first]:.4g} and the smallest value "
-            f"{probabilities[first].min():.4g}"
-        )
-    return labels.astype(np.int64), probabilities / sums[:, None]
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean of the values that are defined; None if none is."""
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
 
 
 def _divided(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from headstart.core.log import log_event
 from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.evaluation.gradcam import GradCam
-from headstart.evaluation.metrics import Evaluation, evaluate, worst_mistakes
+from headstart.evaluation.metrics import ClassResult, Evaluation, evaluate, worst_mistakes
 from headstart.evaluation.plots import calibration_figure, confusion_figure, explained_figure, mistakes_figure
 from headstart.evaluation.predictor import Predictor
 from headstart.evaluation.writing import begin_figure
@@ -160,7 +160,7 @@ def _write_report(evaluation: Evaluation, file: Path) -> None:
     """Write a split's classification report as text and as CSV."""
     write_text(file.with_name(f"{file.name}.txt"), evaluation.report())
     with open_csv(file.with_name(f"{file.name}.csv")) as table:
-        writer = csv.DictWriter(table, ["name", "precision", "recall", "f1", "support"])
+        writer = csv.DictWriter(table, [field.name for field in dataclasses.fields(ClassResult)])
         writer.writeheader()
         writer.writerows(dataclasses.asdict(result) for result in evaluation.per_class)
 

@@ -53,6 +53,10 @@ class ClassFigures:
     """Harmonic mean of precision and recall, 0 to 1."""
     support: int
     """Number of images of this class in the split."""
+    roc_auc: float | None = None
+    """Area under the ROC curve of this class against all others, 0 to 1; absent without images of either."""
+    average_precision: float | None = None
+    """Area under the precision-recall curve of this class against all others, as average precision, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,16 @@ class SplitFigures:
     """Expected calibration error over 15 bins, 0 to 1: how far confidence is from accuracy."""
     top5_accuracy: float | None = None
     """Share of the images whose class is among the five likeliest, 0 to 1; absent with five classes or fewer."""
+    roc_auc: float | None = None
+    """Mean over the classes of the area under the ROC curve, each class against all others, 0 to 1."""
+    average_precision: float | None = None
+    """Mean over the classes of the average precision, each class against all others, 0 to 1."""
+    cohens_kappa: float | None = None
+    """Agreement of labels and predictions beyond chance, -1 to 1: 0 for guesses, 1 if all are right."""
+    matthews_correlation: float | None = None
+    """Correlation of labels and predictions, -1 to 1: 0 for guesses, 1 if all are right."""
+    brier_score: float | None = None
+    """Squared error of the probabilities: the sum over the classes, 0 to 2; with two classes half of it, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)

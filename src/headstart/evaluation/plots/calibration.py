@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.evaluation.metrics import calibration_bins, wilson_interval
+from headstart.evaluation.calibration import calibration_bins
+from headstart.evaluation.metrics import wilson_interval
 from headstart.evaluation.plots import style
 
 if TYPE_CHECKING:
