@@ -10,7 +10,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,14 +19,16 @@ from forked import ForkServer
 from omegaconf import DictConfig
 from PIL import Image
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 HEADSTART = (sys.executable, "-m", "headstart")  # the command, of the code that is tested
 
 # A run of seconds; what the audit does in a run is tested by itself.
 TINY = ("dataset=folder", "backbone=small_cnn", "image_size=32", "optimizer.learning_rate=3e-3", "audit=off")
-FIGURES_OF_A_SPLIT = ("split_figures", "mistake_figures")
-REPLACED: dict[str, Callable[..., Any]] = {}  # what makes these figures, by its name
+REPLACED: dict[tuple[ModuleType, str], Callable[..., Any]] = {}  # what makes the figures of a run, by its place
 
 
 def pytest_collection_finish() -> None:
@@ -98,24 +101,31 @@ def sweep_configuration(*overrides: str) -> DictConfig:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_figures() -> Iterator[None]:
-    """Leave out the figures of each split, which take half of a tiny run; `with_figures` brings them back."""
-    from headstart.evaluation import report
+    """Leave out most figures of a run, which take half of a tiny run; `with_figures` brings them back."""
+    from headstart.evaluation import report, sample_sheets, writing
 
+    def write_small(figure: Figure, file: Path, vector: bool = True) -> None:
+        writing.save_figure(figure, file)
+
+    replacements: dict[tuple[ModuleType, str], Callable[..., Any]] = {
+        (report, "split_figures"): lambda *_: {},
+        (report, "mistake_figures"): lambda *_: {},
+        (sample_sheets, "begin_sample_sheets"): lambda *_: None,
+        (writing, "write_figure"): write_small,
+    }
     with pytest.MonkeyPatch.context() as patch:
-        for name in FIGURES_OF_A_SPLIT:
-            REPLACED.setdefault(name, getattr(report, name))
-            patch.setattr(report, name, lambda *_: {})
+        for (module, name), replacement in replacements.items():
+            REPLACED.setdefault((module, name), getattr(module, name))
+            patch.setattr(module, name, replacement)
         yield
 
 
 @contextlib.contextmanager
 def with_figures() -> Iterator[None]:
-    """Draw the figures of each split in runs whose figures a test looks at."""
-    from headstart.evaluation import report
-
+    """Draw all figures in runs whose figures a test looks at."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in FIGURES_OF_A_SPLIT:
-            patch.setattr(report, name, REPLACED[name])
+        for (module, name), original in REPLACED.items():
+            patch.setattr(module, name, original)
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from headstart.classifier.description import (
     SCHEMA_VERSION,
     ClassifierDescription,
     read_description,
+    store_threshold,
     write_description,
 )
 from headstart.core.errors import HeadstartError
@@ -54,4 +56,19 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
 def test_other_files_are_not_a_description(text: str, tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text(text)
     with pytest.raises(ValueError, match=r"labels\.json does not hold class_names"):
+        read_description(tmp_path)
+
+
+def test_the_advised_threshold_is_added_to_what_is_there(tmp_path: Path) -> None:
+    write_description(tmp_path, DESCRIPTION)
+    assert "threshold" not in json.loads((tmp_path / "labels.json").read_text(encoding="utf-8"))
+    store_threshold(tmp_path, 0.25)
+    assert read_description(tmp_path) == dataclasses.replace(DESCRIPTION, threshold=0.25)
+
+
+@pytest.mark.parametrize(("names", "threshold"), [(["a", "b"], 1.5), (["a", "b"], "half"), (["a", "b", "c"], 0.5)])
+def test_a_threshold_that_means_nothing_is_refused(names: list[str], threshold: object, tmp_path: Path) -> None:
+    text = json.dumps({**VERSION_1, "class_names": names, "threshold": threshold})
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(ValueError, match="not a probability of the second of two classes"):
         read_description(tmp_path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -12,6 +13,7 @@ from headstart.core.errors import HeadstartError
 from headstart.evaluation.plots import (
     calibration_figure,
     confusion_figure,
+    curves_figure,
     depth_figure,
     explained_figure,
     grid_figure,
@@ -19,7 +21,10 @@ from headstart.evaluation.plots import (
     learning_rate_figure,
     mistakes_figure,
     overlay,
+    samples_figure,
+    temperature_figure,
 )
+from headstart.evaluation.plots.samples import MOST_IMAGES, Sample, choose_samples
 
 LONG_TITLE = "Test split of dogs_vs_cats, efficientnet_lite0 with head dense512 and freeze last_two_blocks, " * 2
 LONG_NAMES = ("American_pit_bull_terrier", "n02099601_golden_retriever", "soft-coated wheaten terrier puppy", "$^_{$")
@@ -165,6 +170,18 @@ def test_history_figure_refuses_an_epoch_that_does_not_exist() -> None:
         history_figure(history([("head", 2)]), "Training", best_epoch=3)
 
 
+@pytest.mark.parametrize("largest", [1, 2, 7, 12_345])
+def test_the_colour_bar_counts_whole_images(largest: int) -> None:
+    figure = confusion_figure(np.array([[largest, 0], [0, 1]]), ["a", "b"], normalized=False, title="Test split")
+    figure.canvas.draw()
+    low, high = figure.axes[1].get_ylim()
+    ticks = [value for value in figure.axes[1].get_yticks() if low <= value <= high]
+    assert len(ticks) > 1
+    assert all(float(value).is_integer() for value in ticks)
+    shown = [text.get_text() for text in figure.axes[1].get_yticklabels()]
+    assert {f"{int(value):,}" for value in ticks} <= set(shown)
+
+
 @pytest.mark.parametrize(("images", "classes"), [(1, 2), (500, 2), (500, 20)])
 def test_calibration_figure_is_readable(images: int, classes: int) -> None:
     generator = np.random.default_rng(0)
@@ -177,6 +194,144 @@ def test_calibration_figure_is_readable(images: int, classes: int) -> None:
 def test_calibration_figure_states_the_error() -> None:
     figure = calibration_figure(np.array([0, 1]), np.array([[0.75, 0.25], [0.75, 0.25]]), "Calibration")
     assert "0.250" in figure.axes[0].get_title()
+
+
+def test_calibration_figure_has_points_of_as_many_images() -> None:
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet([0.1, 0.1], size=600)
+    labels = (generator.random(600) < probabilities[:, 1]).astype(int)
+    figure = calibration_figure(labels, probabilities, "Calibration")
+    assert figure.axes[0].get_title().startswith("10 bins of 60 images; ")
+    [points] = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    confidence = np.sort(probabilities.max(axis=1)).reshape(10, 60).mean(axis=1)
+    np.testing.assert_allclose(points.get_xdata(), confidence)
+
+
+@pytest.mark.parametrize("classes", [2, pytest.param(100, marks=pytest.mark.slow)])
+def test_temperature_figure_shows_both_on_the_same_axes(classes: int) -> None:
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 3, (400, classes))
+    before = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    after = np.exp(logits / 2) / np.exp(logits / 2).sum(axis=1, keepdims=True)
+    labels = np.array([generator.choice(classes, p=row) for row in after])
+    figure = temperature_figure(labels, before, after, 2.0, LONG_TITLE, "run: a")
+    check_readable(figure)
+    first, second = figure.axes[:2]
+    assert first.get_xlim() == second.get_xlim()
+    errors = [float(axes.get_title().split()[-1]) for axes in (first, second)]
+    assert errors[0] > errors[1] + 0.05
+    assert "temperature 2" in second.get_title()
+
+
+def predictions(classes: int, images: int = 300, skill: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    labels = np.arange(images) % classes
+    logits = generator.normal(size=(images, classes))
+    logits[np.arange(images), labels] += skill
+    return labels, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("classes", "long"), [(2, True), (20, True), pytest.param(10, False, marks=pytest.mark.slow)])
+def test_curves_figure_is_readable(classes: int, long: bool) -> None:
+    figure = curves_figure(
+        *predictions(classes), names(classes, long), LONG_TITLE, "run: a", 0.3 if classes == 2 else None
+    )
+    check_readable(figure)
+    curves = [line for line in figure.axes[0].lines if len(line.get_xdata()) > 2]
+    assert len(curves) == (1 if classes == 2 else classes)
+    assert len({(line.get_color(), line.get_linestyle()) for line in curves}) == len(curves)
+
+
+def test_curves_figure_marks_where_the_thresholds_are() -> None:
+    labels, probabilities = predictions(2, skill=1.0)
+    figure = curves_figure(labels, probabilities, ["cat", "dog"], "Curves", advised=0.3)
+    roc, precision_recall = figure.axes
+    called = probabilities[:, 1] > 0.3
+    [star] = [line for line in roc.lines if line.get_marker() == "*"]
+    assert star.get_ydata()[0] == pytest.approx(called[labels == 1].mean())
+    assert star.get_xdata()[0] == pytest.approx(called[labels == 0].mean())
+    [star] = [line for line in precision_recall.lines if line.get_marker() == "*"]
+    assert star.get_ydata()[0] == pytest.approx((labels == 1)[called].mean())
+    written = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "threshold 0.3 (advised on validation)" in written
+    unchanged = curves_figure(labels, probabilities, ["cat", "dog"], "Curves", advised=0.5)
+    assert any("no other is clearly better" in text.get_text() for text in unchanged.legends[0].get_texts())
+
+
+def test_curves_figure_shows_the_corner_that_the_curves_differ_in() -> None:
+    for skill, widest in ((8.0, 0.1), (0.3, 1.0)):
+        figure = curves_figure(*predictions(3, skill=skill), ["a", "b", "c"], "Curves")
+        low, high = figure.axes[0].get_ylim()
+        assert high > 1
+        assert 1 - low == pytest.approx(1.0) if widest == 1.0 else 1 - low <= widest
+
+
+def test_curves_figure_leaves_classes_without_images_out() -> None:
+    labels, probabilities = predictions(3)
+    figure = curves_figure(np.minimum(labels, 1), probabilities, ["a", "b", "absent"], "Curves")
+    assert not any("absent" in text.get_text() for text in figure.legends[0].get_texts())
+    nothing = curves_figure(np.zeros(5, int), np.full((5, 2), 0.5), ["a", "b"], "Curves")
+    check_readable(nothing)
+
+
+def samples(classes: int, long: bool) -> list[Sample]:
+    chosen = choose_samples(np.arange(7 * classes) % classes, classes)
+    return [
+        Sample(name, 7, [image(32, 32, int(i)) for i in positions])
+        for name, positions in zip(names(classes, long), chosen, strict=False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("classes", "long"), [(2, False), (30, True), (100, False), pytest.param(12, True, marks=pytest.mark.slow)]
+)
+def test_samples_figure_is_readable(classes: int, long: bool) -> None:
+    figure = samples_figure(samples(classes, long), LONG_TITLE, "run: a")
+    check_readable(figure)
+    assert figure.get_figheight() < 15
+    if not long:
+        written = {text.get_text().partition(" (")[0] for text in figure.texts}
+        assert {str(i) for i in range(classes)} <= written
+
+
+def test_samples_figure_shows_the_pixels_beside_their_class() -> None:
+    black, white = np.zeros((80, 80, 3), np.uint8), np.full((80, 80, 3), 255, np.uint8)
+    figure = samples_figure([Sample("black", 2, [black, black]), Sample("mixed", 1, [white])], "Samples")
+    [axes] = figure.axes
+    rows, columns = axes.images[0].get_array().shape[:2]
+    quarters = [
+        axes.images[0].get_array()[y : y + 50, x : x + 50] for y in (5, rows // 2 + 5) for x in (5, columns // 2)
+    ]
+    assert [int(quarter.mean()) for quarter in quarters] == [0, 0, 255, 255]  # the missing one is white too
+    assert [text.get_text() for text in figure.texts][1:] == ["black", "2 images", "mixed", "1 image"]
+
+
+@pytest.mark.parametrize(("classes", "each"), [(2, 8), (10, 8), (12, 8), (20, 4), (40, 2), (100, 1), (1000, 1)])
+def test_few_images_are_chosen_from_any_number_of_classes(classes: int, each: int) -> None:
+    labels = np.tile(np.arange(classes), 9)
+    chosen = choose_samples(labels, classes)
+    assert len(chosen) == min(classes, MOST_IMAGES)
+    assert [len(positions) for positions in chosen] == [each] * len(chosen)
+    assert all((labels[positions] == label).all() for label, positions in enumerate(chosen))
+    again = choose_samples(labels, classes)
+    assert all((one == other).all() for one, other in zip(chosen, again, strict=True))
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        lambda source: confusion_figure(confusion(3), ["a", "b", "c"], False, LONG_TITLE, source),
+        lambda source: history_figure(history([("head", 3)]), LONG_TITLE, 1, source),
+        lambda source: calibration_figure(*predictions(2), LONG_TITLE, source),
+        lambda source: mistakes_figure([image(8, 8)], [("cat", "dog", 0.9)], LONG_TITLE, source),
+        lambda source: explained_figure([image(8, 8)], [heat(8, 8)], [("a", "b", 0.9, 0.1)], LONG_TITLE, source),
+        lambda source: learning_rate_figure(*[np.geomspace(1e-7, 10, 20)] * 3, None, 1e-3, LONG_TITLE, source),
+    ],
+)
+def test_each_figure_names_its_run_and_data(figure: Callable[[str], Figure]) -> None:
+    source = "run: birds vgg16 dense512 last_block seed 3"
+    assert source in [text.get_text() for text in figure(source).texts]
+    check_readable(figure("run: " + "a_very_long_name " * 20))
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, *(pytest.param(count, marks=pytest.mark.slow) for count in (2, 16))])

@@ -28,9 +28,9 @@ def test_each_of_several_stages_has_a_figure_with_its_own_best_epoch(
     drawn: list[tuple[list[int], str, int]] = []
     plain = report.history_figure
 
-    def history_figure(rows: list[dict[str, Any]], title: str, best_epoch: int) -> Any:
-        drawn.append(([row["epoch"] for row in rows], title, best_epoch))
-        return plain(rows, title, best_epoch=best_epoch)
+    def history_figure(rows: list[dict[str, Any]], title: str, best_epoch: int, source: str) -> Any:
+        drawn.append(([row["epoch"] for row in rows], f"{title} of {source}", best_epoch))
+        return plain(rows, title, best_epoch, source)
 
     monkeypatch.setattr(report, "history_figure", history_figure)
     history = [
@@ -39,9 +39,9 @@ def test_each_of_several_stages_has_a_figure_with_its_own_best_epoch(
     ]
     report_training(history, 3, "birds", tmp_path)
     assert drawn == [
-        ([1, 2, 3, 4, 5, 6], "birds", 3),
-        ([1, 2, 3], "birds, stage head", 3),  # as accurate as the second epoch, with a lower loss
-        ([4, 5, 6], "birds, stage blocks 1/2", 4),  # as good as the sixth, and earlier
+        ([1, 2, 3, 4, 5, 6], f"{report.TITLE} of birds", 3),
+        ([1, 2, 3], f"{report.TITLE}: stage head of birds", 3),  # as accurate as the second epoch, with a lower loss
+        ([4, 5, 6], f"{report.TITLE}: stage blocks 1/2 of birds", 4),  # as good as the sixth, and earlier
     ]
     names = sorted(file.name for file in (tmp_path / "figures").iterdir())
     assert len(names) == 3
@@ -112,3 +112,26 @@ def test_the_figures_after_each_stage_are_tracked(staged_run: Path) -> None:
     assert {"validation_report_after_last.txt", "test_report_after_last.csv"} < artifacts
     figures = {artifact.path for artifact in client.list_artifacts(results["run_id"], "figures")}
     assert {"figures/history.png", "figures/history_last.png", "figures/history_all.png"} < figures
+
+
+def test_a_run_draws_its_data_and_each_split_as_pixels_and_as_vectors(finished_run: Path) -> None:
+    figures = finished_run / "figures"
+    charts = {"history", "history_head", "history_last_block"}
+    for split in ("validation", "test"):
+        charts |= {f"{split}_{name}" for name in ("confusion", "confusion_normalized", "calibration", "curves")}
+    sheets = {f"{split}_samples" for split in ("train", "validation", "test")}
+    sheets |= {f"{split}_{name}" for split in ("validation", "test") for name in ("mistakes", "mistakes_explained")}
+    assert {file.stem for file in figures.glob("*.png")} == charts | sheets
+    assert {file.stem for file in figures.glob("*.svg")} == charts
+    results = json.loads((finished_run / "results.json").read_text())
+    tracked = mlflow.MlflowClient(results["tracking_uri"]).list_artifacts(results["run_id"], "figures")
+    assert {Path(artifact.path).name for artifact in tracked} == {file.name for file in figures.iterdir()}
+
+
+def test_the_report_of_each_class_has_its_areas_under_the_curves(finished_run: Path) -> None:
+    results = json.loads((finished_run / "results.json").read_text())
+    for row, found in zip(
+        rows_of(finished_run / "test_report.csv"), results["splits"]["test"]["per_class"], strict=True
+    ):
+        assert float(row["roc_auc"]) == found["roc_auc"]
+        assert float(row["average_precision"]) == found["average_precision"]

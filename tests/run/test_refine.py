@@ -74,6 +74,11 @@ def with_everything(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         return refined(directory, folder, "interpolate=wise_ft", "tta=flip", "calibrate=temperature")
 
 
+def test_calibration_is_drawn_before_and_after(with_everything: Path) -> None:
+    drawn = {file.name for file in (with_everything / "figures").glob("*_temperature.*")}
+    assert drawn == {f"{split}_temperature.{kind}" for split in ("validation", "test") for kind in ("png", "svg")}
+
+
 def test_a_run_with_all_refinements_saves_what_it_evaluated(with_everything: Path, folder: Path) -> None:
     np.testing.assert_allclose(
         saved_probabilities(with_everything, folder), probabilities(with_everything)[1], atol=1e-5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class ClassifierDescription:
     """Kind of the outputs: an option of `head.output`."""
     value_range: ValueRange | None = None
     """Values that become black and white in files of more than 8 bits a channel, 0 to 65535; absent without such."""
+    threshold: float | None = None
+    """Probability of the second of two classes above which an image gets it, as validation advises, 0 to 1."""
 
 
 def write_description(directory: Path, description: ClassifierDescription) -> None:
@@ -45,6 +48,16 @@ def write_description(directory: Path, description: ClassifierDescription) -> No
         description: of the classifier.
     """
     write_json(directory / LABELS, plain_description(description))
+
+
+def store_threshold(directory: Path, threshold: float) -> None:
+    """Add the advised threshold between two classes to labels.json.
+
+    Args:
+        directory: of the classifier.
+        threshold: on the probability of the second class, 0 to 1.
+    """
+    write_description(directory, dataclasses.replace(read_description(directory), threshold=threshold))
 
 
 def plain_description(description: ClassifierDescription) -> dict[str, Any]:
@@ -79,6 +92,7 @@ def read_description(directory: Path) -> ClassifierDescription:
                 backbone=_text(labels.get("backbone")),
                 output=_text(labels.get("output")),
                 value_range=_value_range(labels.get("value_range")),
+                threshold=_threshold(labels.get("threshold"), len(names)),
             )
     raise ValueError("labels.json does not hold class_names (a list of names), image_size and resize")
 
@@ -95,3 +109,13 @@ def _value_range(saved: object) -> ValueRange | None:
         case [int() | float() as low, int() | float() as high] if -math.inf < low < high < math.inf:
             return float(low), float(high)
     raise ValueError(f"value_range in labels.json is not [LOW, HIGH] but {saved}")
+
+
+def _threshold(saved: object, classes: int) -> float | None:
+    """Return the advised threshold that labels.json holds; None if it holds none."""
+    match saved:
+        case None:
+            return None
+        case int() | float() if 0 <= saved <= 1 and classes == 2 and not isinstance(saved, bool):
+            return float(saved)
+    raise ValueError(f"threshold in labels.json is not a probability of the second of two classes but {saved}")

@@ -49,6 +49,7 @@ class Classifier:
     directory: Path | None = None  # where it was saved; None if it was not
     inference_backend: str = "tensorflow"  # auto | tensorflow | openvino
     value_range: ValueRange | None = None  # values of files with more than 8 bits that become 0 and 255; 0 to 65535
+    threshold: float | None = None  # advised, on the probability of the second of two classes
 
     @cached_property
     def forward(self) -> InferenceModel:
@@ -179,6 +180,7 @@ def load_classifier(directory: str | Path, inference_backend: str = "tensorflow"
             directory,
             inference_backend,
             description.value_range,
+            description.threshold,
         )
         received = (
             classifier.probabilities(images)

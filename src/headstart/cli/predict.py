@@ -15,6 +15,7 @@ from headstart.classifier.pretrained import pretrained_classifier
 from headstart.classifier.saved import Classifier, load_classifier
 from headstart.cli.parser import RUN_HELP, CommandParser
 from headstart.cli.predict_output import FORMATS, output_row, print_or_write
+from headstart.cli.predict_threshold import find_threshold, threshold_option
 from headstart.core.console import print_to_stderr, track
 from headstart.core.errors import HeadstartError, printable
 from headstart.data.files.formats import IMAGE_EXTENSIONS, count_suffixes, describe_unsupported
@@ -40,12 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
         classifier = find_classifier(directory, options)
         if options.value_range:
             classifier = replace(classifier, value_range=tuple(options.value_range))
+        threshold, meaning = find_threshold(classifier, options.threshold)
+        if meaning:
+            print_note(meaning)
         for note in value_range_warnings(files, classifier.value_range):
             print_note(note)
         results = track(classifier.predict(files, options.batch_size), len(files), "labelling")
-        rows = [output_row(file, result, classifier.class_names, options.top) for file, result in results]
+        rows = [output_row(file, result, classifier.class_names, options.top, threshold) for file, result in results]
         print_or_write(rows, options.format, options.output, min(options.top, len(classifier.class_names)))
-        failed = write_pictures(classifier, rows, options) if options.overlay or options.explain else 0
+        failed = write_pictures(classifier, rows, options, threshold) if options.overlay or options.explain else 0
     except HeadstartError as error:
         print_to_stderr(f"Error: {error}")
         return 1
@@ -74,6 +78,13 @@ def build_parser() -> CommandParser:
         type=Path,
         metavar="DIR",
         help="write Grad-CAM heat maps to DIR: regions that support the prediction",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=threshold_option,
+        metavar="T",
+        help="two classes: label an image with the second one if its probability is above T, a number over 0 and below "
+        "1, or `advised` for the one chosen on the validation images (default: the likelier class, as with 0.5)",
     )
     parser.add_argument("--follow-links", action="store_true", help="follow links that lead out of a folder")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images per batch (default: 32)")
@@ -174,11 +185,13 @@ def make_directory(directory: Path | None) -> None:
         raise HeadstartError(f"Expected a writable directory. Received: {directory} ({error.strerror})") from error
 
 
-def write_pictures(classifier: Classifier, rows: list[dict[str, Any]], options: argparse.Namespace) -> int:
+def write_pictures(
+    classifier: Classifier, rows: list[dict[str, Any]], options: argparse.Namespace, threshold: float | None
+) -> int:
     """Write the images of `--overlay` and `--explain`, and return how many could not be written."""
     from headstart.cli.predict_pictures import draw_all, explain_all  # imports Matplotlib, which is slow
 
     failed = draw_all(classifier, rows, options.overlay) if options.overlay else 0
     if options.explain:
-        failed += explain_all(classifier, rows, options.explain, options.batch_size)
+        failed += explain_all(classifier, rows, options.explain, options.batch_size, threshold)
     return failed

@@ -17,19 +17,30 @@ from rich.table import Table
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError, printable
 from headstart.core.files import write_text
-from headstart.model.heads import best_labels
+from headstart.model.heads import best_labels, predicted_classes
 
 FORMATS = ("table", "csv", "json")
 WIDTH_OF_FILES = 120  # characters of a table in a file
 
 
 def output_row(
-    file: Path, result: np.ndarray | HeadstartError, class_names: tuple[str, ...], top: int
+    file: Path,
+    result: np.ndarray | HeadstartError,
+    class_names: tuple[str, ...],
+    top: int,
+    threshold: float | None = None,
 ) -> dict[str, Any]:
-    """Return a row: the path, the label, its confidence and the top labels; or the path and the error."""
+    """Return a row: the path, the label, its confidence and the top labels; or the path and the error.
+
+    With a threshold between two classes, the label that it gives is the first one, though it may be the less likely.
+    """
     if isinstance(result, HeadstartError):
         return {"path": str(file), "error": str(result)}
-    best = best_labels(result, class_names, top)
+    if threshold is None:
+        best = best_labels(result, class_names, top)
+    else:
+        label = class_names[predicted_classes(result[None], threshold)[0]]
+        best = sorted(best_labels(result, class_names, 2), key=lambda one: one["label"] != label)[:top]
     return {"path": str(file), **best[0], "top": best}
 
 

@@ -16,6 +16,7 @@ from headstart.core.errors import HeadstartError, printable
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots.labelled import SIDE, draw, explain, unique_files
 from headstart.evaluation.writing import save_picture
+from headstart.model.heads import predicted_classes
 
 
 def draw_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path) -> int:
@@ -28,7 +29,13 @@ def draw_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path
     return sum(not written(drawing, next(files)) for drawing in track(drawings, len(readable), "drawing"))
 
 
-def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: Path, batch_size: int) -> int:
+def explain_all(
+    classifier: Classifier,
+    rows: list[dict[str, Any]],
+    directory: Path,
+    batch_size: int,
+    threshold: float | None = None,
+) -> int:
     """Write every readable image, as the classifier sees it, beside the heat map of its label.
 
     Returns:
@@ -42,7 +49,7 @@ def explain_all(classifier: Classifier, rows: list[dict[str, Any]], directory: P
         batch = readable[start : start + batch_size]
         images = np.stack([classifier.load(Path(row["path"])) for row in batch])
         # By index, not by label: two ImageNet classes can have the same name.
-        classes = classifier.probabilities(images).argmax(axis=1)
+        classes = predicted_classes(classifier.probabilities(images), threshold)
         for row, heat in zip(batch, grad_cam.heat_maps(images, classes), strict=True):
 
             def sheet(row: dict[str, Any] = row, heat: np.ndarray = heat) -> Image.Image:

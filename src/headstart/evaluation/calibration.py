@@ -9,7 +9,8 @@ import numpy as np
 from headstart.evaluation.checks import checked_predictions
 
 BINS = 15  # as in most papers
-FEWEST_IMAGES = 20  # of an adaptive bin: the accuracy of fewer says little
+ADAPTIVE_BINS = 10
+FEWEST_IMAGES = 50  # of an adaptive bin: the accuracy of fewer says little
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ def calibration_bins(labels: np.ndarray, probabilities: np.ndarray, bins: int = 
     return _sorted_into(np.linspace(0, 1, bins + 1), labels, probabilities)
 
 
-def adaptive_bins(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> CalibrationBins:
+def adaptive_bins(labels: np.ndarray, probabilities: np.ndarray, bins: int = ADAPTIVE_BINS) -> CalibrationBins:
     """Sort predictions into bins of as many images each, and compare each bin's confidence with its accuracy.
 
     Most predictions of a good classifier have a confidence near one, where bins of equal width tell little. Images of

@@ -15,7 +15,7 @@ from headstart.data.batch_order import evaluation_batches
 from headstart.data.index import ImageIndex
 from headstart.data.pixel_cache import Files
 from headstart.evaluation.plots import labels_figure
-from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
+from headstart.evaluation.writing import ignore_missing_glyphs, write_figure
 from headstart.model.heads import best_labels
 from headstart.results.figures import LabelConfidence, LabelledPicture, PictureLabels
 
@@ -28,7 +28,7 @@ SHOWN = 20  # images in the figure, in the terminal and in results.json; predict
 
 @ignore_missing_glyphs()
 def report_labels(
-    classifier: Classifier, index: ImageIndex, batch_size: int, title: str, directory: Path
+    classifier: Classifier, index: ImageIndex, batch_size: int, title: str, source: str, directory: Path
 ) -> PictureLabels:
     """Label every picture and write what was found: predictions.csv, a row for each, and a sheet of the first ones.
 
@@ -37,6 +37,7 @@ def report_labels(
         index: the images.
         batch_size: of the inference.
         title: of the figure.
+        source: the run and its data, for the figure.
         directory: of the run.
 
     Raises:
@@ -68,7 +69,7 @@ def report_labels(
     captions = [(Path(picture.path).name, [(best.label, best.confidence) for best in picture.top]) for picture in first]
     if len(index) > SHOWN:
         title = f"{title}, the first {SHOWN} of {len(index):,}"
-    save_figure(labels_figure(shown, captions, title), directory / "figures" / "labels.png")
+    write_figure(labels_figure(shown, captions, title, source), directory / "figures" / "labels.png", vector=False)
     return PictureLabels(
         images=len(index),
         mean_confidence=round(confidence / len(index), 6),

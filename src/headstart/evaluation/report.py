@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,15 +14,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.core.console import console
+from headstart.core.errors import printable
 from headstart.core.files import file_name, open_csv, write_text
 from headstart.core.log import log_event
 from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.metrics import ClassResult, Evaluation, evaluate, worst_mistakes
-from headstart.evaluation.plots import calibration_figure, confusion_figure, explained_figure, mistakes_figure
+from headstart.evaluation.plots import (
+    calibration_figure,
+    confusion_figure,
+    curves_figure,
+    explained_figure,
+    mistakes_figure,
+)
+from headstart.evaluation.plots.curves import MAX_CLASSES
 from headstart.evaluation.predictor import Predictor
+from headstart.evaluation.threshold import threshold_advice
 from headstart.evaluation.writing import begin_figure
+from headstart.results.threshold import ThresholdAdvice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +44,15 @@ EVALUATED = ("validation", "test")
 EXPLAINED = 8  # mistakes with Grad-CAM heat maps
 
 
-def report_splits(predictor: Predictor, index: ImageIndex, directory: Path) -> dict[str, Evaluation]:
+@dataclass(frozen=True)
+class SplitReports:
+    """What evaluating a classifier on its splits found."""
+
+    evaluations: dict[str, Evaluation]
+    threshold: ThresholdAdvice | None  # None unless there are two classes
+
+
+def report_splits(predictor: Predictor, index: ImageIndex, source: str, directory: Path) -> SplitReports:
     """Evaluate a classifier on the validation and test splits.
 
     Writes predictions.csv (a row for each image: path, split, true and predicted label, confidence, the probability of
@@ -42,11 +61,14 @@ def report_splits(predictor: Predictor, index: ImageIndex, directory: Path) -> d
     Args:
         predictor: of the saved classifier.
         index: the images; splits without images are left out.
+        source: the run and its data, for the figures.
         directory: of the run.
     """
     classifier = predictor.classifier
     (directory / "figures").mkdir(exist_ok=True)
-    evaluations = {}
+    evaluations: dict[str, Evaluation] = {}
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    threshold = None
     grad_cam = GradCam(classifier.model)
     with open_csv(directory / "predictions.csv") as file:
         writer = csv.writer(file)
@@ -58,15 +80,17 @@ def report_splits(predictor: Predictor, index: ImageIndex, directory: Path) -> d
                 continue
             probabilities = predictor.probabilities(part, split)
             writer.writerows(_prediction_rows(part, probabilities, split))
-            evaluation = evaluate(part.labels, probabilities, part.class_names)
+            evaluation = evaluations[split] = evaluate(part.labels, probabilities, part.class_names)
             _write_report(evaluation, directory / f"{split}_report")
-            figures = split_figures(part, probabilities, evaluation, split)
-            figures |= mistake_figures(classifier, grad_cam, part, probabilities, split)
-            for name, draw in figures.items():
+            found[split] = part.labels, probabilities
+            threshold = threshold_advice(found, part.class_names)
+            subject = FigureSubject(split, source, threshold.threshold if threshold else None)
+            for name, draw in split_figures(part, probabilities, evaluation, subject).items():
                 begin_figure(draw, directory / "figures" / f"{name}.png")
-            evaluations[split] = evaluation
+            for name, draw in mistake_figures(classifier, grad_cam, part, probabilities, subject).items():
+                begin_figure(draw, directory / "figures" / f"{name}.png", vector=False)
             log_event(LOG, "split evaluated", split=split, images=len(part), accuracy=evaluation.accuracy)
-    return evaluations
+    return SplitReports(evaluations, threshold)
 
 
 def report_stage(predictor: Predictor, index: ImageIndex, stage: str, directory: Path) -> dict[str, Evaluation]:
@@ -88,8 +112,17 @@ def report_stage(predictor: Predictor, index: ImageIndex, stage: str, directory:
     return evaluations
 
 
+@dataclass(frozen=True)
+class FigureSubject:
+    """What the figures of a split are about."""
+
+    split: str
+    source: str  # the run and its data
+    threshold: float | None = None  # advised for two classes
+
+
 def split_figures(
-    index: ImageIndex, probabilities: np.ndarray, evaluation: Evaluation, split: str
+    index: ImageIndex, probabilities: np.ndarray, evaluation: Evaluation, subject: FigureSubject
 ) -> dict[str, Callable[[], Figure]]:
     """Return what draws the figures of one split, by name.
 
@@ -97,23 +130,31 @@ def split_figures(
         index: the images of the split.
         probabilities: float (n, classes).
         evaluation: the split's metrics.
-        split: its name.
+        subject: the split, and where it comes from.
     """
-    names = list(index.class_names)
+    names, split, source = list(index.class_names), subject.split, subject.source
     share = f"accuracy {evaluation.accuracy:.1%} of {evaluation.images:,} images"
-    return {
-        f"{split}_confusion": partial(confusion_figure, evaluation.confusion, names, False, f"{split}: {share}"),
-        f"{split}_confusion_normalized": partial(
-            confusion_figure, evaluation.confusion, names, True, f"{split}: share of each true class, {share}"
+    by_class = f"{split}: share of each true class, {share}"
+    figures: dict[str, Callable[[], Figure]] = {
+        f"{split}_confusion": partial(
+            confusion_figure, evaluation.confusion, names, False, f"{split}: {share}", source
         ),
+        f"{split}_confusion_normalized": partial(confusion_figure, evaluation.confusion, names, True, by_class, source),
         f"{split}_calibration": partial(
-            calibration_figure, index.labels, probabilities, f"{split}: confidence against accuracy"
+            calibration_figure, index.labels, probabilities, f"{split}: confidence against accuracy", source
         ),
     }
+    if len(names) <= MAX_CLASSES:
+        title = f"{split}: ROC and precision-recall curves"
+        title += f" of {printable(names[1])}" if len(names) == 2 else ", each class against the rest"
+        figures[f"{split}_curves"] = partial(
+            curves_figure, index.labels, probabilities, names, title, source, subject.threshold
+        )
+    return figures
 
 
 def mistake_figures(
-    classifier: Classifier, grad_cam: GradCam, index: ImageIndex, probabilities: np.ndarray, split: str
+    classifier: Classifier, grad_cam: GradCam, index: ImageIndex, probabilities: np.ndarray, subject: FigureSubject
 ) -> dict[str, Callable[[], Figure]]:
     """Return what draws the figures of a split's most confident mistakes, by name.
 
@@ -122,9 +163,9 @@ def mistake_figures(
         grad_cam: of the classifier.
         index: the images of the split.
         probabilities: float (n, classes).
-        split: its name.
+        subject: the split, and where it comes from.
     """
-    names = index.class_names
+    names, split, source = index.class_names, subject.split, subject.source
     worst = worst_mistakes(index.labels, probabilities)
     images = [
         load_image(index.file(int(i)), classifier.image_size, classifier.resize, index.limits, index.value_range)
@@ -144,7 +185,11 @@ def mistake_figures(
             heat_maps = list(maps.reshape(len(explained), 2, *maps.shape[1:]))
     return {
         f"{split}_mistakes": partial(
-            mistakes_figure, images, [caption[:3] for caption in captions], f"{split}: the most confident mistakes"
+            mistakes_figure,
+            images,
+            [caption[:3] for caption in captions],
+            f"{split}: the most confident mistakes",
+            source,
         ),
         f"{split}_mistakes_explained": partial(
             explained_figure,
@@ -152,6 +197,7 @@ def mistake_figures(
             heat_maps,
             captions[:EXPLAINED],
             f"{split}: regions that support the classes in the most confident mistakes ({grad_cam.description})",
+            source,
         ),
     }
 

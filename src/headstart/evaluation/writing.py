@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from headstart.core.files import atomic_file
+from headstart.config import Config
+from headstart.config.identity import run_name
+from headstart.core.files import atomic_file, write_text
 from headstart.core.workers import REPORTS, begin, finish, has_worker
+from headstart.data.index import ImageIndex
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,20 +32,32 @@ def ignore_missing_glyphs() -> Iterator[None]:
         yield
 
 
+def figure_source(config: Config, index: ImageIndex) -> str:
+    """Return the line of a run's figures that names the run and its data.
+
+    Args:
+        config: of the run.
+        index: all images of the run.
+    """
+    classes = f"{len(index.class_names):,} classes, " if config.head.output != "imagenet" else ""
+    return f"run: {run_name(config)}  ·  data: {config.dataset.name}, {classes}{len(index):,} images"
+
+
 def prepare_figures() -> None:
     """Let the command's worker, if it has one, import what figures need."""
     if has_worker(REPORTS):
         begin(REPORTS, import_matplotlib)
 
 
-def begin_figure(draw: Callable[[], Figure], file: Path) -> None:
-    """Draw a figure and write it as PNG, in the command's worker if it has one; see `finish_figures`.
+def begin_figure(draw: Callable[[], Figure], file: Path, vector: bool = True) -> None:
+    """Draw a figure of a run and write it, in the command's worker if it has one; see `finish_figures`.
 
     Args:
         draw: returns the figure; a partial of a function that is importable by name.
         file: the PNG.
+        vector: see `write_figure`.
     """
-    begin(REPORTS, _draw, draw, file)
+    begin(REPORTS, _draw, draw, file, vector)
 
 
 def finish_figures() -> None:
@@ -50,13 +66,42 @@ def finish_figures() -> None:
 
 
 @ignore_missing_glyphs()
-def _draw(draw: Callable[[], Figure], file: Path) -> None:
-    save_figure(draw(), file)
+def _draw(draw: Callable[[], Figure], file: Path, vector: bool) -> None:
+    write_figure(draw(), file, vector)
+
+
+def write_figure(figure: Figure, file: Path, vector: bool = True) -> None:
+    """Write a figure of a run as PNG of 200 dots per inch, and as SVG beside it.
+
+    Args:
+        figure: to write, on an opaque background.
+        file: the PNG.
+        vector: whether to write the SVG; sheets of photographs, which are pixels anyway, have none.
+    """
+    from headstart.evaluation.plots.style import RUN_DOTS_PER_INCH
+
+    figure.set_dpi(RUN_DOTS_PER_INCH)
+    save_figure(figure, file)
+    if vector:
+        _save_vector(figure, file.with_suffix(".svg"))
+
+
+def _save_vector(figure: Figure, file: Path) -> None:
+    """Write a figure that has been drawn as SVG, atomically; the same figure gives the same bytes."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    figure.set_layout_engine("none")  # keeps the layout, which takes a third of the time
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "headstart"}):
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
+    write_text(file, text.getvalue())
 
 
 def import_matplotlib() -> None:
     """Import what figures need."""
     import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_svg
     import matplotlib.figure  # noqa: F401
 
 

@@ -134,6 +134,17 @@ def class_probabilities(outputs):  # type: ignore[no-untyped-def]
     return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
 
 
+def predicted_classes(probabilities: np.ndarray, threshold: float | None = None) -> np.ndarray:
+    """Return the position of each image's class, int (n,).
+
+    Args:
+        probabilities: float (n, classes).
+        threshold: of two classes, the probability of the second one above which an image gets it, 0 to 1; None gives
+            each image its likeliest class, as 0.5 does for two classes.
+    """
+    return probabilities.argmax(axis=1) if threshold is None else (probabilities[:, 1] > threshold).astype(int)
+
+
 def best_labels(probabilities: np.ndarray, class_names: tuple[str, ...], top: int) -> list[dict[str, Any]]:
     """Return the most likely labels of an image with their confidence, the most likely first.
 

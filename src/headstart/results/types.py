@@ -19,6 +19,7 @@ from headstart.results.sections import (
     Seconds,
     Tracking,
 )
+from headstart.results.threshold import ThresholdAdvice
 
 SCHEMA_VERSION = 3  # of results.json; see headstart.results.upgrade for what each version changed
 UNFINISHED = "UNFINISHED"  # a run without results: in progress, or killed before it could write any
@@ -82,6 +83,8 @@ class RunResults:
     """Size of the saved model.keras in bytes."""
     splits: dict[str, SplitResults] | None = None
     """Figures of the saved classifier by split (`validation`, `test`); empty if it only labelled unlabelled images."""
+    threshold: ThresholdAdvice | None = None
+    """The threshold between two classes that the validation images advise; absent for more classes."""
     pictures: PictureLabels | None = None
     """Labels of unlabelled images."""
     cache: CacheUse | None = None

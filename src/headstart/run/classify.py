@@ -20,11 +20,12 @@ def label_pictures(setup: RunSetup, classifier: Classifier, tracker: Tracker) ->
         HeadstartError: when an image cannot be read.
     """
     from headstart.evaluation.labels import report_labels
+    from headstart.evaluation.writing import figure_source
 
     config, output = setup.config, setup.output
     title = f"{config.dataset.name}: labels by pretrained {config.backbone.name}"
-    labels = report_labels(classifier, setup.index, config.batch_size, title, output)
+    source = figure_source(config, setup.index)
+    labels = report_labels(classifier, setup.index, config.batch_size, title, source, output)
     tracker.log_metrics({"images": labels.images, "mean_confidence": labels.mean_confidence})
     tracker.log_files([output / "predictions.csv"])
-    tracker.log_files([output / "figures" / "labels.png"], "figures")
     return labels

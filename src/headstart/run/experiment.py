@@ -47,6 +47,7 @@ from headstart.run.train_and_evaluate import (
     data_wait_fractions_of,
     evaluate,
     parameters_of,
+    track_figures,
     train,
 )
 from headstart.tracking import Tracker, artifacts_directory, log_results, prepare_tracking, store_uri, tracked_run
@@ -234,6 +235,7 @@ def _run(request: RunRequest, progress: RunProgress) -> None:
                 progress.results = replace(progress.results, reproduces=reproduction)
             clock.begin("tracking")
             tracker.log_classifier(output / "classifier")
+            track_figures(tracker, output)  # which are drawn while the classifier is sent
             tracker.describe(markdown(progress.results, config), result_tags(progress.results))
         except KeyboardInterrupt:
             tracker.describe(f"Interrupted. Resume it with `{resume_command(output)}`", {})
@@ -268,11 +270,14 @@ def _train_and_evaluate(setup: RunSetup, progress: RunProgress, tracker: Tracker
 
     `room` is the number of bytes per device that the run will write; the cache leaves them free.
     """
-    from headstart.evaluation.writing import prepare_figures
+    from headstart.evaluation.sample_sheets import begin_sample_sheets
+    from headstart.evaluation.writing import figure_source, prepare_figures
     from headstart.features.activation_cache import open_activation_cache
 
     prepare_figures()
     config, clock = setup.config, progress.clock
+    source, directory = figure_source(config, setup.index), setup.output / "figures"
+    begin_sample_sheets(setup.index, setup.image_size, config.dataset.resize, source, directory)
     activations = open_activation_cache(config, setup.image_size)
     activations.cache.reserve(room)
 
@@ -302,8 +307,8 @@ def _train_and_evaluate(setup: RunSetup, progress: RunProgress, tracker: Tracker
     progress.results = replace(progress.results, model_bytes=model_bytes)
 
     clock.begin("evaluation")
-    splits = evaluate(setup, classifier, activations, training, tracker)
-    progress.results = replace(progress.results, splits=splits, cache=activations.summary())
+    splits, threshold = evaluate(setup, classifier, activations, training, tracker)
+    progress.results = replace(progress.results, splits=splits, threshold=threshold, cache=activations.summary())
     if config.evaluate_after_each_stage:
         progress.add_stage(
             config.freeze.stages[-1].name, {split: found.whole_split() for split, found in splits.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from headstart.config.identity import run_name
 from headstart.results.sections import LearningRateSuggestion
 from headstart.run.setup import RunSetup
 
@@ -17,6 +16,7 @@ def find_learning_rate(setup: RunSetup) -> LearningRateSuggestion:
         HeadstartError: when an image cannot be read.
     """
     from headstart.evaluation.training_report import report_learning_rate
+    from headstart.evaluation.writing import figure_source
     from headstart.features.activation_cache import open_activation_cache
     from headstart.training.inputs import ImageInputs
     from headstart.training.learning_rate_finder import sweep_learning_rate
@@ -26,8 +26,8 @@ def find_learning_rate(setup: RunSetup) -> LearningRateSuggestion:
         inputs = ImageInputs(config, setup.index, open_activation_cache(config, setup.image_size))
         sweep = sweep_learning_rate(setup.network, stage, inputs, config.label_smoothing)
     configured = stage.optimizer.learning_rate
-    title = f"{run_name(config)}: stage {stage.name}, {stage.optimizer.name}"
-    report_learning_rate(sweep, configured, title, setup.output)
+    title = f"Loss by learning rate: stage {stage.name}, {stage.optimizer.name}"
+    report_learning_rate(sweep, configured, title, figure_source(config, setup.index), setup.output)
     return LearningRateSuggestion(
         stage=stage.name,
         configured_learning_rate=configured,

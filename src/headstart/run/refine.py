@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from headstart.config import Config
@@ -63,6 +64,7 @@ def refine(setup: RunSetup, activations: ActivationCache, training: TrainingResu
             _track_tests(tracker, "flips", flips.tests)
         if config.calibrate == "temperature":
             calibration = _calibrate(setup, scores)
+            _draw_calibration(setup, scores, calibration)
             _track_calibration(tracker, calibration)
     return Refinements(interpolation, flips, calibration)
 
@@ -114,6 +116,27 @@ def _calibrate(setup: RunSetup, scores: dict[str, Scores]) -> Calibration:
     advice = f"; it does not help on {' and '.join(worse)}" if worse else ""
     console.print(f"  temperature {1 / factor:.3f}: {'; '.join(changes)}{advice}", markup=False, soft_wrap=True)
     return Calibration(temperature=1 / factor, before=before)
+
+
+def _draw_calibration(setup: RunSetup, scores: dict[str, Scores], calibration: Calibration) -> None:
+    """Begin the reliability diagrams of each split before and after temperature scaling."""
+    from headstart.evaluation.plots import temperature_figure
+    from headstart.evaluation.writing import begin_figure, figure_source
+
+    source = figure_source(setup.config, setup.index)
+    for split, found in scores.items():
+        begin_figure(
+            partial(
+                temperature_figure,
+                found.labels,
+                found.probabilities(),
+                found.probabilities(1 / calibration.temperature),
+                calibration.temperature,
+                f"{split}: confidence against accuracy, before and after temperature scaling",
+                source,
+            ),
+            setup.output / "figures" / f"{split}_temperature.png",
+        )
 
 
 def _calibration_figures(scores: Scores, factor: float) -> CalibrationFigures:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headstart.classifier.description import store_threshold
 from headstart.classifier.saved import Classifier
 from headstart.config import StageConfig
-from headstart.config.identity import run_name
 from headstart.core.files import file_name
 from headstart.core.signals import parse_duration
 from headstart.results.figures import EpochFigures, SplitFigures, SplitResults
 from headstart.results.runs import CHECKPOINT
 from headstart.results.sections import Parameters
+from headstart.results.threshold import ThresholdAdvice
 from headstart.run.setup import RunSetup
 from headstart.tracking import Tracker
 
@@ -102,8 +104,10 @@ def data_wait_fractions_of(training: TrainingResult) -> dict[str, float]:
 
 def evaluate(
     setup: RunSetup, classifier: Classifier, activations: ActivationCache, training: TrainingResult, tracker: Tracker
-) -> dict[str, SplitResults]:
+) -> tuple[dict[str, SplitResults], ThresholdAdvice | None]:
     """Evaluate the saved classifier on the validation and test splits; write, track and return the figures.
+
+    The threshold between two classes that they advise is stored with the classifier.
 
     Args:
         setup: the run's setup.
@@ -115,20 +119,35 @@ def evaluate(
     from headstart.evaluation.report import report_splits
     from headstart.evaluation.results import split_results
     from headstart.evaluation.training_report import report_training
-    from headstart.evaluation.writing import finish_figures
+    from headstart.evaluation.writing import figure_source
 
     config, output = setup.config, setup.output
     predictor = predictor_of(setup, classifier, config.freeze.stages[-1], activations)
-    report_training(training.history, training.best.epoch, run_name(config), output)
-    evaluations = report_splits(predictor, setup.index, output)
+    source = figure_source(config, setup.index)
+    report_training(training.history, training.best.epoch, source, output)
+    reports = report_splits(predictor, setup.index, source, output)
+    if reports.threshold:
+        store_threshold(output / "classifier", reports.threshold.threshold)
+        tracker.log_metrics({"threshold": reports.threshold.threshold})
     tracker.log_metrics({"best_epoch": training.best.epoch})
-    for split, evaluation in evaluations.items():
+    for split, evaluation in reports.evaluations.items():
         tracker.log_metrics({f"{split}_{key}": value for key, value in evaluation.summary().items()})
     tracker.log_files(output / name for name in ("history.csv", "predictions.csv"))
     tracker.log_files(sorted(output.glob("*_report*")))
+    return {split: split_results(evaluation) for split, evaluation in reports.evaluations.items()}, reports.threshold
+
+
+def track_figures(tracker: Tracker, output: Path) -> None:
+    """Wait for the figures of a run, and track them.
+
+    Args:
+        tracker: the run's tracker.
+        output: directory of the run.
+    """
+    from headstart.evaluation.writing import finish_figures
+
     finish_figures()
-    tracker.log_files(sorted((output / "figures").glob("*.png")), "figures")
-    return {split: split_results(evaluation) for split, evaluation in evaluations.items()}
+    tracker.log_files(sorted((output / "figures").glob("*.*")), "figures")
 
 
 def _evaluate_stage(

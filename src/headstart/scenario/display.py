@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.markup import escape
 
 from headstart.core.console import console
+from headstart.evaluation import writing
 from headstart.evaluation.plots import depth_figure
-from headstart.evaluation.writing import ignore_missing_glyphs, save_figure
 from headstart.scenario.square import Placement
 
 
@@ -28,7 +28,7 @@ def print_placement(placement: Placement, backbone: str) -> None:
         console.print(f"  {sentence}", markup=False, soft_wrap=True)
 
 
-@ignore_missing_glyphs()
+@writing.ignore_missing_glyphs()
 def write_figure(placement: Placement, subject: str, file: Path) -> None:
     """Draw the accuracy of the probes over the depth.
 
@@ -47,4 +47,4 @@ def write_figure(placement: Placement, subject: str, file: Path) -> None:
         placement.measured_images,
         f"{subject}: linear probes at every depth ({placement.cell})",
     )
-    save_figure(figure, file)
+    writing.write_figure(figure, file)

@@ -10,6 +10,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
+from headstart.classifier.description import store_threshold
 from headstart.classifier.saved import Classifier, load_classifier, save_classifier
 from headstart.comparison.collect import Run
 from headstart.core.console import console, print_titled
@@ -144,9 +145,13 @@ def _evaluate(
     """Evaluate the saved classifier on the validation and test splits; write and return the figures."""
     from headstart.evaluation.report import report_splits
     from headstart.evaluation.results import split_results
+    from headstart.evaluation.writing import figure_source
 
-    evaluations = report_splits(_predictor(best, saved, positions), index, directory)
-    return {split: split_results(evaluation) for split, evaluation in evaluations.items()}
+    source = figure_source(best.config, index).replace("run: ", "soup of runs like: ", 1)
+    reports = report_splits(_predictor(best, saved, positions), index, source, directory)
+    if reports.threshold:
+        store_threshold(directory / "classifier", reports.threshold.threshold)
+    return {split: split_results(evaluation) for split, evaluation in reports.evaluations.items()}
 
 
 def _ingredients(candidates: Sequence[Candidate], soup: GreedySoup) -> tuple[Ingredient, ...]:

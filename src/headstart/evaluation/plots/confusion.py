@@ -24,7 +24,9 @@ AXIS_LABEL = 0.45  # inches for "true class" and "predicted class" with the tick
 COLOUR_BAR = 1.2  # inches for the colour bar with its numbers and label
 
 
-def confusion_figure(confusion: np.ndarray, class_names: Sequence[str], normalized: bool, title: str) -> Figure:
+def confusion_figure(
+    confusion: np.ndarray, class_names: Sequence[str], normalized: bool, title: str, source: str = ""
+) -> Figure:
     """Draw the confusion matrix as coloured cells, with numbers for up to 20 classes.
 
     Cells without images are white and colours follow the square root, so that single mistakes are visible beside many
@@ -35,9 +37,8 @@ def confusion_figure(confusion: np.ndarray, class_names: Sequence[str], normaliz
         class_names: one name for each class.
         normalized: show percent of the true class (rows sum to 100) instead of images.
         title: wrapped if it is too long.
+        source: the run and its data, for the line below the title.
     """
-    from matplotlib.colors import PowerNorm
-
     classes = len(class_names)
     numbers = classes <= MAX_CLASSES_WITH_NUMBERS
     size = 10.0 if numbers else 7.0
@@ -54,28 +55,15 @@ def confusion_figure(confusion: np.ndarray, class_names: Sequence[str], normaliz
     upright = longest > 0.9 * side / classes
     bottom = style.MARGIN + AXIS_LABEL + (longest if upright else line)
     width = left + side + COLOUR_BAR + style.MARGIN
-    height = bottom + side + style.MARGIN + style.title_height(title, width)
+    height = bottom + side + style.MARGIN + style.title_height(title, width, source)
     figure = style.new_figure(width, height, constrained=False)
-    style.add_title(figure, title)
+    style.add_title(figure, title, source)
     axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
-    bar = figure.add_axes(
-        ((left + side + 0.2) / width, (bottom + 0.1 * side) / height, 0.2 / width, 0.8 * side / height)
-    )
+    place = (left + side + 0.2) / width, (bottom + 0.1 * side) / height, 0.2 / width, 0.8 * side / height
+    bar = figure.add_axes(place)
 
-    totals = confusion.sum(axis=1)
-    values = 100 * confusion / np.maximum(totals, 1)[:, None] if normalized else confusion
-    largest = 100.0 if normalized else max(float(confusion.max()), 1.0)
-    image = axes.imshow(
-        np.ma.masked_equal(values, 0),
-        cmap="viridis",
-        norm=PowerNorm(0.5, vmin=0, vmax=largest),
-        interpolation="nearest",
-    )
-    for row in np.flatnonzero(totals == 0):
-        axes.axhspan(row - 0.5, row + 0.5, color=style.LIGHT_GREY)
-    unit = "percent of the true class" if normalized else "images"
-    absent = ", grey: no image of the class" if (totals == 0).any() else ""
-    figure.colorbar(image, cax=bar, label=f"{unit} (white: none{absent})")
+    values = 100 * confusion / np.maximum(confusion.sum(axis=1), 1)[:, None] if normalized else confusion
+    image = _draw_cells(axes, bar, values, normalized)
     axes.set_xticks(named, names, size=size, rotation=90 if upright else 0, parse_math=False)
     axes.set_yticks(named, names, size=size, parse_math=False)
     axes.set_xlabel("predicted class")
@@ -83,6 +71,33 @@ def confusion_figure(confusion: np.ndarray, class_names: Sequence[str], normaliz
     if numbers:
         _write_numbers(axes, image, values, normalized, side / classes)
     return figure
+
+
+def _draw_cells(axes: Axes, bar: Axes, values: np.ndarray, normalized: bool) -> AxesImage:
+    """Draw the cells, and the colour bar, which counts in whole numbers."""
+    from matplotlib.colors import PowerNorm
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    largest = 100.0 if normalized else max(float(values.max()), 1.0)
+    image = axes.imshow(
+        np.ma.masked_equal(values, 0),
+        cmap="viridis",
+        norm=PowerNorm(0.5, vmin=0, vmax=largest),
+        interpolation="nearest",
+    )
+    empty = np.flatnonzero(values.sum(axis=1) == 0)
+    for row in empty:
+        axes.axhspan(row - 0.5, row + 0.5, color=style.LIGHT_GREY)
+    absent = ", grey: no image of the class" if len(empty) else ""
+    unit = "percent of the true class" if normalized else "images"
+    axes.figure.colorbar(
+        image,
+        cax=bar,
+        ticks=MaxNLocator(nbins=7, integer=True, min_n_ticks=1),
+        format=StrMethodFormatter("{x:,.0f}"),
+        label=f"{unit} (white: none{absent})",
+    )
+    return image
 
 
 def _write_numbers(axes: Axes, image: AxesImage, values: np.ndarray, normalized: bool, cell: float) -> None:

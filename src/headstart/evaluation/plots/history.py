@@ -18,7 +18,7 @@ PANEL_WIDTH = style.WIDTH - 1.2  # inches, without the axis labels
 MAX_EPOCHS_WITH_MARKERS = 30  # with more epochs, markers would hide the lines
 
 
-def history_figure(history: Sequence[Mapping[str, Any]], title: str, best_epoch: int) -> Figure:
+def history_figure(history: Sequence[Mapping[str, Any]], title: str, best_epoch: int, source: str = "") -> Figure:
     """Draw accuracy and loss by epoch, marking the stages and the best epoch.
 
     Args:
@@ -26,6 +26,7 @@ def history_figure(history: Sequence[Mapping[str, Any]], title: str, best_epoch:
             train_accuracy, validation_accuracy, train_loss and validation_loss.
         title: wrapped if it is too long.
         best_epoch: the epoch whose weights were kept.
+        source: the run and its data, for the line below the title.
 
     Raises:
         HeadstartError: when `best_epoch` is not in the history.
@@ -37,7 +38,7 @@ def history_figure(history: Sequence[Mapping[str, Any]], title: str, best_epoch:
         raise HeadstartError(f"Expected best_epoch to be one of the {len(epochs)} epochs. Received: {best_epoch}")
 
     figure = style.new_figure(style.WIDTH, 7.0)
-    style.add_title(figure, title)
+    style.add_title(figure, title, source)
     accuracy, loss = figure.subplots(2, 1, sharex=True)
     _draw_curves(accuracy, history, "accuracy", best_epoch)
     _draw_curves(loss, history, "loss", best_epoch)

@@ -21,6 +21,7 @@ def learning_rate_figure(
     suggestion: float | None,
     configured: float,
     title: str,
+    source: str = "",
 ) -> Figure:
     """Draw the loss over the learning rate on a logarithmic axis, marking the suggested and the configured rate.
 
@@ -31,9 +32,10 @@ def learning_rate_figure(
         suggestion: the suggested rate; None if there is none.
         configured: the stage's configured rate.
         title: wrapped if it is too long.
+        source: the run and its data, for the line below the title.
     """
     figure = style.new_figure(style.WIDTH, 5.5)
-    style.add_title(figure, title)
+    style.add_title(figure, title, source)
     axes = figure.subplots()
     axes.set_xscale("log")
     finite = np.isfinite(losses)

@@ -20,7 +20,6 @@ COLUMNS = 4  # of the sheet of mistakes
 GAP = 0.15  # inches between pictures, and around the sheet
 TEXT_SIZE = 9.0  # points
 TEXT_HEIGHT = TEXT_SIZE * style.LINE_HEIGHT / style.POINTS_PER_INCH
-SMALL_IMAGE = 64  # pixels; smaller ones are shown as squares instead of a blur
 NARROWEST = 4.5  # inches of a figure, so that its title has room
 ROW_TITLE_WIDTH = 2.0  # inches at most
 COLOUR_BAR_WIDTH, COLOUR_BAR_HEIGHT = 4.0, 0.18  # inches
@@ -40,16 +39,19 @@ class _SheetLayout:
     below_sheet: float = 0.0
 
 
-def mistakes_figure(images: Sequence[np.ndarray], captions: Sequence[tuple[str, str, float]], title: str) -> Figure:
+def mistakes_figure(
+    images: Sequence[np.ndarray], captions: Sequence[tuple[str, str, float]], title: str, source: str = ""
+) -> Figure:
     """Draw misclassified images, each with its true class, the predicted class and the confidence.
 
     Args:
         images: uint8 (height, width, 3) each, of any size.
         captions: for each image the true class, the predicted class and the probability of the latter, 0 to 1.
         title: wrapped if it is too long.
+        source: the run and its data, for the line below the title.
     """
     if not images:
-        return _no_mistakes(title)
+        return _no_mistakes(title, source)
 
     return _captioned(
         images,
@@ -58,11 +60,15 @@ def mistakes_figure(images: Sequence[np.ndarray], captions: Sequence[tuple[str, 
             for true, predicted, confidence in captions
         ],
         title,
+        source,
     )
 
 
 def labels_figure(
-    images: Sequence[np.ndarray], captions: Sequence[tuple[str, Sequence[tuple[str, float]]]], title: str
+    images: Sequence[np.ndarray],
+    captions: Sequence[tuple[str, Sequence[tuple[str, float]]]],
+    title: str,
+    source: str = "",
 ) -> Figure:
     """Draw images, each with its name and its likeliest labels.
 
@@ -70,18 +76,19 @@ def labels_figure(
         images: uint8 (height, width, 3) each, of any size; at least one.
         captions: for each image its name, and the same number of labels with their probabilities, 0 to 1.
         title: wrapped if it is too long.
+        source: the run and its data, for the line below the title.
     """
     lines = [(name, *(f"{share:.1%} {label}" for label, share in labels)) for name, labels in captions]
-    return _captioned(images, lines, title)
+    return _captioned(images, lines, title, source)
 
 
-def _captioned(images: Sequence[np.ndarray], captions: Sequence[Sequence[str]], title: str) -> Figure:
+def _captioned(images: Sequence[np.ndarray], captions: Sequence[Sequence[str]], title: str, source: str) -> Figure:
     """Draw images in rows, each below its lines of text, which are shortened if they are too long."""
     columns = min(COLUMNS, len(images))
     cell = (style.WIDTH - GAP) / COLUMNS - GAP
     above_row = len(captions[0]) * TEXT_HEIGHT
     layout = _SheetLayout(math.ceil(len(images) / columns), columns, cell, above_row=above_row)
-    figure, corners = _sheet(title, layout)
+    figure, corners = _sheet(title, source, layout)
     places = [corner for row in corners for corner in row]
     # The last row may be incomplete.
     for (x, y), image, lines in zip(places, images, captions, strict=False):
@@ -96,6 +103,7 @@ def explained_figure(
     heat_maps: Sequence[np.ndarray],
     captions: Sequence[tuple[str, str, float, float]],
     title: str,
+    source: str = "",
 ) -> Figure:
     """Draw misclassified images, a row each: the image, and the regions that support the predicted and the true class.
 
@@ -105,9 +113,10 @@ def explained_figure(
         captions: for each image the true class, the predicted class, and the probabilities, 0 to 1, of the predicted
             and of the true class.
         title: wrapped if it is too long.
+        source: the run and its data, for the line below the title.
     """
     if not images:
-        return _no_mistakes(title)
+        return _no_mistakes(title, source)
     rows, row_titles = [], []
     for image, maps, (true, predicted, confidence, of_true) in zip(images, heat_maps, captions, strict=True):
         rows.append([image, *(overlay(image, heat) for heat in maps)])
@@ -116,7 +125,7 @@ def explained_figure(
         row_titles.append("\n".join([*lines[:2], empty[0], *lines[2:], empty[1]]))
     columns = ("image", "supports the predicted class", "supports the true class")
     below = COLOUR_BAR_HEIGHT + BELOW_COLOUR_BAR
-    figure = grid_figure(rows, row_titles, columns, title, below_sheet=below)
+    figure = grid_figure(rows, row_titles, columns, title, below_sheet=below, source=source)
     _add_colour_bar(figure, "how much a region supports the class; each map is scaled to its own maximum")
     return figure
 
@@ -127,6 +136,7 @@ def grid_figure(
     column_titles: Sequence[str],
     title: str,
     below_sheet: float = 0.0,
+    source: str = "",
 ) -> Figure:
     """Draw images in a grid with row and column titles.
 
@@ -135,6 +145,7 @@ def grid_figure(
         row_titles: one for each row, of one or more lines, written to its left; long lines are shortened.
         column_titles: one for each column, written above it, shortened if it is too long.
         title: wrapped if it is too long.
+        source: the run and its data, for the line below the title.
         below_sheet: inches to leave free at the lower edge.
     """
     lines_of_rows = [text.split("\n") for text in row_titles]
@@ -142,7 +153,7 @@ def grid_figure(
     left = min(ROW_TITLE_WIDTH, longest) + GAP
     cell = min(2.0, max(0.8, (style.WIDTH - left - GAP) / len(column_titles) - GAP))
     layout = _SheetLayout(len(rows), len(column_titles), cell, left, above_sheet=TEXT_HEIGHT, below_sheet=below_sheet)
-    figure, corners = _sheet(title, layout)
+    figure, corners = _sheet(title, source, layout)
     for (x, y), text in zip(corners[0], column_titles, strict=True):
         _write(figure, style.shorten(text, TEXT_SIZE, cell), x + cell / 2, y + cell, align="center")
     for places, images, lines in zip(corners, rows, lines_of_rows, strict=True):
@@ -156,9 +167,9 @@ def grid_figure(
     return figure
 
 
-def _no_mistakes(title: str) -> Figure:
+def _no_mistakes(title: str, source: str) -> Figure:
     figure = style.new_figure(style.WIDTH, 2.5, constrained=False)
-    style.add_title(figure, title)
+    style.add_title(figure, title, source)
     figure.text(0.5, 0.4, "No mistakes: every image was classified correctly.", size=12, ha="center", va="center")
     return figure
 
@@ -175,15 +186,17 @@ def _add_colour_bar(figure: Figure, meaning: str) -> None:
     axes.set_xlabel(meaning, size=TEXT_SIZE)
 
 
-def _sheet(title: str, layout: _SheetLayout) -> tuple[Figure, list[list[tuple[float, float]]]]:
+def _sheet(title: str, source: str, layout: _SheetLayout) -> tuple[Figure, list[list[tuple[float, float]]]]:
     """Return a titled figure, and the lower left corner of each cell, in inches."""
     rows, columns, cell = layout.rows, layout.columns, layout.cell
     content = layout.left + columns * (cell + GAP) + GAP
     width = max(NARROWEST, content)
     row_height = layout.above_row + cell + GAP
-    height = style.title_height(title, width) + GAP + layout.above_sheet + rows * row_height + layout.below_sheet
+    height = (
+        style.title_height(title, width, source) + GAP + layout.above_sheet + rows * row_height + layout.below_sheet
+    )
     figure = style.new_figure(width, height, constrained=False)
-    style.add_title(figure, title)
+    style.add_title(figure, title, source)
     start = (width - content) / 2 + layout.left + GAP
     lowest = layout.below_sheet + GAP
     corners = [
@@ -197,7 +210,7 @@ def _show(figure: Figure, image: np.ndarray, x: float, y: float, cell: float) ->
     """Show the image as large as its square cell allows, at the upper edge, next to its caption."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes((x / width, y / height, cell / width, cell / height), anchor="N")
-    axes.imshow(image, interpolation="nearest" if max(image.shape) < SMALL_IMAGE else "antialiased")
+    axes.imshow(image, interpolation="nearest" if max(image.shape) < style.SMALL_IMAGE else "antialiased")
     axes.set_axis_off()
 
 

@@ -12,15 +12,19 @@ if TYPE_CHECKING:
 
 WIDTH = 9.0  # inches; 900 pixels, about what MLflow shows of a figure without scaling it down
 DOTS_PER_INCH = 100
+RUN_DOTS_PER_INCH = 200  # of the figures of a run, which are read and printed one at a time
 POINTS_PER_INCH = 72
 MARGIN = 0.15  # inches around everything
+SMALL_IMAGE = 64  # pixels; smaller images are shown as squares instead of a blur
 TITLE_SIZE = 13.0  # points
+SOURCE_SIZE = 8.5  # points
 LINE_HEIGHT = 1.3  # of the font size
 
 # Colours that colour-blind people can distinguish: M. Okabe and K. Ito, Color Universal Design (2008).
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 GREEN = "#009E73"
+PALETTE = (BLUE, VERMILION, GREEN, "#E69F00", "#CC79A7", "#56B4E9", "#000000")
 GREY = "#666666"
 LIGHT_GREY = "#E5E5E5"
 
@@ -43,18 +47,34 @@ def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
     return figure
 
 
-def add_title(figure: Figure, title: str) -> None:
-    """Write the title at the top, wrapped to the figure's width."""
-    text = "\n".join(_title_lines(title, figure.get_figwidth()))
-    # A constrained layout makes room for the title only if it may position it.
-    place = {} if figure.get_layout_engine() else {"y": 1 - MARGIN / figure.get_figheight()}
-    figure.suptitle(text, size=TITLE_SIZE, va="top", parse_math=False, **place)
+def add_title(figure: Figure, title: str, source: str = "") -> None:
+    """Write the title at the top, wrapped to the figure's width, and below it where the figure comes from.
+
+    Args:
+        figure: new, of its final size.
+        title: what it shows.
+        source: the run and its data, in grey on one line; nothing if it is empty.
+    """
+    lines = _title_lines(title, figure.get_figwidth())
+    height, layout = figure.get_figheight(), figure.get_layout_engine()
+    # A constrained layout makes room for the title only if it may position it, half a margin from the edge.
+    place = {} if layout else {"y": 1 - MARGIN / height}
+    figure.suptitle("\n".join(lines), size=TITLE_SIZE, va="top", parse_math=False, **place)
+    if not source:
+        return
+    top = _title_height(lines) - (MARGIN / 2 if layout else 0)
+    text = shorten(source, SOURCE_SIZE, figure.get_figwidth() - 2 * MARGIN)
+    written = figure.text(
+        0.5, 1 - top / height, text, size=SOURCE_SIZE, color=GREY, ha="center", va="top", parse_math=False
+    )
+    if layout:
+        written.set_in_layout(False)
+        layout.set(rect=(0, 0, 1, 1 - _source_height() / height))  # type: ignore[call-arg]
 
 
-def title_height(title: str, figure_width: float) -> float:
-    """Return the height of a figure's title including the margin above it, in inches."""
-    lines = _title_lines(title, figure_width)
-    return MARGIN + len(lines) * TITLE_SIZE * LINE_HEIGHT / POINTS_PER_INCH
+def title_height(title: str, figure_width: float, source: str = "") -> float:
+    """Return the height of a figure's title and source including the margin above them, in inches."""
+    return _title_height(_title_lines(title, figure_width)) + (_source_height() if source else 0)
 
 
 def text_width(text: str, size: float) -> float:
@@ -114,3 +134,11 @@ def _first_guess(text: str, size: float, width: float) -> int:
 
 def _title_lines(title: str, figure_width: float) -> list[str]:
     return wrap(title, TITLE_SIZE, figure_width - 2 * MARGIN)
+
+
+def _title_height(lines: list[str]) -> float:
+    return MARGIN + len(lines) * TITLE_SIZE * LINE_HEIGHT / POINTS_PER_INCH
+
+
+def _source_height() -> float:
+    return SOURCE_SIZE * LINE_HEIGHT / POINTS_PER_INCH
