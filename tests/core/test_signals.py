@@ -68,7 +68,7 @@ def test_output_to_a_closed_terminal_is_discarded() -> None:
     while b"ready" not in os.read(master, 1000):
         time.sleep(0.01)
     os.close(master)  # the terminal's window is closed: the kernel sends SIGHUP
-    assert process.wait(timeout=20) == 129
+    assert process.wait(timeout=120) == 129
 
 
 def _take_terminal() -> None:

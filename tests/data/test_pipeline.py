@@ -160,7 +160,7 @@ def test_an_abandoned_dataset_stops_reading(index: ImageIndex, counted: Callable
     assert readers
     del iterator
     for thread in readers:
-        thread.join(timeout=20)
+        thread.join(timeout=120)
         assert not thread.is_alive()
     assert counted() <= BATCH * (1 + BATCHES_AHEAD + 8)  # and what TensorFlow reads ahead
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from forked import Answer, ForkServer
 
 ROOT = Path(__file__).parents[2]
 TINY = ("backbone=small_cnn", "freeze=scratch", "epochs=1", "image_size=32", "dataset=folder", "audit=off")
+LONGEST_WAIT = 300  # seconds, on a busy machine; more than a sweep gives an interrupted job to close its run
 
 
 def command(outputs: Path, *arguments: str) -> list[str]:
@@ -53,10 +55,30 @@ def stored(outputs: Path) -> list[Any]:
     return client.search_runs([experiment.experiment_id])
 
 
-def wait_for(outputs: Path, pattern: str, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
+@contextlib.contextmanager
+def running_sweep(outputs: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a sweep, and end it whatever happens in between."""
+    environment = {**os.environ, "HEADSTART_OUTPUTS": str(outputs)}
+    with subprocess.Popen(
+        command(outputs, *arguments), cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def wait_for(outputs: Path, pattern: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + LONGEST_WAIT
     while not list(outputs.glob(pattern)):
         assert process.poll() is None, "the sweep ended early"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def wait_until_gone(file: Path) -> None:
+    deadline = time.monotonic() + LONGEST_WAIT
+    while file.exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
@@ -211,20 +233,12 @@ def test_a_sweep_that_is_killed_is_completed_by_the_same_command(
     binary_folder: Path, tmp_path: Path, number: int
 ) -> None:
     arguments = (f"dataset.root={binary_folder}", "seed=0,1,2", "epochs=200")
-    environment = {**os.environ, "HEADSTART_OUTPUTS": str(tmp_path)}
-    process = subprocess.Popen(
-        command(tmp_path, *arguments), cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    wait_for(tmp_path, "sweeps/*/1/running.json", process)
-    process.send_signal(number)
-    assert process.wait(60) == (143 if number == signal.SIGTERM else -number)
-    assert process.stdout is not None
-    process.stdout.close()
+    with running_sweep(tmp_path, *arguments) as process:
+        wait_for(tmp_path, "sweeps/*/1/running.json", process)
+        process.send_signal(number)
+        assert process.wait(LONGEST_WAIT) == (143 if number == signal.SIGTERM else -number)
     [directory] = (tmp_path / "sweeps").iterdir()
-    deadline = time.monotonic() + 60
-    while (directory / "1" / "running.json").exists():  # the job closes its run by itself
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until_gone(directory / "1" / "running.json")  # the job closes its run by itself
     assert statuses(directory) == {"0": "FINISHED", "1": "KILLED"}
     assert sorted(run.info.status for run in stored(tmp_path) if "mlflow.parentRunId" in run.data.tags) == [
         "FINISHED",
@@ -261,18 +275,11 @@ def test_folds_without_a_sweep_are_refused(binary_folder: Path, tmp_path: Path, 
 @pytest.mark.slow
 def test_a_running_sweep_is_not_started_twice(binary_folder: Path, tmp_path: Path) -> None:
     arguments = (f"dataset.root={binary_folder}", "seed=0,1", "epochs=500")
-    environment = {**os.environ, "HEADSTART_OUTPUTS": str(tmp_path)}
-    process = subprocess.Popen(
-        command(tmp_path, *arguments), cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, text=True
-    )
-    try:
+    with running_sweep(tmp_path, *arguments) as process:
         wait_for(tmp_path, "sweeps/*/0/running.json", process)
         answer = sweep(tmp_path, *arguments)
         assert answer.returncode == 1
         assert f"This sweep is in progress (process {process.pid} on " in answer.stdout
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 @pytest.mark.slow

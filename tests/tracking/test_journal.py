@@ -131,7 +131,7 @@ def check_everything(store: Store, status: str = "FINISHED") -> None:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)

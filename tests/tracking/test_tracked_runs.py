@@ -391,7 +391,7 @@ def test_a_slow_epoch_is_sent_when_it_ends(tmp_path: Path) -> None:
         client = mlflow.MlflowClient(store(tmp_path))
         for epoch in (1, 2):
             tracker.log_metrics({"epoch/loss": 0.5}, epoch)
-            end = time.monotonic() + 10
+            end = time.monotonic() + 120
             while len(client.get_metric_history(tracker.run_id, "epoch/loss")) < epoch:
                 assert time.monotonic() < end
                 time.sleep(0.05)
