@@ -1,4 +1,4 @@
-"""What the registry of backbones adds to Hydra; here, because Hydra looks for plugins here.
+"""What the registry of backbones adds to Hydra, which looks for plugins in this package.
 
 - `backbone=NAME` for every backbone without a file in `conf/backbone`.
 - `${each_block:NAME}` for the sweeper's parameters, see `conf/sweep/surgical.yaml`.

@@ -20,16 +20,16 @@ REQUIRED: Any = "???"  # OmegaConf's mark for a value that must be given
 class Decides(enum.Enum):
     """What a key decides; keys inherit it from their group unless they declare their own."""
 
-    RESULT = "the figures of a run"
+    RESULT = "the results of a run"
     DATA = "the images, their labels, splits and pixels"
     REPLICATE = "the repetition of an experiment: seed or fold"
-    NAME = "the name of an option, whose values decide the figures"
+    NAME = "the name of an option, whose values decide the results"
     LOCATION = "a location, whose content identifies the data"
     COMMAND = "this command, not the runs"
-    NOTHING = "speed, reports and checkpoints, not the figures"
+    NOTHING = "speed, reports and checkpoints, not the results"
 
 
-FIGURES = (Decides.RESULT, Decides.DATA, Decides.REPLICATE)  # equal values give equal figures on the same images
+FIGURES = (Decides.RESULT, Decides.DATA, Decides.REPLICATE)  # equal values give equal results on the same images
 
 
 class Declared(TypedDict, total=False):

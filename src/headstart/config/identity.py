@@ -21,7 +21,7 @@ def run_name(config: Config) -> str:
 
 
 def config_hash(config: Config) -> str:
-    """Return a hash of every value that decides a run's figures, see `Decides`.
+    """Return a hash of every value that decides a run's results, see `Decides`.
 
     It does not depend on names of options, locations or execution settings, nor on the images: to find the same run,
     compare the fingerprint of the images too.

@@ -125,7 +125,7 @@ class Config:
     freeze: FreezeConfig = group(FreezeConfig, Decides.RESULT)
     optimizer: OptimizerConfig = group(OptimizerConfig, Decides.RESULT)
     tracking: TrackingConfig = group(TrackingConfig, Decides.LOCATION)
-    cache: CacheConfig = group(CacheConfig, Decides.NOTHING)  # cached and uncached figures agree
+    cache: CacheConfig = group(CacheConfig, Decides.NOTHING)  # cached and uncached results agree
     cv: CrossValidationConfig = group(CrossValidationConfig, Decides.DATA)
     sweep: SweepConfig = group(SweepConfig, Decides.COMMAND)
     recipe: RecipeConfig = group(RecipeConfig, Decides.NOTHING)
@@ -212,7 +212,7 @@ class Config:
         decides=Decides.NOTHING,
         formerly="engine",
     )
-    deterministic: bool = setting(True, "the same seed gives the same figures; slower on a GPU", decides=Decides.RESULT)
+    deterministic: bool = setting(True, "the same seed gives the same results; slower on a GPU", decides=Decides.RESULT)
     evaluate_after_each_stage: bool = setting(
         False, "evaluate after every stage, not only after the last one, to see each gain", decides=Decides.NOTHING
     )
@@ -224,11 +224,11 @@ class Config:
     find_lr: bool = setting(
         False,
         "learning rate finder: suggest a learning rate for the first stage, and train nothing",
-        decides=Decides.RESULT,  # such a run has no figures
+        decides=Decides.RESULT,  # such a run has no metrics
     )
     objective: str = choice(
         *("accuracy", "accuracy_and_seconds"),
-        meaning="validation figures that a sweeper such as Optuna optimizes",
+        meaning="validation metrics that a sweeper such as Optuna optimizes",
         decides=Decides.COMMAND,
     )
     on_error: str = choice(

@@ -30,7 +30,7 @@ SHOWN = 20  # images in the figure, in the terminal and in results.json; predict
 def report_labels(
     classifier: Classifier, index: ImageIndex, batch_size: int, title: str, source: str, directory: Path
 ) -> PictureLabels:
-    """Label every picture and write what was found: predictions.csv, a row for each, and a sheet of the first ones.
+    """Label every image; write predictions.csv with a row for each, and a sheet of the first ones.
 
     Args:
         classifier: the saved one.

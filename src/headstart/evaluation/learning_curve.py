@@ -1,8 +1,8 @@
 """The learning curve: how accuracy grows with the training images, and what more images would give.
 
-The error is taken to fall as a power of the number of images towards a floor, error = a + b * images^-c, as J. Hestness
-et al. found it (Deep learning scaling is predictable, empirically, 2017, arXiv 1712.00409), and T. Viering and M. Loog
-in most of the learning curves that they survey (The shape of learning curves, 2021, arXiv 2103.10948).
+The error is assumed to fall as a power of the number of images towards a floor, error = a + b * images^-c, as found by
+J. Hestness et al. (Deep learning scaling is predictable, empirically, 2017, arXiv 1712.00409), and by T. Viering and
+M. Loog in most of the learning curves that they survey (The shape of learning curves, 2021, arXiv 2103.10948).
 
 A few noisy points fit many such curves. So no single one is extrapolated: a grid of curves is weighted by how well each
 passes through the points, and the spread of what they predict is the interval.
@@ -113,7 +113,7 @@ def extrapolate(
     if images[-1] < SMALLEST_RANGE * images[0]:
         return NoLearningCurve(f"the most images, {images[-1]:,.0f}, are less than twice the fewest, {images[0]:,.0f}")
     if _falls(images, accuracies, deviations):
-        return NoLearningCurve("accuracy falls with more images, which is not how a learning curve goes")
+        return NoLearningCurve("accuracy falls with more images, which the power law of a learning curve cannot describe")
     curve = _draw(images, accuracies, deviations, np.random.default_rng(seed))
     twice = curve.at(2 * images[-1])
     if twice.high - twice.low > WIDEST:
