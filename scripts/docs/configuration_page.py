@@ -26,7 +26,7 @@ Every group and key, made by `python scripts/docs/configuration_page.py` from th
 `GROUP=OPTION` chooses an option, `KEY=VALUE` sets a value: `python run.py backbone=vgg16 optimizer.learning_rate=3e-4`.
 `python run.py --cfg job` prints what a command would run with. A default of `required` has to be set by the option.
 
-Each key says what it **decides**. Runs that agree in all keys of `result`, `data` and `replicate` have the same results.
+Each key says what it **decides**. Runs that agree in all keys of `result`, `data`, `replicate` have the same results.
 """
 
 

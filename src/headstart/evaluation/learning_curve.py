@@ -113,7 +113,9 @@ def extrapolate(
     if images[-1] < SMALLEST_RANGE * images[0]:
         return NoLearningCurve(f"the most images, {images[-1]:,.0f}, are less than twice the fewest, {images[0]:,.0f}")
     if _falls(images, accuracies, deviations):
-        return NoLearningCurve("accuracy falls with more images, which the power law of a learning curve cannot describe")
+        return NoLearningCurve(
+            "accuracy falls with more images, which the power law of a learning curve cannot describe"
+        )
     curve = _draw(images, accuracies, deviations, np.random.default_rng(seed))
     twice = curve.at(2 * images[-1])
     if twice.high - twice.low > WIDEST:
