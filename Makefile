@@ -45,7 +45,7 @@ lock: ## pin the newest versions that resolve together (needs uv)
 lock-check: ## compare requirements.lock with what resolves today (needs uv); shows the difference
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file - | diff requirements.lock -
 
-vulnerabilities: ## ask a database of vulnerabilities about the pinned versions (needs pip-audit and a network)
+vulnerabilities: ## look the pinned versions up in a database of vulnerabilities (needs pip-audit and a network)
 	pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 clean: ## remove the environment and what the tools leave; outputs/ stays
