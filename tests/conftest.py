@@ -137,6 +137,14 @@ def fork_server() -> Iterator[ForkServer]:
     server.close()
 
 
+@pytest.fixture
+def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let Keras keep its downloads in a temporary directory."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))  # Keras reads the variable on import
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of 3 classes with 10 pictures each."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import mlflow
 import pytest
 from conftest import TINY
+from run_files import rows_of
 
 from headstart.config import compose
 from headstart.evaluation import training_report as report
@@ -65,11 +65,6 @@ def staged_run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     run(compose([*TINY, f"dataset.root={folder}", stages, "evaluate_after_each_stage=true"]), output)
     return output
-
-
-def rows_of(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="", encoding="utf-8") as opened:
-        return list(csv.DictReader(opened))
 
 
 def test_reports_after_each_stage(staged_run: Path) -> None:

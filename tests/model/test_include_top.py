@@ -178,13 +178,6 @@ def test_the_packaged_classifier_computes_what_its_tensors_say(name: str) -> Non
     np.testing.assert_allclose(np.asarray(plain(images_of(64), training=False)), features, rtol=1e-4, atol=1e-5)
 
 
-@pytest.fixture
-def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))  # Keras reads the variable on import
-    return tmp_path
-
-
 def no_download(*_: object) -> None:
     raise AssertionError("no download expected")
 

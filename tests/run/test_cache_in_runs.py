@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import random
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import TINY, write_pictures
+from run_files import predictions_of
 
 from headstart.cache import table as table_module
 from headstart.cache.store import Cache
@@ -41,14 +41,6 @@ def results_of(output: Path, folder: Path, *overrides: str) -> dict[str, Any]:
     """Run, and return the results."""
     output.mkdir()
     return plain_results(run(compose([*TINY, f"dataset.root={folder}", "epochs=1", *overrides]), output))
-
-
-def predictions(output: Path) -> tuple[list[str], np.ndarray]:
-    """Return the paths and the probabilities of predictions.csv."""
-    with (output / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    names = [name for name in rows[0] if name.startswith("probability_")]
-    return [row["path"] for row in rows], np.array([[float(row[name]) for name in names] for row in rows])
 
 
 def test_a_run_with_the_same_frozen_part_computes_nothing(folder: Path, cache: Path, tmp_path: Path) -> None:
@@ -87,7 +79,7 @@ def test_runs_with_and_without_the_cache_agree(
     assert results["auto"]["cache"]["images_computed"] == computed
     assert results["auto"]["cache"]["images_decoded"] == (20 if overrides[0] == SIGMOID[0] else IMAGES)
     assert (results["off"]["cache"]["images_decoded"], results["off"]["cache"]["bytes_written"]) == (0, 0)
-    (paths, cached), (same, plain) = (predictions(tmp_path / name) for name in ("auto", "off"))
+    (paths, cached), (same, plain) = (predictions_of(tmp_path / name) for name in ("auto", "off"))
     assert paths == same
     np.testing.assert_allclose(cached, plain, atol=1e-5)
     for stage, splits in results["off"].get("stages", {}).items():
@@ -154,7 +146,7 @@ def test_runs_killed_while_they_compute_leave_a_usable_cache(
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "no cache"))
     plain = results_of(tmp_path / "plain", folder, "freeze=all", "cache=off")
     assert plain["splits"]["test"]["accuracy"] == found["splits"]["test"]["accuracy"]
-    np.testing.assert_allclose(predictions(tmp_path / "whole")[1], predictions(tmp_path / "plain")[1], atol=1e-5)
+    np.testing.assert_allclose(predictions_of(tmp_path / "whole")[1], predictions_of(tmp_path / "plain")[1], atol=1e-5)
 
 
 def segments(cache: Path) -> int:

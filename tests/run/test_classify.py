@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -14,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import write_pictures
+from run_files import rows_of
 
 from headstart.classifier.saved import load_classifier
 from headstart.config import compose
@@ -47,11 +47,6 @@ def output(album: Path, outputs: Path) -> Path:
 @pytest.fixture(scope="module")
 def results(output: Path) -> dict[str, Any]:
     return json.loads((output / "results.json").read_text(encoding="utf-8"))
-
-
-def rows_of(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="", encoding="utf-8") as opened:
-        return list(csv.DictReader(opened))
 
 
 def test_results_say_what_was_labelled_and_claim_no_accuracy(results: dict[str, Any], album: Path) -> None:

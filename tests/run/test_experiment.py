@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import TINY, write_pictures
+from run_files import rows_of
 
 from headstart.classifier.saved import load_classifier
 from headstart.config import compose, from_yaml
@@ -25,11 +25,6 @@ from headstart.model.image_size import choose_image_size
 from headstart.results.file import load_results, plain_results
 from headstart.results.types import SCHEMA_VERSION
 from headstart.run.experiment import run
-
-
-def rows_of(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="", encoding="utf-8") as opened:
-        return list(csv.DictReader(opened))
 
 
 def strict_json(file: Path) -> dict[str, Any]:

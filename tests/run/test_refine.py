@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
 from conftest import TINY, with_figures
+from run_files import predictions_of
 
 from headstart.classifier.saved import load_classifier
 from headstart.config import compose
@@ -25,15 +25,8 @@ def refined(output: Path, folder: Path, *overrides: str) -> Path:
     return output
 
 
-def probabilities(run_directory: Path) -> tuple[list[str], np.ndarray]:
-    with (run_directory / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    names = [name for name in rows[0] if name.startswith("probability_")]
-    return [row["path"] for row in rows], np.array([[float(row[name]) for name in names] for row in rows])
-
-
 def saved_probabilities(run_directory: Path, folder: Path) -> np.ndarray:
-    paths, _ = probabilities(run_directory)
+    paths, _ = predictions_of(run_directory)
     found = load_classifier(run_directory).predict([folder / path for path in paths])
     return np.array([row for _, row in found])
 
@@ -57,7 +50,7 @@ def test_a_temperature_changes_confidence_but_no_prediction(
         assert figures.log_loss == pytest.approx(before.splits[split].log_loss, abs=1e-5)
         assert after.splits[split].accuracy == before.splits[split].accuracy
     assert after.splits["validation"].log_loss <= found.before["validation"].log_loss
-    plain, scaled = probabilities(finished_run)[1], probabilities(directory)[1]
+    plain, scaled = predictions_of(finished_run)[1], predictions_of(directory)[1]
     by_hand = plain ** (1 / found.temperature)
     np.testing.assert_allclose(scaled, by_hand / by_hand.sum(axis=1, keepdims=True), atol=1e-4)
     np.testing.assert_allclose(saved_probabilities(directory, folder), scaled, atol=1e-5)
@@ -81,7 +74,7 @@ def test_calibration_is_drawn_before_and_after(with_everything: Path) -> None:
 
 def test_a_run_with_all_refinements_saves_what_it_evaluated(with_everything: Path, folder: Path) -> None:
     np.testing.assert_allclose(
-        saved_probabilities(with_everything, folder), probabilities(with_everything)[1], atol=1e-5
+        saved_probabilities(with_everything, folder), predictions_of(with_everything)[1], atol=1e-5
     )
     assert len(list((with_everything / "figures").glob("*_mistakes_explained.png"))) == 2
 
@@ -112,7 +105,7 @@ def test_the_results_have_each_refinement_with_its_paired_test(with_everything: 
 def test_flips_with_and_without_the_cache_agree(with_everything: Path, folder: Path, tmp_path: Path) -> None:
     overrides = ("interpolate=wise_ft", "tta=flip", "calibrate=temperature", "cache=off")
     uncached = refined(tmp_path / "run", folder, *overrides)
-    np.testing.assert_allclose(probabilities(uncached)[1], probabilities(with_everything)[1], atol=1e-4)
+    np.testing.assert_allclose(predictions_of(uncached)[1], predictions_of(with_everything)[1], atol=1e-4)
 
 
 @pytest.mark.parametrize(

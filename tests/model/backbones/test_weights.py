@@ -258,13 +258,6 @@ def test_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch)
         packaged_checkpoint(get_entry("efficientnet_lite1"))
 
 
-@pytest.fixture
-def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))  # Keras reads the variable on import
-    return tmp_path
-
-
 def fail(error: Exception):  # type: ignore[no-untyped-def]
     def urlretrieve(*_: object) -> None:
         raise error
