@@ -23,7 +23,7 @@ from forked import Answer, ForkServer
 
 ROOT = Path(__file__).parents[2]
 TINY = ("backbone=small_cnn", "freeze=scratch", "epochs=1", "image_size=32", "dataset=folder", "audit=off")
-LONGEST_WAIT = 300  # seconds, on a busy machine; more than a sweep gives an interrupted job to close its run
+LONGEST_WAIT = 900  # seconds, on a busy machine; more than a sweep gives an interrupted job to close its run
 
 
 def command(outputs: Path, *arguments: str) -> list[str]:
@@ -232,7 +232,7 @@ def test_on_error_stop_starts_no_other_job(binary_folder: Path, tmp_path: Path) 
 def test_a_sweep_that_is_killed_is_completed_by_the_same_command(
     binary_folder: Path, tmp_path: Path, number: int
 ) -> None:
-    arguments = (f"dataset.root={binary_folder}", "seed=0,1,2", "epochs=200")
+    arguments = (f"dataset.root={binary_folder}", "seed=0,1,2", "epochs=100")
     with running_sweep(tmp_path, *arguments) as process:
         wait_for(tmp_path, "sweeps/*/1/running.json", process)
         process.send_signal(number)
