@@ -135,7 +135,7 @@ def test_the_command_ends_well_and_shows_the_labels(album: Path, tmp_path: Path)
     ("overrides", "says"),
     [
         (["head.output=imagenet", "dataset=folder"], "Expected dataset=unlabelled for head.output=imagenet"),
-        (["dataset=unlabelled"], "Expected head=imagenet for pictures"),
+        (["dataset=unlabelled"], "Expected head=imagenet for images"),
         (["dataset=unlabelled", "head=imagenet", "backbone=small_cnn"], "Received: small_cnn"),
     ],
 )
