@@ -100,7 +100,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], Mistake]] = {
     ),
     "pictures for a head to learn from": (
         two_classes,
-        Mistake("dataset=unlabelled", "dataset.root={place}", says="Expected head=imagenet for pictures without"),
+        Mistake("dataset=unlabelled", "dataset.root={place}", says="Expected head=imagenet for images without"),
     ),
     "labels for a head that learns nothing": (
         two_classes,

@@ -104,7 +104,7 @@ def test_missing_or_filtered_unlabelled_images_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(HeadstartError, match=r"Expected images .*empty\. Received: none"):
         load("unlabelled", tmp_path, root=str(tmp_path / "empty"))
-    with pytest.raises(HeadstartError, match=r"no dataset\.classes for pictures.*Received: cat"):
+    with pytest.raises(HeadstartError, match=r"no dataset\.classes for images.*Received: cat"):
         load("unlabelled", tmp_path, root=str(tmp_path / "empty"), classes=["cat"])
 
 
