@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def test_list_says_what_each_table_is(directory: Path, capsys: pytest.CaptureFix
     before = everything(directory)
     assert script.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    images, frozen, views = ([cell.strip() for cell in line.split("│")[2:-1]] for line in lines if " px" in line)
+    images, frozen, views = (re.split(r"\s{2,}", line.strip())[1:] for line in lines if " px" in line)
     day = time.strftime("%Y-%m-%d", time.localtime(time.time() - 10 * DAY))
     assert images[:5] == ["decoded images", "32 px, stretch", "32 x 32 x 3 uint8", "40", "122.9 kB"]
     assert frozen[:5] == ["small_cnn up to block_2", "64 px, crop", "8 x 4 float32", "30", "3.8 kB"]

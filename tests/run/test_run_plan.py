@@ -34,8 +34,8 @@ def test_a_run_is_estimated_from_a_similar_earlier_run(
     said = " ".join(capsys.readouterr().out.split())
     assert "Plan of folder small_cnn linear last_block seed 7" in said
     assert "30 images of 3 classes" in said
-    assert "all │ 18 │ 6 │ 6" in said
-    assert "head │ head │ 2 │ 1 │ adam │ 0.003" in said
+    assert "all 18 6 6" in said
+    assert "head head 2 1 adam 0.003" in said
     assert f"The run takes about {took:.0f} s, and writes about" in said
     assert "(estimated from runs that differ only in the seed)" in said
     assert "Nothing was run." in said

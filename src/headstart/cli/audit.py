@@ -12,8 +12,6 @@ import shlex
 import time
 from pathlib import Path
 
-from rich.table import Table
-
 from headstart.audit.auditing import PAGE, TABLE, Audit, audit_images
 from headstart.audit.features import BACKBONE
 from headstart.audit.findings import KINDS
@@ -21,7 +19,7 @@ from headstart.cli.data_arguments import add_data_arguments, dataset_name, overr
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.config import Config, compose
-from headstart.core.console import console, print_next, print_titled, short_path
+from headstart.core.console import console, new_table, print_next, print_titled, short_path
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json
 from headstart.core.paths import cache_directory, outputs_directory
@@ -101,9 +99,7 @@ def audit(config: Config, overrides: list[str], level: str, output: Path | None)
 
 def print_findings(found: Audit) -> None:
     """Print the number of findings of each kind, and warnings about the data set as a whole."""
-    table = Table()
-    table.add_column("finding")
-    table.add_column("images", justify="right")
+    table = new_table("finding", "images")
     for kind, count in found.counts().items():
         table.add_row(KINDS[kind].title, f"{count:,}")
     print_titled(f"Findings among {len(found.index):,} images", table)

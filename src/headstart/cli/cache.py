@@ -14,14 +14,13 @@ from datetime import datetime
 from pathlib import Path
 
 from rich.filesize import decimal
-from rich.table import Table
 
 from headstart.cache.contents import uses_of
 from headstart.cache.segments import DamagedError, remove_segment, segment_files
 from headstart.cache.store import Cache
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
-from headstart.core.console import console, print_titled, track
+from headstart.core.console import console, new_table, print_titled, track
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import TRIALS, cache_directory
 
@@ -69,9 +68,8 @@ def build_parser() -> CommandParser:
 def show_tables(directory: Path, options: argparse.Namespace) -> int:
     """Print the contents and size of each table, and other directories in the cache directory."""
     uses = sorted(uses_of(Cache(directory / "tables", math.inf)), key=lambda use: -use.used)
-    table = Table()
-    for column in ("table", "contents", "images", "row", "rows", "on disk", "last used"):
-        table.add_column(column, justify="right" if column in ("rows", "on disk") else "left", overflow="fold")
+    columns = "table", "contents", "images", "row", "rows", "on disk", "last used"
+    table = new_table(*columns, left=("contents", "images", "row", "last used"))
     for use in uses:
         used = datetime.fromtimestamp(use.used).strftime("%Y-%m-%d %H:%M") if use.used else ""
         row = (use.directory.name[:8], use.what, use.images, use.row, f"{use.rows:,}", decimal(use.size), used)

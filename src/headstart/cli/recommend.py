@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.table import Table
-
 from headstart.cli.data_arguments import add_data_arguments, dataset_name, overrides_of
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.config import CELLS, Config, compose, select_overrides, strategy_overrides
-from headstart.core.console import console, print_next, short_path
+from headstart.core.console import console, new_table, print_next, short_path
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name, write_json
 from headstart.core.paths import cache_directory, outputs_directory
@@ -169,9 +166,8 @@ def print_ranking(ranked: list[RankedBackbone], images: int) -> None:
         ranked: the result of `rank_backbones`.
         images: number of images that they were ranked on.
     """
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for column in ("backbone", "weights", "px", "accuracy %", "LogME", "features", "parameters"):
-        table.add_column(column, justify="left" if column in ("backbone", "weights") else "right")
+    columns = "backbone", "weights", "px", "accuracy %", "LogME", "features", "parameters"
+    table = new_table(*columns, left=("weights",))
     for one in ranked:
         figures = ("-", "-", "-", "-")
         if one.accuracy is not None and one.logme is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -120,6 +121,20 @@ def print_next(commands: Mapping[str, str]) -> None:
         return
     for command, purpose in commands.items():  # a command that a line break cuts cannot be copied
         console.print(f"  [dim]{escape(purpose)}:[/]\n    {escape(command)}", soft_wrap=True)
+
+
+def new_table(*columns: str, left: Collection[str] = ()) -> Table:
+    """Return an empty table in headstart's style: a line below the titles, texts on the left, numbers on the right.
+
+    Args:
+        columns: titles; the first column holds text.
+        left: titles of the other columns that hold text.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    for position, column in enumerate(columns):
+        text = position == 0 or column in left
+        table.add_column(column, justify="left" if text else "right", overflow="fold")
+    return table
 
 
 def print_titled(title: str, table: Table) -> None:

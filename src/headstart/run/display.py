@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -138,7 +139,7 @@ def print_warnings(warnings: list[str]) -> None:
 def _class_table(index: ImageIndex) -> Table:
     """Return a table of the number of images by class and split; one row sums up the classes that do not fit."""
     counts = index.counts()
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column("class", overflow="ellipsis", no_wrap=True, max_width=max(20, console.width - WIDTH_OF_COUNTS))
     for split in counts:
         table.add_column(split, justify="right")

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from rich.filesize import decimal
 from rich.markup import escape
-from rich.table import Table
 
 from headstart.config import Config
 from headstart.config.identity import run_name
 from headstart.config.train_targets import target_text, write_target
-from headstart.core.console import console, format_duration, print_titled
+from headstart.core.console import console, format_duration, new_table, print_titled
 from headstart.core.errors import HeadstartError
 from headstart.core.full_disk import nearest_existing
 from headstart.core.paths import cache_directory
@@ -73,9 +72,7 @@ def plan_run(config: Config, output: Path) -> None:
 
 def _print_stages(config: Config, index: ImageIndex) -> None:
     """Print the layers that train, the epochs and the optimizer of each stage."""
-    table = Table()
-    for column in ("stage", "trains", "epochs", "steps", "optimizer", "learning rate"):
-        table.add_column(column, justify="right" if column in ("epochs", "steps") else "left", overflow="fold")
+    table = new_table("stage", "trains", "epochs", "steps", "optimizer", "learning rate", left=("trains", "optimizer"))
     for stage in config.freeze.stages:
         rate = f"{stage.optimizer.learning_rate:g}"
         trains = target_text(write_target(stage.train))

@@ -11,12 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from headstart.config import Config, drop_overrides, find_override_value, from_yaml, override_key
 from headstart.config.fields import Decides
 from headstart.config.keys import effect_of, keys_of, override_values
-from headstart.core.console import console, print_titled
+from headstart.core.console import console, new_table, print_titled
 from headstart.core.errors import HeadstartError, printable
 from headstart.core.files import atomic_directory
 from headstart.core.paths import absolute
@@ -159,11 +157,7 @@ def print_comparison(results: RunResults, reproduces: Reproduction) -> None:
         results: results of the new run.
         reproduces: the comparison with the original.
     """
-    table = Table()
-    table.add_column("split")
-    for title in SHOWN:
-        table.add_column(f"{title}\nthen", justify="right")
-        table.add_column("\nnow", justify="right")
+    table = new_table("split", *(f"{title} {when}" for title in SHOWN for when in ("then", "now")))
     for split, then in reproduces.then.items():
         now = (results.splits or {}).get(split)
         both = [

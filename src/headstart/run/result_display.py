@@ -5,12 +5,10 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from rich import box
 from rich.markup import escape
-from rich.table import Table
 
 from headstart.config import drop_overrides, override_key
-from headstart.core.console import console, count_of, print_next, print_titled, short_path
+from headstart.core.console import console, count_of, new_table, print_next, print_titled, short_path
 from headstart.core.errors import printable
 from headstart.core.paths import outputs_directory
 from headstart.results.figures import PictureLabels, SplitFigures, SplitResults
@@ -137,9 +135,7 @@ def _print_splits(results: RunResults) -> None:
     )
     if split.most_confused:
         console.print(f"Most confused: {_confusions(split)}", markup=False, soft_wrap=True)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for column in ("split", "images", "accuracy", "95 % interval", "macro F1", "calibration error"):
-        table.add_column(column, justify="left" if column == "split" else "right")
+    table = new_table("split", "images", "accuracy", "95 % interval", "macro F1", "calibration error")
     for name, split in splits.items():
         accuracy, interval = in_percent(split)
         table.add_row(
@@ -161,11 +157,8 @@ def _confusions(split: SplitResults) -> str:
 def _print_gain(stages: dict[str, dict[str, SplitFigures]]) -> None:
     """Print the accuracy of every split after each stage."""
     splits = list(next(iter(stages.values())))
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    table.add_column("after stage")
-    for split in splits:
-        table.add_column(f"{split} accuracy", justify="right")
-        table.add_column("95 % interval", justify="right")
+    columns = [title for split in splits for title in (f"{split} accuracy", "95 % interval")]
+    table = new_table("after stage", *columns)
     for name, found in stages.items():
         cells = [in_percent(found[split]) for split in splits]
         table.add_row(escape(name), *(cell for pair in cells for cell in pair))
@@ -183,9 +176,7 @@ def in_percent(split: SplitFigures) -> tuple[str, str]:
 
 def _print_labels(pictures: PictureLabels) -> None:
     """Print the likeliest labels of the first images; predictions.csv has all of them."""
-    table = Table()
-    for column in ("image", "label", "confidence", "next"):
-        table.add_column(column, overflow="fold", justify="right" if column == "confidence" else "left")
+    table = new_table("image", "label", "confidence", "next", left=("label", "next"))
     for picture in pictures.first:
         others = ", ".join(f"{other.label} {other.confidence:.1%}" for other in picture.top[1:])
         table.add_row(escape(picture.path), escape(picture.label), f"{picture.confidence:.1%}", escape(others))

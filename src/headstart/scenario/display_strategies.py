@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.table import Table
 
-from headstart.core.console import console
+from headstart.core.console import console, new_table
 from headstart.evaluation.learning_curve import NoLearningCurve, describe
 from headstart.evaluation.metrics import wilson_interval
 from headstart.results.scenario import StrategyChoice, Trial
@@ -35,9 +34,7 @@ def print_choice(choice: StrategyChoice, images: int) -> None:
 
 def _trial_table(choice: StrategyChoice) -> Table:
     """Return a table of the strategies that were tried."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for column in ("strategy", "validation %", "95 % interval", "seconds of the trial", "seconds on all images"):
-        table.add_column(column, justify="left" if column == "strategy" else "right", no_wrap=True)
+    table = new_table("strategy", "validation %", "95 % interval", "seconds of the trial", "seconds on all images")
     for trial in choice.trials:
         figures = f"{100 * trial.accuracy:.1f}", _interval(trial, choice)
         seconds = f"{trial.seconds:.0f}", f"about {trial.whole_seconds:.0f}"

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.markup import escape
-from rich.table import Table
 
 from headstart.classifier.description import store_threshold
 from headstart.classifier.saved import Classifier, load_classifier, save_classifier
 from headstart.comparison.collect import Run
-from headstart.core.console import console, print_titled
+from headstart.core.console import console, new_table, print_titled
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_json
 from headstart.core.paths import cache_directory
@@ -169,13 +168,15 @@ def _ingredients(candidates: Sequence[Candidate], soup: GreedySoup) -> tuple[Ing
 
 def _print(soup: Soup) -> None:
     """Print what went in, and the figures of the soup."""
-    table = Table()
-    for column in ("run", "validation\naccuracy", "accuracy\nof the soup with it", "added"):
-        table.add_column(column, justify="left" if column in ("run", "added") else "right")
+    table = new_table("run", "validation %", "soup with it %", "added", left=("added",))
     for one in soup.ingredients:
         name = escape(Path(one.run).name)
-        table.add_row(name, f"{one.validation_accuracy:.4f}", f"{one.accuracy_with:.4f}", "yes" if one.added else "no")
+        table.add_row(
+            name,
+            *(f"{100 * value:.1f}" for value in (one.validation_accuracy, one.accuracy_with)),
+            "yes" if one.added else "no",
+        )
     print_titled(f"Soup of {sum(one.added for one in soup.ingredients)} of {len(soup.ingredients)} runs", table)
     for split, figures in soup.splits.items():
-        interval = f"{figures.accuracy_low:.3f} to {figures.accuracy_high:.3f}"
-        console.print(f"  {split}: accuracy {figures.accuracy:.4f}, 95 % interval {interval}")
+        interval = f"{100 * figures.accuracy_low:.1f} to {100 * figures.accuracy_high:.1f}"
+        console.print(f"  {split}: accuracy {100 * figures.accuracy:.1f} %, 95 % interval {interval}")

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from rich.filesize import decimal
 from rich.markup import escape
-from rich.table import Table
 
 from headstart.config import Config
 from headstart.config.identity import config_hash
-from headstart.core.console import console, format_duration, print_titled
+from headstart.core.console import console, format_duration, new_table, print_titled
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import cache_directory
 from headstart.data.load import load_index
@@ -88,12 +87,9 @@ def print_plan(name: str, directory: Path, jobs: list[PlannedJob], at_once: int)
         jobs: see `plan_jobs`.
         at_once: number of jobs that run at the same time.
     """
-    table = Table()
-    table.add_column("job", justify="right")
-    table.add_column("", overflow="fold")
-    table.add_column("state", overflow="fold")
-    table.add_column("time", justify="right", no_wrap=True)
-    table.add_column("estimated from", overflow="fold")
+    table = new_table(
+        "job", "overrides", "state", "time", "estimated from", left=("overrides", "state", "estimated from")
+    )
     for number, job in enumerate(jobs):
         takes = "" if job.state == "done" else "?" if job.seconds is None else format_duration(job.seconds)
         table.add_row(str(number), escape(job.label), escape(job.state), takes, job.source)

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from headstart.config import StageConfig
-from headstart.core.console import console, count_of
+from headstart.core.console import console, count_of, new_table
 from headstart.model.freeze import frozen_above
 from headstart.model.network import Network
 from headstart.training.linear_head import linear_fit
@@ -75,9 +75,7 @@ def _optimization(network: Network, stage: StageConfig, rates: dict[str, float],
 
 def _block_table(network: Network, learning_rate: float, rates: dict[str, float], solved: bool) -> Table:
     """Return a table of the blocks with their parameters, their state and their learning rates."""
-    table = Table()
-    for column in ("block", "parameters", "trains", "learning rate"):
-        table.add_column(column, justify="left" if column == "block" else "right")
+    table = new_table("block", "parameters", "trains", "learning rate")
     parts = [(block.name, block.layers, rates[block.name]) for block in network.blocks]
     for name, layers, rate in [*parts, ("head", tuple(network.head.layers), 1.0)]:
         total = count_parameters([weight for layer in layers for weight in layer.weights])
