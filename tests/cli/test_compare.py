@@ -38,7 +38,7 @@ def results_of(run: Path) -> dict[str, Any]:
 def test_the_newest_sweep_or_one_by_its_name(place: Path, named: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main(named) == 0
     text = capsys.readouterr().out
-    assert "1 finished runs of 1 strategy, 1 did not finish" in text.replace("\n", " ")
+    assert "1 finished run of 1 strategy, 1 did not finish" in text.replace("\n", " ")
     assert "FAILED  seed=7" in text
     assert "ValueError: on purpose" in text
     page = place / "sweeps" / "today" / "comparison" / "comparison.html"

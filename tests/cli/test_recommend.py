@@ -25,7 +25,7 @@ def test_a_folder_gets_a_square_a_curve_a_ranking_and_a_command(
     words = [str(photos), "image_size=32", "--output", str(tmp_path / "new"), "--seconds", "0"]
     assert recommend.main([*words, "--backbones", "efficientnet_lite0,inceptionv3,efficientnet_lite1"]) == 0
     printed = capsys.readouterr().out
-    assert "-> small_similar" in printed
+    assert "Scenario: small_similar, by the features of" in printed
     assert "Linear probes of" in printed
     assert "inceptionv3: Expected image_size to be at least 75" in printed
 
