@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from browser import Browser, running_browser
-
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.program import exit_with

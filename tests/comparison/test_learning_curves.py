@@ -19,6 +19,7 @@ from headstart.comparison.significance import compare_with_best
 from headstart.comparison.strategies import group_runs
 from headstart.comparison.table import make_rows, markdown_table
 from headstart.evaluation.learning_curve import LearningCurve
+from headstart.results.sections import Dataset
 
 ALL = 1600  # training images
 FRACTIONS = (0.125, 0.5, 1.0)
@@ -39,15 +40,17 @@ def write_curves(
             for seed in range(seeds):
                 config = configured(f"freeze={freeze}", seed=seed)
                 dataset = dataclasses.replace(config.dataset, fraction=fraction, fraction_seed=seed)
-                described = {"name": "digits", "root": None, "fingerprint": "0" * 64, "classes": 10, "image_size": 48}
                 images = {"train": round(ALL * fraction), "validation": 200, "test": 200}
+                described = Dataset(
+                    name="digits", root=None, fingerprint="0" * 64, images=images, classes=10, image_size=48
+                )
                 runs.append(
                     write_run(
                         directory / str(len(runs)),
                         dataclasses.replace(config, dataset=dataset),
                         1 - error * (fraction / FRACTIONS[0]) ** -exponent,
                         images=200,
-                        dataset={**described, "images": images},
+                        dataset=described,
                     )
                 )
     return runs

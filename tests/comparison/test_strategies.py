@@ -105,7 +105,7 @@ def test_a_failed_run_is_named_unless_its_seed_finished_later(tmp_path: Path) ->
         write_failed(tmp_path / "0", configured(seed=0), "ValueError: first"),
         write_run(tmp_path / "1", configured(seed=0), **FEW),
         write_failed(tmp_path / "2", configured(seed=1), "ValueError: second\nand more"),
-        write_failed(tmp_path / "3", configured(seed=2), "ValueError: third", overrides=["seed=2", "x=1"]),
+        write_failed(tmp_path / "3", configured(seed=2), "ValueError: third", overrides=("seed=2", "x=1")),
     ]
     (strategy,), unfinished, _ = group_runs(runs)
     assert strategy.failed == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
-import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,10 @@ from headstart.comparison import Run, read_run
 from headstart.config import Config, compose, to_yaml
 from headstart.evaluation.metrics import evaluate
 from headstart.evaluation.results import split_results
-from headstart.results.codec import to_plain
+from headstart.results.figures import EpochFigures, SplitResults
+from headstart.results.file import write_results
+from headstart.results.sections import Dataset, Parameters, Seconds
+from headstart.results.types import RunResults
 
 CLASSES = tuple(str(number) for number in range(10))
 
@@ -47,6 +49,7 @@ def write_run(
     epochs: int = 5,
     root: Path | None = None,
     data: int = 0,
+    saved: bool = False,
     **results: Any,
 ) -> Run:
     """Write a finished run's directory and read it back.
@@ -61,7 +64,8 @@ def write_run(
         epochs: in its history.
         root: of the images.
         data: another number makes other images of the same names.
-        results: what results.json says beside that, or instead.
+        saved: whether there are a log and a directory for the classifier, as of a run on this machine.
+        results: fields of the results beside those, or instead.
     """
     directory.mkdir(parents=True)
     (directory / "config.yaml").write_text(to_yaml(config))
@@ -72,7 +76,7 @@ def write_run(
     generator = np.random.default_rng([data, *hashlib.sha256(varied.encode()).digest()])
     labels = np.arange(images) % len(classes)
     paths = [f"{classes[label]}/{number:04}.png".replace("<", "(") for number, label in enumerate(labels)]
-    splits = {}
+    splits: dict[str, SplitResults] = {}
     predictions: list[list[Any]] = []
     for split in ("validation", "test"):
         own = generator.uniform(size=images)
@@ -82,7 +86,7 @@ def write_run(
         probabilities[np.arange(images), predicted] = generator.uniform(0.5, 1, images)
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         found = evaluate(labels, probabilities, classes)
-        splits[split] = to_plain(split_results(found))
+        splits[split] = split_results(found)
         for path, label, row in zip(paths, labels, probabilities, strict=True):
             best = int(row.argmax())
             names = classes[label], classes[best]
@@ -96,29 +100,34 @@ def write_run(
     )
     rows = [[row[0], row[2], row[1], f"{data}-{number}"] for number, row in enumerate(predictions)]
     _table(directory / "splits.csv", ["path", "label", "split", "digest"], rows)
-    curve = splits["validation"]["accuracy"] * (1 - 0.7 ** np.arange(1, epochs + 1))
+    curve = splits["validation"].accuracy * (1 - 0.7 ** np.arange(1, epochs + 1))
     history = [[epoch, "head", 0.5, 0.5, 0.5, value, 1e-3, 1.0] for epoch, value in enumerate(curve, 1)]
     columns = ["epoch", "stage", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
     _table(directory / "history.csv", [*columns, "learning_rate", "seconds"], history)
-    written = {
+    if saved:
+        (directory / "classifier").mkdir()
+        (directory / "run.log").touch()
+    counts = {"train": images, "validation": images, "test": images}
+    described = Dataset(
+        name=config.dataset.name,
+        root=str(root) if root else None,
+        fingerprint="0" * 64,
+        images=counts,
+        classes=len(classes),
+        image_size=48,
+    )
+    trainable = 12_810 if config.freeze.name == "all" else 2_100_000
+    values: dict[str, Any] = {
         "run_id": hashlib.sha256(str(directory).encode()).hexdigest()[:32],
-        "status": "FINISHED",
         "seed": config.seed,
-        "seconds": {"total": seconds},
-        "dataset": {
-            "name": config.dataset.name,
-            "root": str(root) if root else None,
-            "fingerprint": "0" * 64,
-            "images": {"train": images, "validation": images, "test": images},
-            "classes": len(classes),
-            "image_size": 48,
-        },
-        "best_epoch": dict(zip(columns, history[-1], strict=False), learning_rate=1e-3, seconds=1.0),
-        "parameters": {"total": 3_425_834, "trainable": 12_810 if config.freeze.name == "all" else 2_100_000},
+        "seconds": Seconds(total=seconds),
+        "dataset": described,
+        "best_epoch": EpochFigures(epochs, "head", 0.5, 0.5, 0.5, float(curve[-1]), 1e-3, 1.0),
+        "parameters": Parameters(total=3_425_834, trainable=trainable),
         "model_bytes": 14_300_000,
         "splits": splits,
     }
-    (directory / "results.json").write_text(json.dumps({**written, **results}))
+    write_results(directory, RunResults(status="FINISHED", **{**values, **results}))
     return read_run(directory)
 
 
@@ -126,8 +135,7 @@ def write_failed(directory: Path, config: Config, error: str, status: str = "FAI
     """Write the directory of a run that did not finish, and read it back."""
     directory.mkdir(parents=True)
     (directory / "config.yaml").write_text(to_yaml(config))
-    results = {"run_id": None, "status": status, "error": error, **results}
-    (directory / "results.json").write_text(json.dumps(results))
+    write_results(directory, RunResults(**{"run_id": None, "status": status, "error": error, **results}))
     return read_run(directory)
 
 
@@ -155,7 +163,7 @@ def write_sweep(directory: Path, seeds: int = 1, **arguments: Any) -> list[Run]:
                         )
                     )
     error = "HeadstartError: Expected freeze.stages.1.train to name a block. Received: <b>mixed99</b>\nTraceback: more"
-    overrides = ["freeze=gradual", "head=linear"]
+    overrides = ("freeze=gradual", "head=linear")
     runs.append(write_failed(directory / str(len(runs)), configured(*overrides), error, overrides=overrides))
     return runs
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from headstart.comparison.strategies import NAMED_BY
+from headstart.comparison.naming import NAMED_BY
 from headstart.config import (
     CELLS,
     HeadOnly,

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import Browser, find_browser, running_browser
 
 import check_pages
+from browser import Browser, find_browser, running_browser
 
 PAGE = """<!DOCTYPE html><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <style>body {{ font: 16px sans-serif; margin: 1rem; overflow-wrap: anywhere }}</style><body>{}</body>"""

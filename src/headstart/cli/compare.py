@@ -1,4 +1,7 @@
-"""Compare runs in one table and one HTML page: `headstart compare` compares the newest sweep."""
+"""Compare runs in one table and one HTML page: `headstart compare` compares the newest sweep.
+
+`headstart compare --format latex` prints a table for a paper instead.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ from pathlib import Path
 
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
-from headstart.comparison import compare
+from headstart.comparison import analyse, compare
+from headstart.comparison.paper import FORMATS, paper_text
 from headstart.comparison.select import newest_sweep, select_experiment, select_runs
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
+from headstart.core.files import write_text
 from headstart.core.paths import outputs_directory
 from headstart.tracking import expect_address
 
@@ -32,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
                 names = options.runs or [str(newest_sweep())]
                 runs, place = select_runs(names, options.tracking_uri, Path(fetched))
                 title = f"Sweep {place.name}" if place else f"{len(runs)} runs"
+            if options.format:
+                write_or_print(paper_text(analyse(runs), options.format), options.output)
+                return 0
             stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
             output = options.output or (place / "comparison" if place else outputs_directory() / "comparisons" / stamp)
             compare(runs, output, title).print(console)
@@ -55,7 +63,28 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--output",
         type=Path,
-        metavar="DIRECTORY",
-        help="where to write (default: SWEEP/comparison, else outputs/comparisons/DATE_TIME)",
+        metavar="PATH",
+        help="directory of the page (default: SWEEP/comparison, else outputs/comparisons/DATE_TIME); "
+        "with --format the file of the table (default: standard output)",
     )
+    parser.add_argument("--format", choices=FORMATS, help="print the table for a paper, and write no page")
     return parser
+
+
+def write_or_print(text: str, file: Path | None) -> None:
+    """Write a table to a file, or print it as it is.
+
+    Args:
+        text: with a line break at its end.
+        file: in an existing directory; None prints.
+
+    Raises:
+        HeadstartError: when the file cannot be written.
+    """
+    if file is None:
+        console.file.write(text)
+        return
+    try:
+        write_text(file, text)
+    except OSError as error:
+        raise HeadstartError(f"Expected a file that can be written. Received: {file} ({error.strerror})") from error

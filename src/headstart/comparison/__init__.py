@@ -1,10 +1,11 @@
 """Compares runs: strategies with confidence intervals, a paired test against the best one, figures, an HTML page.
 
 Needs no TensorFlow. Data flows one way: collect (read runs) -> strategies (group them) -> significance (test them) ->
-table, figures, page.
+analysis (all that is found) -> table, figures (PNG), page (HTML with charts), paper (LaTeX, Markdown, CSV).
 """
 
+from headstart.comparison.analysis import Analysis, analyse
 from headstart.comparison.collect import Run, read_run, read_runs
 from headstart.comparison.report import Comparison, compare
 
-__all__ = ["Comparison", "Run", "compare", "read_run", "read_runs"]
+__all__ = ["Analysis", "Comparison", "Run", "analyse", "compare", "read_run", "read_runs"]

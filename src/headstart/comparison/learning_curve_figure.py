@@ -38,7 +38,7 @@ def learning_curve_figure(curves: Sequence[StrategyCurve]) -> Figure:
     axes.set_xscale("log")
     for number, curve in enumerate(shown):
         _draw(axes, curve, number, ASIDE ** (number - (len(shown) - 1) / 2))
-    axes.set_xticks(_ticks(shown))
+    axes.set_xticks(image_ticks(shown))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
@@ -108,8 +108,12 @@ def _label(curve: StrategyCurve) -> str:
     return f"{style.shorten(curve.label, LABEL_SIZE, room)}: {expected}"
 
 
-def _ticks(curves: Sequence[StrategyCurve]) -> list[float]:
-    """Return the numbers of images to label: those measured and extrapolated to, without close ones."""
+def image_ticks(curves: Sequence[StrategyCurve]) -> list[float]:
+    """Return the numbers of images to label: those measured and extrapolated to, without close ones.
+
+    Args:
+        curves: that a figure shows.
+    """
     wanted: set[float] = set()
     for curve in curves:
         wanted.update(point.images for point in curve.points)

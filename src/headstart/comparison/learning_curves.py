@@ -10,8 +10,9 @@ from statistics import fmean
 
 import numpy as np
 
+from headstart.comparison.naming import GROUPED_BY
 from headstart.comparison.statistics import Interval, accuracy_interval
-from headstart.comparison.strategies import GROUPED_BY, Strategy
+from headstart.comparison.strategies import Strategy
 from headstart.config.keys import values_that_decide
 from headstart.evaluation.learning_curve import LearningCurve, NoLearningCurve, describe, extrapolate
 
@@ -44,12 +45,14 @@ class StrategyCurve:
     Args:
         label: the settings in which the strategy differs from the others; empty if there are no others.
         split: whose accuracy it is, `test` or `validation`.
+        members: the strategies, one for each share of the training images.
         points: by ascending number of training images.
         law: what the points say of more images.
     """
 
     label: str
     split: str
+    members: tuple[Strategy, ...]
     points: tuple[Point, ...]
     law: LearningCurve | NoLearningCurve
 
@@ -85,7 +88,8 @@ def _curve(members: Sequence[Strategy]) -> StrategyCurve | None:
     if len(points) < 2:
         return None
     images, accuracies = np.array([[point.images, point.accuracy.mean] for point in points]).T
-    return StrategyCurve(label, split, tuple(points), extrapolate(images, accuracies, _standard_errors(points)))
+    law = extrapolate(images, accuracies, _standard_errors(points))
+    return StrategyCurve(label, split, tuple(members), tuple(points), law)
 
 
 def _point(strategy: Strategy, split: str) -> Point | None:

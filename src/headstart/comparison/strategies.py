@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +11,14 @@ from typing import Any
 import numpy as np
 
 from headstart.comparison.collect import Run
+from headstart.comparison.naming import GROUPED_BY, Settings, differing_settings, written
 from headstart.comparison.statistics import Interval, accuracy_interval
 from headstart.config import Config, to_dict
-from headstart.config.fields import Decides
 from headstart.config.identity import run_name
 from headstart.config.keys import values_that_decide
-from headstart.config.train_targets import target_text
 from headstart.tracking import flatten
 
-GROUPED_BY = (Decides.RESULT, Decides.DATA)  # keys in which the runs of one strategy agree
-NAMED_BY = (*GROUPED_BY, Decides.NAME)  # keys that appear in a strategy's name
 DIGEST_LENGTH = 8  # characters shown
-TARGET = re.compile(r"freeze\.stages\.\d+\.train")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,18 +26,23 @@ class Strategy:
     """Runs that differ only in the seed and the cross-validation fold.
 
     Args:
-        label: the settings in which it differs from the other strategies.
+        settings: in which it differs from the other strategies.
         config: of the first run.
         runs: the finished ones, one for each seed and fold, in that order.
         failed: number of runs that did not finish.
         images: digest of the test images.
     """
 
-    label: str
+    settings: Settings
     config: Config
     runs: tuple[Run, ...]
     failed: int
     images: str
+
+    @property
+    def label(self) -> str:
+        """Its settings as typed on the command line, which is its name."""
+        return written(self.settings)
 
     @property
     def seeds(self) -> list[int]:
@@ -58,6 +58,11 @@ class Strategy:
     def tested(self) -> bool:
         """Whether there are test images."""
         return all(run.test is not None for run in self.runs)
+
+    @property
+    def test_images(self) -> int | None:
+        """How many images one run is tested on, the largest number where folds differ; None without a test."""
+        return max((len(run.test.paths) for run in self.runs if run.test is not None), default=None)
 
     def test_accuracy(self) -> Interval | None:
         """Return the mean test accuracy with its interval over seeds, folds, or the images of one run."""
@@ -127,20 +132,20 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Strategy], list[tuple[str, Run
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in comparable:
         groups[_key(run.config) if run.config else ""].append(run)
-    named = _labels([_named_values(members[0].config) for key, members in groups.items() if key and members[0].config])
+    named = differing_settings([members[0].config for key, members in groups.items() if key and members[0].config])
     strategies, unfinished = [], []
-    for label, members in zip(named, (group for key, group in groups.items() if key), strict=True):
+    for settings, members in zip(named, (group for key, group in groups.items() if key), strict=True):
         by_images: dict[str, list[Run]] = defaultdict(list)
         for run in members:
             if run.error is None:
                 by_images[_images(run)].append(run)
         done = {(seed_of(run), fold_of(run)) for same in by_images.values() for run in same}
         failed = [run for run in members if run.error is not None and (seed_of(run), fold_of(run)) not in done]
-        unfinished += [(_name_of_failed(label, run), run) for run in failed]
+        unfinished += [(_name_of_failed(written(settings), run), run) for run in failed]
         for images, same in by_images.items():
-            shown = label if len(by_images) == 1 else f"{label} images={images[:DIGEST_LENGTH]}"
+            shown = settings if len(by_images) == 1 else {**settings, "images": images[:DIGEST_LENGTH]}
             kept, repeated = _drop_repeats(same)
-            notes += [f"{shown}: {repeated} earlier run(s) of the same seed are left out"] if repeated else []
+            notes += [f"{written(shown)}: {repeated} earlier run(s) of the same seed are left out"] if repeated else []
             strategies.append(Strategy(shown, same[0].config, kept, len(failed), images))  # type: ignore[arg-type]
     unfinished += [(run.directory.name, run) for run in groups.get("", [])]
     return strategies, unfinished, notes
@@ -187,54 +192,6 @@ def _drop_repeats(runs: Sequence[Run]) -> tuple[tuple[Run, ...], int]:
     """Return the last run of each seed and fold, and how many earlier ones were dropped."""
     last = {(seed_of(run), fold_of(run)): run for run in runs}
     return tuple(last[key] for key in sorted(last)), len(runs) - len(last)
-
-
-def _named_values(config: Config) -> dict[str, Any]:
-    """Return the values that may appear in a strategy's name by their dotted keys, a stage's target as one value."""
-    named: dict[str, Any] = {}
-    for key, value in values_that_decide(config, NAMED_BY).items():
-        named |= {key: target_text(value)} if TARGET.fullmatch(key) else flatten(value, key)
-    return named
-
-
-def _labels(flats: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a name for each configuration: the values that differ, without those implied by another one."""
-    keys = list(dict.fromkeys(key for flat in flats for key in flat))
-    differing = [key for key in keys if _varies(key, _decided_by(key), flats)]
-    labels = []
-    for flat in flats:
-        parts = [f"{key.removesuffix('.name')}={_text(flat[key])}" for key in differing if key in flat]
-        names = ("backbone", "head", "freeze")
-        labels.append(" ".join(parts or [f"{group}={flat[f'{group}.name']}" for group in names]))
-    return labels
-
-
-def _decided_by(key: str) -> list[str]:
-    """Return the keys that may determine the value of a key, and then replace it in the name."""
-    group = key.split(".")[0]
-    deciding = [f"{group}.name"] if key != f"{group}.name" and "." in key else []
-    if group in ("freeze", "optimizer"):
-        deciding.append("scenario.name")
-    # A stage without its own optimizer or epochs has the run's.
-    if stage := re.fullmatch(r"freeze\.stages\.\d+\.(optimizer\..+|epochs)", key):
-        deciding.append(stage[1])
-    return deciding
-
-
-def _varies(key: str, deciding: Sequence[str], flats: Sequence[dict[str, Any]]) -> bool:
-    """Return whether a value differs between configurations with equal values of the deciding keys."""
-    values = defaultdict(set)
-    for flat in flats:
-        if key in flat:
-            values[tuple(str(flat.get(name)) for name in deciding)].add(str(flat[key]))
-    return any(len(found) > 1 for found in values.values())
-
-
-def _text(value: Any) -> str:
-    """Return a value as written in an override."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _name_of_failed(label: str, run: Run) -> str:

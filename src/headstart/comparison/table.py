@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import csv
 import html
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich import box
 from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
+from headstart.comparison.naming import Settings
 from headstart.comparison.significance import BEST, TIE, Significance
 from headstart.comparison.statistics import Interval
 from headstart.comparison.strategies import Strategy
-from headstart.core.files import open_csv
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Row:
     """One strategy's figures."""
 
     strategy: str
+    settings: Settings  # which are its name
     fraction: float  # of the training images
     training_images: float | None
     seeds: int
@@ -31,6 +32,7 @@ class Row:
     finished: int
     failed: int
     test: Interval | None
+    test_images: int | None  # of one run
     significance: Significance
     validation_accuracy: float | None
     best_epochs: tuple[int, int] | None
@@ -103,6 +105,7 @@ def make_rows(strategies: Sequence[Strategy], significances: Sequence[Significan
     return [
         Row(
             strategy=strategy.label,
+            settings=strategy.settings,
             fraction=strategy.config.dataset.fraction,
             training_images=strategy.training_images,
             seeds=len(strategy.seeds),
@@ -110,6 +113,7 @@ def make_rows(strategies: Sequence[Strategy], significances: Sequence[Significan
             finished=len(strategy.runs),
             failed=strategy.failed,
             test=strategy.test_accuracy(),
+            test_images=strategy.test_images,
             significance=significance,
             validation_accuracy=strategy.validation_accuracy,
             best_epochs=strategy.best_epochs,
@@ -132,30 +136,40 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "-" if value is None else f"{100 * value:.{digits}f}"
 
 
-def write_csv(rows: Sequence[Row], file: Path) -> None:
-    """Write the table as CSV with unrounded numbers, one row per strategy."""
-    with open_csv(file) as table:
-        writer = csv.writer(table)
+def setting_keys(rows: Sequence[Row]) -> list[str]:
+    """Return the keys that name the strategies, in the order in which they first appear."""
+    return list(dict.fromkeys(key for row in rows for key in row.settings))
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """Return the table as CSV with unrounded numbers, one row per strategy."""
+    keys = setting_keys(rows)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(
+        [
+            *("strategy", "seeds", "folds", "failed_runs"),
+            *("test_accuracy", "test_accuracy_low", "test_accuracy_high", "interval", "test_images"),
+            *("verdict", "difference_to_best", "p_value", "test"),
+            *("validation_accuracy", "best_epoch_lowest", "best_epoch_highest", "test_macro_f1"),
+            *("seconds", "trainable_parameters", "model_bytes", "fraction", "training_images"),
+            *keys,
+        ]
+    )
+    for row in rows:
+        test, significance = row.test, row.significance
         writer.writerow(
             [
-                *("strategy", "seeds", "folds", "failed_runs"),
-                *("test_accuracy", "test_accuracy_low", "test_accuracy_high", "interval"),
-                *("verdict", "difference_to_best", "p_value", "test"),
-                *("validation_accuracy", "best_epoch_lowest", "best_epoch_highest", "test_macro_f1"),
-                *("seconds", "trainable_parameters", "model_bytes", "fraction", "training_images"),
+                *(row.strategy, row.seeds, row.folds, row.failed),
+                *((test.mean, test.low, test.high, test.method) if test else ("", "", "", "")),
+                row.test_images,
+                *(significance.outcome, significance.difference, significance.p_value, significance.method),
+                *(row.validation_accuracy, *(row.best_epochs or ("", "")), row.macro_f1),
+                *(row.seconds, row.trainable_parameters, row.model_bytes, row.fraction, row.training_images),
+                *(row.settings.get(key, "") for key in keys),
             ]
         )
-        for row in rows:
-            test, significance = row.test, row.significance
-            writer.writerow(
-                [
-                    *(row.strategy, row.seeds, row.folds, row.failed),
-                    *((test.mean, test.low, test.high, test.method) if test else ("", "", "", "")),
-                    *(significance.outcome, significance.difference, significance.p_value, significance.method),
-                    *(row.validation_accuracy, *(row.best_epochs or ("", "")), row.macro_f1),
-                    *(row.seconds, row.trainable_parameters, row.model_bytes, row.fraction, row.training_images),
-                ]
-            )
+    return text.getvalue()
 
 
 def markdown_table(rows: Sequence[Row], most_characters: int) -> str:
@@ -276,3 +290,8 @@ def _short(count: float) -> str:
         if count >= size:
             return f"{count / size:.3g}{unit}" if count < 1000 * size else f"{count / size:,.0f}{unit}"
     return f"{count:.0f}"
+
+
+def shortened(text: str, characters: int) -> str:
+    """Return text, cut to a number of characters."""
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
