@@ -185,7 +185,11 @@ def test_one_run_leads_nobody(tmp_path: Path) -> None:
 
 
 def test_different_numbers_of_training_images_are_one_data_set(tmp_path: Path) -> None:
-    data = next(fact for fact in make_header(analyse(write_curves(tmp_path, seeds=1, freezes=("all",))), NOW).facts if fact.name == "Data")
+    data = next(
+        fact
+        for fact in make_header(analyse(write_curves(tmp_path, seeds=1, freezes=("all",))), NOW).facts
+        if fact.name == "Data"
+    )
     assert data.text == "digits: 200 to 1,600 training, 200 validation, 200 test images, 10 classes, 48 px"
 
 

@@ -18,9 +18,9 @@ from headstart.comparison.significance import BETTER, TIE
 from headstart.comparison.strategies import Strategy, fold_of, seed_of
 from headstart.comparison.table import percent
 from headstart.core.paths import outputs_directory
+from headstart.tracking import run_link
 
 ID_LENGTH = 8  # characters of a run id, enough for `headstart predict`
-LOCAL_SERVER = "http://127.0.0.1:5000"  # where `headstart ui` serves the local store, unless the port is taken
 MAX_LISTED = 3  # different values of a fact
 
 
@@ -123,10 +123,7 @@ def mlflow_page(run: Run) -> str | None:
     results = run.results
     if not (results.run_id and results.experiment_id and results.tracking_uri):
         return None
-    uri = results.tracking_uri.rstrip("/")
-    server = uri if uri.startswith("http") else LOCAL_SERVER
-    place = f"experiments/{results.experiment_id}/runs/{results.run_id}"
-    return f"{server}/#/{place}?workflowType=machine_learning"
+    return run_link(results.tracking_uri, results.experiment_id, results.run_id)
 
 
 def predict_command(strategy: Strategy) -> str | None:
