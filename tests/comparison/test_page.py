@@ -16,7 +16,7 @@ from headstart.comparison import Run, analyse
 from headstart.comparison.analysis import Failure
 from headstart.comparison.charts.series import series_of
 from headstart.comparison.page.header import Fact, make_header, predict_command, run_links
-from headstart.comparison.page.render import group_failures, render_page
+from headstart.comparison.page.render import render_page
 from headstart.results.sections import Environment
 from headstart.results.types import RunResults
 
@@ -167,8 +167,11 @@ def test_failures_are_grouped_by_reason_below_the_table(tmp_path: Path) -> None:
         error = "ValueError: rare" if number == 0 else "OSError: often"
         runs.append(write_failed(tmp_path / f"failed{number}", configured("freeze=gradual", seed=number), error))
     found = analyse(runs)
-    groups = group_failures(found.failed)
-    assert [(group.reason, len(group.runs)) for group in groups] == [("OSError: often", 5), ("ValueError: rare", 1)]
+    reasons = found.failures_by_reason()
+    assert [(reason, len(failed)) for reason, failed in reasons.items()] == [
+        ("OSError: often", 5),
+        ("ValueError: rare", 1),
+    ]
     page = page_of(runs, tmp_path / "comparison")
     assert page.count("OSError: often") == 1
     assert page.index("</table>") < page.index('id="failed"') < page.index('id="figures"')

@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headstart.comparison.analysis import Analysis, counted
+from headstart.comparison.analysis import Analysis
 from headstart.comparison.learning_curves import FRACTION
 from headstart.comparison.naming import shared_settings, written
 from headstart.comparison.significance import BEST, TIE
 from headstart.comparison.table import Row, csv_text, fractions_vary, percent, plain, setting_keys
+from headstart.core.console import count_of
 from headstart.core.errors import HeadstartError, printable
 
 FORMATS = ("latex", "markdown", "csv")
@@ -175,5 +176,5 @@ def _caption(found: Analysis) -> str:
 def _runs(rows: Sequence[Row]) -> str:
     """Return over how many seeds and folds the means are."""
     seeds, folds = sorted({row.seeds for row in rows}), max(row.folds for row in rows)
-    text = counted(seeds[-1], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    text = count_of(seeds[-1], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
     return f"{text} of {folds} folds" if folds > 1 else text

@@ -12,11 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from headstart.comparison.analysis import Analysis, counted
+from headstart.comparison.analysis import Analysis
 from headstart.comparison.collect import Run
 from headstart.comparison.significance import BETTER, TIE
 from headstart.comparison.strategies import Strategy, fold_of, seed_of
 from headstart.comparison.table import percent
+from headstart.core.console import count_of
 from headstart.core.paths import outputs_directory
 from headstart.tracking import run_link
 
@@ -170,7 +171,7 @@ def _trust(found: Analysis) -> tuple[str, ...]:
     folds = {row.folds for row in rows}
     phrases += [_range(sorted(folds), "fold")] if folds != {1} else []
     if rows[0].test_images:
-        phrases.append(counted(rows[0].test_images, "test image"))
+        phrases.append(count_of(rows[0].test_images, "test image"))
     others = len(rows) - 1
     if others and rows[0].test:
         if others == 1:
@@ -180,13 +181,13 @@ def _trust(found: Analysis) -> tuple[str, ...]:
     sets = len({strategy.images for strategy in found.strategies})
     phrases += [f"{sets} sets of test images, each compared within itself"] if sets > 1 else []
     if found.failed:
-        phrases.append(f"{counted(len(found.failed), 'run')} did not finish")
+        phrases.append(f"{count_of(len(found.failed), 'run')} did not finish")
     return tuple(phrases)
 
 
 def _range(numbers: Sequence[int], noun: str) -> str:
     low, high = min(numbers), max(numbers)
-    return counted(high, noun) if low == high else f"{low} to {counted(high, noun)}"
+    return count_of(high, noun) if low == high else f"{low} to {count_of(high, noun)}"
 
 
 def _facts(found: Analysis, now: datetime) -> tuple[Fact, ...]:
@@ -219,7 +220,7 @@ def _data(runs: Sequence[Run]) -> list[str]:
             continue
         name = f"{data.name} {Path(data.root).name}" if data.root and data.name == "folder" else data.name
         others = ", ".join(f"{data.images[one]:,} {one}" for one in ("validation", "test") if one in data.images)
-        rest = f"{others} images, {counted(data.classes, 'class', 'classes')}, {data.image_size} px"
+        rest = f"{others} images, {count_of(data.classes, 'class', 'classes')}, {data.image_size} px"
         training[f"{name}: {{}} training, {rest}"].append(data.images.get("train", 0))
     ranges = {text: sorted({min(found), max(found)}) for text, found in training.items()}
     return [text.format(" to ".join(f"{bound:,}" for bound in bounds)) for text, bounds in ranges.items()]

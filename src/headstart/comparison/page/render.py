@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from headstart.comparison import charts
-from headstart.comparison.analysis import Analysis, Failure
+from headstart.comparison.analysis import Analysis
 from headstart.comparison.charts.plot import accuracy_scale
 from headstart.comparison.charts.series import Series, series_of
 from headstart.comparison.disagreements import Sheet
@@ -67,14 +66,6 @@ class Line:
     runs: tuple[RunLink, ...]
 
 
-@dataclass(frozen=True)
-class FailureGroup:
-    """The runs that did not finish for one reason."""
-
-    reason: str
-    runs: tuple[Failure, ...]
-
-
 def render_page(found: Analysis, title: str, sheets: Sequence[Sheet], no_pictures: str | None, directory: Path) -> str:
     """Return the page as HTML.
 
@@ -97,7 +88,7 @@ def render_page(found: Analysis, title: str, sheets: Sequence[Sheet], no_picture
         summary=found.summary,
         notes=found.notes,
         flags=found.flags,
-        failures=group_failures(found.failed),
+        failures=found.failures_by_reason(),
         keys=[key for key in keys if not (varied and key == FRACTION)],  # a column of images says it
         shared=shared_settings([one.config for one in found.strategies], keys) if found.strategies else {},
         lines=lines,
@@ -111,14 +102,6 @@ def render_page(found: Analysis, title: str, sheets: Sequence[Sheet], no_picture
         no_pictures=no_pictures if found.strategies else None,
         explanations=(*EXPLANATIONS, *([EXPLANATION_OF_CURVES] if found.curves else [])),
     )
-
-
-def group_failures(failed: Sequence[Failure]) -> list[FailureGroup]:
-    """Return the runs that did not finish by their reason, the most frequent one first."""
-    groups: dict[str, list[Failure]] = defaultdict(list)
-    for run in failed:
-        groups[run.error].append(run)
-    return [FailureGroup(reason, tuple(runs)) for reason, runs in sorted(groups.items(), key=lambda one: -len(one[1]))]
 
 
 def _lines(found: Analysis, series: Series, directory: Path) -> tuple[list[Line], str]:
