@@ -10,7 +10,7 @@ import pytest
 from written import configured
 
 from headstart.comparison.charts.drawing import NAMED, Box, Drawing, Point, text_width, wrapped
-from headstart.comparison.charts.plot import Scale, accuracy_scale, amount_scale, draw_labels
+from headstart.comparison.charts.plot import Scale, accuracy_scale, amount_scale, amount_tick, draw_labels
 from headstart.comparison.charts.series import series_of
 from headstart.comparison.strategies import Strategy
 
@@ -39,6 +39,9 @@ def test_scales_map_ends_to_ends_and_have_round_ticks() -> None:
     assert wide.logarithmic
     assert wide.ticks(9) == [5, 10, 20, 50, 100, 200, 500, 1000, 2000]
     assert not amount_scale([10, 20], 0, 100).logarithmic
+    assert [amount_tick(value) for value in (26.200000000000003, 20, 0.5, 1500, 250000)] == [
+        *("26.2", "20", "0.5", "1,500", "250,000")
+    ]
     assert Scale(1, 100, 0, 100, logarithmic=True)(10) == pytest.approx(50)
 
 

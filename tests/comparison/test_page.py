@@ -117,6 +117,7 @@ def test_runs_are_linked_where_they_are(sweep: list[Run], page: str, tmp_path: P
     assert link.mlflow == f"http://tracker{place}"
     assert f'href="{link.directory}"' in page
     assert f'href="{link.mlflow}"' in page
+    assert "seed 0 files &nbsp; MLflow" in text_of(page)
     # A run that was fetched from a store that `headstart ui` serves.
     local = write_run(tmp_path / "0", configured(), tracking_uri="sqlite:///mlflow.db", experiment_id="7")
     [link] = run_links(analyse([local]).strategies[0], tmp_path)

@@ -101,7 +101,8 @@ def percent_tick(value: float) -> str:
 
 def amount_tick(value: float) -> str:
     """Return an amount as the text of a tick."""
-    return f"{value:,.0f}" if value >= 10 else f"{value:g}"
+    rounded = round(value, 6)
+    return f"{value:,.0f}" if value >= 1000 or rounded == int(rounded) else f"{rounded:g}"
 
 
 def draw_x_axis(
