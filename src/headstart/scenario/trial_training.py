@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from headstart.config import Config
-from headstart.core.console import console
+from headstart.core.console import quiet_console
 from headstart.core.signals import TimeLimitReached
 from headstart.data.index import ImageIndex
 from headstart.features.activation_cache import ActivationCache
@@ -80,21 +80,19 @@ def train_strategy(
     network = build_network(config.backbone, config.head, len(images.class_names), image_size, config.seed)
     built = time.perf_counter()
     inputs = ImageInputs(config, _together(images, probe.validation), dataclasses.replace(activations, ends=ends))
-    quiet, console.quiet = console.quiet, True
     try:
-        result = train_stages(
-            network,
-            config.freeze.stages,
-            inputs,
-            TrainingSettings(config.head, config.seed, config.label_smoothing, config.patience),
-            StageCallbacks(on_epoch_end=Projection(config, started, deadline)),
-            time_limit=ends,
-        )
+        with quiet_console():
+            result = train_stages(
+                network,
+                config.freeze.stages,
+                inputs,
+                TrainingSettings(config.head, config.seed, config.label_smoothing, config.patience),
+                StageCallbacks(on_epoch_end=Projection(config, started, deadline)),
+                time_limit=ends,
+            )
     except TimeLimitReached:
         spent = time.perf_counter() - started
         raise OutOfTime(f"its trial was stopped after {spent:.0f} s, when the time for trials was over") from None
-    finally:
-        console.quiet = quiet
     seconds, epochs = time.perf_counter() - built, sum(record.seconds for record in result.history)
     rows = len(probe.training) + len(probe.validation)
     once = (seconds - epochs) * rows / (len(images) + len(probe.validation))  # the pass through the frozen part
