@@ -19,6 +19,8 @@ from forked import ForkServer
 from omegaconf import DictConfig
 from PIL import Image
 
+from browser import Browser, find_browser, running_browser
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -127,6 +129,15 @@ def with_figures() -> Iterator[None]:
         for (module, name), original in REPLACED.items():
             patch.setattr(module, name, original)
         yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return a running Chromium; skip the tests that need it where there is none."""
+    if find_browser() is None:
+        pytest.skip("needs Chromium")
+    with running_browser() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

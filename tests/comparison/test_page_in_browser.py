@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from test_learning_curves import write_curves
 from written import configured, write_failed, write_run, write_sweep
 
 import check_pages
-from browser import Browser, find_browser, running_browser
+from browser import Browser
 from headstart.comparison import Run, compare
 
 LARGEST = 2_000_000  # bytes of a page
@@ -59,14 +59,6 @@ def hundred_classes(directory: Path) -> list[Run]:
 
 def sixty_strategies(directory: Path) -> list[Run]:
     return write_sweep(directory, images=100)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if find_browser() is None:
-        pytest.skip("needs Chromium")
-    with running_browser() as started:
-        yield started
 
 
 @pytest.mark.slow

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import check_pages
-from browser import Browser, find_browser, running_browser
+from browser import Browser
 
 PAGE = """<!DOCTYPE html><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <style>body {{ font: 16px sans-serif; margin: 1rem; overflow-wrap: anywhere }}</style><body>{}</body>"""
@@ -26,14 +25,6 @@ BAD = {
     "<svg viewBox='0 0 50 50' width='50'><text x='9' y='20'>beyond its figure</text></svg>": "beyond its figure",
     "<p style='font-size: 6px'>tiny</p>": "text below 9 px",
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if find_browser() is None:
-        pytest.skip("needs Chromium")
-    with running_browser() as started:
-        yield started
 
 
 def write(directory: Path, body: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headstart.comparison.scenarios import SCENARIOS, best_by_validation, rows_by_scenario
 from headstart.comparison.significance import BEST, BETTER, TIE, WORSE
 from headstart.comparison.strategies import Strategy
 from headstart.comparison.table import Row
@@ -26,12 +27,6 @@ CURVE_COLOURS = (style.BLUE, style.VERMILION, style.GREEN, "#CC79A7", "#E69F00",
 # Colour and marker show the same, so that the figure works without colours.
 MARKERS = {BEST: (style.GREEN, "*"), TIE: (style.BLUE, "o"), WORSE: (style.VERMILION, "v"), BETTER: ("#CC79A7", "^")}
 OTHER_MARKER = (style.GREY, "s")
-SCENARIOS = {
-    "small_similar": (0, 0),
-    "large_similar": (0, 1),
-    "small_different": (1, 0),
-    "large_different": (1, 1),
-}
 
 
 def accuracy_figure(rows: Sequence[Row]) -> Figure:
@@ -195,12 +190,8 @@ def scenario_figure(strategies: Sequence[Strategy], rows: Sequence[Row]) -> Figu
         strategies: in the order of the table.
         rows: of the same strategies.
     """
-    members: dict[str, list[Row]] = {name: [] for name in SCENARIOS}
-    for strategy, row in zip(strategies, rows, strict=True):
-        name = scenario_of(strategy)
-        if name in members:
-            members[name].append(row)
-    if not any(members.values()):
+    members = rows_by_scenario(strategies, rows)
+    if not members:
         return None
     figure = style.new_figure(style.WIDTH, 5.2, constrained=False)
     style.add_title(figure, "The four scenarios, and the best strategy of each by validation")
@@ -219,12 +210,6 @@ def scenario_figure(strategies: Sequence[Strategy], rows: Sequence[Row]) -> Figu
     return figure
 
 
-def scenario_of(strategy: Strategy) -> str | None:
-    """Return the scenario that a strategy's runs are in: named by the configuration, or measured."""
-    scenario = strategy.runs[0].results.scenario
-    return (scenario.cell if scenario else None) or strategy.config.scenario.cell
-
-
 def _cell(column: int, line: int, filled: bool) -> Any:
     from matplotlib.patches import Rectangle
 
@@ -236,7 +221,7 @@ def _winner(rows: Sequence[Row]) -> list[str]:
     """Return the lines of text in a scenario's cell."""
     if not rows:
         return ["no run"]
-    best = max(rows, key=lambda row: -1.0 if row.validation_accuracy is None else row.validation_accuracy)
+    best = best_by_validation(rows)
     lines = style.wrap(best.strategy, 10.0, 3.4)[:3]
     figures = [] if best.validation_accuracy is None else [f"validation {best.validation_accuracy:.1%}"]
     figures += [f"test {best.test.mean:.1%} ({best.interval})"] if best.test else []

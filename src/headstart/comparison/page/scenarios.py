@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headstart.comparison.figures import SCENARIOS, scenario_of
+from headstart.comparison.scenarios import best_by_validation, rows_by_scenario
 from headstart.comparison.strategies import Strategy
 from headstart.comparison.table import Row, percent
 
@@ -35,18 +35,13 @@ def scenario_cells(strategies: Sequence[Strategy], rows: Sequence[Row]) -> list[
         strategies: in the order of the table.
         rows: of the same strategies.
     """
-    members: dict[str, list[Row]] = {name: [] for name in SCENARIOS}
-    for strategy, row in zip(strategies, rows, strict=True):
-        name = scenario_of(strategy)
-        if name in members:
-            members[name].append(row)
-    return [_cell(name, found) for name, found in members.items()] if any(members.values()) else []
+    return [_cell(name, found) for name, found in rows_by_scenario(strategies, rows).items()]
 
 
 def _cell(name: str, rows: Sequence[Row]) -> ScenarioCell:
     if not rows:
         return ScenarioCell(name, WORDS[name], 0, "no run", "")
-    best = max(rows, key=lambda row: -1.0 if row.validation_accuracy is None else row.validation_accuracy)
+    best = best_by_validation(rows)
     figures = f"validation {percent(best.validation_accuracy)} %"
     figures += f", test {best.accuracy} % ({best.interval})" if best.test else ""
     return ScenarioCell(name, WORDS[name], len(rows), best.strategy, figures)

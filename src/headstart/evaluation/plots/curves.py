@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MAX_CLASSES = 20  # more curves cannot be told apart
+MAX_CLASSES = 20  # beyond this, the curves are hard to distinguish
 PANEL_HEIGHT = 4.4  # inches
 LEGEND_SIZE = 9.0  # points
 LEGEND_COLUMNS = 2
