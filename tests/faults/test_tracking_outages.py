@@ -20,8 +20,9 @@ import mlflow
 import pytest
 from conftest import TINY
 
+from headstart.cli.servers import is_listening
 from headstart.tracking import count_pending
-from local_services import answers, free_port
+from local_services import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 300  # seconds, on a machine that does other things
@@ -43,7 +44,7 @@ class Server:
         command += ["--backend-store-uri", f"sqlite:///{self.directory}/mlflow.db"]
         with (self.directory / "server.out").open("ab") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
-        until(lambda: answers(self.port))
+        until(lambda: is_listening(self.port))
 
     def signal(self, number: int) -> None:
         assert self.process is not None
