@@ -16,6 +16,7 @@ COMMANDS = {
     "prepare": "split a folder of images into train, valid and test",
     "compare": "compare runs in one table and one HTML page",
     "soup": "average the weights of several runs into one classifier",
+    "features": "write the features of a run's images, or a map of them",
     "export": "export a classifier to LiteRT, ONNX, OpenVINO or SavedModel",
     "serve": "serve a classifier over HTTP",
     "demo": "try a classifier on a local web page",
@@ -71,7 +72,6 @@ def help_text() -> str:
     return "\n".join(
         [
             "headstart runs transfer-learning experiments for image classification.",
-            "",
             EXAMPLES,
             "",
             "Commands (details: headstart COMMAND --help; version: headstart --version):",

@@ -13,11 +13,8 @@ from headstart.classifier.description import store_threshold
 from headstart.classifier.saved import Classifier, load_classifier, save_classifier
 from headstart.comparison.collect import Run
 from headstart.core.console import console, new_table, print_titled
-from headstart.core.errors import HeadstartError
 from headstart.core.files import write_json
-from headstart.core.paths import cache_directory
-from headstart.data.files.checks import check_images
-from headstart.data.load import load_index
+from headstart.data.reload import reload_images
 from headstart.model.backbones.registry import get_entry
 from headstart.results.codec import to_plain
 from headstart.results.figures import SplitResults
@@ -49,7 +46,7 @@ def make_soup(runs: Sequence[Run], directory: Path) -> Soup:
 
     candidates = candidates_of(runs)
     best = candidates[0]
-    index = _images(best)
+    index = reload_images(best.config, best.dataset.fingerprint, str(best.run.directory))
     classifier, weights = load_weights(candidates)
     positions = changing_positions(weights)
     predictor = _predictor(best, classifier, positions)
@@ -79,27 +76,6 @@ def make_soup(runs: Sequence[Run], directory: Path) -> Soup:
     gain = describe_gain(tests, f"the best single run, {best.run.directory},")
     console.print(f"  against the best single run: {gain}", markup=False, soft_wrap=True)
     return made
-
-
-def _images(best: Candidate) -> ImageIndex:
-    """Return the images of the runs.
-
-    Raises:
-        HeadstartError: when they are no longer those that the runs were trained on.
-    """
-    dataset = best.config.dataset
-    index, _ = check_images(
-        load_index(dataset, cache_directory(), best.config.cv),
-        dataset.bad_images,
-        cache_directory(),
-        dataset.value_range,
-    )
-    if index.fingerprint != best.dataset.fingerprint:
-        raise HeadstartError(
-            f"Expected the images in {index.root} to be those that the runs were trained on. Received: images, labels "
-            f"or splits that have changed since; train again, for example with reproduce={best.run.directory}"
-        )
-    return index
 
 
 def _predictor(best: Candidate, classifier: Classifier, positions: Sequence[int]) -> Predictor:
