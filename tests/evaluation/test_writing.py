@@ -9,7 +9,9 @@ import numpy as np
 from conftest import with_figures
 from matplotlib.figure import Figure
 from PIL import Image
+from tiny import index_of
 
+from headstart.config import compose
 from headstart.evaluation import writing
 from headstart.evaluation.plots import calibration_figure
 from headstart.evaluation.writing import save_figure
@@ -25,6 +27,14 @@ def test_a_figure_is_saved_with_the_pixels_of_matplotlib(tmp_path: Path) -> None
         assert written.format == "PNG"
         assert np.round(written.info["dpi"]).tolist() == np.round(expected.info["dpi"]).tolist() == [100, 100]
         np.testing.assert_array_equal(np.asarray(written), np.asarray(expected.convert("RGB")))
+
+
+def test_the_source_names_the_directory_of_ones_own_images(folder: Path) -> None:
+    config = compose(["dataset=folder", f"dataset.root={folder}", "freeze=last_block", "seed=3"])
+    source = writing.figure_source(config, index_of(folder))
+    assert source.endswith(f"data: {folder.name}, 3 classes, 30 images")
+    assert "efficientnet_lite0" in source
+    assert "seed 3" in source
 
 
 def test_a_figure_of_a_run_is_written_for_print_and_as_vectors(tmp_path: Path) -> None:

@@ -40,7 +40,9 @@ def figure_source(config: Config, index: ImageIndex) -> str:
         index: all images of the run.
     """
     classes = f"{len(index.class_names):,} classes, " if config.head.output != "imagenet" else ""
-    return f"run: {run_name(config)}  ·  data: {config.dataset.name}, {classes}{len(index):,} images"
+    own = config.dataset.name in ("folder", "csv")  # the name of the option says nothing about somebody's own images
+    data = index.root.name if own else config.dataset.name
+    return f"run: {run_name(config)}  ·  data: {data}, {classes}{len(index):,} images"
 
 
 def prepare_figures() -> None:

@@ -30,7 +30,9 @@ AN_ARRAY = 512  # overhead of an array in a checkpoint
 A_VARIABLE = 2_400  # overhead of a variable in a saved classifier
 A_ROW = 500  # an image's rows in splits.csv and predictions.csv, and their copies
 A_PROBABILITY = 26  # a probability in predictions.csv, and its copy
-OTHERS = 7_000_000  # figures, journal and a new database; copies of the figures and of headstart in the store
+# Figures, of which the sheets of photographs have up to 18 MB, journal and a new database; copies of the figures and of
+# headstart in the store.
+OTHERS = 40_000_000
 
 
 @dataclass(frozen=True)
