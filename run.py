@@ -14,7 +14,7 @@ STARTED = time.time()
 
 def main() -> int:
     """Run the command line with this project's directories, and return the exit code."""
-    from headstart.cli.train import train
+    from headstart.cli.main import train
     from headstart.core.paths import use_project_directories
 
     use_project_directories(Path(__file__).absolute().parent)

@@ -14,7 +14,7 @@ from conftest import with_figures
 from PIL import Image
 
 from headstart.classifier.saved import load_classifier
-from headstart.cli.help import comments
+from headstart.cli.options import comments
 from headstart.config import Config, compose
 from headstart.core.paths import conf_directory
 from headstart.model.freeze import open_for_training

@@ -16,6 +16,7 @@ from disk_use import disk
 from fixed_cost import fixed_cost
 from gradients import gradients
 from headstart.core.console import console
+from headstart.core.error_output import print_error
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_json
 from headstart.core.markdown_page import replace_block
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.json is not None:
             write_json(options.json, report.to_json())
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        print_error(error)
         return 1
     return 0
 

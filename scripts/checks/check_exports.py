@@ -21,6 +21,7 @@ from headstart.classifier.export import FORMATS, Exported, check_format, export_
 from headstart.classifier.saved import load_classifier, save_classifier
 from headstart.config import compose
 from headstart.core.console import console
+from headstart.core.error_output import print_error
 from headstart.core.errors import HeadstartError
 from headstart.core.markdown_page import replace_block, row
 from headstart.core.program import exit_with
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.write:
             replace_block(PAGE, "exports", block(found))
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        print_error(error)
         return 1
     return 0
 

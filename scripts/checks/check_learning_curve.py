@@ -15,6 +15,7 @@ from rich.table import Table
 
 from headstart.config import Config, compose
 from headstart.core.console import console, print_titled
+from headstart.core.error_output import print_error
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import cache_directory, outputs_directory
 from headstart.core.program import exit_with
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         measured = {root.name: measure(root, options.image_size, options.seeds) for root in options.directories}
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        print_error(error)
         return 1
     show(measured)
     return 0

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from headstart.config import CELLS
 from headstart.core.console import console, print_titled
+from headstart.core.error_output import print_error
 from headstart.core.errors import HeadstartError
 from headstart.core.markdown_page import replace_block, row
 from headstart.core.paths import outputs_directory
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.write:
             replace_block(PAGE, "check", block(found, options))
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        print_error(error)
         return 1
     return 0
 

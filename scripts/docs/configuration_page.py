@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from headstart.cli.help import as_yaml, option_groups, shipped_values
+from headstart.cli.options import option_groups, shipped_values
 from headstart.config import Config
+from headstart.config.accepted import accepted_values, as_yaml
 from headstart.config.fields import REQUIRED, Decides
 from headstart.config.keys import Key, keys_of
 from headstart.core.files import write_text
@@ -55,27 +56,6 @@ def page() -> str:
     return "\n".join(parts) + "\n"
 
 
-def takes(key: Key) -> str:
-    """Return what a key takes."""
-    declared = key.field.metadata
-    if "choices" in declared:
-        return " \\| ".join(f"`{as_yaml(word)}`" for word in declared["choices"] if word != REQUIRED)
-    if "takes" in declared:
-        return f"`{declared['takes']}`"
-    if "count_or" in declared:
-        return f"`{declared['count_or']}` or a whole number"
-    if "range_or" in declared:
-        return ", ".join(f"`{word}`" for word in declared["range_or"]) + " or `[LOW,HIGH]`"
-    if "names" in declared or "name_or" in declared:
-        return "list of names" if "names" in declared else "name"
-    if "make_absolute" in declared:
-        return "path" if key.field.name != "uri" else "address"
-    kinds = {bool: "`true` \\| `false`", int: "whole number", float: "number", str: "text"}
-    kind = next((word for known, word in kinds.items() if key.kind in (known, known | None)), "see meaning")
-    bounds = " and ".join(f"{word} {bound:,}" for word, bound in declared.get("bounds", {}).items())
-    return f"{kind} {bounds}".strip()
-
-
 def _keys(keys: Iterable[Key], values: dict[str, Any]) -> list[str]:
     """Return the table of some keys; `values` are those of `conf/config.yaml`, which come before the schema's."""
     rows = []
@@ -86,7 +66,8 @@ def _keys(keys: Iterable[Key], values: dict[str, Any]) -> list[str]:
         meaning = declared["meaning"]
         former = f" (formerly `{declared['formerly']}`)" if "formerly" in declared else ""
         name = f"`{key.name.replace('*', 'N')}`"
-        rows.append((name, shown, takes(key), declared.get("unit", ""), decides, f"{meaning}{former}"))
+        takes = accepted_values(key, "`{}`".format, " \\| ")
+        rows.append((name, shown, takes, declared.get("unit", ""), decides, f"{meaning}{former}"))
     return _table(("key", "default", "takes", "unit", "decides", "meaning"), rows)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from headstart.config import Config, compose, from_yaml
 from headstart.core.console import console
+from headstart.core.error_output import print_error
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_json, write_text
 from headstart.core.markdown_page import replace_block, row
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         for file in sorted((conf_directory() / "experiment").glob("*.yaml")):
             write_text(file, with_measured(file.read_text(encoding="utf-8"), of_recipe(kept, file.stem)))
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        print_error(error)
         return 1
     console.print(f"{len(kept)} measurements under {MEASURED}; the table is in {PAGE}", markup=False, soft_wrap=True)
     return 0

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from headstart.core.console import console
+from headstart.core.error_output import print_error
 from headstart.core.errors import HeadstartError
 from headstart.core.files import atomic_directory
 from headstart.core.paths import outputs_directory
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name, file in figures.items():
             copy(file, options.images / name)
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        print_error(error)
         return 1
     console.print(f"{len(figures)} figures in {options.images}", markup=False, soft_wrap=True)
     return 0

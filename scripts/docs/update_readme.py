@@ -6,7 +6,7 @@ import argparse
 import csv
 from pathlib import Path
 
-from headstart.core.console import console
+from headstart.core.error_output import print_error
 from headstart.core.errors import HeadstartError
 from headstart.core.markdown_page import replace_block
 from headstart.core.program import exit_with
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise HeadstartError(f"Expected a finished run. Received: {directory}, which has no results.json")
         replace_block(ROOT / "README.md", "demo", demo_block(directory))
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        print_error(error)
         return 1
     return 0
 

@@ -119,7 +119,7 @@ def test_a_wrong_export_is_refused_and_leaves_nothing(
     wrong = export.Format("saved_model", (), None, write_another, FORMATS["savedmodel"].read)
     monkeypatch.setitem(FORMATS, "savedmodel", wrong)
     assert command.main([str(run_directory), "--format", "savedmodel", "--into", str(tmp_path / "export")]) == 1
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "within 0.0001" in said
     assert "; nothing was written" in said
     assert not list(tmp_path.iterdir())

@@ -199,7 +199,8 @@ def test_a_bound_below_zero_is_refused(
 ) -> None:
     before = everything(directory)
     assert script.main(["prune", *arguments]) == 1
-    assert words(capsys).startswith(f"Error: Expected {arguments[0]} to be 0 or more. Received: {arguments[1]}")
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: Expected {arguments[0]} to be 0 or more. Received: {arguments[1]}")
     assert everything(directory) == before
 
 
@@ -209,7 +210,7 @@ def test_a_cache_that_is_no_directory_is_refused(
     (tmp_path / "file").touch()
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "file"))
     assert script.main(["list"]) == 1
-    assert "Error: Expected the cache, HEADSTART_CACHE, to be a directory" in words(capsys)
+    assert "error: Expected the cache, HEADSTART_CACHE, to be a directory" in capsys.readouterr().err
 
 
 def test_the_command_runs_by_itself(directory: Path, fork_server: ForkServer) -> None:

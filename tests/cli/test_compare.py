@@ -121,10 +121,10 @@ def test_a_fetched_run_has_every_file_that_a_comparison_reads(finished_run: Path
 )
 def test_what_is_not_there(place: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main(arguments) == 1
-    assert says in capsys.readouterr().out
+    assert says in capsys.readouterr().err
 
 
 def test_no_sweep_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path))
     assert script.main([]) == 1
-    assert "There is no sweep in" in capsys.readouterr().out
+    assert "There is no sweep in" in capsys.readouterr().err

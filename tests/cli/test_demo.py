@@ -46,7 +46,7 @@ def test_without_gradio_the_extra_is_named(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
     assert demo.main([str(finished_run)]) == 1
-    assert "pip install 'headstart[demo]'" in capsys.readouterr().out.replace("\n", " ")
+    assert "pip install 'headstart[demo]'" in capsys.readouterr().err.replace("\n", " ")
 
 
 @NEEDS_GRADIO
@@ -91,7 +91,7 @@ def test_the_page_answers_and_says_what_is_no_picture(
             # A second page cannot have the same port, and says so.
             again = subprocess.run(command, env=environment, capture_output=True, text=True)
             assert again.returncode == 1
-            assert "Expected a free address" in again.stdout
+            assert "Expected a free address" in again.stderr
         finally:
             page.terminate()
             page.wait(60)

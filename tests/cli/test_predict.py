@@ -256,7 +256,7 @@ def test_mistakes_end_in_one_sentence(
     assert predict.main([argument.format(**values) for argument in arguments]) == 1
     answer = capsys.readouterr()
     assert answer.out == ""
-    assert answer.err.startswith("Error: ")
+    assert answer.err.startswith("error: ")
     assert says in answer.err
     assert answer.err.count("\n") == 1
 

@@ -89,7 +89,7 @@ def test_classes_may_be_called_like_splits(tmp_path, capsys):
     photos = write_pictures(tmp_path / "photos", {"train/indoor": 6, "train/outdoor": 4, "test/indoor": 5}, size=4)
     (photos / "test" / "@eaDir").mkdir()
     assert prepare.main(["split", str(photos), str(tmp_path / "split")]) == 1
-    assert "if they are classes, pass --no-splits" in capsys.readouterr().out
+    assert "if they are classes, pass --no-splits" in capsys.readouterr().err
     assert prepare.main(["split", str(photos), str(tmp_path / "split"), "--no-splits"]) == 0
     assert "@eaDir: 1 folder" in capsys.readouterr().out
     assert load(tmp_path / "split").class_names == ("test", "train")
@@ -122,7 +122,7 @@ def test_links_out_of_the_source_are_refused_unless_they_may(photos, tmp_path, c
     (photos / "cat").mkdir(exist_ok=True)
     (photos / "cat" / "linked.png").symlink_to(outside)
     assert prepare.main(["split", str(photos), str(tmp_path / "split")]) == 1
-    assert "cat/linked.png -> " in capsys.readouterr().out
+    assert "cat/linked.png -> " in capsys.readouterr().err
     assert prepare.main(["split", str(photos), str(tmp_path / "split"), "--follow-links"]) == 0
 
 
@@ -165,8 +165,8 @@ def test_invalid_commands_write_nothing(photos, food, tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     assert prepare.main(arguments) == 1
-    printed = capsys.readouterr().out
-    assert printed.startswith("Error: ")
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
     assert message.format(tmp_path) in printed
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -182,7 +182,7 @@ def test_failure_halfway_leaves_nothing(photos, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(write_folders, "put", fail_after_ten)
     assert prepare.main(["split", str(photos), str(tmp_path / "split")]) == 1
-    assert "No space left on device" in capsys.readouterr().out
+    assert "No space left on device" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 

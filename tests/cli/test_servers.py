@@ -43,9 +43,9 @@ def test_a_missing_store_is_reported_before_a_server_starts(
 ) -> None:
     monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path))
     assert ui.main(["--no-browser"]) == 1
-    assert "`headstart train` makes the first one" in capsys.readouterr().out.replace("\n", " ")
+    assert "`headstart train` makes the first one" in capsys.readouterr().err.replace("\n", " ")
     assert ui.main(["--tracking-uri", "localhost:5000"]) == 1
-    assert "did you mean http://localhost:5000?" in capsys.readouterr().out.replace("\n", " ")
+    assert "did you mean http://localhost:5000?" in capsys.readouterr().err.replace("\n", " ")
     assert not list(tmp_path.iterdir())
 
 
@@ -64,7 +64,7 @@ def test_the_page_of_a_run_on_a_server_and_of_nothing_tracked(
 
 def test_a_directory_without_a_classifier_is_not_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert serve.main([str(tmp_path)]) == 1
-    assert "Expected a run with a saved classifier" in capsys.readouterr().out
+    assert "Expected a run with a saved classifier" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -10,11 +10,10 @@ import pytest
 from conftest import jobs_of, sweep_configuration
 from forked import ForkServer
 
-from headstart.cli.help import comments
+from headstart.cli.options import comments
 from headstart.config import BackboneConfig, OptimizerConfig, compose, expect_quoted_text, from_yaml, to_yaml
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import conf_directory
-from headstart.model.backbones.entries import BACKBONES
 
 OPTIONS = sorted(f"{file.parent.name}={file.stem}" for file in conf_directory().glob("*/*.yaml"))
 ROOT = Path(__file__).parents[2]
@@ -84,18 +83,21 @@ def test_epochs_replaces_those_of_every_stage_and_single_stages_can_be_set() -> 
         ("freeze.stages.0.epochs=0", r"Expected freeze.stages\[0\].epochs to be at least 1. Received: 0"),
         ("head.dropout=1", "Expected head.dropout to be at least 0 and below 1. Received: 1"),
         ("class_weight=heavy", "Expected class_weight to be one of none, balanced, inverse. Received: heavy"),
-        ("sed=1", "Expected a key of the configuration to be one of dataset, backbone, .*Received: sed"),
-        ("dataset.rot=x", "Expected a key of dataset to be one of name, source, root, .*Received: rot"),
-        ("freeze.stages.0.epoch=1", r"Expected a key of freeze.stages\[0\] to be one of .*epochs.*Received: epoch"),
-        ("backbone=vgg61", "Expected backbone to be one of .*vgg16.*Received: vgg61"),
-        ("bakbone=vgg16", "one of dataset, backbone, .*Received: bakbone"),
-        ("seed=abc", "seed.*abc.*Integer"),
-        ("++speed=1", "one of dataset, backbone, .*Received: speed"),
-        ("+head.hidden=1", "Expected a key of head to be one of .*units.*Received: hidden"),
+        ("sed=1", "unknown key 'sed'; did you mean seed=1"),
+        ("dataset.rot=x", "unknown key 'dataset.rot'; did you mean dataset.root=x"),
+        ("freeze.stages.0.epoch=1", "unknown key 'freeze.stages.0.epoch'; did you mean .*stages.0.epochs=1"),
+        ("backbone=vgg61", "unknown backbone 'vgg61'; did you mean backbone=vgg16"),
+        ("bakbone=vgg16", "unknown key 'bakbone'; did you mean backbone"),
+        ("seed=abc", "Expected seed to be a whole number of at least 0. Received: abc; .*--help seed"),
+        ("++speed=1", "unknown key 'speed'"),
+        ("+head.hidden=1", "unknown key 'head.hidden'; did you mean head.units=1"),
         ("freeze.stages=[]", "at least one stage"),
-        ("freeze.stages=[{name: a, train: head, epochs: 1, epoch: 2}]", "one of name, train, epochs.*Received: epoch"),
-        ("freeze.stages=[{name: a, train: head, epochs: 1, optimizer: {rate: 1}}]", "one of name, learning_rate.*rate"),
-        ("freeze.stages=[{name: a, train: head, epochs: 1, optimizer: fast}]", "StageOptimizerConfig.*fast"),
+        ("freeze.stages=[{name: a, train: head, epochs: 1, epoch: 2}]", "unknown key 'epoch'; did you mean epochs"),
+        ("freeze.stages=[{name: a, train: head, epochs: 1, optimizer: {rate: 1}}]", "unknown key .*rate'"),
+        (
+            "freeze.stages=[{name: a, train: head, epochs: 1, optimizer: fast}]",
+            "Expected freeze.stages to have its own",
+        ),
         ("freeze.stages=[{name: a, train: head}]", "epochs"),
         ("=", "="),
         ("dataset.classes=[true,false]", r"in dataset.classes to be text. Received: True .*classes=..yes.,.no..'$"),
@@ -106,7 +108,7 @@ def test_epochs_replaces_those_of_every_stage_and_single_stages_can_be_set() -> 
         ("dataset.classes=[a,' ']", "names in dataset.classes not to be blank. Received: ' '"),
         ("dataset.columns.label=1", "names in dataset.columns.label to be text. Received: 1 .*columns.label=.1.'$"),
         ("dataset.columns.path=false", "names in dataset.columns.path to be text. Received: False"),
-        ("dataset.columns={file: path}", "a key of dataset.columns to be one of path, label, split, group.*: file"),
+        ("dataset.columns={file: path}", "unknown key 'dataset.columns.file'; .*--help dataset lists its keys"),
         ("sweep.name=1.10", r"sweep.name to be text. Received: 1.10, .* as 1.1; .*'sweep.name=.1.10.'$"),
         ("tracking.experiment=1_000", "tracking.experiment to be text. Received: 1_000, which Hydra reads as 1000"),
     ],
@@ -192,9 +194,8 @@ def test_a_misspelt_key_in_a_yaml_file_is_refused_with_the_file(tmp_path: Path, 
     (tmp_path / "freeze" / "mine.yaml").write_text("name: mine\nstages:\n  - {name: a, train: head, epoch: 3}\n")
     answer = fork_server.run(["run.py", "--config-dir", str(tmp_path), "freeze=mine"], cwd=ROOT)
     assert answer.returncode == 1
-    assert "one of name, train, epochs" in answer.stdout
-    assert "freeze/mine" in answer.stdout
-    assert "Traceback" not in answer.stdout + answer.stderr
+    assert answer.stdout == ""
+    assert answer.stderr == "error: unknown key 'epoch' in 'freeze/mine'\ntip: did you mean epochs?\n"
 
 
 def test_backbones_of_the_registry_are_options(tmp_path: Path) -> None:
@@ -212,20 +213,6 @@ def test_a_sweep_over_all_options_of_a_group_finds_those_of_the_registry(fork_se
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "backbone=vgg16" in answer.stdout
     assert "backbone=vgg19" in answer.stdout
-
-
-def test_help_shows_every_group_and_option_without_tensorflow(fork_server: ForkServer) -> None:
-    answer = fork_server.run(["run.py", "--help"], cwd=ROOT)
-    assert answer.returncode == 0
-    assert not answer.imported_tensorflow
-    for name, entry in BACKBONES.items():
-        assert f"  {name} " in answer.stdout
-        if f"backbone={name}" not in OPTIONS:  # else its file says what it is for
-            assert entry.about.split(" (")[0] in answer.stdout
-    for option in OPTIONS:
-        group, _, name = option.partition("=")
-        assert group in answer.stdout
-        assert f"  {name} " in answer.stdout
 
 
 @pytest.mark.parametrize("flags", [["--help"], ["--cfg", "job"]])

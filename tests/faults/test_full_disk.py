@@ -121,7 +121,7 @@ def check_complete(directory: Path) -> None:
 def check_said(said: str, code: int) -> None:
     assert code == 1, said
     assert "Traceback" not in said, said
-    assert said.count("Error: ") == 1, said
+    assert said.count("error: ") == 1, said
 
 
 def results(directory: Path) -> dict[str, Any]:

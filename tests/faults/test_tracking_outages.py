@@ -194,7 +194,7 @@ def test_a_server_that_stays_away(server: Server, folder: Path, tmp_path: Path) 
     assert waiting > 10
     answer = sync(outputs)
     assert answer.returncode == 1
-    assert f"Error: {output}: Expected a tracking store at {server.uri}" in answer.stdout
+    assert f"error: {output}: Expected a tracking store at {server.uri}" in answer.stdout + answer.stderr
     assert "Traceback" not in answer.stdout + answer.stderr
 
     server.start()

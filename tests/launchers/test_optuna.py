@@ -66,4 +66,4 @@ def test_accuracy_against_seconds_in_a_database_that_is_continued(folder: Path, 
 def test_a_search_over_nothing_is_refused(folder: Path, tmp_path: Path) -> None:
     answer = launch(tmp_path, "hydra/sweeper=optuna", f"dataset.root={folder}")
     assert answer.returncode == 1
-    assert "Expected something to search" in answer.stdout
+    assert "Expected something to search" in answer.stderr

@@ -115,8 +115,8 @@ def test_a_second_run_in_the_same_directory_changes_nothing(tmp_path: Path, fork
     for words in (["seed=2"], ["resume=auto"]):
         answer = fork_server.run([ROOT / "run.py", f"hydra.run.dir={used}", *words], cwd=tmp_path)
         assert answer.returncode == 1
-        assert answer.stdout.startswith(f"Error: Expected a directory without a run. Received: {used}, which holds run")
-        assert answer.stderr == ""
+        assert answer.stderr.startswith(f"error: Expected a directory without a run. Received: {used}, which holds run")
+        assert answer.stdout == ""
         assert digests(used) == before
 
 

@@ -154,5 +154,5 @@ def test_a_job_finds_options_in_a_user_s_directory(tmp_path: Path, fork_server: 
     command = ["run.py", "--config-dir", tmp_path, "scenario=auto", "freeze=mine", "backbone=small_cnn"]
     answer = fork_server.run([*command, f"hydra.run.dir={tmp_path / 'run'}"], cwd=conf_directory().parent)
     assert answer.returncode == 1
-    assert "Error: Expected a backbone with ImageNet weights to measure" in answer.stdout  # so it got through composing
+    assert "error: Expected a backbone with ImageNet weights to measure" in answer.stderr  # so it got through composing
     assert "scenario=small_different" in answer.stdout

@@ -85,4 +85,4 @@ def test_runs_of_different_architectures_are_refused(
 
 def test_one_run_alone_is_no_soup(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([str(finished_run)]) == 1
-    assert "Expected at least two finished runs to average" in capsys.readouterr().out.replace("\n", " ")
+    assert "Expected at least two finished runs to average" in capsys.readouterr().err.replace("\n", " ")

@@ -183,8 +183,8 @@ def test_a_finished_sweep_is_left_as_it_is_while_its_images_are_away(
     for place, elsewhere in away:
         elsewhere.rename(place)
     assert answer.returncode == 1
-    assert answer.stdout.count(f"Received: {repeated.images} (does not exist)") == 1
-    assert "the finished jobs are left as they are" in answer.stdout
+    assert answer.stderr.count(f"Received: {repeated.images} (does not exist)") == 1
+    assert "the finished jobs are left as they are" in answer.stderr
     assert tree(repeated.directory) == before
     ends = [
         [(run.info.status, run.info.end_time) for run in runs]
@@ -210,10 +210,10 @@ def test_an_image_that_breaks_later_loses_no_finished_job(repeated: Repeated) ->
 def test_a_sweep_with_a_job_that_cannot_run_is_refused_as_a_whole(tmp_path: Path, fork_server: ForkServer) -> None:
     answer = refused_sweep(fork_server, tmp_path, "dataset=digits", "head=linear,nothing", "seed=0,1")
     assert answer.returncode == 1
-    assert answer.stderr == ""
-    first, second = answer.stdout.splitlines()
-    assert first == "Error: 2 of the sweep's 4 jobs are invalid; no job was started"
-    assert second.startswith("  head=nothing seed=0, head=nothing seed=1: Expected head to be one of")
+    assert answer.stdout == ""
+    first, second = answer.stderr.splitlines()
+    assert first == "error: 2 of the sweep's 4 jobs are invalid; no job was started"
+    assert second.startswith("  head=nothing seed=0, head=nothing seed=1: unknown head 'nothing'; ")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -269,7 +269,7 @@ def test_folds_without_a_sweep_are_refused(binary_folder: Path, tmp_path: Path, 
     arguments = ["run.py", *TINY, f"dataset.root={binary_folder}", "cv.folds=3"]
     answer = fork_server.run(arguments, cwd=ROOT, env=environment)
     assert answer.returncode == 1
-    assert "headstart train -m cv.folds=3" in answer.stdout
+    assert "headstart train -m cv.folds=3" in answer.stderr
 
 
 @pytest.mark.slow
@@ -279,7 +279,7 @@ def test_a_running_sweep_is_not_started_twice(binary_folder: Path, tmp_path: Pat
         wait_for(tmp_path, "sweeps/*/0/running.json", process)
         answer = sweep(tmp_path, *arguments)
         assert answer.returncode == 1
-        assert f"This sweep is in progress (process {process.pid} on " in answer.stdout
+        assert f"This sweep is in progress (process {process.pid} on " in answer.stderr
 
 
 @pytest.mark.slow

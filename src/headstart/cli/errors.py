@@ -1,13 +1,12 @@
-"""How the commands of `headstart` print an error."""
+"""How the commands of `headstart` end with an error."""
 
 from __future__ import annotations
 
-from headstart.core.console import console
+from headstart.core.error_output import print_error
 from headstart.core.errors import HeadstartError
 
 
 def report_error(error: HeadstartError | OSError) -> int:
-    """Print an error in one line and return exit code 1."""
-    text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
-    console.print(f"Error: {text}", markup=False, soft_wrap=True)
+    """Print an error with its tip and return exit code 1."""
+    print_error(error)
     return 1

@@ -1,83 +1,183 @@
-"""`headstart train --help`: every group, option and key, one line each."""
+"""`headstart train --help`: one screen; `--help GROUP` and `--help KEY`: everything about one of them."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Iterable
-from pathlib import Path
+import re
+import textwrap
+import typing
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import yaml
 from rich.markup import escape
-from rich.table import Table
 
+from headstart.cli.options import option_groups, option_values, recipe_options, shipped_values
 from headstart.config import Config
+from headstart.config.accepted import accepted_values, as_yaml
+from headstart.config.fields import REQUIRED, Decides
+from headstart.config.keys import Key, keys_of
+from headstart.config.overrides import override_key
+from headstart.config.suggestions import CHOSEN_ALONE, HELP, group_names, unknown_key
 from headstart.core.console import console
-from headstart.core.paths import conf_directory
-from headstart.model.backbones.entries import BACKBONES
+from headstart.core.error_output import print_error
+
+INDEX = re.compile(r"\.\d+(?=\.|$)")  # the position of a stage in a key
+GROUPS = {  # on the first screen, with a few words; the first are needed most
+    "dataset": "the images: folder, csv, tfds, mnist and others",
+    "backbone": "the pretrained network",
+    "freeze": "what trains when: the head, then the last blocks, or everything",
+    "head": "the new layers on top, trained or fitted in seconds",
+    "augmentation": "random changes to training images",
+    "optimizer": "the optimizer, its learning rate and schedule",
+    "scenario": "auto tries strategies for a minute, and trains with the best",
+    "sweep": "many runs with one command, such as all heads",
+    "experiment": "a whole recipe",
+    "cv": "cross-validation: headstart train -m cv.folds=5",
+    "tracking": "where MLflow keeps the runs",
+    "cache": "what is computed once and kept on disk",
+}
+FIRST_KEYS = {  # on the first screen as well
+    "epochs": "epochs of every stage; null: those of the freeze schedule",
+    "image_size": "side of the input images; null: the data set or the backbone says",
+    "batch_size": "images per batch",
+    "optimizer.learning_rate": "learning rate of the head and the top block",
+    "dataset.root": "directory of your images",
+    "dataset.fraction": "share of the training images to use",
+    "seed": "random seed of weights, shuffling and augmentation",
+    "device": "cpu, gpu or auto",
+    "plan": "true: print stages, time and disk space, and train nothing",
+    "resume": "interrupted run to resume: latest, auto, a directory or a run id",
+    "reproduce": "finished run to repeat and compare: latest, best or a directory",
+}
+# The order of keys in their group; the others follow as the schema has them.
+COMMON = (
+    *FIRST_KEYS,
+    *("dataset.classes", "dataset.split.test", "head.dropout", "head.units", "augmentation.views", "backbone.weights"),
+    *("freeze.stages.*.epochs", "freeze.stages.*.train", "optimizer.weight_decay", "optimizer.schedule.name"),
+    *("cv.folds", "tracking.uri", "cache.max_gb"),
+)
+DOWNLOADED = "; ImageNet by download"
+STAGE_OPTIMIZER = "freeze.stages.*.optimizer."
 
 
-def comments(file: Path) -> list[str]:
-    """Return the comment lines at the top of a YAML file: the option's description, then a command to try."""
-    lines = itertools.takewhile(lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines())
-    return [line.removeprefix("#").strip() for line in lines if not line.startswith("# @")]  # @ is for Hydra
+def print_help(words: Sequence[str]) -> int:
+    """Print the help that a command line asks for, and return the exit code: 1 for an unknown topic.
+
+    Args:
+        words: arguments of `headstart train` with `--help`; the words behind it are groups or keys.
+    """
+    behind = words[max(words.index(flag) for flag in ("--help", "-h") if flag in words) + 1 :]
+    topics = [override_key(word) for word in behind if not word.startswith("-")]
+    if not topics:
+        _print_first_screen()
+    for topic in topics:
+        keys = _keys_below(INDEX.sub(".*", topic))
+        exact = next((key for key in keys if key.name == INDEX.sub(".*", topic)), None)
+        if exact is not None:
+            _print_key(exact)
+        elif topic in group_names():
+            _print_group(topic, keys)
+        elif keys:
+            _print_keys(keys)
+        else:
+            print_error(unknown_key(topic))
+            return 1
+    return 0
 
 
-def option_groups() -> dict[str, dict[str, str]]:
-    """Return the descriptions of all options, by group and option."""
-    files = sorted(conf_directory().glob("*/*.yaml"))
-    groups: dict[str, dict[str, str]] = {group: {} for group in sorted({file.parent.name for file in files})}
-    groups["backbone"] = {name: entry.description for name, entry in BACKBONES.items()}
-    for file in files:
-        groups[file.parent.name][file.stem] = " ".join(comments(file)[:1])
-    return groups
+def _keys_below(name: str) -> list[Key]:
+    """Return the keys of a group, the common ones first; of a key itself, that key."""
+    found = [key for key in keys_of(Config) if key.name == name or key.name.startswith(f"{name}.")]
+    order = {common: position for position, common in enumerate(COMMON)}
+    return sorted(found, key=lambda key: order.get(key.name, len(order)))
 
 
-def shipped_values() -> dict[str, Any]:
-    """Return the defaults in `conf/config.yaml`: the option of each group and the values outside groups."""
-    content = yaml.safe_load((conf_directory() / "config.yaml").read_text(encoding="utf-8"))
-    chosen = [entry for entry in content.pop("defaults") if isinstance(entry, dict)]
-    return content | {group: option for entry in chosen for group, option in entry.items()}
-
-
-def single_keys() -> list[dataclasses.Field]:
-    """Return the fields of the configuration outside groups."""
-    return [item for item in dataclasses.fields(Config) if "meaning" in item.metadata]
-
-
-def as_yaml(value: Any) -> str:
-    """Return a value as YAML text."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def print_rows(rows: Iterable[tuple[str, str]]) -> None:
-    """Print names and descriptions in two columns."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, min_width=18)
-    table.add_column(overflow="fold")
-    for name, meaning in rows:
-        table.add_row(f"  {name}", meaning)
-    console.print(table)
-
-
-def print_help() -> None:
-    """Print the usage of `headstart train`, the groups with their options, and the other keys."""
-    console.print("[bold]headstart train \\[GROUP=OPTION ...] \\[KEY=VALUE ...][/]   train one run")
-    console.print("[bold]headstart train -m GROUP=OPTION,OPTION ...[/]            sweep: a run for each combination\n")
+def _print_first_screen() -> None:
+    """Print the usage, the groups and the common keys."""
+    console.print("[bold]Usage:[/] headstart train \\[-m] \\[GROUP=OPTION ...] \\[KEY=VALUE ...]\n", soft_wrap=True)
+    console.print("[bold]Examples:[/]")
+    _print_rows(
+        (
+            ("headstart train", "on built-in digits, a minute or two"),
+            ("headstart train dataset=folder dataset.root=~/photos", "your images, a folder for each class"),
+            ("headstart train -m freeze=all,last_block seed=0,1", "a sweep: a run for each combination"),
+        )
+    )
     values = shipped_values()
-    for group, options in option_groups().items():
-        console.print(f"[bold]{group}[/]  (default: {as_yaml(values.get(group))})")
-        print_rows((name, escape(meaning)) for name, meaning in sorted(options.items()))
-    console.print("\n[bold]values[/]")
-    print_rows(
-        (f"{item.name}={as_yaml(values[item.name])}", escape(item.metadata["meaning"])) for item in single_keys()
-    )
+    console.print(f"\n[bold]Groups[/] and their defaults ({HELP} GROUP lists options and keys):", soft_wrap=True)
+    _print_rows((f"{group}={values[group]}" if values.get(group) else group, text) for group, text in GROUPS.items())
+    known = {key.name: key for key in keys_of(Config)}
+    console.print(f"\n[bold]Common keys[/] ({HELP} KEY explains one):", soft_wrap=True)
+    _print_rows((_assignment(known[name], values), text) for name, text in FIRST_KEYS.items())
+    others = [name for name in known if "." not in name and name not in FIRST_KEYS]
+    console.print("\n[bold]Other keys:[/]", ", ".join(others))
     console.print(
-        "\nSet any key of an option with its dotted name: optimizer.learning_rate=3e-4 freeze.stages.0.epochs=2"
+        "\n[bold]Flags:[/] -m runs a sweep; --cfg job prints the configuration and ends; --hydra-help lists Hydra's own"
     )
-    console.print("All keys, their values and their meaning: docs/configuration.md")
-    console.print("Print the composed configuration without running it: headstart train --cfg job")
-    console.print("Hydra's own flags: headstart train --hydra-help")
+
+
+def _print_group(group: str, keys: list[Key]) -> None:
+    """Print the options of a group, those of recipes apart, and its keys."""
+    values, options, of_recipes = shipped_values(), option_groups().get(group, {}), recipe_options(group)
+    hint = typing.get_type_hints(Config).get(group)
+    meaning = f"{GROUPS[group].capitalize()}." if group in CHOSEN_ALONE else str(hint.__doc__).splitlines()[0]
+    console.print(f"[bold]{group}[/]: {escape(meaning)}\n", soft_wrap=True)
+    if options:
+        default = f", by default {values[group]}" if values.get(group) else ""
+        more = "; weights are ImageNet's, by download if nothing else is said" if group == "backbone" else ""
+        console.print(f"[bold]Options:[/] {group}=NAME{default}{more}", soft_wrap=True)
+        _print_rows((name, text.replace(DOWNLOADED, "")) for name, text in options.items() if name not in of_recipes)
+    if of_recipes:
+        console.print(f"\n[bold]Of recipes[/] ({HELP} experiment lists those):", soft_wrap=True)
+        _print_rows((name, options[name]) for name in sorted(of_recipes))
+    if keys:
+        console.print("\n[bold]Keys:[/] KEY=VALUE, with their defaults" if options else "[bold]Keys:[/]")
+        _print_keys(keys)
+
+
+def _print_keys(keys: Iterable[Key]) -> None:
+    """Print keys with their defaults and meanings; the optimizers of stages have those of `optimizer`."""
+    values = shipped_values()
+    shown = [key for key in keys if key.decides is not Decides.NAME and key.field.default_factory is not dict]
+    stages = [key for key in shown if key.name.startswith(STAGE_OPTIMIZER)]
+    named = shown if len(stages) == len(shown) else [key for key in shown if key not in stages]
+    _print_rows((_assignment(key, values), key.field.metadata["meaning"]) for key in named)
+    if stages and named is not shown:
+        _print_rows([(f"{STAGE_OPTIMIZER}KEY".replace("*", "N"), f"any key of optimizer, see {HELP} optimizer")])
+
+
+def _print_key(key: Key) -> None:
+    """Print everything about a key."""
+    declared, values = key.field.metadata, shipped_values()
+    unit = f" ({declared['unit']})" if declared.get("unit") else ""
+    console.print(f"[bold]{key.name.replace('*', 'N')}[/]: {escape(declared['meaning'])}\n", soft_wrap=True)
+    group = key.name.partition(".")[0]
+    option = f" (of {group}={values[group]})" if "." in key.name and values.get(group) else ""
+    default = f"{_default(key, values)}{option}" if _default(key, values) else "the schedule sets it"
+    if key.name.startswith(STAGE_OPTIMIZER):
+        default = f"that of {key.name.removeprefix('freeze.stages.*.')}, if the schedule sets none"
+    rows = [("accepts", f"{accepted_values(key)}{unit}"), ("default", default)]
+    rows += [("decides", key.decides.value), ("formerly", declared.get("formerly", ""))]
+    _print_rows(row for row in rows if row[1])
+
+
+def _assignment(key: Key, values: dict[str, Any]) -> str:
+    """Return `KEY=DEFAULT` as on the command line, or a key without a default."""
+    return f"{key.name.replace('*', 'N')}={_default(key, values)}".removesuffix("=")
+
+
+def _default(key: Key, values: dict[str, Any]) -> str:
+    """Return the value of a key in a run without overrides; empty where each stage has its own."""
+    group = key.name.partition(".")[0]
+    found = {**option_values(group, str(values.get(group))), **values}.get(key.name, key.field.default)
+    return "" if found == REQUIRED or found is dataclasses.MISSING else as_yaml(found)
+
+
+def _print_rows(rows: Iterable[tuple[str, str]]) -> None:
+    """Print names and descriptions in two columns, the second one wrapped; names are never broken."""
+    listed = list(rows)
+    indent = max([12, *(len(name) for name, _ in listed)]) + 4
+    for name, text in listed:
+        first, *more = textwrap.wrap(text, max(console.width - indent, 24), break_on_hyphens=False) or [""]
+        for line in (f"  {name:<{indent - 2}}{first}", *(f"{'':{indent}}{line}" for line in more)):
+            console.print(line.rstrip(), markup=False, soft_wrap=True)

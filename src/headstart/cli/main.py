@@ -5,6 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from headstart.core.errors import HeadstartError
 
 # One line per command for `headstart --help`; the module of a command has the same name.
 COMMANDS = {
@@ -53,17 +57,32 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(f"headstart {version('headstart')}\n")
         return 0
     if name not in COMMANDS:
-        sys.stderr.write(f"Error: {_explain(words)}\n")
-        return 2
-    if name == "train":  # Hydra reads sys.argv itself
-        from headstart.cli.train import train
+        from headstart.core.error_output import print_error
 
+        print_error(unknown_command(words))
+        return 2
+    if name == "train":
         sys.argv = ["headstart train", *words[1:]]
         return train(started)
     from headstart.core.program import run_program
 
     command = importlib.import_module(f"headstart.cli.{name}")
     return run_program(lambda: command.main(words[1:]))
+
+
+def train(started: float) -> int:
+    """Run `headstart train` with the arguments in `sys.argv`, which Hydra reads itself, and return the exit code.
+
+    Args:
+        started: when the process began, in seconds since the epoch.
+    """
+    if {"--help", "-h"} & set(sys.argv[1:]):  # without Hydra, which takes longer to import than the help to print
+        from headstart.cli.help import print_help
+
+        return print_help(sys.argv[1:])
+    from headstart.cli.train import train
+
+    return train(started)
 
 
 def help_text() -> str:
@@ -81,13 +100,31 @@ def help_text() -> str:
     )
 
 
-def _explain(words: list[str]) -> str:
-    """Return the error message for a command line that does not begin with a command."""
+def unknown_command(words: list[str]) -> HeadstartError:
+    """Return the error for a command line that does not begin with a command."""
     import shlex
+    from pathlib import Path
 
-    from headstart.cli.parser import did_you_mean
+    from headstart.core.errors import HeadstartError, did_you_mean
 
-    if "=" in words[0] or words[0] in ("-m", "--multirun", "--cfg", "--config-dir"):
-        return f"Expected a command before {words[0]}; did you mean `{shlex.join(['headstart', 'train', *words])}`?"
-    known = [*COMMANDS, "--help", "--version"]
-    return f"Expected a command that `headstart --help` lists. Received: {words[0]}{did_you_mean(words[0], known)}"
+    word, rest = words[0], words[1:]
+    problem = f"unknown command '{word}'"
+    if "=" in word or word in ("-m", "--multirun", "--cfg", "--config-dir"):
+        return HeadstartError(f"Expected a command before {word}", f"did you mean {shlex.join(_train(*words))}?")
+    if word == "help":
+        return HeadstartError(problem, f"did you mean {shlex.join(['headstart', *rest[:1], '--help'])}?")
+    if Path(word).expanduser().is_dir():
+        from headstart.config.suggestions import folder_words
+
+        return HeadstartError(problem, f"did you mean headstart train {folder_words(word)}?")
+    meant = did_you_mean(word, [*COMMANDS, "--help", "--version"])
+    if not meant and word.startswith("-"):
+        from headstart.config.mistyped import as_override
+
+        override = as_override(word, words)
+        meant = f"did you mean headstart train {override}?" if override else ""
+    return HeadstartError(problem, meant or "headstart --help lists the commands")
+
+
+def _train(*words: str) -> list[str]:
+    return ["headstart", "train", *words]

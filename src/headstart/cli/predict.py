@@ -13,6 +13,7 @@ from typing import Any
 
 from headstart.classifier.pretrained import pretrained_classifier
 from headstart.classifier.saved import Classifier, load_classifier
+from headstart.cli.errors import report_error
 from headstart.cli.parser import RUN_HELP, CommandParser
 from headstart.cli.predict_output import FORMATS, output_row, print_or_write
 from headstart.cli.predict_threshold import find_threshold, threshold_option
@@ -51,8 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         print_or_write(rows, options.format, options.output, min(options.top, len(classifier.class_names)))
         failed = write_pictures(classifier, rows, options, threshold) if options.overlay or options.explain else 0
     except HeadstartError as error:
-        print_to_stderr(f"Error: {error}")
-        return 1
+        return report_error(error)
     return 1 if failed or any("error" in row for row in rows) else 0
 
 

@@ -1,4 +1,4 @@
-"""`headstart train`: run Hydra, report errors in one line, and return an exit code."""
+"""`headstart train`: run Hydra, report errors with a tip, and return an exit code."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config
-from headstart.cli.parser import suggestion
-from headstart.config import checks as config_checks
+from headstart.cli.parser import argument_error
+from headstart.config.explain import explain
+from headstart.config.mistyped import unknown_flag
 from headstart.core.console import allow_any_file_name, console
-from headstart.core.errors import HeadstartError, printable
+from headstart.core.error_output import print_error
+from headstart.core.errors import HeadstartError
 from headstart.core.full_disk import disk_full_error, is_disk_full
 from headstart.core.paths import conf_directory
 from headstart.core.program import prepare_program
@@ -80,7 +82,7 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
             results = run(resolved, output, started, overrides=overrides, resume=resume)
     except HeadstartError as error:  # Hydra would print a longer text
         FAILURES.append(str(error))
-        _print_error(str(error))
+        print_error(error)
         return None
     _fail_where_it_differs(results)
     return objective(results, composed.objective)
@@ -105,32 +107,26 @@ def train(started: float) -> int:
     """
     allow_any_file_name()
     prepare_program()
-    if {"--help", "-h"} & set(sys.argv[1:]):
-        from headstart.cli.help import print_help
-
-        print_help()
-        return 0
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # makes Hydra raise, so that errors are reported below
     config.register_schema()
-    sys.argv[1:] = config.use_current_names(config.expand_home(sys.argv[1:]))
+    sys.argv[1:] = config.quote_options(config.use_current_names(config.expand_home(sys.argv[1:])))
     STARTS.append(started)
     handle_signals()
     code, interrupted = 1, False
+    words: list[str] = []
     try:
-        _expect_known_flags()
-        config.expect_quoted_text(sys.argv[1:])
+        words = overrides()
+        config.expect_quoted_text(words)
         if not _resume(started):
             hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name="config")(run_job)()
         code = 0
-    except HeadstartError as error:
-        _print_error(str(error))
-    except (HydraException, OmegaConfBaseException) as error:
-        _print_error(config_checks.explain(error))
+    except (HeadstartError, HydraException, OmegaConfBaseException) as error:
+        print_error(explain(error, words))
     except Exception as error:
         if is_disk_full(error):
-            _print_error(str(disk_full_error(error, "run the same command again")))
+            print_error(disk_full_error(error, "run the same command again"))
         elif isinstance(error, OSError) and error.filename is not None:
-            _print_error(f"{error.strerror}: {error.filename}")  # such as a directory that is not writable
+            print_error(error)  # such as a directory that is not writable
         else:
             raise
     except KeyboardInterrupt as interruption:
@@ -167,25 +163,23 @@ def _fail_where_it_differs(results: RunResults) -> None:
         FAILURES.append(describe_reproduction(results.reproduces))
 
 
-def _expect_known_flags() -> None:
-    """Raise for a flag that Hydra does not have; argparse alone would print its whole usage.
+def overrides() -> list[str]:
+    """Return the words of the command line that are no flags.
 
     Raises:
-        HeadstartError: naming the flag that was probably meant.
+        HeadstartError: for a flag that Hydra does not have; argparse alone would print its whole usage.
     """
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
-        raise HeadstartError(
-            f"Expected KEY=VALUE or a flag that `headstart train --hydra-help` lists. Received: {message}"
-            f"{suggestion(message, parser)}"
-        )
+        unknown = next((word for word in message.split() if word.startswith("-")), None)
+        if unknown is None or not message.startswith("unrecognized"):
+            raise argument_error(message, parser)
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        raise unknown_flag(unknown, sys.argv[1:], flags)
 
     parser.error = refuse  # type: ignore[method-assign]
-    parser.parse_args()
-
-
-def _print_error(error: str) -> None:
-    console.print(f"Error: {printable(error)}", markup=False, soft_wrap=True)
+    overrides: list[str] = parser.parse_args().overrides
+    return overrides

@@ -9,6 +9,7 @@ from headstart.config.compose import (
     with_absolute_paths,
     with_strategy,
 )
+from headstart.config.mistyped import quote_options
 from headstart.config.overrides import (
     drop_group,
     drop_overrides,
@@ -116,6 +117,7 @@ __all__ = [
     "override_value",
     "parameters",
     "parse_overrides",
+    "quote_options",
     "quote_value",
     "register_schema",
     "resolve",

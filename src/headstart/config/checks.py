@@ -1,4 +1,4 @@
-"""Check a configuration against its schema, and explain errors in one sentence."""
+"""Check a configuration against its schema."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import dataclasses
 import math
 from typing import Any
 
-from omegaconf.errors import OmegaConfBaseException
-
 from headstart.config.fields import REQUIRED
-from headstart.core.errors import HeadstartError, expect_one_of
+from headstart.config.suggestions import tip_for_value, unknown_key
+from headstart.core.errors import HeadstartError
 
 
 def check_values(node: Any, prefix: str = "") -> None:
@@ -30,7 +29,7 @@ def check_values(node: Any, prefix: str = "") -> None:
             if dataclasses.is_dataclass(member):
                 check_values(member, f"{key}[{position}]." if isinstance(value, list) else f"{key}.")
         if "choices" in item.metadata and (value is not None or item.default is not None):
-            expect_one_of(key, value, [name for name in item.metadata["choices"] if name not in (None, REQUIRED)])
+            _expect_choice(key, value, [name for name in item.metadata["choices"] if name not in (None, REQUIRED)])
         if "names" in item.metadata:
             for member in value or []:
                 _expect_text(key, member, "[" + ",".join(map(_in_quotes, value[:3])) + "]")
@@ -55,13 +54,20 @@ def check_values(node: Any, prefix: str = "") -> None:
                 raise HeadstartError(f"Expected {key} to be {wanted}. Received: {value}")
 
 
+def _expect_choice(key: str, value: object, valid: list[str]) -> None:
+    """Raise for a value that is none of the valid words."""
+    if value not in valid:
+        problem = f"Expected {key} to be one of {', '.join(valid)}. Received: {value}"
+        raise HeadstartError(problem, tip_for_value(value, valid))
+
+
 def _expect_text(key: str, name: Any, quoted: str) -> None:
     """Raise for a name that is not text, and show how to quote it."""
     if not isinstance(name, str):
         raise HeadstartError(
-            f"Expected names in {key} to be text. Received: {name} ({type(name).__name__}); YAML reads unquoted names "
-            f"such as no, 001, 1.10 and null as other values: write {quoted}, on the command line "
-            f"'{key}={quoted}'"
+            f"Expected names in {key} to be text. Received: {name} ({type(name).__name__})",
+            f"YAML reads unquoted names such as no, 001, 1.10 and null as other values: write {quoted}, on the command "
+            f"line '{key}={quoted}'",
         )
     if not name.strip():
         raise HeadstartError(f"Expected names in {key} not to be blank. Received: {name!r}")
@@ -82,39 +88,6 @@ def _expect_range(key: str, value: Any, words: tuple[str, ...]) -> None:
         )
 
 
-def explain(error: BaseException) -> str:
-    """Return an error of Hydra or OmegaConf as one sentence, with the valid names.
-
-    Args:
-        error: the exception.
-    """
-    first_line = str(error).splitlines()[0].strip()
-    where = f" in {first_line.split(':')[0].removeprefix('In ')}" if first_line.startswith("In '") else ""
-    cause: BaseException | None = error
-    try:
-        while cause is not None and not isinstance(cause, OmegaConfBaseException):
-            options = getattr(cause, "options", None)
-            if options:  # an unknown option of a group
-                group, _, name = str(getattr(cause, "missing_cfg_file", "")).rpartition("/")
-                expect_one_of(group or "the configuration", name, sorted(options))
-            cause = cause.__cause__ or cause.__context__
-        if cause is not None and dataclasses.is_dataclass(cause.object_type) and cause.key is not None:
-            parent = str(cause.full_key).rpartition(".")[0] or "the configuration"
-            names = [item.name for item in dataclasses.fields(cause.object_type)]
-            expect_one_of(f"a key of {parent}", cause.key, names, where)
-    except HeadstartError as explained:
-        return str(explained)
-    if type(error).__name__ == "OverrideParseException":
-        return (
-            f"Expected KEY=VALUE on the command line; put values with special characters in two pairs of quotes: "
-            f"'dataset.root=\"~/my photos\"'. Received: {getattr(error, 'override', first_line)}"
-        )
-    if cause is None:
-        return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-    key = cause.full_key or cause.key
-    return f"{f'{key}: ' if key else ''}{str(cause.msg or cause).splitlines()[0]}{where}"
-
-
 def check_keys(node: Any, schema: Any, prefix: str) -> None:
     """Raise for a key that is not in the schema, which `+` or `++` on the command line can add.
 
@@ -128,7 +101,8 @@ def check_keys(node: Any, schema: Any, prefix: str) -> None:
     """
     valid = {item.name: item for item in dataclasses.fields(schema)}
     for key in node:
-        expect_one_of(f"a key of {prefix or 'the configuration'}", key, list(valid))
+        if key not in valid:
+            raise unknown_key(f"{prefix}.{key}".strip("."), "" if node[key] is None else str(node[key]))
         default = valid[key].default_factory
         if dataclasses.is_dataclass(default):
             check_keys(node[key], default, f"{prefix}.{key}".strip("."))

@@ -14,8 +14,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from headstart.config.checks import check_keys, check_values, explain
+from headstart.config.checks import check_keys, check_values
+from headstart.config.explain import explain
 from headstart.config.keys import field_of, keys_of
+from headstart.config.mistyped import quote_options
 from headstart.config.overrides import (
     drop_group,
     expand_home,
@@ -60,6 +62,7 @@ def compose(overrides: Sequence[str] = (), search_path: Sequence[str] = ()) -> C
     from hydra.errors import HydraException
 
     register_schema()
+    words = use_current_names(expand_home(overrides))
     try:
         there = GlobalHydra.instance().is_initialized()
         with (
@@ -67,12 +70,11 @@ def compose(overrides: Sequence[str] = (), search_path: Sequence[str] = ()) -> C
             if there
             else hydra.initialize_config_dir(str(conf_directory()), version_base="1.3")
         ):
-            words = use_current_names(expand_home(overrides))
             expect_quoted_text(words)
             searched = [f"hydra.searchpath=[{','.join(map(quote_value, search_path))}]"] if search_path else []
-            return resolve(hydra.compose("config", [*words, *searched]), words, search_path)
+            return resolve(hydra.compose("config", [*quote_options(words), *searched]), words, search_path)
     except (HydraException, OmegaConfBaseException) as error:
-        raise HeadstartError(explain(error)) from error
+        raise explain(error, words) from error
 
 
 def search_path_of(hydra: Any) -> list[str]:
@@ -114,7 +116,7 @@ def resolve(composed: DictConfig, overrides: Sequence[str] | None = None, search
             for name, one in getattr(config.scenario, group).items():
                 _complete(one.freeze, one.optimizer, config.epochs, f"scenario.{group}.{name}.freeze")
     except OmegaConfBaseException as error:
-        raise HeadstartError(explain(error)) from error
+        raise explain(error, overrides or ()) from error
     check_values(config)
     if config.scenario.name == "auto" and not config.scenario.strategies and overrides is not None:
         config.scenario.strategies = compose_strategies(overrides, search_path)
@@ -152,7 +154,8 @@ def scenario_strategies(config: Config) -> dict[str, Config]:
     if not config.scenario.strategies:
         raise HeadstartError(
             "Expected scenario.strategies of a run with scenario=auto. Received: none, because an earlier version of "
-            "headstart began this run; start a new one with scenario=auto"
+            "headstart began this run",
+            "start a new one with scenario=auto",
         )
     return {name: with_strategy(config, strategy) for name, strategy in config.scenario.strategies.items()}
 
@@ -213,7 +216,8 @@ def _compose_strategy(words: tuple[str, ...], others: tuple[str, ...], search_pa
     try:
         config = compose([*words, *others], search_path)
     except HeadstartError as error:
-        raise HeadstartError(f"{' '.join(words)}, which scenario=auto may choose: {error}") from error
+        problem = f"{' '.join(words)}, which scenario=auto may choose: {error.problem}"
+        raise HeadstartError(problem, error.tip) from error
     return StrategyConfig(**{group: getattr(config, group) for group in GROUPS})
 
 

@@ -41,6 +41,15 @@ def parse_overrides(words: Iterable[str]) -> list[Override]:
     return OverridesParser.create(loader).parse_overrides(list(words))
 
 
+def is_override(word: str) -> bool:
+    """Return whether Hydra can parse a word as an override.
+
+    Args:
+        word: as on the command line.
+    """
+    return _parse(word) is not None
+
+
 def override_key(word: str) -> str:
     """Return the key or group of an override, without `+`, `~` or `@package`.
 
@@ -162,8 +171,8 @@ def expect_quoted_text(words: Words) -> None:
             read = parsed.value() if parsed else None
             if isinstance(read, bool | int | float) and str(read) != typed:
                 raise HeadstartError(
-                    f"Expected {key} to be text. Received: {typed}, which Hydra reads as {read}; write it in two pairs "
-                    f"of quotes, '{key}=\"{typed}\"'"
+                    f"Expected {key} to be text. Received: {typed}, which Hydra reads as {read}",
+                    f"write it in two pairs of quotes, '{key}=\"{typed}\"'",
                 )
 
 

@@ -11,8 +11,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from headstart.config.checks import check_no_interpolations, explain
+from headstart.config.checks import check_no_interpolations
 from headstart.config.compose import resolve
+from headstart.config.explain import explain
 from headstart.config.former_names import Names, rename
 from headstart.config.former_scenarios import compose_cells
 from headstart.config.keys import written
@@ -64,7 +65,7 @@ def from_yaml(text: str) -> Config:
         check_no_interpolations(stored, "")
         config = resolve(OmegaConf.merge(OmegaConf.structured(Config), stored))  # type: ignore[arg-type]
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise HeadstartError(explain(error)) from error
+        raise explain(error) from error
     except AssertionError as error:  # raised by OmegaConf for a number
         raise HeadstartError(f"Expected a configuration. Received: {text[:40]}") from error
     if config.scenario.name == "auto" and not config.scenario.cells and earlier is not None:

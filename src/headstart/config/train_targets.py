@@ -19,14 +19,12 @@ The grammar:
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from headstart.core.errors import HeadstartError
+from headstart.core.errors import HeadstartError, did_you_mean
 
 GRAMMAR = (
     "head, all, last_block, {last_blocks: 2}, {last_layers: 5}, {from: BLOCK}, {fraction: 0.3}, {blocks: [BLOCK]}, "
@@ -151,7 +149,7 @@ def parse_target(train: Any, key: str = "train") -> TrainTarget:
             return Norms()
         case "biases" if value is True:
             return Biases()
-    raise HeadstartError(f"Expected {key} to be one of {GRAMMAR}. Received: {train}{_hint(train)}")
+    raise HeadstartError(f"Expected {key} to be one of {GRAMMAR}. Received: {train}", _tip(train))
 
 
 def write_target(target: TrainTarget) -> Any:
@@ -192,27 +190,16 @@ def target_text(written: Any) -> str:
     return written if isinstance(written, str) else yaml.safe_dump(written, default_flow_style=True).strip()
 
 
-def did_you_mean(received: str, valid: Sequence[str]) -> str:
-    """Return the end of an error message with the closest valid name, or empty text.
-
-    Args:
-        received: the wrong name.
-        valid: the valid names.
-    """
-    similar = difflib.get_close_matches(received, valid, n=1)
-    return f"; did you mean {similar[0]}?" if similar else ""
-
-
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _hint(train: Any) -> str:
-    """Return the end of an error message with a suggestion, or empty text."""
+def _tip(train: Any) -> str:
+    """Return what was probably meant; empty if nothing is similar."""
     if isinstance(train, str):
         numbered = any(letter.isdigit() for letter in train)  # as most blocks and layers are
         similar = "" if numbered else did_you_mean(train, list(WORDS))
-        return similar or f"; did you mean {{from: {train}}}?"
+        return similar or f"did you mean {{from: {train}}}?"
     if isinstance(train, dict) and len(train) == 1:
         kind = str(next(iter(train)))
         return "" if kind in KINDS else did_you_mean(kind, KINDS)

@@ -106,7 +106,8 @@ class ImageIndex:
         """
         if len(self.class_names) < 2:
             raise HeadstartError(
-                f"Expected at least two classes of images in {self.root}. Received: {', '.join(self.class_names)}"
+                f"Expected at least two classes of images in {self.root}. Received: {', '.join(self.class_names)}",
+                "add a folder with images of another class",
             )
         counts = self.counts()
         for split in ("train", "validation"):
@@ -114,8 +115,8 @@ class ImageIndex:
             if absent:
                 raise HeadstartError(
                     f"Expected at least one image of every class in the {split} split of {self.root}. "
-                    f"Received: none of {first_few(absent)}; add some, or name the classes to keep with "
-                    "dataset.classes=[A,B]"
+                    f"Received: none of {first_few(absent)}",
+                    "add some, or name the classes to keep with dataset.classes=[A,B]",
                 )
 
     def _labels_by_name(self) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from headstart.config import CrossValidationConfig, DatasetConfig
-from headstart.core.errors import HeadstartError, expect_one_of
+from headstart.core.errors import HeadstartError, closest_name, expect_one_of
 from headstart.data.classes import choose_classes
 from headstart.data.cross_validation import choose_fold
 from headstart.data.exclusion import exclude_images
@@ -96,22 +96,37 @@ def expect_root(config: DatasetConfig) -> Path:
     """
     directory = images_directory(config)
     if config.root is None or directory is None:
-        raise HeadstartError("Expected dataset.root to be the directory of the images. Received: nothing")
+        layout = ", with a folder of images for each class" if config.source == "folder" else ""
+        raise HeadstartError(
+            "Expected dataset.root to be the directory of the images. Received: nothing",
+            f"add dataset.root=DIRECTORY{layout}",
+        )
     if directory.is_dir():
         return directory
     problem = "is a file" if directory.exists() else "does not exist"
-    help_text = ""
+    tip = _similar_directory(directory)
     if config.origin is not None:
         origin = " ".join(config.origin.split())
-        help_text = f"; where to get them: {origin}. Then put them there, or set dataset.root=DIRECTORY"
+        tip = f"where to get them: {origin}. Then put them there, or set dataset.root=DIRECTORY"
     raise HeadstartError(
-        f"Expected dataset.root to be the directory of the images. Received: {directory} ({problem}){help_text}"
+        f"Expected dataset.root to be the directory of the images. Received: {directory} ({problem})", tip
     )
+
+
+def _similar_directory(directory: Path) -> str:
+    """Return a tip that names a directory of a similar name beside a missing one; empty if there is none."""
+    try:
+        beside = [place.name for place in directory.parent.iterdir() if place.is_dir()]
+    except OSError:
+        return ""
+    similar = closest_name(directory.name, beside)
+    return f"did you mean {directory.parent / similar}?" if similar else ""
 
 
 def _list_csv(config: DatasetConfig) -> Listing:
     if config.csv is None:
-        raise HeadstartError("Expected dataset.csv to be a file with the columns path,label. Received: nothing")
+        problem = "Expected dataset.csv to be a file with the columns path,label. Received: nothing"
+        raise HeadstartError(problem, "add dataset.csv=FILE")
     table = Path(config.csv).expanduser().absolute()
     root = table.parent if config.root is None else expect_root(config)
     return list_csv(table, root, config.follow_links, _named_columns(config))

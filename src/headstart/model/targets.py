@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headstart.config import Biases, Blocks, Config, FirstBlocks, From, LastBlocks, LastLayers, Norms, TrainTarget
-from headstart.config.train_targets import GRAMMAR, did_you_mean, write_target
-from headstart.core.errors import HeadstartError
+from headstart.config.train_targets import GRAMMAR, write_target
+from headstart.core.errors import HeadstartError, did_you_mean
 from headstart.model.backbones.registry import get_entry
 from headstart.model.backbones.spec import BackboneEntry
 from headstart.model.parameter_kinds import has_bias, is_norm
@@ -39,31 +39,31 @@ def check_target(
     if missing is None and backbone is not None:
         missing = _missing_layer(target, entry, backbone)
     if missing is not None:
-        raise HeadstartError(f"Expected {key} to be one of {GRAMMAR}. Received: {write_target(target)}. {missing}")
+        raise HeadstartError(f"Expected {key} to be one of {GRAMMAR}. Received: {write_target(target)}", missing)
 
 
 def _missing_block(target: TrainTarget, entry: BackboneEntry) -> str | None:
     """Return the blocks of a backbone if a target names or counts others; None otherwise."""
     blocks = entry.blocks.blocks
-    listed = f"The blocks of {entry.name} are {', '.join(blocks)}"
+    listed = f"the blocks of {entry.name} are {', '.join(blocks)}"
     match target:
         case LastBlocks(count) | FirstBlocks(count) if count > len(blocks):
             return listed
         case Blocks(names):
             unknown = [name for name in names if name not in blocks]
-            return f"{listed}{did_you_mean(unknown[0], blocks)}" if unknown else None
+            return "; ".join(filter(None, [listed, did_you_mean(unknown[0], blocks)])) if unknown else None
     return None
 
 
 def _missing_layer(target: TrainTarget, entry: BackboneEntry, backbone: keras.Model) -> str | None:
     """Return why a built backbone does not have what a target trains, None if it has."""
     blocks, layers = entry.blocks.blocks, [layer.name for layer in backbone.layers]
-    listed = f"The blocks of {entry.name} are {', '.join(blocks)}"
+    listed = f"the blocks of {entry.name} are {', '.join(blocks)}"
     match target:
         case LastLayers(count) if count > len(layers):
             return listed
         case From(name) if name not in (*blocks, *layers):
-            return f"{listed}{did_you_mean(name, (*blocks, *layers))}"
+            return "; ".join(filter(None, [listed, did_you_mean(name, (*blocks, *layers))]))
         case Norms() if not any(map(is_norm, backbone.layers)):
             return f"{entry.name} has no batch norm and no layer norm; {{biases: true}} trains its biases"
         case Biases() if not any(map(has_bias, backbone.layers)):

@@ -102,8 +102,8 @@ def find_run(name: str) -> Path:
     known = ", ".join(str(results.run_id)[:8] for _, results in runs[-5:]) or "none yet"
     problem = "several run ids begin with it" if fitting else "no such directory or run"
     raise HeadstartError(
-        f"Expected a run's directory, an MLflow run id, latest or best. Received: {name} ({problem}); "
-        f"the last finished runs under {outputs_directory()}: {known}"
+        f"Expected a run's directory, an MLflow run id, latest or best. Received: {name} ({problem})",
+        f"the last finished runs under {outputs_directory()}: {known}",
     )
 
 

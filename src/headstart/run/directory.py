@@ -11,7 +11,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
 from headstart import config as configuration
-from headstart.core.console import console
+from headstart.core.error_output import print_error
 from headstart.core.errors import HeadstartError
 from headstart.run.resume import expect_unused, find_interrupted
 
@@ -32,7 +32,7 @@ class RunDirectoryCallback(Callback):
             if config.get("resume") != "auto" or find_interrupted(_resolve(config), output) != output:
                 expect_unused(output)
         except HeadstartError as error:
-            console.print(f"Error: {error}", markup=False, soft_wrap=True)
+            print_error(error)
             sys.exit(1)
 
 

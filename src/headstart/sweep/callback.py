@@ -19,11 +19,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from headstart import config as configuration
-from headstart.config.checks import explain
+from headstart.config.explain import explain
 from headstart.config.fields import Decides
 from headstart.config.keys import effect_of
 from headstart.core.console import console, count_of, short_path
 from headstart.core.environment import command_line
+from headstart.core.error_output import print_error
 from headstart.core.errors import HeadstartError
 from headstart.core.files import file_name
 from headstart.core.process_lock import Lock, Process
@@ -54,7 +55,7 @@ class SweepCallback(Callback):
                 sys.exit(0)
             prepare_sweep(config)
         except (HeadstartError, HydraException) as error:
-            console.print(f"Error: {error}", markup=False, soft_wrap=True)
+            print_error(explain(error))
             if isinstance(error, InvalidJobs):
                 error.print()
             sys.exit(1)
@@ -62,7 +63,7 @@ class SweepCallback(Callback):
             if error.filename is None:
                 traceback.print_exc()
             else:  # a directory that cannot be written, a full disk
-                console.print(f"Error: {error.strerror}: {error.filename}", markup=False, soft_wrap=True)
+                print_error(error)
             sys.exit(1)
         except Exception:  # noqa: BLE001  # no job may start in a sweep that could not be prepared
             traceback.print_exc()
@@ -81,8 +82,7 @@ def prepare_sweep(config: DictConfig) -> None:
     _one_job_a_fold(config)
     hydra = config.hydra
     overrides = _overrides(hydra)
-    if any(override.key_or_group == "reproduce" for override in overrides):
-        raise HeadstartError("Expected reproduce without -m: it runs one stored configuration. Received: both")
+    _expect_a_difference(overrides)
     swept = tuple(override.key_or_group for override in overrides if override.is_sweep_override())
     basic = hydra.sweeper._target_.endswith("BasicSweeper")
     directory = _directory(config, overrides, swept)
@@ -163,6 +163,7 @@ def show_plan(config: DictConfig) -> None:
             f"Received: {hydra.sweeper._target_.rpartition('.')[2]}"
         )
     overrides = _overrides(hydra)
+    _expect_a_difference(overrides)
     swept = [override.key_or_group for override in overrides if override.is_sweep_override()]
     directory = _directory(config, overrides, swept)
     compose = _composer(hydra)
@@ -179,9 +180,9 @@ def _composer(hydra: DictConfig) -> Callable[[list[str]], configuration.Config]:
 
     def configuration_of(job: list[str]) -> configuration.Config:
         try:
-            return configuration.resolve(compose(name, [*kept, *job]), job, places)
+            return configuration.resolve(compose(name, [*kept, *configuration.quote_options(job)]), job, places)
         except (HydraException, OmegaConfBaseException) as error:
-            raise HeadstartError(explain(error)) from error
+            raise explain(error, job) from error
 
     return configuration_of
 
@@ -226,6 +227,21 @@ def _overrides(hydra: DictConfig) -> list[Override]:
     overrides = list({override.key_or_group: override for override in parsed}.values())
     _expect_one_option(hydra, [override.key_or_group for override in overrides if override.is_sweep_override()])
     return overrides
+
+
+def _expect_a_difference(overrides: list[Override]) -> None:
+    """Raise for `-m` alone, which sweeps over nothing, or with `reproduce`, which runs one stored configuration.
+
+    Raises:
+        HeadstartError: with an example.
+    """
+    if any(override.key_or_group == "reproduce" for override in overrides):
+        raise HeadstartError("Expected reproduce without -m: it runs one stored configuration. Received: both")
+    if all(override.key_or_group in NOT_OF_THE_FIRST_NAMES for override in overrides):
+        raise HeadstartError(
+            "Expected a key with several values for -m. Received: none",
+            "headstart train -m seed=0,1,2 makes three runs; without -m it is one",
+        )
 
 
 def _expect_one_option(hydra: DictConfig, swept: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from headstart.config import Config, override_value, select_overrides
-from headstart.core.console import console, track
+from headstart.core.console import console, print_to_stderr, track
 from headstart.core.errors import HeadstartError, printable
 from headstart.core.paths import cache_directory
 from headstart.data.index import first_few
@@ -41,9 +41,9 @@ class InvalidJobs(HeadstartError):
         self.reasons = reasons
 
     def print(self) -> None:
-        """Print the reasons, each with its jobs."""
+        """Print the reasons, each with its jobs, below the message."""
         for reason, labels in self.reasons.items():
-            console.print(f"  {printable(first_few(labels))}: {printable(reason)}", markup=False, soft_wrap=True)
+            print_to_stderr(f"  {printable(first_few(labels))}: {printable(reason)}")
 
 
 def check_jobs(directory: Path, jobs: Sequence[tuple[str, list[str]]], compose: Compose, reads_images: bool) -> Reasons:

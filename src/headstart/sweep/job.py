@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from headstart import config as configuration
 from headstart.core.console import console
+from headstart.core.error_output import print_error
 from headstart.core.errors import HeadstartError
 from headstart.core.process_lock import InUseError, live_owner
 from headstart.results.file import RESULTS, read_results
@@ -214,7 +215,7 @@ def train(
     try:
         run(configuration.from_yaml(text), output, tags=tags, overrides=overrides, resume=resume)
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        print_error(error)
         return 1
     return 0
 

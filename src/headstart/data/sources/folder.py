@@ -51,7 +51,9 @@ def list_folder(root: Path, splits: Any = AUTO, no_splits: str = NO_SPLITS) -> L
         received = f"{strays:,} images without one" if strays else "no images"
         raise HeadstartError(
             f"Expected a folder for each class with images in it ({' '.join(IMAGE_EXTENSIONS)}) in {root}. "
-            f"Received: {received}{_but(others)}"
+            f"Received: {received}{_but(others)}",
+            "make a folder for each class; dataset=csv if a table has the labels, dataset=unlabelled head=imagenet "
+            "for images without any",
         )
     notes = [*layout.notes, *_notes(layout.empty, others), *ignored.notes()]
     return Listing(root, rows, tuple(notes))

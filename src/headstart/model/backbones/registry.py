@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
+from headstart.config.suggestions import unknown_option
 from headstart.core.errors import HeadstartError
 from headstart.model.backbones.efficientnet_lite import build_efficientnet_lite
 from headstart.model.backbones.entries import BACKBONES
@@ -24,12 +24,10 @@ def get_entry(name: str) -> BackboneEntry:
         name: one of BACKBONES.
 
     Raises:
-        HeadstartError: when there is none; the message lists the valid names, the closest match first.
+        HeadstartError: when there is none; the tip is the closest name.
     """
     if name not in BACKBONES:
-        closest = difflib.get_close_matches(name.lower(), BACKBONES, n=1, cutoff=0.0)
-        names = closest + [valid for valid in BACKBONES if valid not in closest]
-        raise HeadstartError(f"Expected backbone to be one of {', '.join(names)}. Received: {name}")
+        raise unknown_option("backbone", name, list(BACKBONES))
     return BACKBONES[name]
 
 

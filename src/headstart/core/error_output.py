@@ -1,0 +1,28 @@
+"""How every program prints an error: what is wrong, and on a line of its own the tip."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+from headstart.core.errors import HeadstartError, printable
+
+
+def print_error(error: HeadstartError | OSError | str) -> None:
+    """Print an error to stderr, because another program may read stdout.
+
+    Only a terminal gets colours, and none with NO_COLOR; a line is never broken, so that it can be copied and searched.
+
+    Args:
+        error: a text has no tip.
+    """
+    if isinstance(error, OSError):
+        error = f"{error.strerror}: {error.filename}"
+    problem, tip = (error.problem, error.tip) if isinstance(error, HeadstartError) else (printable(error), "")
+    sys.stdout.flush()  # keep the order of what both streams show on a terminal
+    terminal = Console(stderr=True, highlight=False)
+    terminal.print(Text.assemble(("error:", "red"), f" {problem}"), soft_wrap=True)
+    if tip:
+        terminal.print(Text.assemble(("tip:", "cyan"), f" {tip}"), soft_wrap=True)
