@@ -179,8 +179,8 @@ def _open_file(file: Path) -> int:
         return os.open(file, os.O_RDONLY)
     except FileNotFoundError:
         raise HeadstartError(
-            f"The cache was removed while this run was reading it: {file} is gone. Run the same command again; "
-            "headstart cache prune frees space without disturbing runs"
+            f"The cache was removed while this run was reading it: {file} is gone",
+            "run the same command again; headstart cache prune frees space without disturbing runs",
         ) from None
 
 

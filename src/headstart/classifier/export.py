@@ -75,7 +75,8 @@ def check_format(name: str) -> None:
     if missing:
         raise HeadstartError(
             f"Expected the packages {', '.join(form.packages)} for --format {name}. Received: no "
-            f"{', '.join(missing)} in this environment; pip install 'headstart[{form.extra}]'"
+            f"{', '.join(missing)} in this environment",
+            f"pip install 'headstart[{form.extra}]'",
         )
 
 

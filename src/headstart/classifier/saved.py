@@ -196,8 +196,8 @@ def load_classifier(directory: str | Path, inference_backend: str = "tensorflow"
         difference = np.abs(received - expected).max() if received.shape == expected.shape else float("nan")
         raise HeadstartError(
             f"Expected the classifier in {directory} to reproduce the saved probabilities of its reference images "
-            f"within {TOLERANCE:g}. Received: differences of up to {difference:.3g}; its files have changed, or this "
-            "version of Keras computes different values"
+            f"within {TOLERANCE:g}. Received: differences of up to {difference:.3g}; its "
+            "files have changed, or this version of Keras computes different values"
         )
     return classifier
 

@@ -125,7 +125,7 @@ def lay_out_split(source: Path, options: argparse.Namespace) -> tuple[ImageIndex
     listing = list_folder(source, NONE if options.no_splits else AUTO, "--no-splits")
     if any(row.split for row in listing.rows):
         raise HeadstartError(
-            f"Expected a folder per class in {source}. Received: split folders; if they are classes, pass --no-splits"
+            f"Expected a folder per class in {source}. Received: split folders", "if they are classes, pass --no-splits"
         )
     classes = [name.strip() for name in options.classes.split(",")] if options.classes is not None else None
     index = build_index(choose_classes(listing, classes), split)

@@ -60,7 +60,8 @@ def expect_enough(counts: Mapping[str, int], least: int, unit: str, purpose: str
     listed = first_few([f"{name}: {counts[name]:,}" for name in few])
     raise HeadstartError(
         f"Expected at least {least} {unit}s of every class {purpose}. "
-        f"Received: fewer of {len(few)} of {len(counts)} classes ({listed}); {way_out}"
+        f"Received: fewer of {len(few)} of {len(counts)} classes ({listed})",
+        way_out,
     )
 
 

@@ -28,6 +28,7 @@ def reload_images(config: Config, fingerprint: str, run: str) -> ImageIndex:
     if index.fingerprint != fingerprint:
         raise HeadstartError(
             f"Expected the images in {index.root} to be those that the runs were trained on. Received: images, labels "
-            f"or splits that have changed since; train again, for example with reproduce={run}"
+            "or splits that have changed since",
+            f"train again, for example with reproduce={run}",
         )
     return index

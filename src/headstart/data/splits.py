@@ -117,7 +117,8 @@ def curve_fraction(index: ImageIndex, fraction: float, seed: int) -> ImageIndex:
         )
         raise HeadstartError(
             f"Expected dataset.fraction to leave at least two training images of every class of {index.root}. "
-            f"Received: {fraction:g}, which leaves fewer of {first_few(few)}; {way_out}"
+            f"Received: {fraction:g}, which leaves fewer of {first_few(few)}",
+            way_out,
         )
     return kept
 

@@ -36,8 +36,8 @@ def check_inference_backend(backend: str) -> None:
     expect_one_of("inference_backend", backend, BACKENDS)
     if backend == "openvino" and not _installed():
         raise HeadstartError(
-            "Expected the package openvino for inference_backend=openvino. Received: none in this environment; "
-            "pip install 'headstart[openvino]', or inference_backend=auto, which does without it"
+            "Expected the package openvino for inference_backend=openvino. Received: none in this environment",
+            "pip install 'headstart[openvino]', or inference_backend=auto, which does without it",
         )
 
 

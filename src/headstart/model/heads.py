@@ -43,7 +43,7 @@ def build_head(
 
     if config.output == "sigmoid" and classes != 2:
         raise HeadstartError(
-            f"Expected two classes for head.output=sigmoid. Received: {classes}; use head.output=softmax"
+            f"Expected two classes for head.output=sigmoid. Received: {classes}", "use head.output=softmax"
         )
 
     inputs = keras.Input(features, name="features")

@@ -32,19 +32,22 @@ def check_include_top(config: Config, entry: BackboneEntry, image_size: int) -> 
     if dataset.source == "unlabelled" and head.output != "imagenet":
         raise HeadstartError(
             f"Expected head=imagenet for images without labels, from which nothing can be learned. "
-            f"Received: head={head.name}; to train it, label the images: dataset=folder or dataset=csv"
+            f"Received: head={head.name}",
+            "to train it, label the images: dataset=folder or dataset=csv",
         )
     if head.output == "imagenet":
         if dataset.source != "unlabelled":
             raise HeadstartError(
                 f"Expected dataset=unlabelled for head.output=imagenet, whose classes are ImageNet's own. "
-                f"Received: dataset={dataset.name}; choose dataset=unlabelled dataset.root=DIRECTORY, or to learn "
-                "the dataset's classes another head: head=linear, or head=include_top for the network's own layers"
+                f"Received: dataset={dataset.name}",
+                "choose dataset=unlabelled dataset.root=DIRECTORY, or to learn "
+                "the dataset's classes another head: head=linear, or head=include_top for the network's own layers",
             )
         if head.pooling != "include_top" or head.units or head.batch_norm or head.dropout or head.fit != "gradient":
             raise HeadstartError(
                 "Expected head.output=imagenet with the network's own layers alone: head.pooling=include_top and "
-                f"nothing new. Received: head={head.name} with other values; choose head=imagenet"
+                f"nothing new. Received: head={head.name} with other values",
+                "choose head=imagenet",
             )
         if config.find_lr:
             raise HeadstartError("Expected find_lr=false for head=imagenet, which trains nothing. Received: true")
@@ -66,13 +69,14 @@ def check_top_layers(entry: BackboneEntry, weights: str, image_size: int) -> Non
     if not entry.weights:
         raise HeadstartError(
             "Expected a published network, which has layers of its own above its feature map, for "
-            f"head.pooling=include_top. Received: {entry.name}; choose another backbone, or head=linear"
+            f"head.pooling=include_top. Received: {entry.name}",
+            "choose another backbone, or head=linear",
         )
     if entry.flattens and weights in entry.weights and image_size != entry.image_size:
         raise HeadstartError(
             f"Expected image_size={entry.image_size} for head.pooling=include_top of {entry.name}, whose own layers "
-            f"flatten the feature map and fit no other size. Received: {image_size}; choose "
-            f"image_size={entry.image_size}, or another head"
+            f"flatten the feature map and fit no other size. Received: {image_size}",
+            f"choose image_size={entry.image_size}, or another head",
         )
 
 

@@ -107,8 +107,8 @@ def expect_room(found: Estimate, output: Path, artifacts: Path | None) -> dict[i
             raise HeadstartError(
                 f"Expected at least {decimal(size)} free on the disk of {places[device]} for this run's checkpoint "
                 f"({decimal(checkpoint)}, twice while it is written), classifier ({decimal(classifier)}) and MLflow's "
-                f"copies of it. Received: {decimal(free)}; free some (headstart cache prune), or set "
-                "HEADSTART_OUTPUTS to another disk"
+                f"copies of it. Received: {decimal(free)}",
+                "free some (headstart cache prune), or set HEADSTART_OUTPUTS to another disk",
             )
     return needed
 

@@ -47,8 +47,8 @@ def exclusive_run_directory(output: Path, resume: bool) -> Iterator[None]:
     with locked(output):
         if is_finished(output):
             raise HeadstartError(
-                f"Expected a directory without a finished run. Received: {output}; choose another directory, or remove "
-                "this one"
+                f"Expected a directory without a finished run. Received: {output}",
+                "choose another directory, or remove this one",
             )
         remove_partial_files(output)
         if not resume and (output / CHECKPOINT).exists():
@@ -105,7 +105,8 @@ def check_same_images(before: RunResults | None, dataset: Dataset, environment: 
     if before.fingerprint not in (None, dataset.fingerprint):
         raise HeadstartError(
             f"Expected the images that this run began with (fingerprint {str(before.fingerprint)[:12]}). "
-            f"Received: others ({dataset.fingerprint[:12]}) in {dataset.root}; start a new run on them"
+            f"Received: others ({dataset.fingerprint[:12]}) in {dataset.root}",
+            "start a new run on them",
         )
     for phrase in environment_changes(before.environment, environment) if before.environment else ():
         console.print(f"  Warning: {phrase}: the figures may differ", markup=False, soft_wrap=True)
@@ -215,8 +216,8 @@ def expect_unused(output: Path) -> None:
     which += f", {known.status if known else UNFINISHED}"
     way_out = f"; resume it with {resume_command(output)}" if (output / CHECKPOINT).exists() else ""
     raise HeadstartError(
-        f"Expected a directory without a run. Received: {output}, which holds {which}{way_out}; choose another "
-        "hydra.run.dir, or remove this directory"
+        f"Expected a directory without a run. Received: {output}, which holds {which}{way_out}",
+        "choose another hydra.run.dir, or remove this directory",
     )
 
 
@@ -242,8 +243,8 @@ def _find(name: str) -> Path:
         return fitting[0]
     last = ", ".join(str(results.run_id)[:8] for _, results in known[-5:]) or "none"
     raise HeadstartError(
-        f"Expected resume to be a run's directory, its MLflow run id, latest or auto. Received: {name}; the runs under "
-        f"{outputs_directory()} that you can resume: {last}"
+        f"Expected resume to be a run's directory, its MLflow run id, latest or auto. Received: {name}",
+        f"the runs under {outputs_directory()} that you can resume: {last}",
     )
 
 

@@ -20,13 +20,14 @@ def check_measurable(config: Config) -> None:
     if config.dataset.source == "unlabelled" or config.head.output == "imagenet":
         raise HeadstartError(
             "Expected labelled images to measure their scenario. Received: "
-            f"dataset={config.dataset.name} head={config.head.name}, which train nothing; leave out scenario=auto"
+            f"dataset={config.dataset.name} head={config.head.name}, which train nothing",
+            "leave out scenario=auto",
         )
     if weights == "none" or not entry.weights:
         raise HeadstartError(
             "Expected a backbone with ImageNet weights to measure how similar the images are to ImageNet. Received: "
-            f"backbone={config.backbone.name} backbone.weights={weights}; choose backbone=efficientnet_lite0, or set "
-            "the scenario yourself, for example scenario=small_different"
+            f"backbone={config.backbone.name} backbone.weights={weights}",
+            "choose backbone=efficientnet_lite0, or set the scenario yourself, for example scenario=small_different",
         )
 
 

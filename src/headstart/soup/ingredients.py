@@ -60,7 +60,8 @@ def candidates_of(runs: Sequence[Run]) -> list[Candidate]:
     if len(found) < 2:
         raise HeadstartError(
             f"Expected at least two finished runs to average, with a validation split. Received: {len(found)} of "
-            f"{len(runs)} runs; a sweep over seeds makes some: headstart train -m seed=0,1,2,3"
+            f"{len(runs)} runs",
+            "a sweep over seeds makes some: headstart train -m seed=0,1,2,3",
         )
     first = found[0]
     for other in found[1:]:
@@ -69,7 +70,8 @@ def candidates_of(runs: Sequence[Run]) -> list[Candidate]:
                 raise HeadstartError(
                     f"Expected runs of one architecture on the same images, whose weights can be averaged. "
                     f"Received: {name} {first.architecture[name]} in {first.run.directory.name} and {value} in "
-                    f"{other.run.directory.name}; name only runs that agree: headstart soup RUN RUN ..."
+                    f"{other.run.directory.name}",
+                    "name only runs that agree: headstart soup RUN RUN ...",
                 )
     return sorted(found, key=lambda one: (-one.validation.accuracy, one.validation.log_loss))
 

@@ -251,8 +251,8 @@ def _expect_one_option(hydra: DictConfig, swept: Sequence[str]) -> None:
         group = next((group for group in swept if f"${{{group}." in str(value)), None)
         if group is not None:
             raise HeadstartError(
-                f"Expected one {group} for this sweep, whose values of {key} depend on it. Received: several; "
-                f"run the sweep once for each {group}"
+                f"Expected one {group} for this sweep, whose values of {key} depend on it. Received: several",
+                f"run the sweep once for each {group}",
             )
 
 

@@ -128,7 +128,7 @@ class Checkpoints:
             return TrainingState(**plain, arrays=arrays)
         except UNREADABLE as error:
             raise HeadstartError(
-                f"Expected a checkpoint of headstart in {self.file}. Received: {error}; remove it and start again"
+                f"Expected a checkpoint of headstart in {self.file}. Received: {error}", "remove it and start again"
             ) from error
 
 
@@ -149,8 +149,8 @@ def check_frozen(state: TrainingState, fingerprints: dict[str, str]) -> None:
     """
     if digest_of(fingerprints) != state.frozen:
         raise HeadstartError(
-            "Expected the pretrained weights that this run began with. Received: others; the file of the weights was "
-            "replaced, or another version of the software builds them. Start the run again"
+            "Expected the pretrained weights that this run began with. Received: others",
+            "the file of the weights was replaced, or another version of the software builds them. Start the run again",
         )
 
 

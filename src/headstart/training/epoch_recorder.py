@@ -79,7 +79,7 @@ class EpochRecorder(keras.callbacks.Callback):
         if not (math.isfinite(record.train_loss) and math.isfinite(record.validation_loss)):
             raise HeadstartError(
                 f"Expected the loss to stay finite. Received: {record.train_loss} in training and "
-                f"{record.validation_loss} in validation at epoch {record.epoch} ({self.stage}); lower "
-                f"optimizer.learning_rate or set optimizer.clip_norm=1"
+                f"{record.validation_loss} in validation at epoch {record.epoch} ({self.stage})",
+                "lower optimizer.learning_rate or set optimizer.clip_norm=1",
             )
         self.record_epoch(record)

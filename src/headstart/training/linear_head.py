@@ -75,12 +75,14 @@ def check_linear_head(config: Config) -> None:
         if stage.fit not in (None, "gradient") and not isinstance(stage.train, HeadOnly):
             raise HeadstartError(
                 f"Expected freeze.stages.{position}.fit={stage.fit} in a stage that trains the head alone. Received: "
-                f"train: {target_text(write_target(stage.train))}; use train: head, or fit: null to learn by gradients"
+                f"train: {target_text(write_target(stage.train))}",
+                "use train: head, or fit: null to learn by gradients",
             )
     if head.fit != "gradient" and not isinstance(stages[0].train, HeadOnly):
         raise HeadstartError(
             f"Expected the first stage to train the head alone, where head={head.name} is solved. "
-            f"Received: freeze={config.freeze.name}, which starts with {write_target(stages[0].train)}; freeze=all fits"
+            f"Received: freeze={config.freeze.name}, which starts with {write_target(stages[0].train)}",
+            "freeze=all fits",
         )
     fitted = [(position, kind) for position, stage in enumerate(stages) if (kind := linear_fit(head, stage))]
     if not fitted:

@@ -143,8 +143,8 @@ def _file_check(root: Path, path: str, limits: Limits, cache: FileCheckCache) ->
     except OSError as error:
         if error.errno in SYSTEM_ERRORS:
             raise HeadstartError(
-                f"The system cannot open {file} now ({error.strerror}); the file itself may be fine. Free some "
-                "resources, for example by running fewer jobs at once, and run the same command again"
+                f"The system cannot open {file} now ({error.strerror}); the file itself may be fine",
+                "free some resources, for example by running fewer jobs at once, and run the same command again",
             ) from error
         # Not cached, because a new permission or a repaired disk does not change the modification time.
         return FileCheck("", error.strerror or str(error))

@@ -46,7 +46,8 @@ def expect_links_inside(root: Path, way_out: str = WAY_OUT) -> None:
     if leaving:
         raise HeadstartError(
             f"Expected every link in {root} to stay within it. Received: {len(leaving)} that lead out, "
-            f"{first_few(leaving)}; {way_out} follows them"
+            f"{first_few(leaving)}",
+            f"{way_out} follows them",
         )
 
 

@@ -64,7 +64,8 @@ def _automatic(measured: Mapping[str, Values]) -> tuple[ValueRange, tuple[str, .
     if fractions and numbers:
         raise HeadstartError(
             f"Expected images with the same range of values. Received: {_describe(fractions)}, but "
-            f"{_describe(numbers)}; convert one kind to the other, or set {KEY}=[LOW,HIGH]"
+            f"{_describe(numbers)}",
+            f"convert one kind to the other, or set {KEY}=[LOW,HIGH]",
         )
     if fractions and not within_one:
         raise HeadstartError(
@@ -95,7 +96,8 @@ def _expect_within_full(measured: Mapping[str, Values]) -> None:
     }
     if wrong:
         raise HeadstartError(
-            f"Expected whole numbers from 0 to 65535 for {KEY}=full. Received: {_describe(wrong)}; set {KEY}=[LOW,HIGH]"
+            f"Expected whole numbers from 0 to 65535 for {KEY}=full. Received: {_describe(wrong)}",
+            f"set {KEY}=[LOW,HIGH]",
         )
 
 

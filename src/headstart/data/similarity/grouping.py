@@ -41,8 +41,8 @@ def group_near_duplicates(
     splits = {row.split for row in rows}
     if None not in splits and "validation" in splits:
         raise HeadstartError(
-            f"Expected {KEY} for images without splits. Received: a dataset with its own splits; "
-            "headstart audit lists near-duplicates across them, and dataset.exclude=audit.csv leaves those out"
+            f"Expected {KEY} for images without splits. Received: a dataset with its own splits",
+            "headstart audit lists near-duplicates across them, and dataset.exclude=audit.csv leaves those out",
         )
     paths = tuple(row.path for row in rows)
     labels, all_train = np.zeros(len(rows), np.int32), np.full(len(rows), "train", dtype="<U10")

@@ -123,7 +123,8 @@ def _expect_names(text: TableText, separator: str, header: list[str], root: Path
     if first:
         raise HeadstartError(
             f"Expected the column names in the first row of {text.table}, such as path{separator}label. "
-            f"Received: {truncate(separator.join(header))}, where {first[0]} is an image; put the names above it"
+            f"Received: {truncate(separator.join(header))}, where {first[0]} is an image",
+            "put the names above it",
         )
 
 
@@ -153,8 +154,8 @@ def _choose_columns(
         if len(found) > 1:
             names = " and ".join(header[position] for position in found)
             raise HeadstartError(
-                f"Expected one column for the {role} in {text.table}. Received: {names}; "
-                f"dataset.columns.{role}={shlex.quote(header[found[0]])} decides"
+                f"Expected one column for the {role} in {text.table}. Received: {names}",
+                f"dataset.columns.{role}={shlex.quote(header[found[0]])} decides",
             )
         if found:
             columns[role] = found[0]
@@ -185,8 +186,9 @@ def _expect_one_label(text: TableText, separator: str, header: list[str], path: 
     if records and len(classes) > 1:
         raise HeadstartError(
             f"Expected one column with the label in {text.table}. Received: a column of zeros and ones for each class "
-            f"({first_few(classes)}); write the name of the class into a column label (in pandas: "
-            "table[CLASSES].idxmax(axis=1)); images of several classes at once are not supported"
+            f"({first_few(classes)})",
+            "write the name of the class into a column label (in pandas: "
+            "table[CLASSES].idxmax(axis=1)); images of several classes at once are not supported",
         )
 
 

@@ -110,7 +110,7 @@ def read_text(table: Path) -> TableText:
         raise HeadstartError(f"Expected dataset.csv to be a file. Received: {table} ({error.strerror})") from error
     other = next((what for mark, what in BINARY_SIGNATURES.items() if data.startswith(mark)), None)
     if other:
-        raise HeadstartError(f"Expected dataset.csv to be text. Received: {table}, which is {other}; save it as CSV")
+        raise HeadstartError(f"Expected dataset.csv to be text. Received: {table}, which is {other}", "save it as CSV")
     encoding = next((name for mark, name in BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
@@ -121,7 +121,7 @@ def read_text(table: Path) -> TableText:
         if "\0" in line:
             half = data[:200].count(0) * 3 > len(data[:200])
             hint = f"it looks like UTF-16 without a byte order mark: {SAVE_AS_UTF8}" if half else "remove it"
-            raise HeadstartError(f"Expected {table} to be text. Received: a NUL byte in row {number}; {hint}")
+            raise HeadstartError(f"Expected {table} to be text. Received: a NUL byte in row {number}", hint)
     start, separator = 0, None
     for line in lines:
         named = re.fullmatch(r"sep=([,;\t|])\s*", line) if separator is None else None
@@ -156,8 +156,8 @@ def expect_closed_quotes(record: Record, table: Path, root: Path, separator: str
         if (position in used and len(pieces) > len(lines)) or any(_names_image(root, piece) for piece in pieces):
             raise HeadstartError(
                 f"Expected every quote in {table} to be closed in its row. Received: a field that begins in row "
-                f"{record.number} and holds the rows up to {record.number + record.lines - 1}; close or remove the "
-                f"quote in row {record.number}"
+                f"{record.number} and holds the rows up to {record.number + record.lines - 1}",
+                f"close or remove the quote in row {record.number}",
             )
 
 

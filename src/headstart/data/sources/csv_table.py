@@ -98,7 +98,8 @@ class _TableReader:
             raise HeadstartError(
                 f"Expected {len(header)} fields in row {number} of {self.table}, as in its header "
                 f"({truncate(','.join(header))}). Received: {len(values)}, "
-                f"{truncate(self.layout.separator.join(values))}; put fields that contain the separator in quotes"
+                f"{truncate(self.layout.separator.join(values))}",
+                "put fields that contain the separator in quotes",
             )
         given = {role: values[position] for role, position in self.layout.columns.items()}
         for role, value in given.items():

@@ -90,8 +90,9 @@ def _find_directories(root: Path, splits: Any) -> tuple[list[tuple[str | None, P
             example = override({split: folder.relative for split, folder in reversed(chosen)})
             raise HeadstartError(
                 f"Expected split folders alone, or none, in {root}. Received: {first_few(list(named))} beside "
-                f"{first_few(others)}; name the folder of each split ({example} leaves the others out), or {NO_SPLITS} "
-                "if none of them is a split"
+                f"{first_few(others)}",
+                f"name the folder of each split ({example} leaves the others out), or {NO_SPLITS} "
+                "if none of them is a split",
             )
         expect_one_folder_each(top, chosen)
         notes = []

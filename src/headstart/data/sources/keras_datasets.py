@@ -99,8 +99,9 @@ def _download(collection: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         entry = COLLECTIONS[collection]
         files = ", ".join(str(home / file) for file in entry.files)
         raise HeadstartError(
-            f"Expected keras.datasets to load {collection} ({entry.size}). Received: {error}; without a connection, "
-            f"run keras.datasets.{collection}.load_data() on another machine and copy these files from there: {files}"
+            f"Expected keras.datasets to load {collection} ({entry.size}). Received: {error}",
+            "without a connection, "
+            f"run keras.datasets.{collection}.load_data() on another machine and copy these files from there: {files}",
         ) from error
     return {"train": train, "test": test}
 

@@ -116,14 +116,16 @@ def _classes_in_splits(top: Folder, splits: list[SplitFolder], notes: list[str])
             inner = {other: _within_wrapper(one, splits).relative for other, one in reversed(splits)}
             raise HeadstartError(
                 f"Expected a folder for each class in {folder.path} ({split}). Received: a single folder, "
-                f"{folder.names[0]}, which holds others; name the folder of each split, for example {override(inner)}"
+                f"{folder.names[0]}, which holds others",
+                f"name the folder of each split, for example {override(inner)}",
             )
     foreign = [one for one in splits if train_classes.isdisjoint(one[1].compared_names)]
     for split, folder in foreign:
         remaining = {other: one.relative for other, one in splits if (other, one) not in foreign}
         raise HeadstartError(
             f"Expected the folders in {folder.path} ({split}) to be those of the training images. Received: "
-            f"{first_few(folder.names)}; {override(remaining)} leaves it out"
+            f"{first_few(folder.names)}",
+            f"{override(remaining)} leaves it out",
         )
     classes = [ClassFolder(split, child.name, child.path) for split, folder in splits for child in folder.children]
     used = {folder.relative.split("/")[0] for _, folder in splits}
@@ -144,9 +146,9 @@ def _recognized_splits(top: Folder, folders: dict[str, Folder], named: dict[str,
     splits = [(split, folder) for split, folder in splits if folder.children]
     if not splits:
         raise HeadstartError(
-            f"Expected a folder for each class in {first_few(list(named))} of {top.path}. Received: only images; "
+            f"Expected a folder for each class in {first_few(list(named))} of {top.path}. Received: only images",
             f"{no_splits} if they are the classes themselves, dataset=csv if a table has the labels, "
-            "dataset=flat if the files' names begin with the number of the class"
+            "dataset=flat if the files' names begin with the number of the class",
         )
     others = [folder for name, folder in folders.items() if name not in named]
     with_folders = [folder.relative for folder in others if folder.children]
@@ -154,9 +156,9 @@ def _recognized_splits(top: Folder, folders: dict[str, Folder], named: dict[str,
         chosen = {split: folder.relative for split, folder in reversed(splits)}
         raise HeadstartError(
             f"Expected split folders alone, or classes alone, in {top.path}. Received: "
-            f"{' and '.join(folder.relative for _, folder in splits)} beside {first_few(with_folders)}; "
+            f"{' and '.join(folder.relative for _, folder in splits)} beside {first_few(with_folders)}",
             f"name the folder of each split ({override(chosen)} leaves the others out), or {no_splits} if all of "
-            "them are classes"
+            "them are classes",
         )
     expect_one_folder_each(top, splits)
     chosen = {split: folder.relative for split, folder in splits}
@@ -166,7 +168,8 @@ def _recognized_splits(top: Folder, folders: dict[str, Folder], named: dict[str,
             inner = {split: f"{folder.relative}/{name}" for name, split in name_splits(folder.names).items()}
             raise HeadstartError(
                 f"Expected a folder for each class in {folder.path}. Received: split folders, "
-                f"{first_few(folder.names)}; name the folder of each split, for example {override(chosen | inner)}"
+                f"{first_few(folder.names)}",
+                f"name the folder of each split, for example {override(chosen | inner)}",
             )
     wrapped = [folder.relative for _, folder in splits if "/" in folder.relative]
     notes = [f"The classes were found one level deeper, in {' and '.join(wrapped)}"] if wrapped else []
@@ -188,8 +191,8 @@ def _splits_within_classes(top: Folder, folders: dict[str, Folder], no_splits: s
             inner = next(one for one in folders.values() if _holds_splits(one))
             raise HeadstartError(
                 f"Expected split folders or classes in {top.path}. Received: split folders one level deeper, in "
-                f"{inner.relative} ({first_few(inner.names)}); {root_override(inner.path)} reads them, or "
-                f"{no_splits} if the folders in {top.path} are classes"
+                f"{inner.relative} ({first_few(inner.names)})",
+                f"{root_override(inner.path)} reads them, or {no_splits} if the folders in {top.path} are classes",
             )
         classes += [ClassFolder(named[child.name], name, child.path) for child in folder.children]
     example = next(iter(folders.values()))

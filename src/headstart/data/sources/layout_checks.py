@@ -34,8 +34,8 @@ def expect_class(top: Folder, folders: dict[str, Folder], named: dict[str, str],
         example = override({split: name, ("test" if split == "train" else "train"): alike[0]})
         raise HeadstartError(
             f"Expected split folders alone, or classes alone, in {top.path}. Received: {name}, the usual name of a "
-            f"split, beside {first_few(alike)}; name the folder of each split, for example {example}, or {no_splits} "
-            "if all of them are classes"
+            f"split, beside {first_few(alike)}",
+            f"name the folder of each split, for example {example}, or {no_splits} if all of them are classes",
         )
     return [
         f"{first_few(list(named))}, the usual name of a split, was read as a class beside {first_few(others)}; "
@@ -49,8 +49,8 @@ def expect_no_wrapper(top: Folder, folders: dict[str, Folder]) -> None:
     if len(folders) == 1 and inner.children:
         raise HeadstartError(
             f"Expected split folders or a folder for each class in {top.path}. Received: a single folder, "
-            f"{top.names[0]}; {root_override(inner.path)} reads the folders in {inner.relative} "
-            f"({first_few(inner.names)})"
+            f"{top.names[0]}",
+            f"{root_override(inner.path)} reads the folders in {inner.relative} ({first_few(inner.names)})",
         )
 
 
@@ -66,9 +66,9 @@ def expect_different_folders(top: Folder, folders: dict[str, Folder], no_splits:
             example = override({"train": folders[first].relative, "test": folders[second].relative})
             raise HeadstartError(
                 f"Expected classes, or split folders under their usual names, in {top.path}. Received: {first} and "
-                f"{second}, which hold the same folders ({first_few(folders[first].names)}); name the folder of each "
-                f"split, for example {example}, or one data set of several, "
-                f"{root_override(folders[first].path)}, or {no_splits} if {first} and {second} are classes"
+                f"{second}, which hold the same folders ({first_few(folders[first].names)})",
+                f"name the folder of each split, for example {example}, or one data set of several, "
+                f"{root_override(folders[first].path)}, or {no_splits} if {first} and {second} are classes",
             )
 
 
@@ -77,7 +77,8 @@ def expect_no_parts(top: Folder, no_splits: str) -> None:
     if len(top.names) > 1 and (all(map(PART.search, top.names)) or all(map(NO_CLASS.match, top.names))):
         raise HeadstartError(
             f"Expected a folder for each class in {top.path}. Received: {first_few(top.names)}, which are "
-            f"unlikely names of classes; {no_splits} if they are classes, dataset=csv if a table has the labels"
+            "unlikely names of classes",
+            f"{no_splits} if they are classes, dataset=csv if a table has the labels",
         )
 
 

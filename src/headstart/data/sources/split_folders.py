@@ -121,7 +121,8 @@ def expect_one_folder_each(top: Folder, splits: list[SplitFolder]) -> None:
             chosen = {other: one.relative for other, one in reversed(splits)}
             raise HeadstartError(
                 f"Expected one folder for each split in {top.path}. Received: both {folders[split]} and "
-                f"{folder.relative} for {split}; name the one to use, for example {override(chosen)}, or a list of both"
+                f"{folder.relative} for {split}",
+                f"name the one to use, for example {override(chosen)}, or a list of both",
             )
         folders[split] = folder.relative
     if "train" not in folders:
@@ -129,7 +130,8 @@ def expect_one_folder_each(top: Folder, splits: list[SplitFolder]) -> None:
         example = override({"train": others[0] if others else "FOLDER", **folders})
         raise HeadstartError(
             f"Expected a folder of training images in {top.path} under a usual name ({USUAL_NAMES}). "
-            f"Received: {_listed(splits)}; name the folder of each split, for example {example}"
+            f"Received: {_listed(splits)}",
+            f"name the folder of each split, for example {example}",
         )
 
 

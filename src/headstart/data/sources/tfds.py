@@ -80,8 +80,8 @@ def _prepare(collection: str) -> Any:
         if error.name != "tensorflow_datasets":
             raise
         raise HeadstartError(
-            f"Expected TensorFlow Datasets to be installed for dataset.source=tfds. Received: {error}; install it "
-            f"with {sys.executable} -m pip install tensorflow-datasets importlib_resources"
+            f"Expected TensorFlow Datasets to be installed for dataset.source=tfds. Received: {error}",
+            f"install it with {sys.executable} -m pip install tensorflow-datasets importlib_resources",
         ) from error
     _let_gpu_memory_grow()
     try:
@@ -104,8 +104,8 @@ def _prepare(collection: str) -> Any:
     except problems as error:
         raise HeadstartError(
             f"Expected TensorFlow Datasets to prepare {collection} in {builder.data_path}. "
-            f"Received: {_one_line(error)}; prepare it there, or copy it from another machine, and run "
-            "the same command again"
+            f"Received: {_one_line(error)}",
+            "prepare it there, or copy it from another machine, and run the same command again",
         ) from error
     return builder
 

