@@ -149,7 +149,7 @@ def test_food11_is_written_as_it_is_read_without(food, tmp_path, capsys):
         (["split", "photos", "photos/new"], "Expected DESTINATION to lie outside {}/photos"),
         (["split", "photos", "a file/new"], "Expected DESTINATION to be a directory that can be written"),
         (["split", "photos", "new", "--validation", "1.5"], "Expected --validation to be above 0 and below 1"),
-        (["split", "photos", "new", "--classes", "cat,owls"], "Received: owls; did you mean owl?"),
+        (["split", "photos", "new", "--classes", "cat,owls"], "Received: owls\ntip: did you mean owl?\n"),
         (["split", "photos", "new", "--classes", "cat"], "Expected at least two classes"),
         (["split", "Food-11", "new"], "Expected a folder for each class"),
         (["split", "done", "new"], "Expected a folder per class in {}/done. Received: split folders"),

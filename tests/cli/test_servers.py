@@ -59,7 +59,7 @@ def test_the_page_of_a_run_on_a_server_and_of_nothing_tracked(
         "?workflowType=machine_learning"
     )
     assert ui.main([str(tmp_path), "--no-browser"]) == 1
-    assert "Expected a run or a sweep that is tracked" in capsys.readouterr().out
+    assert "Expected a run or a sweep that is tracked" in capsys.readouterr().err
 
 
 def test_a_directory_without_a_classifier_is_not_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
