@@ -65,9 +65,9 @@ def test_an_unknown_target_is_refused_with_a_suggestion(train: Any, says: str) -
 @pytest.mark.parametrize(
     ("backbone", "train", "says"),
     [
-        ("vgg16", LastBlocks(6), "Received: {'last_blocks': 6}. The blocks of vgg16 are block1, block2, block3"),
+        ("vgg16", LastBlocks(6), "Received: {'last_blocks': 6}; the blocks of vgg16 are block1, block2, block3"),
         ("inceptionv3", LastBlocks(99), "mixed10"),
-        ("vgg16", FirstBlocks(6), "Received: {'first_blocks': 6}. The blocks of vgg16 are block1, block2, block3"),
+        ("vgg16", FirstBlocks(6), "Received: {'first_blocks': 6}; the blocks of vgg16 are block1, block2, block3"),
         ("vgg16", Blocks(("block2", "blok3")), "block4, block5; did you mean block3?"),
     ],
 )
@@ -104,7 +104,7 @@ def test_the_blocks_of_every_backbone_are_targets_without_a_network(name: str) -
         check_target(From(block), entry)
     check_target(LastBlocks(len(blocks)), entry)
     check_target(Blocks(blocks), entry)
-    with pytest.raises(HeadstartError, match="The blocks of"):
+    with pytest.raises(HeadstartError, match="the blocks of"):
         check_target(LastBlocks(len(blocks) + 1), entry)
 
 

@@ -90,7 +90,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], Mistake]] = {
         two_classes,
         Mistake(
             "freeze.stages=[{{name: a, train: {{from: nowhere}}, epochs: 1}}]",
-            says="The blocks of small_cnn are block1, block2, block3",
+            says="the blocks of small_cnn are block1, block2, block3",
             needs_tensorflow=True,
         ),
     ),
