@@ -12,6 +12,7 @@ from pathlib import Path
 
 from browser import Browser, running_browser
 from headstart.core.console import console
+from headstart.core.error_output import print_error
 from headstart.core.errors import HeadstartError
 from headstart.core.program import exit_with
 
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         with running_browser() as browser:
             views = [view for page in options.pages for view in check(browser, page, options.pictures)]
     except HeadstartError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
+        print_error(error)
         return 1
     for view in views:
         outcome = f"{len(view.problems)} problems" if view.problems else "nothing clipped, nothing overlaps"

@@ -354,9 +354,9 @@ def test_mistakes_about_a_pretrained_network_end_in_one_sentence(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["latest"], "required: images"),
+        (["latest"], "error: Expected images. Received: nothing"),
         (["latest", "picture.jpg", "--weights", "none"], "--weights needs --pretrained"),
-        (["--pretrained", "vgg16"], "required: run"),
+        (["--pretrained", "vgg16"], "error: Expected run. Received: nothing"),
     ],
 )
 def test_words_that_are_missing(capsys: pytest.CaptureFixture, arguments: list[str], says: str) -> None:

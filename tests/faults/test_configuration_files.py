@@ -15,10 +15,10 @@ GOOD = to_yaml(compose([]))
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "missing mandatory value"),
+        ("", "Expected dataset.name to have a value. Received: nothing"),
         ("[]", r"Expected a configuration. Received: \[\]"),
         ("1", "Expected a configuration"),
-        ("no yaml", "Expected a key"),
+        ("no yaml", "unknown key 'no yaml'"),
         ("dataset: 3", "DatasetConfig"),
         ("&a [*a]", "recursion|dataset|merge"),
         ("[" * 3000, "recursion"),
@@ -26,7 +26,7 @@ GOOD = to_yaml(compose([]))
         ("\0", "special characters"),
         ("!!python/object/apply:os.system [touch canary]", "could not determine a constructor"),
         ("seed: !!python/name:os.system x", "could not determine a constructor"),
-        (GOOD + "\nevil: 1\n", "Received: evil"),
+        (GOOD + "\nevil: 1\n", "unknown key 'evil'"),
         (GOOD.replace("image_size: null", "image_size: [1]"), "image_size"),
         (
             GOOD.replace("root: null", "root: ${oc.env:HOME}", 1),

@@ -78,8 +78,8 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], Mistake]] = {
     "one image corrupt": (one_corrupt, Mistake(says="dog/003.png")),
     "no epochs": (two_classes, Mistake("epochs=-1", says="Expected epochs to be at least 1. Received: -1")),
     "no batch": (two_classes, Mistake("batch_size=0", says="Expected batch_size to be at least 1. Received: 0")),
-    "misspelt key": (two_classes, Mistake("optimizer.learning_rat=1", says="did you mean learning_rate?")),
-    "misspelt option": (two_classes, Mistake("freeze=last_blok", says="did you mean last_block?")),
+    "misspelt key": (two_classes, Mistake("optimizer.learning_rat=1", says="did you mean optimizer.learning_rate=1?")),
+    "misspelt option": (two_classes, Mistake("freeze=last_blok", says="did you mean freeze=last_block?")),
     "misspelt backbone": (two_classes, Mistake("backbone.name=vgg61", says="vgg16")),
     "no server": (
         two_classes,

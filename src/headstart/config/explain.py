@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from omegaconf import ListConfig
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from headstart.config.accepted import accepted_values
 from headstart.config.keys import Key, keys_of
@@ -83,6 +83,8 @@ def _of_a_key(error: BaseException, words: Sequence[str]) -> HeadstartError | No
         return HeadstartError(f"{key}: {message}{where}")
     if item is None:
         return _no_group(key, cause.value, where)
+    if isinstance(cause, MissingMandatoryValue):
+        return HeadstartError(f"Expected {key} to have a value. Received: nothing{where}", _about(key))
     return _wrong_type(item, key, cause.value, where)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 # stand for bytes that are not UTF-8, which neither a terminal nor a figure can show.
 CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
+SIMILAR = 0.65  # of `difflib`; at its own 0.6, evil resembles device
+
 
 class HeadstartError(Exception):
     """A problem that the user can fix; headstart prints it and its tip, without a traceback.
@@ -77,7 +79,7 @@ def closest_name(received: object, valid: Iterable[str]) -> str | None:
     """
     names = {_plain(name): name for name in valid}
     wrong = _plain(str(received))
-    similar = difflib.get_close_matches(wrong, names, n=3)
+    similar = difflib.get_close_matches(wrong, names, n=3, cutoff=SIMILAR)
     turned = [name for name in similar if sorted(name) == sorted(wrong)]  # vgg61
     return names[[*turned, *similar][0]] if similar else None
 
