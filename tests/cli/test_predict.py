@@ -356,7 +356,7 @@ def test_mistakes_about_a_pretrained_network_end_in_one_sentence(
     [
         (["latest"], "error: Expected images. Received: nothing"),
         (["latest", "picture.jpg", "--weights", "none"], "--weights needs --pretrained"),
-        (["--pretrained", "vgg16"], "error: Expected run. Received: nothing"),
+        (["--pretrained", "vgg16"], "error: Expected run and images. Received: nothing"),
     ],
 )
 def test_words_that_are_missing(capsys: pytest.CaptureFixture, arguments: list[str], says: str) -> None:

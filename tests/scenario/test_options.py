@@ -101,14 +101,16 @@ def test_what_the_command_sets_is_the_same_in_every_strategy_and_duplicates_are_
 
 
 def test_settings_that_do_not_fit_a_strategy_are_refused_before_measuring() -> None:
-    with pytest.raises(HeadstartError, match=r"^head=multi_depth .*which scenario=auto may choose: freeze.stages"):
+    with pytest.raises(
+        HeadstartError, match=r"^head=multi_depth .*which scenario=auto may choose: .* Received: freeze.stages"
+    ):
         compose(["scenario=auto", "freeze.stages.1.epochs=3"])
 
 
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("scenario=small", "Expected scenario to be one of auto, large_different.*Received: small"),
+        ("scenario=small", "unknown scenario 'small'; choose auto, large_different,"),
         ("scenario.name=tiny", "Expected scenario.name to be one of small_similar.*auto. Received: tiny"),
         ("scenario.seconds=-1", "Expected scenario.seconds to be at least 0. Received: -1"),
         ("scenario.size=3", "unknown key 'scenario.size'"),
@@ -155,4 +157,4 @@ def test_a_job_finds_options_in_a_user_s_directory(tmp_path: Path, fork_server: 
     answer = fork_server.run([*command, f"hydra.run.dir={tmp_path / 'run'}"], cwd=conf_directory().parent)
     assert answer.returncode == 1
     assert "error: Expected a backbone with ImageNet weights to measure" in answer.stderr  # so it got through composing
-    assert "scenario=small_different" in answer.stdout
+    assert "scenario=small_different" in answer.stderr

@@ -61,6 +61,6 @@ def test_without_a_browser_or_a_page_the_message_says_so(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert check_pages.main(["page.html"]) == 1
-    assert "Expected one of chromium," in capsys.readouterr().out
+    assert "Expected one of chromium," in capsys.readouterr().err
     with pytest.raises(check_pages.HeadstartError, match="which does not exist"):
         check_pages.address_of(str(tmp_path / "none.html"))
