@@ -134,7 +134,7 @@ def test_a_converter_that_fails_is_named(
 
     monkeypatch.setitem(FORMATS, "litert", export.Format("model.tflite", (), None, fail, FORMATS["litert"].read))
     assert command.main([str(run_directory), "--format", "litert", "--into", str(tmp_path / "export")]) == 1
-    assert "Received: no such operation" in capsys.readouterr().out
+    assert "Received: no such operation" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -144,7 +144,7 @@ def test_a_missing_package_error_names_the_extra(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
     assert command.main([str(tmp_path), "--format", name]) == 1
-    assert f"pip install 'headstart[{FORMATS[name].extra}]'" in capsys.readouterr().out.replace("\n", " ")
+    assert f"pip install 'headstart[{FORMATS[name].extra}]'" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_an_unknown_format_is_refused() -> None:
