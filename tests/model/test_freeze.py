@@ -136,7 +136,7 @@ def test_anything_else_is_refused_with_the_grammar(train: Any) -> None:
 def test_what_a_backbone_does_not_have_is_refused_with_its_blocks(train: TrainTarget) -> None:
     with pytest.raises(HeadstartError, match=r"Expected train to be one of head, all.*block1, block2, block3") as error:
         layers_to_train(network("small_cnn"), train)
-    assert f"Received: {write_target(train)}." in str(error.value)
+    assert f"Received: {write_target(train)}; " in str(error.value)
 
 
 def test_each_stage_starts_from_a_clean_slate() -> None:

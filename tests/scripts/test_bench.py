@@ -232,7 +232,7 @@ def test_settings_are_run_in_turn_with_every_seed(started: list[list[str]], tmp_
 
 def test_a_setting_without_values_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["settings", "--run", "", "--vary", "seed", "--directory", str(tmp_path)]) == 1
-    assert "KEY=VALUE,VALUE" in capsys.readouterr().out
+    assert "KEY=VALUE,VALUE" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -276,7 +276,7 @@ def test_a_missing_inference_backend_is_reported(
 ) -> None:
     monkeypatch.setitem(sys.modules, "headstart.inference.backend", None)
     assert bench.main(["inference_backend", *TINY, "--directory", str(tmp_path)]) == 1
-    assert "Expected headstart.inference.backend" in capsys.readouterr().out
+    assert "Expected headstart.inference.backend" in capsys.readouterr().err
 
 
 def test_a_command_is_measured_and_named(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_a_command_is_measured_and_named(tmp_path: Path) -> None:
 
 
 def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
-    with pytest.raises(HeadstartError, match=r"backbone=vgg61` to succeed.*exit code 1.*did you mean vgg"):
+    with pytest.raises(HeadstartError, match=r"backbone=vgg61` to succeed.*exit code 1.*did you mean backbone=vgg16"):
         run_alone(["backbone=vgg61"], tmp_path, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -296,7 +296,7 @@ def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
 def test_too_few_epochs_are_refused_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for epochs in ("2", "51"):
         assert bench.main(["frozen", "--uncached-epochs", epochs, "--directory", str(tmp_path)]) == 1
-        assert f"Received: {epochs}" in capsys.readouterr().out
+        assert f"Received: {epochs}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -324,7 +324,7 @@ def test_a_page_without_the_block_and_a_file_of_something_else_are_refused(
         replace_block(tmp_path / "missing.md", "demo", "")
     (tmp_path / "other.json").write_text("[]")
     assert bench.main(["docs", str(tmp_path / "other.json")]) == 1
-    assert "Expected what `python scripts/bench/bench.py" in capsys.readouterr().out.replace("\n", " ")
+    assert "Expected what `python scripts/bench/bench.py" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_the_classes_of_jpegs_differ_in_colour_and_are_drawn_once(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_run_without_a_recipe_is_refused(
 ) -> None:
     before = (tmp_path / "page.md").read_text()
     assert script.main([str(finished_run)]) == 1
-    assert "Expected a finished run of a recipe" in capsys.readouterr().out.replace("\n", " ")
+    assert "Expected a finished run of a recipe" in capsys.readouterr().err.replace("\n", " ")
     assert (tmp_path / "page.md").read_text() == before
 
 

@@ -165,8 +165,8 @@ def test_image_size_below_the_minimum_is_refused() -> None:
         build_backbone("inceptionv3", "none", 64)
 
 
-def test_unknown_name_gets_the_closest_first() -> None:
-    with pytest.raises(HeadstartError, match=r"one of resnet50, vgg16, .*small_cnn. Received: ResNet-50"):
+def test_unknown_name_gets_the_closest_as_a_tip() -> None:
+    with pytest.raises(HeadstartError, match=r"unknown backbone 'ResNet-50'; did you mean backbone=resnet50\?"):
         get_entry("ResNet-50")
 
 
