@@ -90,7 +90,7 @@ def check(outputs: Path, whole: Path) -> None:
     run_id = json.loads((run / "results.json").read_text())["run_id"]
     client = mlflow.MlflowClient(f"sqlite:///{outputs / 'mlflow.db'}")
     assert client.get_run(run_id).info.status == "FINISHED"
-    logged = client.get_metric_history(run_id, "epoch/validation_loss")
+    logged = client.get_metric_history(run_id, "epoch/val_loss")
     assert sorted(one.step for one in logged) == [int(row["epoch"]) for row in figures(whole)["history"]]
 
 

@@ -134,7 +134,7 @@ def check_run(server: Server, output: Path) -> None:
     with (output / "history.csv").open(newline="") as file:
         history = list(csv.DictReader(file))
     for key in ("train_loss", "validation_loss", "validation_accuracy", "learning_rate"):
-        points = client.get_metric_history(run.info.run_id, f"epoch/{key}")
+        points = client.get_metric_history(run.info.run_id, f"epoch/{key.replace('validation', 'val')}")
         found = sorted((point.step, point.value) for point in points)
         assert [step for step, _ in found] == list(range(1, len(history) + 1))
         assert [value for _, value in found] == pytest.approx([float(row[key]) for row in history], rel=1e-4)

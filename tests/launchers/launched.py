@@ -89,9 +89,9 @@ def check_tracked(outputs: Path, jobs: int, uri: str | None = None) -> None:
             history = list(csv.DictReader(file))
         assert len(history) >= 2
         for key in ("train_loss", "validation_loss", "validation_accuracy", "learning_rate"):
-            points = client.get_metric_history(run.info.run_id, f"epoch/{key}")
+            points = client.get_metric_history(run.info.run_id, f"epoch/{key.replace('validation', 'val')}")
             values = [point.value for point in sorted(points, key=lambda point: point.step)]
             assert values == pytest.approx([float(row[key]) for row in history], rel=1e-4)
-        assert {"test_accuracy", "validation_accuracy", "best_epoch"} <= run.data.metrics.keys()
+        assert {"test_accuracy", "val_accuracy", "best_epoch"} <= run.data.metrics.keys()
         names = {file.path for file in client.list_artifacts(run.info.run_id)}
         assert {"config.yaml", "predictions.csv", "figures"} <= names

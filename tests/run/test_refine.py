@@ -97,7 +97,7 @@ def test_the_results_have_each_refinement_with_its_paired_test(with_everything: 
         assert all(0 <= test.p_value <= 1 for test in tests.values())
     assert results.calibration is not None
     metrics = mlflow.MlflowClient(results.tracking_uri).get_run(results.run_id).data.metrics
-    assert metrics["flips/validation_p_value"] == pytest.approx(flips.tests["validation"].p_value)
+    assert metrics["flips/val_p_value"] == pytest.approx(flips.tests["validation"].p_value)
     assert metrics["interpolation/alpha"] == found.alpha
 
 

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +37,6 @@ from headstart.tracking.resend import send_pending
 EPOCHS = range(1, 31)
 # Tables of MLflow's store in which a second sending could leave a second row.
 TABLES = ("runs", "params", "metrics", "latest_metrics", "tags", "logged_models", "inputs", "logged_model_metrics")
-
-
-@dataclass
-class Values:
-    backbone: str = "vgg16"
-    seed: int = 3
 
 
 class Store:
@@ -103,7 +96,7 @@ def log_everything(tracker: Tracker) -> None:
     (output / "classifier").mkdir(parents=True)
     (output / "classifier" / "model.keras").write_text("a model")
     (output / "history.csv").write_text("epoch\n")
-    tracker.log_parameters(Values())
+    tracker.log_parameters({"backbone": "vgg16", "seed": 3})
     for epoch in EPOCHS:
         tracker.log_metrics({"epoch/loss": 1 / epoch, "epoch/seconds": 0.1}, epoch)
     tracker.log_files([output / "history.csv"], "tables")
@@ -245,7 +238,7 @@ def test_a_refused_entry_is_reported_and_the_rest_is_sent(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with tracked_run(store.uri, "headstart", "refused", {}, tmp_path / "run") as tracker:
-        tracker.log_parameters(Values(seed=3))
+        tracker.log_parameters({"seed": 3})
         tracker.journal.append("parameters", values={"seed": "4"})  # as an earlier version did for a resumed run
         tracker.log_files([tmp_path / "run" / "nowhere.csv"])
         tracker.log_metrics({"test_accuracy": 0.5})

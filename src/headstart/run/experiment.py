@@ -6,6 +6,7 @@ import logging
 import shlex
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from headstart.results.types import RunResults
 from headstart.run.classify import label_pictures
 from headstart.run.display import print_configuration
 from headstart.run.find_learning_rate import find_learning_rate
+from headstart.run.logged import logged_parameters, result_tags, run_tags
 from headstart.run.page import markdown
 from headstart.run.progress import RunProgress
 from headstart.run.refine import refine, refines
@@ -41,7 +43,6 @@ from headstart.run.resume import (
     unfinished_results,
 )
 from headstart.run.setup import RunSetup, set_up_run
-from headstart.run.tags import result_tags, run_tags
 from headstart.run.train_and_evaluate import (
     best_epoch_of,
     data_wait_fractions_of,
@@ -77,6 +78,7 @@ class RunRequest:
     tags: dict[str, str] = field(default_factory=dict)  # additional tags in the tracking store
     before: RunResults | None = None  # results of the interrupted run to resume, if it was tracked
     resume: bool = False
+    swept: tuple[str, ...] = ()  # keys whose values differ between the jobs of the run's sweep
 
 
 def run(
@@ -86,6 +88,7 @@ def run(
     tags: dict[str, str] | None = None,
     overrides: list[str] | None = None,
     resume: bool = False,
+    swept: Sequence[str] = (),
 ) -> RunResults:
     """Train, evaluate, save and track one classifier, or let a pretrained network label unlabelled images.
 
@@ -96,6 +99,7 @@ def run(
         tags: additional tags in the tracking store, such as the sweep.
         overrides: overrides from the command line, as in `["backbone=vgg16"]`.
         resume: whether to resume the run in this directory, in the same MLflow run.
+        swept: keys whose values differ between the jobs of the run's sweep; its name begins with them.
 
     Returns:
         The content of `results.json` in the output directory.
@@ -108,7 +112,7 @@ def run(
     with exclusive_run_directory(output, resume), run_log(output, started, config=config_hash(config), resume=resume):
         try:
             before = unfinished_results(output) if resume else None
-            request = RunRequest(config, output, tuple(overrides or ()), tags or {}, before, resume)
+            request = RunRequest(config, output, tuple(overrides or ()), tags or {}, before, resume, tuple(swept))
             with quiet_console(config.quiet), activity(DOING["start_up"]) as show:
                 clock = Clock(started or time.time(), lambda phase: show(DOING[phase]))
                 results = _run_and_keep_results(request, clock)
@@ -218,13 +222,14 @@ def _run(request: RunRequest, progress: RunProgress) -> None:
     tags = {**run_tags(setup), **request.tags}
     in_sweep = "sweep" in request.tags  # the sweep has already reached the store
     resume = request.before is not None
-    with tracked_run(uri, config.tracking.experiment, run_name(config), tags, output, in_sweep, resume) as tracker:
+    name = run_name(config, request.overrides, request.swept)
+    with tracked_run(uri, config.tracking.experiment, name, tags, output, in_sweep, resume) as tracker:
         progress.results = replace(
             progress.results, run_id=tracker.run_id, experiment_id=tracker.experiment_id, tracking_uri=uri
         )
         progress.save_running()
         progress.discard_earlier()
-        _log_setup(setup, tracker)
+        _log_setup(setup, tracker, request.overrides)
         try:
             if config.head.output == "imagenet":
                 _classify(setup, progress, tracker)
@@ -241,13 +246,14 @@ def _run(request: RunRequest, progress: RunProgress) -> None:
             tracker.describe(f"Interrupted. Resume it with `{resume_command(output)}`", {})
             raise
         clock.begin("tracking")
-        tracker.log_metrics({f"seconds/{name}": value for name, value in clock.summary().items()})
+        seconds = clock.summary()
+        tracker.log_metrics({"seconds": seconds.pop("total"), **{f"seconds/{one}": seconds[one] for one in seconds}})
 
 
-def _log_setup(setup: RunSetup, tracker: Tracker) -> None:
+def _log_setup(setup: RunSetup, tracker: Tracker, overrides: Sequence[str]) -> None:
     """Log the configuration and the data report before training."""
     output = setup.output
-    tracker.log_parameters(setup.config)
+    tracker.log_parameters(logged_parameters(setup, overrides))
     described = ("config.yaml", "splits.csv", "data_report.json", SCENARIO)
     tracker.log_files(output / name for name in described if (output / name).exists())
     tracker.log_files(sorted((output / "data_report").glob("*")), "data_report")

@@ -14,6 +14,7 @@ from headstart.config import Config
 from headstart.core.console import console
 from headstart.core.log import log_event
 from headstart.results.refinements import Calibration, CalibrationFigures, Flips, Interpolation, PairedTest
+from headstart.run.logged import split_metrics
 from headstart.run.setup import RunSetup
 from headstart.run.train_and_evaluate import classifier_in_memory, predictor_of
 from headstart.tracking import Tracker
@@ -147,12 +148,11 @@ def _calibration_figures(scores: Scores, factor: float) -> CalibrationFigures:
 def _track_tests(tracker: Tracker, name: str, tests: dict[str, PairedTest]) -> None:
     """Track the paired tests of a refinement."""
     for split, test in tests.items():
-        tracker.log_metrics({f"{name}/{split}_{key}": value for key, value in dataclasses.asdict(test).items()})
+        tracker.log_metrics(split_metrics(split, dataclasses.asdict(test), f"{name}/"))
 
 
 def _track_calibration(tracker: Tracker, calibration: Calibration) -> None:
     """Track the temperature, and the figures before it; those after it are the figures of the saved classifier."""
     tracker.log_metrics({"temperature": calibration.temperature})
     for split, figures in calibration.before.items():
-        before = dataclasses.asdict(figures)
-        tracker.log_metrics({f"before_calibration/{split}_{key}": value for key, value in before.items()})
+        tracker.log_metrics(split_metrics(split, dataclasses.asdict(figures), "before_calibration/"))

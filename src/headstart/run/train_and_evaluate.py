@@ -16,6 +16,7 @@ from headstart.results.figures import EpochFigures, SplitFigures, SplitResults
 from headstart.results.runs import CHECKPOINT
 from headstart.results.sections import Parameters
 from headstart.results.threshold import ThresholdAdvice
+from headstart.run.logged import epoch_metrics, split_metrics
 from headstart.run.setup import RunSetup
 from headstart.tracking import Tracker
 
@@ -54,7 +55,7 @@ def train(
     def track_epoch(record: EpochRecord) -> None:
         figures = {key: value for key, value in dataclasses.asdict(record).items() if isinstance(value, float)}
         figures["stage"] = float(stages.index(record.stage))
-        tracker.log_metrics({f"epoch/{key}": value for key, value in figures.items()}, record.epoch)
+        tracker.log_metrics(epoch_metrics(figures), record.epoch)
 
     def evaluate_stage(stage: StageConfig) -> None:
         if config.evaluate_after_each_stage and stage.name != stages[-1]:
@@ -131,7 +132,7 @@ def evaluate(
         tracker.log_metrics({"threshold": reports.threshold.threshold})
     tracker.log_metrics({"best_epoch": training.best.epoch})
     for split, evaluation in reports.evaluations.items():
-        tracker.log_metrics({f"{split}_{key}": value for key, value in evaluation.summary().items()})
+        tracker.log_metrics(split_metrics(split, evaluation.summary()))
     tracker.log_files(output / name for name in ("history.csv", "predictions.csv"))
     tracker.log_files(sorted(output.glob("*_report*")))
     return {split: split_results(evaluation) for split, evaluation in reports.evaluations.items()}, reports.threshold
@@ -161,8 +162,7 @@ def _evaluate_stage(
     predictor = predictor_of(setup, classifier_in_memory(setup, setup.network.classifier), stage, activations)
     evaluations = report_stage(predictor, setup.index, name, setup.output)
     for split, found in evaluations.items():
-        figures = {f"after_{file_name(name)}/{split}_{key}": value for key, value in found.summary().items()}
-        tracker.log_metrics(figures)
+        tracker.log_metrics(split_metrics(split, found.summary(), f"after_{file_name(name)}/"))
     return {split: split_figures(found) for split, found in evaluations.items()}
 
 

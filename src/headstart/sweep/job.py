@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -126,7 +126,8 @@ def _results(
     log = output / "console.log"
     try:
         with _watch(sweep, number, label, log) as look:
-            arguments = (configuration.to_yaml(config), output, overrides, _tags(sweep), share, place.resume)
+            text = configuration.to_yaml(config)
+            arguments = (text, output, overrides, _tags(sweep), share, place.resume, sweep.swept)
             code = run_in_subprocess(train, *arguments, log=log, while_it_runs=look)
     except (KeyboardInterrupt, SystemExit):
         sweep.note("killed", number, label, directory=output.name)
@@ -197,7 +198,13 @@ def _last_line(file: Path) -> str:
 
 
 def train(
-    text: str, output: Path, overrides: list[str], tags: dict[str, str], share: tuple[int, int], resume: bool
+    text: str,
+    output: Path,
+    overrides: list[str],
+    tags: dict[str, str],
+    share: tuple[int, int],
+    resume: bool,
+    swept: Sequence[str],
 ) -> int:
     """Run one configuration and return the exit code; called in a subprocess.
 
@@ -208,12 +215,13 @@ def train(
         tags: of the run in the tracking store.
         share: slot and number of slots, see `set_cpu_affinity`.
         resume: whether to resume the run in the directory.
+        swept: keys that the sweep varies.
     """
     set_cpu_affinity(*share)
     from headstart.run.experiment import run
 
     try:
-        run(configuration.from_yaml(text), output, tags=tags, overrides=overrides, resume=resume)
+        run(configuration.from_yaml(text), output, tags=tags, overrides=overrides, resume=resume, swept=swept)
     except HeadstartError as error:
         print_error(error)
         return 1

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import shlex
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from headstart.config import parameters
 from headstart.core.console import console
 from headstart.core.full_disk import is_disk_full
 from headstart.tracking.background import BackgroundSender
@@ -54,15 +53,12 @@ class Tracker:
         """Return the id of the run's experiment; None until the store has the run."""
         return self.journal.progress["experiment_id"]
 
-    def log_parameters(self, config: Any) -> None:
-        """Log every value of a configuration (a dataclass) under its dotted key.
-
-        A resumed run keeps the parameters that it logged first.
-        """
+    def log_parameters(self, values: Mapping[str, Any]) -> None:
+        """Log parameters. A resumed run keeps those that it logged first."""
         if any(entry["kind"] == "parameters" for entry in self.journal.entries()):
             return
-        flat = {key: str(value)[:LONGEST_PARAMETER] for key, value in flatten(parameters(config)).items()}
-        self.journal.append("parameters", values=flat)
+        texts = {key: str(value)[:LONGEST_PARAMETER] for key, value in values.items()}
+        self.journal.append("parameters", values=texts)
 
     def log_metrics(self, metrics: dict[str, float], epoch: int | None = None) -> None:
         """Log metrics of an epoch, counted over all stages, or of the whole run.

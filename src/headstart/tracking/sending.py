@@ -217,20 +217,6 @@ def _log_classifier(client: Any, journal: Journal, entry: Entry) -> None:
     client.finalize_logged_model(model.model_id, "READY")
 
 
-def _signature() -> Any:
-    """Return the signature of the served model: an image in; label, confidence and probabilities out."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import AnyType, Map
-
-    text, number = DataType.string, DataType.double
-    outputs = {"label": text, "confidence": number, "probabilities": Map(number)}
-    return ModelSignature(
-        Schema([ColSpec(AnyType(), "image")]),  # base64 text or pixels, see `classifier.serving`
-        Schema([ColSpec(kind, name) for name, kind in outputs.items()]),
-    )
-
-
 def _reopen(client: Any, journal: Journal, entry: Entry) -> None:
     client.update_run(journal.run_id, "RUNNING")
     if ERROR in client.get_run(journal.run_id).data.tags:  # of the attempt that is being resumed
