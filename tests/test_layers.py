@@ -29,7 +29,7 @@ ROOMS = {
     "evaluation": "core config results cache data inference model features training classifier",
     "scenario": "core config results data model features training evaluation",
     "audit": "core config cache data model features training",
-    "tracking": "core config results",
+    "tracking": "core config results evaluation",
     "run": "core config results data inference model features training classifier evaluation scenario audit tracking",
     "comparison": "core config results data evaluation tracking",
     "soup": "core config results data model features classifier evaluation comparison",

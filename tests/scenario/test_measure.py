@@ -159,8 +159,8 @@ def test_the_tracking_store_knows_scenario_and_strategy(measured_run: Path) -> N
     client = mlflow.MlflowClient(results["tracking_uri"])
     tracked = client.get_run(results["run_id"]).data
     assert (tracked.tags["scenario"], tracked.tags["strategy"]) == ("small_similar", "multi_depth")
-    assert (tracked.params["scenario.name"], tracked.params["freeze.name"]) == ("auto", "all")
-    assert (tracked.params["optimizer.name"], tracked.params["freeze.stages.0.optimizer.name"]) == ("sgd", "sgd")
+    assert (tracked.params["scenario"], tracked.params["freeze"]) == ("auto", "all")
+    assert (tracked.params["optimizer"], tracked.params["freeze.stages.0.optimizer"]) == ("sgd", "sgd")
     artifacts = {item.path for item in client.list_artifacts(results["run_id"])}
     assert "scenario.json" in artifacts
     figures = {item.path for item in client.list_artifacts(results["run_id"], "figures")}

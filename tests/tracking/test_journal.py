@@ -18,7 +18,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
-from headstart.results.sections import Tracking
+from headstart.results.sections import Registration, Tracking
 from headstart.tracking import (
     JournalInUseError,
     StoreUnavailable,
@@ -31,12 +31,16 @@ from headstart.tracking import (
 )
 from headstart.tracking import background as sending_in_background
 from headstart.tracking.background import BackgroundSender
+from headstart.tracking.datasets import LoggedDataset
 from headstart.tracking.journal import Journal, count_pending, journals, tracking_record
 from headstart.tracking.resend import send_pending
 
 EPOCHS = range(1, 31)
 # Tables of MLflow's store in which a second sending could leave a second row.
-TABLES = ("runs", "params", "metrics", "latest_metrics", "tags", "logged_models", "inputs", "logged_model_metrics")
+TABLES = (
+    *("runs", "params", "metrics", "latest_metrics", "tags", "logged_models", "logged_model_metrics", "inputs"),
+    *("datasets", "input_tags", "registered_models", "model_versions", "registered_model_aliases"),
+)
 
 
 class Store:
@@ -97,11 +101,14 @@ def log_everything(tracker: Tracker) -> None:
     (output / "classifier" / "model.keras").write_text("a model")
     (output / "history.csv").write_text("epoch\n")
     tracker.log_parameters({"backbone": "vgg16", "seed": 3})
+    tracker.log_datasets(
+        [LoggedDataset("birds", split, split * 9, "/birds", {"owl": 2}) for split in ("train", "test")]
+    )
     for epoch in EPOCHS:
         tracker.log_metrics({"epoch/loss": 1 / epoch, "epoch/seconds": 0.1}, epoch)
     tracker.log_files([output / "history.csv"], "tables")
     tracker.log_metrics({"test_accuracy": 0.9, "nothing": float("nan")})
-    tracker.log_classifier(output / "classifier")
+    tracker.log_classifier(output / "classifier", "It knows owls.", register="owls")
     tracker.describe("It went well.", {"best_stage": "head"})
 
 
@@ -117,7 +124,13 @@ def check_everything(store: Store, status: str = "FINISHED") -> None:
     assert [file.path for file in client.list_artifacts(run.info.run_id, "tables")] == ["tables/history.csv"]
     [model] = client.search_logged_models([run.info.experiment_id])
     assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
-    assert (model.name, model.status, model.source_run_id) == ("classifier", "READY", run.info.run_id)
+    assert (model.name, model.status, model.source_run_id) == (run.info.run_name, "READY", run.info.run_id)
+    assert model.tags["mlflow.note.content"].startswith("It knows owls.")
+    logged = {(one.tags[0].value, one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs}
+    assert logged == {("train", "birds", "traintra"), ("test", "birds", "testtest")}
+    [version] = client.search_model_versions("name = 'owls'")
+    assert (version.run_id, int(version.version)) == (run.info.run_id, 1)
+    assert int(client.get_model_version_by_alias("owls", "champion").version) == 1
     assert model.params == run.data.params
     assert "test_accuracy" in [metric.key for metric in model.metrics]
     assert list(Path(model.artifact_location.removeprefix("file://")).rglob("model.keras"))
@@ -150,7 +163,9 @@ def test_a_store_that_is_unreachable_for_a_while_gets_everything_once(
     assert said.count("does not answer") == 1
     assert f"kept in {tmp_path / 'run' / 'tracking'}" in said.replace("\n", " ")
     assert "answers again" in said
-    assert tracking_record(tmp_path / "run").tracking == Tracking(waiting=0)
+    told = tracking_record(tmp_path / "run").tracking
+    assert (told.waiting, told.refused) == (0, None)
+    assert told.registration == Registration(name="owls", version=1, champion=True, reason="it is the first version")
 
 
 def log_everything_but_the_first_epoch(tracker: Tracker) -> None:
@@ -218,7 +233,8 @@ def test_lost_answers_create_no_duplicates(
         return call
 
     asked = ("create_run", "log_batch", "log_artifact", "create_logged_model", "log_outputs", "log_model_artifacts")
-    asked += ("finalize_logged_model", "set_terminated")
+    asked += ("finalize_logged_model", "set_terminated", "log_inputs", "set_logged_model_tags")
+    asked += ("create_registered_model", "create_model_version", "set_registered_model_alias")
     for name in asked:
         monkeypatch.setattr(mlflow.MlflowClient, name, losing(name))
     tracker = begin_run(store.uri, "headstart", "lossy", {}, tmp_path / "second", allow_offline=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from headstart.tracking import comparison_link, experiment_link, newest_experiment, run_link, tracked_run
+from headstart.tracking import check_store, comparison_link, experiment_link, newest_experiment, run_link, tracked_run
 from headstart.tracking.view import VIEW, experiment_tags
 
 
@@ -33,6 +33,7 @@ def test_an_experiment_is_tagged_and_what_somebody_chose_stays(outputs: Path, tm
     import mlflow
 
     uri = f"sqlite:///{outputs / 'mlflow.db'}"
+    check_store(uri, "new")
     client = mlflow.MlflowClient(uri)
     chosen = {"mlflow.experimentKind": "genai_development", "team": "birds"}
     mine = client.create_experiment("mine_already", tags=chosen)
@@ -52,6 +53,7 @@ def test_an_experiment_that_cannot_be_tagged_stops_no_run(
     import mlflow
 
     uri = f"sqlite:///{outputs / 'mlflow.db'}"
+    check_store(uri, "new")
     mlflow.MlflowClient(uri).create_experiment("untagged")
 
     def refuse(*_: Any) -> None:

@@ -192,6 +192,41 @@ def test_the_logged_model_includes_its_code(results: dict[str, Any], client: Any
     assert "confidence" in answer.stdout
 
 
+def test_the_splits_are_logged_as_data_sets(logged: Any, results: dict[str, Any], folder: Path) -> None:
+    found = {one.tags[0].value: one.dataset for one in logged.inputs.dataset_inputs}
+    assert list(found) == ["train", "validation", "test"]
+    assert {dataset.name for dataset in found.values()} == {folder.name}
+    for split, dataset in found.items():
+        profile = json.loads(dataset.profile)
+        assert profile["num_rows"] == sum(profile["images_per_class"].values()) == results["dataset"]["images"][split]
+        assert set(profile["images_per_class"]) == {"red", "green", "blue"}
+        assert dataset.digest == profile["fingerprint"][:8]
+        assert json.loads(dataset.source) == {"uri": str(folder)}
+        assert [column["name"] for column in json.loads(dataset.schema)["mlflow_colspec"]] == ["image", "label"]
+
+
+def test_the_logged_model_is_named_after_the_run_and_explains_itself(
+    logged: Any, results: dict[str, Any], client: Any, finished_run: Path
+) -> None:
+    import mlflow
+
+    model = client.get_logged_model(results["tracking"]["model_id"])
+    assert model.name == logged.info.run_name
+    note = model.tags["mlflow.note.content"]
+    assert f"| test | 6 | {results['splits']['test']['accuracy']:.4f} |" in note
+    assert "mlflow models serve -m models:/MODEL_ID" in note
+    assert {metric.key for metric in model.metrics} == {key for key in logged.data.metrics if "/" not in key} - {
+        "seconds"
+    }
+    directory = Path(model.artifact_location.removeprefix("file://"))
+    served = mlflow.pyfunc.load_model(str(directory))
+    assert served.metadata.signature.inputs.input_names() == ["image"]
+    answer = served.predict(served.input_example)
+    with np.load(finished_run / "classifier" / "reference.npz") as reference:
+        expected = reference["probabilities"][0]
+    np.testing.assert_allclose(list(answer["probabilities"][0].values()), expected, atol=1e-5)
+
+
 def test_no_pickle_in_the_logged_model(results: dict[str, Any], client: Any) -> None:
     directory = model_directory(client, results["experiment_id"], results["run_id"])
     files = [file for file in directory.rglob("*") if file.is_file()]

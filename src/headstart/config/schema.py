@@ -31,6 +31,14 @@ class TrackingConfig:
         "URI of the tracking store; null: a SQLite file in the outputs directory", make_absolute=absolute_uri
     )
     experiment: str = setting("headstart", "MLflow experiment of the runs")
+    register: str | None = setting(
+        None,
+        "name in MLflow's model registry: the classifier becomes a version of it, and the alias champion moves to it "
+        "if a paired test on the validation images shows that it is better; null: not registered",
+    )
+    system_interval: float = number(
+        10.0, "time between samples of processor, memory and GPUs for MLflow; 0: none", "seconds", minimum=0
+    )
 
 
 @dataclass

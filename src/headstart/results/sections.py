@@ -138,13 +138,31 @@ class DiskUse:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Registration:
+    """What became of `tracking.register`."""
+
+    name: str
+    """Name of the registered model."""
+    version: int
+    """Version of the run's classifier."""
+    champion: bool
+    """Whether the alias `champion` is that version's."""
+    reason: str
+    """Why it is, or why it is not."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tracking:
-    """What the tracking store has not received or has refused."""
+    """What the tracking store has received, has not received or has refused."""
 
     waiting: int
     """Number of entries that have not been sent yet; `headstart sync` sends them."""
     refused: tuple[str, ...] | None = None
     """Why the store refused entries, a sentence for each."""
+    model_id: str | None = None
+    """Id of the classifier in MLflow, as in `models:/MODEL_ID`; absent before the store has it."""
+    registration: Registration | None = None
+    """The classifier in the model registry; absent without `tracking.register`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,7 +96,7 @@ class RunResults:
     seconds: Seconds | None = None
     """Durations of the run and its phases."""
     tracking: Tracking | None = None
-    """What the tracking store has not received or has refused."""
+    """What the tracking store has received, has not received or has refused."""
 
     @property
     def finished(self) -> bool:

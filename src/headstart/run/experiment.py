@@ -29,7 +29,7 @@ from headstart.results.types import RunResults
 from headstart.run.classify import label_pictures
 from headstart.run.display import print_configuration
 from headstart.run.find_learning_rate import find_learning_rate
-from headstart.run.logged import logged_parameters, result_tags, run_tags
+from headstart.run.logged import logged_datasets, logged_parameters, result_tags, run_tags
 from headstart.run.page import markdown
 from headstart.run.progress import RunProgress
 from headstart.run.refine import refine, refines
@@ -53,6 +53,7 @@ from headstart.run.train_and_evaluate import (
 )
 from headstart.tracking import Tracker, artifacts_directory, log_results, prepare_tracking, store_uri, tracked_run
 from headstart.tracking.journal import tracking_record
+from headstart.tracking.system import system_metrics
 from headstart.training.hardware import keep_freed_memory
 
 LOG = logging.getLogger(__name__)
@@ -223,7 +224,10 @@ def _run(request: RunRequest, progress: RunProgress) -> None:
     in_sweep = "sweep" in request.tags  # the sweep has already reached the store
     resume = request.before is not None
     name = run_name(config, request.overrides, request.swept)
-    with tracked_run(uri, config.tracking.experiment, name, tags, output, in_sweep, resume) as tracker:
+    with (
+        tracked_run(uri, config.tracking.experiment, name, tags, output, in_sweep, resume) as tracker,
+        system_metrics(tracker, config.tracking.system_interval),
+    ):
         progress.results = replace(
             progress.results, run_id=tracker.run_id, experiment_id=tracker.experiment_id, tracking_uri=uri
         )
@@ -239,9 +243,10 @@ def _run(request: RunRequest, progress: RunProgress) -> None:
                 reproduction = compare_with_original(output, progress.results, changed)
                 progress.results = replace(progress.results, reproduces=reproduction)
             clock.begin("tracking")
-            tracker.log_classifier(output / "classifier")
+            described = markdown(progress.results, config)
+            tracker.log_classifier(output / "classifier", described, config.tracking.register)
             track_figures(tracker, output)  # which are drawn while the classifier is sent
-            tracker.describe(markdown(progress.results, config), result_tags(progress.results))
+            tracker.describe(described, result_tags(progress.results))
         except KeyboardInterrupt:
             tracker.describe(f"Interrupted. Resume it with `{resume_command(output)}`", {})
             raise
@@ -254,6 +259,7 @@ def _log_setup(setup: RunSetup, tracker: Tracker, overrides: Sequence[str]) -> N
     """Log the configuration and the data report before training."""
     output = setup.output
     tracker.log_parameters(logged_parameters(setup, overrides))
+    tracker.log_datasets(logged_datasets(setup))
     described = ("config.yaml", "splits.csv", "data_report.json", SCENARIO)
     tracker.log_files(output / name for name in described if (output / name).exists())
     tracker.log_files(sorted((output / "data_report").glob("*")), "data_report")

@@ -12,6 +12,7 @@ from headstart.config.overrides import override_key
 from headstart.results.types import RunResults
 from headstart.run.setup import RunSetup
 from headstart.tracking import flatten
+from headstart.tracking.datasets import LoggedDataset
 
 SHORT = {"validation": "val"}  # names of splits as Keras writes them in front of metrics
 # Metrics of a split in the list of runs, as `val_accuracy`; all others are logged as `val/balanced_accuracy`.
@@ -66,6 +67,22 @@ def split_metrics(split: str, figures: Mapping[str, float], prefix: str = "") ->
         return {f"{prefix}{name}_{key}": value for key, value in known.items()}
     main = {f"{name}_{key}": round(value, DECIMALS) for key, value in known.items() if key in MAIN}
     return {**main, **{f"{name}/{key}": value for key, value in known.items() if key not in MAIN}}
+
+
+def logged_datasets(setup: RunSetup) -> list[LoggedDataset]:
+    """Return the splits of a run that have images.
+
+    Args:
+        setup: the run's setup.
+    """
+    index, name = setup.index, data_name(setup.config)
+    datasets = []
+    for split, counts in index.counts().items():
+        if counts.any():
+            by_class = dict(zip(index.class_names, counts.tolist(), strict=True))
+            fingerprint = index.split(split).fingerprint
+            datasets.append(LoggedDataset(name, split, fingerprint, str(index.root), by_class))
+    return datasets
 
 
 def run_tags(setup: RunSetup) -> dict[str, str]:

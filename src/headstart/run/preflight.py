@@ -13,6 +13,7 @@ from headstart.model.include_top import check_include_top
 from headstart.model.targets import check_targets
 from headstart.run.refinement_checks import check_refinements
 from headstart.scenario.check import check_measurable
+from headstart.tracking import expect_registered_name
 from headstart.training.linear_head import check_linear_head
 
 
@@ -69,6 +70,7 @@ def check_configuration(config: Config) -> int:
     for one in possible:
         _check_training(one)
     check_inference_backend(config.inference_backend)
+    expect_registered_name(config.tracking)
     if config.time_limit is not None:
         parse_duration(config.time_limit)
     entry = get_entry(config.backbone.name)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from headstart.core.console import console, count_of, print_next, short_path
 from headstart.core.process_lock import Lock
 from headstart.sweep.job_reporter import JobReporter
-from headstart.sweep.record import FINISHED, UNFINISHED, Sweep
-from headstart.tracking import Tracker, continue_run, count_pending, pending_journals, report_refused_entries
+from headstart.sweep.parent import track_sweep
+from headstart.sweep.record import UNFINISHED, Sweep
+from headstart.tracking import continue_run, count_pending, pending_journals, report_refused_entries
 
 if TYPE_CHECKING:
     from headstart.comparison import Comparison
@@ -55,7 +56,7 @@ def finish_sweep(interrupted: bool = False) -> int:
     try:
         comparison = _compare(sweep)
         if parent is not None:
-            _track(sweep, parent, ended, comparison)
+            track_sweep(sweep, parent, ended, comparison)
     finally:
         if parent is not None:
             parent.end(status)
@@ -127,17 +128,3 @@ def _compare(sweep: Sweep) -> Comparison | None:
     comparison = compare(runs, sweep.path / "comparison", f"Sweep {sweep.name}")
     comparison.print(console, with_failures=False)  # the sweep has just named them
     return comparison
-
-
-def _track(sweep: Sweep, parent: Tracker, ended: dict[int, dict[str, Any]], comparison: Comparison | None) -> None:
-    """Log the comparison and the number of jobs by outcome to the parent run."""
-    if comparison is not None:
-        parent.log_files([comparison.page, *comparison.files], "comparison")
-        parent.describe(f"{comparison.markdown}\n\n`{sweep.command}`", {})
-    parent.log_metrics(
-        {
-            "jobs": float(len(ended)),
-            "jobs_finished": float(sum(entry["event"] in FINISHED for entry in ended.values())),
-            "jobs_failed": float(sum(entry["event"] in ("failed", "killed") for entry in ended.values())),
-        }
-    )

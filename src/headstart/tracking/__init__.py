@@ -3,6 +3,7 @@
 `classifier/serving.py` imports MLflow too, because MLflow itself runs that file to serve a model.
 """
 
+from headstart.tracking.flatten import flatten
 from headstart.tracking.in_worker import prepare_tracking, tracking_worker
 from headstart.tracking.journal import (
     JournalInUseError,
@@ -11,16 +12,17 @@ from headstart.tracking.journal import (
     report_refused_entries,
     tracking_record,
 )
-from headstart.tracking.links import UI_PORT, comparison_link, experiment_link, run_link
+from headstart.tracking.links import UI_PORT, comparison_link, experiment_link, run_link, run_path
 from headstart.tracking.reading import fetch_run, list_run_ids, newest_experiment
 from headstart.tracking.resend import pending_journals, send_pending
-from headstart.tracking.run import Tracker, begin_run, continue_run, flatten, log_results, tracked_run
+from headstart.tracking.run import Tracker, begin_run, continue_run, log_results, tracked_run
 from headstart.tracking.served_model import save_served_model
 from headstart.tracking.store import (
     StoreUnavailable,
     artifacts_directory,
     check_store,
     expect_address,
+    expect_registered_name,
     import_mlflow,
     store_uri,
 )
@@ -37,6 +39,7 @@ __all__ = [
     "continue_run",
     "count_pending",
     "expect_address",
+    "expect_registered_name",
     "experiment_link",
     "fetch_run",
     "flatten",
@@ -49,6 +52,7 @@ __all__ = [
     "record_tracking",
     "report_refused_entries",
     "run_link",
+    "run_path",
     "save_served_model",
     "send_pending",
     "store_uri",

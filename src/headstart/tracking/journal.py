@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from headstart.core.console import console
 from headstart.core.errors import HeadstartError
 from headstart.core.full_disk import full_disk_errors_name
 from headstart.results.file import read_results, write_results
-from headstart.results.sections import Tracking
+from headstart.results.sections import Registration, Tracking
 from headstart.results.types import RunResults
 
 DIRECTORY = "tracking"  # in the directory of a run or a sweep
@@ -51,6 +52,7 @@ class Journal:
         """
         self.file, self.output = file, file.parent.parent
         self._lock = FileLock(file.with_suffix(".lock"))
+        self._writing = threading.Lock()  # between the run and the thread that samples the machine
         if not shared:
             try:
                 self._lock.acquire(timeout=lock_timeout)
@@ -97,14 +99,15 @@ class Journal:
         """
         line = json.dumps({"kind": kind, "time": round(time.time() * 1000), **content}, ensure_ascii=False) + "\n"
         left = line.encode("utf-8", "replace")  # a store accepts file names in UTF-8 only
-        before = self._size()
-        try:
-            with full_disk_errors_name(self.file):
-                while left:
-                    left = left[os.write(self._descriptor, left) :]
-        except OSError:
-            os.truncate(self._descriptor, before)  # the next entry must not follow half a line
-            raise
+        with self._writing:
+            before = self._size()
+            try:
+                with full_disk_errors_name(self.file):
+                    while left:
+                        left = left[os.write(self._descriptor, left) :]
+            except OSError:
+                os.truncate(self._descriptor, before)  # the next entry must not follow half a line
+                raise
 
     def entries(self) -> Iterator[Entry]:
         """Yield every entry, sent or not."""
@@ -253,7 +256,13 @@ def tracking_record(output: Path) -> TrackingRecord:
     header, _ = next(_entries(found[-1], 0))
     waiting, refused = sum(count_pending(file) for file in found), tuple(progress["refused"])
     run_id = progress["run_id"] or header["id"]
-    tracking = Tracking(waiting=waiting, refused=refused or None)
+    registered = progress.get("registration")
+    tracking = Tracking(
+        waiting=waiting,
+        refused=refused or None,
+        model_id=progress.get("model_id"),
+        registration=Registration(**registered) if registered else None,
+    )
     return TrackingRecord(header["uri"], run_id, progress["experiment_id"], tracking)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from headstart.core.console import console
 from headstart.core.full_disk import is_disk_full
 from headstart.tracking.background import BackgroundSender
+from headstart.tracking.datasets import LoggedDataset
 from headstart.tracking.in_worker import context_tags, is_deleted, send_journal
 from headstart.tracking.journal import (
     LOCK_TIMEOUT,
@@ -94,13 +95,27 @@ class Tracker:
         self.journal.append("tags", values={ERROR: reason.strip().splitlines()[0][:LONGEST_TAG]})
         self.journal.append("text", text=details, name="error.txt")
 
-    def log_classifier(self, directory: Path) -> None:
+    def log_datasets(self, datasets: Iterable[LoggedDataset]) -> None:
+        """Log the splits of the run's data; a resumed run has the same ones."""
+        if not any(entry["kind"] == "datasets" for entry in self.journal.entries()):
+            self.journal.append("datasets", values=[dataset.values() for dataset in datasets])
+
+    def log_classifier(self, directory: Path, description: str = "", register: str | None = None) -> None:
         """Log the saved classifier as a model that `mlflow models serve` understands.
 
         Args:
             directory: what `save_classifier` wrote, in the directory of the run.
+            description: of the model, as Markdown.
+            register: name of the registered model that it becomes a version of; None registers nothing.
         """
-        self.journal.append("classifier", path=str(directory.relative_to(self.journal.output)))
+        path = str(directory.relative_to(self.journal.output))
+        self.journal.append("classifier", path=path, description=description)
+        if register is not None:
+            self.journal.append("register", name=register)
+
+    def next_step(self, prefix: str) -> int:
+        """Return the step after the last one of the metrics whose names begin with a prefix; 1 without any."""
+        return max((step for key, step in self._before if key.startswith(prefix)), default=0) + 1
 
     def reopen(self) -> None:
         """Set the run's status to RUNNING again."""
@@ -274,22 +289,3 @@ def _warn_about_pending(journal: Journal) -> None:
         markup=False,
         soft_wrap=True,
     )
-
-
-def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested dictionaries and lists as one dictionary with dotted keys.
-
-    Args:
-        node: dictionaries, lists and plain values.
-        prefix: key of the node itself.
-    """
-    if isinstance(node, dict):
-        members: list[tuple[Any, Any]] = list(node.items())
-    elif isinstance(node, list):
-        members = list(enumerate(node))
-    else:
-        return {prefix: node}
-    flat: dict[str, Any] = {}
-    for key, member in members:
-        flat.update(flatten(member, f"{prefix}.{key}" if prefix else str(key)))
-    return flat

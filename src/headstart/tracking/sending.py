@@ -1,33 +1,30 @@
 """Sends journal entries to the tracking store in order; sending an entry twice has the effect of sending it once.
 
 An answer may be lost after the store has carried out a request, so requests are repeated. A metric with the same time
-is the same row, a parameter with the same value is accepted, tags and artifacts are overwritten. Runs and models would
-be created twice, so an existing one is looked up first.
+is the same row, a parameter with the same value is accepted, a data set with the same name and digest too, tags and
+artifacts are overwritten. Runs, models and their versions would be created twice, so existing ones are looked up first.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from headstart.core.console import console
 from headstart.results.file import read_results, write_results
+from headstart.tracking.datasets import LoggedDataset, dataset_input
 from headstart.tracking.failures import PermanentError, UncertainError, translate_store_errors
 from headstart.tracking.journal import Entry, Journal, tracking_record
-from headstart.tracking.served_model import save_served_model
+from headstart.tracking.logged_model import log_classifier, register_classifier
+from headstart.tracking.metrics import METRICS_A_CALL, log_metrics
 from headstart.tracking.store import StoreUnavailable, http_timeouts, import_mlflow, open_store
 
 LOG = logging.getLogger(__name__)
 PARAMETERS_A_CALL = 100  # MLflow's limit
-METRICS_A_CALL = 1000  # likewise
 MAX_FAILURES = 3  # server errors for one entry, seconds apart, before the entry is treated as refused
 Group = list[tuple[Entry, int]]  # entries that are sent in one request, each with its end in the journal in bytes
-MODEL = "classifier"
 ERROR = "error"  # tag of a run that failed
 
 
@@ -104,7 +101,7 @@ def _send(uri: str, journal: Journal, entries: list[Entry]) -> None:
         with translate_store_errors(uri):
             client = mlflow.MlflowClient(uri)  # inside, because it would create a missing SQLite store
             if kind == "metrics":
-                return _log_metrics(client, journal, entries)
+                return log_metrics(client, journal, entries)
             return KINDS[kind](client, journal, entries[0])
 
     try:
@@ -145,18 +142,6 @@ def _create(uri: str, journal: Journal, entry: Entry) -> None:
     journal.progress.update(run_id=run.info.run_id, experiment_id=experiment_id)
 
 
-def _log_metrics(client: Any, journal: Journal, entries: list[Entry], model_id: str | None = None) -> None:
-    from mlflow.entities import Metric
-
-    metrics = [
-        Metric(key, value, entry["time"], entry["step"], model_id=model_id, run_id=journal.run_id)
-        for entry in entries
-        for key, value in entry["values"].items()
-    ]
-    for start in range(0, len(metrics), METRICS_A_CALL):
-        client.log_batch(journal.run_id, metrics=metrics[start : start + METRICS_A_CALL])
-
-
 def _log_parameters(client: Any, journal: Journal, entry: Entry) -> None:
     from mlflow.entities import Param
 
@@ -194,27 +179,9 @@ def _log_results(client: Any, journal: Journal, entry: Entry) -> None:
     client.log_artifact(journal.run_id, str(journal.output / "results.json"))
 
 
-def _log_classifier(client: Any, journal: Journal, entry: Entry) -> None:
-    """Log the saved classifier as a model that `mlflow models serve` can load, in steps that can be repeated."""
-    from mlflow.entities import LoggedModelOutput
-    from mlflow.models import Model
-
-    directory = journal.output / entry["path"]
-    if not directory.is_dir():
-        raise PermanentError(f"{directory} no longer exists")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    run, experiment_id = client.get_run(journal.run_id), journal.progress["experiment_id"]
-    made = client.search_logged_models([experiment_id], f"source_run_id = '{journal.run_id}'")
-    model = made[0] if made else client.create_logged_model(experiment_id, MODEL, journal.run_id, {}, run.data.params)
-    if model.model_id not in [output.model_id for output in (run.outputs.model_outputs if run.outputs else [])]:
-        client.log_outputs(journal.run_id, [LoggedModelOutput(model.model_id, step=0)])
-    figures = [entry for entry in journal.entries() if entry["kind"] == "metrics" and entry["step"] == 0]
-    _log_metrics(client, journal, figures, model.model_id)
-    with tempfile.TemporaryDirectory() as temporary:
-        identity = Model(model.artifact_location, journal.run_id, model_uuid=model.model_id, model_id=model.model_id)
-        save_served_model(directory, Path(temporary, "model"), identity)
-        client.log_model_artifacts(model.model_id, f"{temporary}/model")
-    client.finalize_logged_model(model.model_id, "READY")
+def _log_datasets(client: Any, journal: Journal, entry: Entry) -> None:
+    inputs = [dataset_input(LoggedDataset(**values)) for values in entry["values"]]
+    client.log_inputs(journal.run_id, inputs)
 
 
 def _reopen(client: Any, journal: Journal, entry: Entry) -> None:
@@ -232,7 +199,9 @@ KINDS: dict[str, Callable[[Any, Journal, Entry], None]] = {
     "tags": _set_tags,
     "file": _log_file,
     "text": _log_text,
-    "classifier": _log_classifier,
+    "datasets": _log_datasets,
+    "classifier": log_classifier,
+    "register": register_classifier,
     "results": _log_results,
     "reopen": _reopen,
     "end": _end,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import io
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headstart.tracking.store import import_mlflow
+
+if TYPE_CHECKING:
+    import pandas
 
 SERVED_WITH = ("keras", "tensorflow", "numpy", "pillow", "omegaconf", "rich", "pandas")
 PACKAGE = Path(__file__).parents[1]
@@ -36,17 +41,37 @@ def save_served_model(classifier: Path, place: Path, identity: Any = None) -> No
         Schema([ColSpec(kind, name) for name, kind in answer.items()]),
     )
     with without_requirement_check(), warnings.catch_warnings():
-        # An example would be predicted at once, which loads the classifier again; the signature is explicit.
-        warnings.filterwarnings("ignore", ".*input example was not provided.*")
+        warnings.simplefilter("ignore")  # MLflow's, about pandas and about a model without reference images
         mlflow.pyfunc.save_model(
             path=str(place),
             mlflow_model=identity,
             python_model=str(PACKAGE / "classifier" / "serving.py"),
             artifacts={"classifier": classifier.absolute().as_uri()},  # a path with a ? would be cut there
             code_paths=[str(PACKAGE)],
-            signature=signature,
+            signature=signature,  # given, else MLflow would load the classifier and predict the example
+            input_example=None if identity is None else input_example(classifier),
             pip_requirements=[f"{package}=={version(package)}" for package in SERVED_WITH],
         )
+
+
+def input_example(classifier: Path) -> pandas.DataFrame | None:
+    """Return a reference image of a classifier as a request for the served model; None without reference images.
+
+    Args:
+        classifier: the classifier's directory.
+    """
+    import numpy as np
+    import pandas
+    from PIL import Image
+
+    file = classifier / "reference.npz"
+    if not file.is_file():
+        return None
+    with np.load(file, allow_pickle=False) as reference:
+        pixels = reference["images"][0]
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return pandas.DataFrame({"image": [base64.b64encode(buffer.getvalue()).decode()]})
 
 
 @contextlib.contextmanager

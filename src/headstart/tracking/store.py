@@ -61,6 +61,20 @@ def store_uri(config: TrackingConfig) -> str:
     return sqlite_uri(outputs_directory() / "mlflow.db")
 
 
+def expect_registered_name(config: TrackingConfig) -> None:
+    """Check that MLflow's registry takes the name in `tracking.register`, if there is one.
+
+    Args:
+        config: the section `tracking`.
+
+    Raises:
+        HeadstartError: when it does not.
+    """
+    name = config.register
+    if name is not None and (not name.strip() or set("/:") & set(name)):
+        raise HeadstartError(f"Expected tracking.register to be a name without / and :. Received: {name!r}")
+
+
 def expect_address(uri: str, key: str = "tracking.uri") -> None:
     """Check that a tracking address has a scheme that MLflow accepts.
 
@@ -143,7 +157,7 @@ def open_store(uri: str, experiment: str) -> Iterator[str]:
 
     try:
         mlflow.set_tracking_uri(uri)
-        with http_timeouts(retries=1), _sqlite_lock(uri):
+        with http_timeouts(retries=1), store_lock(uri):
             database = sqlite_file(uri)
             if database is not None and not database.exists():
                 _create_store(database)
@@ -268,7 +282,7 @@ def http_timeouts(retries: int) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def _sqlite_lock(uri: str) -> contextlib.AbstractContextManager[Any]:
+def store_lock(uri: str) -> contextlib.AbstractContextManager[Any]:
     """Return a lock for a SQLite store, whose migrations fail when several processes create it at once."""
     database = sqlite_file(uri)
     if database is None:
