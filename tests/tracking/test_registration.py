@@ -69,9 +69,10 @@ def test_the_champion_moves_only_to_a_better_version(client: Any, tmp_path: Path
     worse = registered(client, "birds", tmp_path / "4", right=30)
     assert (worse.champion, champion(client, "birds")) == (False, 3)
     described = client.get_model_version("birds", "2").description
-    assert described == f"22 right: val accuracy 0.5500. Did not become champion: {slightly.reason}."
+    assert described == f"22 right: val accuracy 0.5500. {slightly.reason.capitalize()}."
     said = " ".join(capsys.readouterr().out.split())
-    assert f"Registered as birds version 2; it is not champion: {slightly.reason}" in said
+    assert f"Registered as birds version 2; {slightly.reason}" in said
+    assert f"Registered as birds version 3, which is champion: {better.reason}" in said
     model = client.get_logged_model(tracking_record(tmp_path / "3").tracking.model_id)
     [linked] = json.loads(model.tags["mlflow.modelVersions"])
     assert (linked["name"], int(linked["version"])) == ("birds", 3)

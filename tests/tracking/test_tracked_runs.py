@@ -99,7 +99,7 @@ def test_final_figures_are_those_of_the_saved_classifier(logged: Any, client: An
     assert len(client.get_metric_history(logged.info.run_id, "val_accuracy")) == 1
     assert metrics["best_epoch"] == results["best_epoch"]["epoch"]
     assert metrics["seconds/training"] == pytest.approx(results["seconds"]["training"], abs=0.01)
-    assert metrics["seconds"] == pytest.approx(results["seconds"]["total"], abs=5)
+    assert metrics["seconds/training"] < metrics["seconds"] <= results["seconds"]["total"]
 
 
 def test_few_metrics_have_no_prefix(logged: Any) -> None:
@@ -218,6 +218,10 @@ def test_the_logged_model_is_named_after_the_run_and_explains_itself(
     assert {metric.key for metric in model.metrics} == {key for key in logged.data.metrics if "/" not in key} - {
         "seconds"
     }
+    digests = {one.tags[0].value: one.dataset.digest for one in logged.inputs.dataset_inputs}
+    measured = {metric.key: metric.dataset_digest for metric in model.metrics}
+    assert (measured["val_accuracy"], measured["test_log_loss"]) == (digests["validation"], digests["test"])
+    assert measured["best_epoch"] is None
     directory = Path(model.artifact_location.removeprefix("file://"))
     served = mlflow.pyfunc.load_model(str(directory))
     assert served.metadata.signature.inputs.input_names() == ["image"]

@@ -29,6 +29,11 @@ class LoggedDataset:
     source: str
     images_per_class: Mapping[str, int]
 
+    @property
+    def digest(self) -> str:
+        """What MLflow shows of the fingerprint."""
+        return self.fingerprint[:DIGEST]
+
     def values(self) -> dict[str, Any]:
         """Return the data set as the content of a journal entry."""
         return dataclasses.asdict(self)
@@ -53,7 +58,7 @@ def dataset_input(dataset: LoggedDataset) -> Any:
     }
     entity = Dataset(
         name=dataset.name,
-        digest=dataset.fingerprint[:DIGEST],
+        digest=dataset.digest,
         source_type="local",
         source=json.dumps({"uri": dataset.source}),
         schema=json.dumps({"mlflow_colspec": schema.to_dict()}),

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from headstart.core.console import console
+from headstart.tracking.datasets import LoggedDataset
 from headstart.tracking.failures import PermanentError
 from headstart.tracking.journal import Entry, Journal
-from headstart.tracking.metrics import log_metrics
+from headstart.tracking.metrics import Measured, log_metrics
 from headstart.tracking.served_model import save_served_model
 from headstart.tracking.store import store_lock
 
+PREFIXES = {"validation": "val", "test": "test"}  # of the metrics of each split
 FORBIDDEN = "/:.%\"'"  # characters that MLflow does not take in the name of a logged model
 
 
@@ -41,7 +43,7 @@ def log_classifier(client: Any, journal: Journal, entry: Entry) -> None:
         model = client.create_logged_model(experiment_id, name, journal.run_id, tags, run.data.params)
     if model.model_id not in [output.model_id for output in (run.outputs.model_outputs if run.outputs else [])]:
         client.log_outputs(journal.run_id, [LoggedModelOutput(model.model_id, step=0)])
-    log_metrics(client, journal, _main_metrics(journal), model.model_id)
+    log_metrics(client, journal, _main_metrics(journal), Measured(model.model_id, _measured_on(journal)))
     with tempfile.TemporaryDirectory() as temporary:
         identity = Model(model.artifact_location, journal.run_id, model_uuid=model.model_id, model_id=model.model_id)
         save_served_model(directory, Path(temporary, "model"), identity)
@@ -67,8 +69,8 @@ def register_classifier(client: Any, journal: Journal, entry: Entry) -> None:
         run = client.get_run(journal.run_id)
         found = register(client, entry["name"], model, run, journal.output / PREDICTIONS)
     journal.progress["registration"] = dataclasses.asdict(found)
-    became = f"it is {CHAMPION}" if found.champion else f"it is not {CHAMPION}"
-    text = f"  Registered as {found.name} version {found.version}; {became}: {found.reason}"
+    became = f"which is {CHAMPION}: {found.reason}" if found.champion else found.reason
+    text = f"  Registered as {found.name} version {found.version}{', ' if found.champion else '; '}{became}"
     console.print(text, markup=False, soft_wrap=True)
 
 
@@ -95,6 +97,14 @@ def model_name(run_name: str) -> str:
 def _description(entry: Entry) -> str:
     serve = "Serve it: `mlflow models serve -m models:/MODEL_ID --env-manager local`"
     return "\n\n".join(part for part in (entry.get("description"), serve) if part)
+
+
+def _measured_on(journal: Journal) -> dict[str, tuple[str, str]]:
+    """Return name and digest of the data sets by the prefix of the metrics that were measured on them."""
+    logged = [
+        LoggedDataset(**values) for one in journal.entries() if one["kind"] == "datasets" for values in one["values"]
+    ]
+    return {PREFIXES[one.context]: (one.name, one.digest) for one in logged if one.context in PREFIXES}
 
 
 def _main_metrics(journal: Journal) -> list[Entry]:

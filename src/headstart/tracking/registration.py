@@ -140,4 +140,4 @@ def _figures(run: Any) -> str:
 
 
 def _sentence(verdict: Verdict) -> str:
-    return f"{'Became' if verdict.better else 'Did not become'} {CHAMPION}: {verdict.reason}."
+    return f"Became {CHAMPION}: {verdict.reason}." if verdict.better else f"{verdict.reason.capitalize()}."
