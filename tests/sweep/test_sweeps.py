@@ -137,6 +137,17 @@ def repeated(failed: Repeated, fork_server: ForkServer) -> Repeated:
     return failed
 
 
+def check_best_job(parent: Any, best: Any) -> None:
+    """Assert that the parent run has the accuracy of the best job, its link, and the table."""
+    for name in ("val_accuracy", "test_accuracy", "test_accuracy_low", "test_accuracy_high"):
+        assert parent.data.metrics[name] == best.data.metrics[name]
+    assert parent.data.tags["best_run"] == best.info.run_id
+    page = f"#/experiments/{best.info.experiment_id}/runs/{best.info.run_id}?workflowType=machine_learning"
+    note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith(f"Best job by validation: [{best.info.run_name}]({page})")
+    assert "| strategy |" in note
+
+
 def test_a_failing_job_is_recorded(failed: Repeated) -> None:
     answer, runs = failed.answers[0], failed.stored[0]
     assert answer.returncode == 1, answer.stdout + answer.stderr
@@ -153,6 +164,7 @@ def test_a_failing_job_is_recorded(failed: Repeated) -> None:
     assert {run.data.tags["sweep"] for run in children} == {"mine"}
     [broken] = [run for run in children if run.info.status == "FAILED"]
     assert "000.png" in broken.data.tags["error"]
+    check_best_job(parent, next(run for run in children if run is not broken))
     client = mlflow.MlflowClient(f"sqlite:///{failed.outputs}/mlflow.db")
     assert "error.txt" in [file.path for file in client.list_artifacts(broken.info.run_id)]
 
