@@ -35,7 +35,14 @@ def test_a_run_tells_one_story(folder: Path, tmp_path: Path, wide: None, capsys:
     words = [*TINY, f"dataset.root={folder}", "freeze=last_block", "epochs=2"]
     lines = printed_by(words, tmp_path / "run", capsys).splitlines()
     assert len(lines) - 4 + DEFAULT_EPOCHS < LINES
-    assert [line.split()[0] for line in lines[:6]] == ["folder", "data", "model", "schedule", "hardware", "directory"]
+    assert [line.split()[0] for line in lines[:6]] == [
+        "last_block",
+        "data",
+        "model",
+        "schedule",
+        "hardware",
+        "directory",
+    ]
     assert "30 images of 3 classes: 18 train (6 a class), 6 validation, 6 test" in lines[1]
     assert "head (2 epochs), then last_block (2 epochs)" in lines[3]
     assert [line.split("  ")[0] for line in lines if line.startswith("Stage")] == [

@@ -32,7 +32,7 @@ def test_a_run_is_estimated_from_a_similar_earlier_run(
     before = files(outputs)
     plan(folder, outputs / "runs" / "planned", "seed=7")
     said = " ".join(capsys.readouterr().out.split())
-    assert "Plan of folder small_cnn linear last_block seed 7" in said
+    assert f"Plan of last_block linear s7 small_cnn {folder.name}" in said
     assert "30 images of 3 classes" in said
     assert "all 18 6 6" in said
     assert "head head 2 1 adam 0.003" in said

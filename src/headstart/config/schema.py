@@ -33,8 +33,7 @@ class TrackingConfig:
     experiment: str = setting("headstart", "MLflow experiment of the runs")
     register: str | None = setting(
         None,
-        "name in MLflow's model registry: the classifier becomes a version of it, and the alias champion moves to it "
-        "if a paired test on the validation images shows that it is better; null: not registered",
+        "registered model that gets the classifier as a version; champion moves if it validates better; null: none",
     )
     system_interval: float = number(
         10.0, "time between samples of processor, memory and GPUs for MLflow; 0: none", "seconds", minimum=0
