@@ -24,6 +24,7 @@ from headstart.core.errors import HeadstartError
 from headstart.features.boundary import frozen_boundary
 from headstart.inference.backend import COMPARED, TOLERANCE, forward, resolve_inference_backend
 from headstart.inference.openvino import import_openvino
+from headstart.model.head_input import with_head_input
 from headstart.model.network import Network, build_network
 from headstart.results.codec import to_plain
 from headstart.run.experiment import run
@@ -105,6 +106,20 @@ def test_auto_is_openvino_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
     assert resolve_inference_backend("auto") == "tensorflow"
     assert resolve_inference_backend("openvino") == "openvino"
+
+
+@pytest.mark.usefixtures("openvino")
+def test_both_backends_agree_on_several_outputs_of_one_pass() -> None:
+    network = network_of("small_cnn")
+    model = with_head_input(network.classifier)
+    rows = np.random.default_rng(0).integers(0, 256, (41, SIZE, SIZE, 3), dtype=np.uint8)
+    ready = forward(model, "openvino")
+    found, expected = ready.outputs(rows), forward(model, "tensorflow").outputs(rows)
+    assert ready.backend == "openvino"
+    assert len(found) == len(expected) == 2
+    for received, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(received, wanted, atol=TOLERANCE * max(1.0, np.abs(wanted).max()))
+    np.testing.assert_array_equal(ready(rows), found[0])
 
 
 @pytest.mark.usefixtures("openvino")

@@ -62,17 +62,19 @@ def resolve_inference_backend(backend: str) -> str:
 
 
 class InferenceModel:
-    """A network that is ready for inference: call it with a batch to get the outputs."""
+    """A network that is ready for inference: call it with a batch to get its first output, or use `outputs` for all."""
 
     def __init__(self, model: keras.Model, backend: str) -> None:
         """Prepare a network; see `forward`."""
         import tensorflow as tf
 
-        if len(model.inputs) != 1 or len(model.outputs) != 1:
-            raise ValueError("Expected a model with one input and one output")
+        if len(model.inputs) != 1:
+            raise ValueError(f"Expected a model with one input. Received: {len(model.inputs)}")
         self.backend = "tensorflow"  # the inference backend that runs
         self._shape = tuple(model.inputs[0].shape[1:])
-        self._function = tf.function(lambda rows: model(tf.cast(rows, tf.float32), training=False), autograph=False)
+        self._function = tf.function(
+            lambda rows: tf.nest.flatten(model(tf.cast(rows, tf.float32), training=False)), autograph=False
+        )
         self._requests: Requests | None = None
         self._compared = False
         if backend == "openvino":
@@ -83,7 +85,15 @@ class InferenceModel:
                 self._convert(model)
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """Return the outputs of a batch, float (n, ...); one thread at a time.
+        """Return the first output of a batch, float (n, ...); one thread at a time.
+
+        Args:
+            rows: inputs of the network, uint8 or float, (n, ...); n may differ from call to call.
+        """
+        return self.outputs(rows)[0]
+
+    def outputs(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Return every output of a batch, float (n, ...) each, from one pass; one thread at a time.
 
         Args:
             rows: inputs of the network, uint8 or float, (n, ...); n may differ from call to call.
@@ -92,10 +102,10 @@ class InferenceModel:
             self._compare(self._requests, rows[:COMPARED])
         return self._by_tensorflow(rows) if self._requests is None else self._requests(rows)
 
-    def _by_tensorflow(self, rows: np.ndarray) -> np.ndarray:
+    def _by_tensorflow(self, rows: np.ndarray) -> list[np.ndarray]:
         import tensorflow as tf
 
-        return self._concrete(rows.dtype)(tf.constant(rows)).numpy()
+        return [values.numpy() for values in self._concrete(rows.dtype)(tf.constant(rows))]
 
     def _concrete(self, dtype: Any) -> Any:
         """Return the function for one type and any number of rows; it is traced once."""
@@ -107,7 +117,8 @@ class InferenceModel:
         openvino = import_openvino()
         failures = openvino.frontend
         try:
-            self._requests = Requests(self._concrete("float32"), self._shape, tuple(model.outputs[0].shape[1:]))
+            shapes = [tuple(output.shape[1:]) for output in model.outputs]
+            self._requests = Requests(self._concrete("float32"), self._shape, shapes)
             self.backend = "openvino"
         except (
             RuntimeError,
@@ -122,23 +133,25 @@ class InferenceModel:
     def _compare(self, requests: Requests, rows: np.ndarray) -> None:
         """Switch to TensorFlow if OpenVINO computes other outputs."""
         expected = self._by_tensorflow(rows.astype(np.float32))
-        difference = float(np.abs(requests(rows) - expected).max())
-        largest = max(1.0, float(np.abs(expected).max()))
         self._compared = True
-        if not difference <= TOLERANCE * largest:  # also true if one of them is not a number
-            _report(
-                f"OpenVINO's outputs differ from TensorFlow's by {difference / largest:.2g} of the largest output, "
-                f"more than {TOLERANCE:g}, so TensorFlow runs the network"
-            )
-            self.backend, self._requests = "tensorflow", None
+        for found, wanted in zip(requests(rows), expected, strict=True):
+            difference = float(np.abs(found - wanted).max())
+            largest = max(1.0, float(np.abs(wanted).max()))
+            if not difference <= TOLERANCE * largest:  # also true if one of them is not a number
+                _report(
+                    f"OpenVINO's outputs differ from TensorFlow's by {difference / largest:.2g} of the largest output, "
+                    f"more than {TOLERANCE:g}, so TensorFlow runs the network"
+                )
+                self.backend, self._requests = "tensorflow", None
+                return
 
 
 def forward(model: keras.Model, backend: str) -> InferenceModel:
     """Prepare a network for inference.
 
     Args:
-        model: a functional model of one input and one output: a whole classifier, or its part before or after a split
-            point. OpenVINO keeps the current weights.
+        model: a functional model of one input: a whole classifier, or its part before or after a split point.
+            OpenVINO keeps the current weights.
         backend: `auto`, `tensorflow` or `openvino`. TensorFlow runs a network that OpenVINO cannot run, that is not
             float32, or whose outputs differ by more than TOLERANCE, and a message says so.
 

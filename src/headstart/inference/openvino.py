@@ -18,13 +18,13 @@ REQUEST_ROWS = 32  # at most per request
 class Requests:
     """A converted network that computes batches in requests of a fixed number of rows."""
 
-    def __init__(self, function: Any, shape: tuple, outputs: tuple) -> None:
+    def __init__(self, function: Any, shape: tuple, outputs: list[tuple]) -> None:
         """Convert and compile a network.
 
         Args:
-            function: a concrete TensorFlow function of one float32 tensor (n, *shape).
+            function: a concrete TensorFlow function from one float32 tensor (n, *shape) to a list of tensors.
             shape: of one row of inputs.
-            outputs: shape of one row of outputs.
+            outputs: shape of one row of each output.
         """
         openvino = import_openvino()
         self._rows = min(max(REQUEST_VALUES // int(np.prod(shape)), 1), REQUEST_ROWS)
@@ -42,16 +42,18 @@ class Requests:
         waiting = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1
         self._queue = openvino.AsyncInferQueue(compiled, waiting)
 
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """Return the outputs of a batch, float32 (n, ...).
+    def __call__(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Return every output of a batch, float32 (n, ...) each.
 
         Args:
             rows: of any number type, (n, ...).
         """
-        padded = np.empty((-(-len(rows) // self._rows) * self._rows, *self._outputs), np.float32)
+        length = -(-len(rows) // self._rows) * self._rows
+        padded = [np.empty((length, *shape), np.float32) for shape in self._outputs]
 
         def keep(request: Any, start: int) -> None:
-            padded[start : start + self._rows] = request.get_output_tensor(0).data
+            for number, values in enumerate(padded):
+                values[start : start + self._rows] = request.get_output_tensor(number).data
 
         self._queue.set_callback(keep)
         for start in range(0, len(rows), self._rows):
@@ -61,7 +63,7 @@ class Requests:
                 part = np.concatenate([part, np.zeros((missing, *part.shape[1:]), np.float32)])
             self._queue.start_async([part], start)
         self._queue.wait_all()
-        return padded[: len(rows)]
+        return [values[: len(rows)] for values in padded]
 
 
 def import_openvino() -> Any:
