@@ -63,6 +63,8 @@ def test_an_export_gives_the_probabilities_of_the_classifier(
     np.testing.assert_allclose(class_probabilities(run(pixels)), expected, atol=1e-5)
     labels = json.loads((place / "labels.json").read_text())
     assert labels["class_names"] == ["blue", "green", "red"]
+    assert labels["card"] == json.loads((run_directory / "classifier" / "labels.json").read_text())["card"]
+    assert labels["card"]["run"].startswith("folder small_cnn")
     assert labels["export"]["largest_difference"] < 1e-5
     assert (labels["image_size"], labels["export"]["format"]) == (32, name)
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from conftest import TINY
 
+from headstart.classifier.familiarity import FAMILIARITY
 from headstart.classifier.saved import FILES, Classifier, load_classifier, save_classifier
 from headstart.config import compose
 from headstart.core.errors import HeadstartError
@@ -93,7 +94,7 @@ def expect_plain_model(file: Path) -> None:
 def test_no_custom_code_no_optimizer_only_float32(finished_run: Path) -> None:
     assert "value_range" not in json.loads((finished_run / "classifier" / "labels.json").read_text())
     expect_plain_model(finished_run / "classifier" / "model.keras")
-    assert {file.name for file in (finished_run / "classifier").iterdir()} == set(FILES)
+    assert {file.name for file in (finished_run / "classifier").iterdir()} == {*FILES, FAMILIARITY}
 
 
 @pytest.mark.slow

@@ -41,6 +41,11 @@ def test_a_soup_of_runs_is_saved_evaluated_and_tested(sweep: Path, capsys: pytes
     soup = load_classifier(sweep / "soup")
     for found, *expected in zip(soup.model.get_weights(), *members, strict=True):
         np.testing.assert_allclose(found, np.mean(expected, axis=0), atol=1e-6)
+    assert soup.card is not None
+    assert soup.card.run.startswith("soup of runs like folder small_cnn")
+    assert soup.card.measured is not None
+    assert soup.card.measured.accuracy == pytest.approx(made["splits"]["test"]["accuracy"])
+    assert soup.familiarity is not None
     text = capsys.readouterr().out.replace("\n", " ")
     assert "against the best single run" in text
     assert f"headstart predict {sweep / 'soup'}" in text

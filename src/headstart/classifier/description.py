@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from headstart.core.errors import expect_one_of
 from headstart.core.files import write_json
 from headstart.data.files.high_bit_depth import ValueRange
 from headstart.data.files.images import RESIZE_MODES
-from headstart.results.codec import to_plain
+from headstart.results.codec import from_plain, to_plain
+from headstart.results.model_card import ModelCard
 from headstart.results.upgrade import version_of
 
 LABELS = "labels.json"
@@ -38,6 +38,8 @@ class ClassifierDescription:
     """Values that become black and white in files of more than 8 bits a channel, 0 to 65535; absent without such."""
     threshold: float | None = None
     """Probability of the second of two classes above which an image gets it, as validation advises, 0 to 1."""
+    card: ModelCard | None = None
+    """The run that made it, its data and its accuracy; absent until it is evaluated, and from earlier versions."""
 
 
 def write_description(directory: Path, description: ClassifierDescription) -> None:
@@ -57,7 +59,17 @@ def store_threshold(directory: Path, threshold: float) -> None:
         directory: of the classifier.
         threshold: on the probability of the second class, 0 to 1.
     """
-    write_description(directory, dataclasses.replace(read_description(directory), threshold=threshold))
+    write_description(directory, replace(read_description(directory), threshold=threshold))
+
+
+def add_card(directory: Path, card: ModelCard) -> None:
+    """Add to a saved classifier's labels.json where it comes from.
+
+    Args:
+        directory: of the classifier.
+        card: of the classifier.
+    """
+    write_description(directory, replace(read_description(directory), card=card))
 
 
 def plain_description(description: ClassifierDescription) -> dict[str, Any]:
@@ -93,12 +105,21 @@ def read_description(directory: Path) -> ClassifierDescription:
                 output=_text(labels.get("output")),
                 value_range=_value_range(labels.get("value_range")),
                 threshold=_threshold(labels.get("threshold"), len(names)),
+                card=_card(labels.get("card")),
             )
     raise ValueError("labels.json does not hold class_names (a list of names), image_size and resize")
 
 
 def _text(saved: object) -> str | None:
     return saved if isinstance(saved, str) else None
+
+
+def _card(saved: object) -> ModelCard | None:
+    """Return the card that labels.json holds; None if it holds none."""
+    try:
+        return None if saved is None else from_plain(ModelCard, saved)
+    except ValueError as error:
+        raise ValueError(f"card in labels.json: {error}") from error
 
 
 def _value_range(saved: object) -> ValueRange | None:

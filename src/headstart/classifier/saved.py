@@ -1,9 +1,11 @@
 """The saved classifier: a directory that plain Keras can load, and that headstart verifies when it loads it.
 
 model.keras     RGB pixels 0-255 of its image size to probabilities; no custom code
-labels.json     class names in the order of the outputs, image size, resize mode, range of values: see description.py
+labels.json     class names in the order of the outputs, image size, resize mode, range of values, and where it comes
+                from: see description.py
 config.yaml     the resolved configuration of the run
 reference.npz   a few images with their probabilities at the time of saving
+familiarity.npz what the training images look like to its head, if that was learned: see familiarity.py
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.classifier.description import LABELS, ClassifierDescription, read_description, write_description
+from headstart.classifier.familiarity import Familiarity, expect_fitting, read_familiarity
 from headstart.config import Config, to_yaml
 from headstart.core.errors import HeadstartError
 from headstart.core.files import atomic_directory, write_text
@@ -27,8 +30,10 @@ from headstart.data.files.high_bit_depth import ValueRange
 from headstart.data.files.images import load_image
 from headstart.inference.backend import InferenceModel, check_inference_backend, forward, resolve_inference_backend
 from headstart.model.backbones.weights import UNREADABLE
+from headstart.model.head_input import with_head_input
 from headstart.model.heads import class_probabilities
 from headstart.model.trusted import expect_trusted_model
+from headstart.results.model_card import ModelCard
 
 if TYPE_CHECKING:
     import keras
@@ -36,6 +41,19 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4  # on a probability: far above what another batch size or processor changes, far below a real change
 LARGEST_REFERENCE = 256_000_000  # bytes; a few images of the largest networks take a tenth of that
 FILES = ("model.keras", LABELS, "config.yaml", "reference.npz")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of one image."""
+
+    probabilities: np.ndarray  # float32 (classes,)
+    distance: float | None  # from the training images, in units of the limit; None if the classifier has no measure
+
+    @property
+    def unfamiliar(self) -> bool | None:
+        """Whether the image looks unlike the training images; None if the classifier has no measure."""
+        return None if self.distance is None else self.distance > 1
 
 
 @dataclass(frozen=True)
@@ -50,11 +68,13 @@ class Classifier:
     inference_backend: str = "tensorflow"  # auto | tensorflow | openvino
     value_range: ValueRange | None = None  # values of files with more than 8 bits that become 0 and 255; 0 to 65535
     threshold: float | None = None  # advised, on the probability of the second of two classes
+    card: ModelCard | None = None  # where it comes from; None if that was not saved
+    familiarity: Familiarity | None = None  # what its training images look like; None if that was not learned
 
     @cached_property
     def forward(self) -> InferenceModel:
-        """The network compiled for inference, once."""
-        return forward(self.model, self.inference_backend)
+        """The network compiled for inference, once; its second output is what the head reads."""
+        return forward(with_head_input(self.model), self.inference_backend)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return one row per image and one column per class, float32 (n, classes).
@@ -63,6 +83,19 @@ class Classifier:
             images: RGB pixels 0-255, (n, image_size, image_size, 3).
         """
         return class_probabilities(self.forward(images))
+
+    def examine(self, images: np.ndarray) -> list[Prediction]:
+        """Return the probabilities of each image, and how far it is from the training images, from one pass.
+
+        Args:
+            images: RGB pixels 0-255, (n, image_size, image_size, 3).
+        """
+        outputs, *features = self.forward.outputs(images)
+        rows = class_probabilities(outputs)
+        if self.familiarity is None:
+            return [Prediction(row, None) for row in rows]
+        distances = self.familiarity.distances(features[0])
+        return [Prediction(row, float(distance)) for row, distance in zip(rows, distances, strict=True)]
 
     def load(self, file: Path | bytes, size: int | None = None) -> np.ndarray:
         """Return the pixels of an image file, resized as in training, uint8 (size, size, 3).
@@ -85,11 +118,23 @@ class Classifier:
             files: images of any size and format that headstart reads.
             batch_size: of the inference.
         """
+        for file, found in self.examine_files(files, batch_size):
+            yield file, found.probabilities if isinstance(found, Prediction) else found
+
+    def examine_files(
+        self, files: Iterable[Path], batch_size: int = 32
+    ) -> Iterator[tuple[Path, Prediction | HeadstartError]]:
+        """Yield every file in order with its prediction, or with the error if it cannot be read.
+
+        Args:
+            files: images of any size and format that headstart reads.
+            batch_size: of the inference.
+        """
         batch: list[tuple[Path, np.ndarray | HeadstartError]] = []
 
-        def finish() -> Iterator[tuple[Path, np.ndarray | HeadstartError]]:
+        def finish() -> Iterator[tuple[Path, Prediction | HeadstartError]]:
             readable = [pixels for _, pixels in batch if isinstance(pixels, np.ndarray)]
-            rows = iter(self.probabilities(np.stack(readable))) if readable else iter(())
+            rows = iter(self.examine(np.stack(readable)) if readable else [])
             for file, pixels in batch:
                 yield file, next(rows) if isinstance(pixels, np.ndarray) else pixels
             batch.clear()
@@ -172,16 +217,7 @@ def load_classifier(directory: str | Path, inference_backend: str = "tensorflow"
         images, expected = _read_reference(directory / "reference.npz", description.image_size)
         expect_trusted_model(directory / "model.keras")
         model = keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
-        classifier = Classifier(
-            model,
-            description.class_names,
-            description.image_size,
-            description.resize,
-            directory,
-            inference_backend,
-            description.value_range,
-            description.threshold,
-        )
+        classifier = _assembled(directory, description, model, inference_backend)
         received = (
             classifier.probabilities(images)
             if resolve_inference_backend(inference_backend) == "openvino"
@@ -200,6 +236,31 @@ def load_classifier(directory: str | Path, inference_backend: str = "tensorflow"
             "files have changed, or this version of Keras computes different values"
         )
     return classifier
+
+
+def _assembled(
+    directory: Path, description: ClassifierDescription, model: keras.Model, inference_backend: str
+) -> Classifier:
+    """Return the classifier of a directory, with what it knows of its training images.
+
+    Raises:
+        ValueError, OSError, HeadstartError: when familiarity.npz is damaged, or of another network.
+    """
+    familiarity = read_familiarity(directory)
+    if familiarity is not None:
+        expect_fitting(familiarity, with_head_input(model).outputs)
+    return Classifier(
+        model,
+        description.class_names,
+        description.image_size,
+        description.resize,
+        directory,
+        inference_backend,
+        description.value_range,
+        description.threshold,
+        description.card,
+        familiarity,
+    )
 
 
 def _read_reference(file: Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:

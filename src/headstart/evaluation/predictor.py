@@ -18,11 +18,12 @@ from headstart.features.activation_cache import ActivationCache
 from headstart.features.boundary import Boundary, frozen_boundary
 from headstart.inference.backend import InferenceModel, forward
 from headstart.model.flips import has_flips, without_flips
+from headstart.model.head_input import suffix_with_head_input
 from headstart.model.heads import class_probabilities
 from headstart.model.network import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import keras
 
@@ -64,25 +65,42 @@ class Predictor:
             index: the images of the split.
             name: of the split, for the progress bar.
         """
-        boundary = self.boundary
-        if boundary is not None and self.activations.objection(boundary, [index]):
-            boundary = None  # the cache has no room for this split
+        return self.outputs_and(index, name, lambda features: features[:, :0])[0]
+
+    def outputs_and(
+        self, index: ImageIndex, name: str, measure: Callable[[np.ndarray], np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the outputs as `outputs` does, and a measure of what the head reads of each image, from one pass.
+
+        Args:
+            index: the images of the split.
+            name: of the split, for the progress bar.
+            measure: from what the head reads, float (batch, features), to (batch, ...); with flips, of the image as it
+                is.
+        """
+        activations = self._activations(index, name)
+        given = self.activations.pixels.of(index, name) if activations is None else activations
+        run = self.classifier.forward if activations is None or self._suffix is None else self._suffix
         order = list(evaluation_batches(index, self.batch_size))
-        given: Batches | None = None
-        if boundary is not None:
-            try:
-                given = self.activations.rows(boundary, index, name)
-            except NotCachedError as error:
-                console.print(f"  {error}: {name} goes through the whole network", markup=False, soft_wrap=True)
-                boundary = None
-        if given is None:
-            given = self.activations.pixels.of(index, name)
-        run = self._suffix if boundary is not None and self._suffix else self.classifier.forward
-        batches = track(given.batches(iter(order)), len(order), f"evaluating the classifier: {name}")
-        outputs = np.concatenate([run(values) for values in batches])
-        if boundary is not None and has_flips(self.classifier.model):
-            return (outputs + self.mirrored_outputs(index, name)) / 2
-        return outputs
+        outputs, measured = [], []
+        for batch in track(given.batches(iter(order)), len(order), f"evaluating the classifier: {name}"):
+            values, features = run.outputs(batch)
+            outputs.append(values)
+            measured.append(measure(features))
+        whole = np.concatenate(outputs)
+        if activations is not None and has_flips(self.classifier.model):
+            whole = (whole + self.mirrored_outputs(index, name)) / 2
+        return whole, np.concatenate(measured)
+
+    def _activations(self, index: ImageIndex, name: str) -> Batches | None:
+        """Return the activations of a split at the boundary; None if the images go through the whole network."""
+        if self.boundary is None or self.activations.objection(self.boundary, [index]):  # the cache has no room
+            return None
+        try:
+            return self.activations.rows(self.boundary, index, name)
+        except NotCachedError as error:
+            console.print(f"  {error}: {name} goes through the whole network", markup=False, soft_wrap=True)
+            return None
 
     def for_changing(self, weights: Iterable[keras.Variable]) -> Predictor:
         """Return a predictor that follows changes of some weights: no activations that depend on them are cached.
@@ -113,7 +131,10 @@ class Predictor:
     @cached_property
     def _suffix(self) -> InferenceModel | None:
         """The part after the boundary, compiled once; TensorFlow follows later changes of its weights."""
-        return forward(self.boundary.suffix, self.classifier.inference_backend) if self.boundary else None
+        if self.boundary is None:
+            return None
+        head = without_flips(self.classifier.model).get_layer("head")
+        return forward(suffix_with_head_input(self.boundary.suffix, head), self.classifier.inference_backend)
 
     @cached_property
     def _plain(self) -> InferenceModel:

@@ -19,6 +19,7 @@ from headstart.core.files import file_name, open_csv, write_text
 from headstart.core.log import log_event
 from headstart.data.files.images import load_image
 from headstart.data.index import ImageIndex
+from headstart.evaluation.examined import EVALUATED
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.metrics import ClassResult, Evaluation, evaluate, worst_mistakes
 from headstart.evaluation.plots import (
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from headstart.classifier.saved import Classifier
 
 LOG = logging.getLogger(__name__)
-EVALUATED = ("validation", "test")
 EXPLAINED = 8  # mistakes with Grad-CAM heat maps
 
 
@@ -52,19 +52,25 @@ class SplitReports:
     threshold: ThresholdAdvice | None  # None unless there are two classes
 
 
-def report_splits(predictor: Predictor, index: ImageIndex, source: str, directory: Path) -> SplitReports:
-    """Evaluate a classifier on the validation and test splits.
+def report_splits(
+    classifier: Classifier,
+    index: ImageIndex,
+    probabilities_by_split: dict[str, np.ndarray],
+    source: str,
+    directory: Path,
+) -> SplitReports:
+    """Evaluate a classifier on the splits that it predicted.
 
     Writes predictions.csv (a row for each image: path, split, true and predicted label, confidence, the probability of
     every class), and a report and figures for each split, which are there after `finish_figures`.
 
     Args:
-        predictor: of the saved classifier.
-        index: the images; splits without images are left out.
+        classifier: the saved one.
+        index: the images.
+        probabilities_by_split: its predictions for every image of a split, float (n, classes).
         source: the run and its data, for the figures.
         directory: of the run.
     """
-    classifier = predictor.classifier
     (directory / "figures").mkdir(exist_ok=True)
     evaluations: dict[str, Evaluation] = {}
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -74,11 +80,8 @@ def report_splits(predictor: Predictor, index: ImageIndex, source: str, director
         writer = csv.writer(file)
         scores = [f"probability_{name}" for name in index.class_names]
         writer.writerow(["path", "split", "label", "predicted", "correct", "confidence", *scores])
-        for split in EVALUATED:
+        for split, probabilities in probabilities_by_split.items():
             part = index.split(split)
-            if not len(part):
-                continue
-            probabilities = predictor.probabilities(part, split)
             writer.writerows(_prediction_rows(part, probabilities, split))
             evaluation = evaluations[split] = evaluate(part.labels, probabilities, part.class_names)
             _write_report(evaluation, directory / f"{split}_report")

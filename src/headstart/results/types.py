@@ -20,6 +20,7 @@ from headstart.results.sections import (
     Tracking,
 )
 from headstart.results.threshold import ThresholdAdvice
+from headstart.results.unfamiliar import Unfamiliar
 
 SCHEMA_VERSION = 3  # of results.json; see headstart.results.upgrade for what each version changed
 UNFINISHED = "UNFINISHED"  # a run without results: in progress, or killed before it could write any
@@ -85,6 +86,8 @@ class RunResults:
     """Figures of the saved classifier by split (`validation`, `test`); empty if it only labelled unlabelled images."""
     threshold: ThresholdAdvice | None = None
     """The threshold between two classes that the validation images advise; absent for more classes."""
+    unfamiliar: Unfamiliar | None = None
+    """Images of the splits that look unlike the training images; absent if that is not measured."""
     pictures: PictureLabels | None = None
     """Labels of unlabelled images."""
     cache: CacheUse | None = None

@@ -14,6 +14,7 @@ from rich.filesize import decimal
 from headstart.config import StageConfig
 from headstart.core.errors import HeadstartError
 from headstart.core.full_disk import nearest_existing
+from headstart.evaluation.familiarity import images_kept
 from headstart.model.freeze import moving_weights, open_for_training
 from headstart.results.runs import CHECKPOINT
 from headstart.results.sections import DiskUse
@@ -64,9 +65,10 @@ def estimate(network: Network, stages: list[StageConfig], image_size: int, image
         of_optimizer = _bytes(network.classifier.trainable_variables, AN_ARRAY)
         # The current weights and those of the best epoch.
         checkpoint = max(checkpoint, 2 * of_weights + slots(stage.optimizer) * of_optimizer)
-    reference = REFERENCE_IMAGES * image_size**2 * 3
+    features = int(network.features.output.shape[-1])
+    beside = REFERENCE_IMAGES * image_size**2 * 3 + images_kept(images, features) * features * 2
     tables = OTHERS + images * (A_ROW + classes * A_PROBABILITY)
-    return Estimate(checkpoint, _bytes(weights, A_VARIABLE) + reference, tables)
+    return Estimate(checkpoint, _bytes(weights, A_VARIABLE) + beside, tables)
 
 
 def expect_room(found: Estimate, output: Path, artifacts: Path | None) -> dict[int, int]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from headstart.classifier.description import add_card
 from headstart.classifier.saved import Classifier
 from headstart.config import Config, to_yaml
 from headstart.config.identity import config_hash, run_name
@@ -22,6 +23,7 @@ from headstart.core.log import log_event, run_log
 from headstart.core.signals import parse_duration
 from headstart.results.figures import SplitFigures
 from headstart.results.file import read_results
+from headstart.results.model_card import model_card
 from headstart.results.runs import CHECKPOINT
 from headstart.results.scenario import SCENARIO, Scenario
 from headstart.results.sections import DiskUse, Parameters, Recipe
@@ -319,11 +321,12 @@ def _train_and_evaluate(setup: RunSetup, progress: RunProgress, tracker: Tracker
     progress.results = replace(progress.results, model_bytes=model_bytes)
 
     clock.begin("evaluation")
-    splits, threshold = evaluate(setup, classifier, activations, training, tracker)
-    progress.results = replace(progress.results, splits=splits, threshold=threshold, cache=activations.summary())
+    evaluated = evaluate(setup, classifier, activations, training, tracker)
+    progress.results = replace(progress.results, **vars(evaluated), cache=activations.summary())
+    add_card(setup.output / "classifier", model_card(progress.results, config))
     if config.evaluate_after_each_stage:
         progress.add_stage(
-            config.freeze.stages[-1].name, {split: found.whole_split() for split, found in splits.items()}
+            config.freeze.stages[-1].name, {split: found.whole_split() for split, found in evaluated.splits.items()}
         )
 
 
@@ -335,6 +338,7 @@ def _classify(setup: RunSetup, progress: RunProgress, tracker: Tracker) -> None:
     progress.clock.begin("evaluation")
     pictures = label_pictures(setup, classifier, tracker)
     progress.results = replace(progress.results, splits={}, pictures=pictures)
+    add_card(setup.output / "classifier", model_card(progress.results, setup.config))
 
 
 def _save(setup: RunSetup, progress: RunProgress, split: str) -> Classifier:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.classifier.description import store_threshold
+from headstart.classifier.familiarity import write_familiarity
 from headstart.classifier.saved import Classifier
 from headstart.config import StageConfig
 from headstart.core.files import file_name
@@ -16,6 +17,7 @@ from headstart.results.figures import EpochFigures, SplitFigures, SplitResults
 from headstart.results.runs import CHECKPOINT
 from headstart.results.sections import Parameters
 from headstart.results.threshold import ThresholdAdvice
+from headstart.results.unfamiliar import Unfamiliar
 from headstart.run.logged import epoch_metrics, split_metrics
 from headstart.run.setup import RunSetup
 from headstart.tracking import Tracker
@@ -103,12 +105,22 @@ def data_wait_fractions_of(training: TrainingResult) -> dict[str, float]:
     return {name: round(share, 4) for name, share in training.data_wait_fraction.items()}
 
 
+@dataclasses.dataclass(frozen=True)
+class EvaluatedRun:
+    """The sections of the results that the evaluation of the saved classifier gives."""
+
+    splits: dict[str, SplitResults]
+    threshold: ThresholdAdvice | None
+    unfamiliar: Unfamiliar | None
+
+
 def evaluate(
     setup: RunSetup, classifier: Classifier, activations: ActivationCache, training: TrainingResult, tracker: Tracker
-) -> tuple[dict[str, SplitResults], ThresholdAdvice | None]:
+) -> EvaluatedRun:
     """Evaluate the saved classifier on the validation and test splits; write, track and return the figures.
 
-    The threshold between two classes that they advise is stored with the classifier.
+    The threshold between two classes that they advise, and what the training images look like, are saved with the
+    classifier.
 
     Args:
         setup: the run's setup.
@@ -117,6 +129,7 @@ def evaluate(
         training: result of `train`, for the figures of the epochs.
         tracker: the run's tracker.
     """
+    from headstart.evaluation.examined import examine_splits
     from headstart.evaluation.report import report_splits
     from headstart.evaluation.results import split_results
     from headstart.evaluation.training_report import report_training
@@ -126,16 +139,20 @@ def evaluate(
     predictor = predictor_of(setup, classifier, config.freeze.stages[-1], activations)
     source = figure_source(config, setup.index)
     report_training(training.history, training.best.epoch, source, output)
-    reports = report_splits(predictor, setup.index, source, output)
+    examined = examine_splits(predictor, setup.index)
+    reports = report_splits(classifier, setup.index, examined.probabilities, source, output)
     if reports.threshold:
         store_threshold(output / "classifier", reports.threshold.threshold)
         tracker.log_metrics({"threshold": reports.threshold.threshold})
+    if examined.familiarity is not None:
+        write_familiarity(output / "classifier", examined.familiarity)
     tracker.log_metrics({"best_epoch": training.best.epoch})
     for split, evaluation in reports.evaluations.items():
         tracker.log_metrics(split_metrics(split, evaluation.summary()))
     tracker.log_files(output / name for name in ("history.csv", "predictions.csv"))
     tracker.log_files(sorted(output.glob("*_report*")))
-    return {split: split_results(evaluation) for split, evaluation in reports.evaluations.items()}, reports.threshold
+    splits = {split: split_results(evaluation) for split, evaluation in reports.evaluations.items()}
+    return EvaluatedRun(splits, reports.threshold, examined.unfamiliar)
 
 
 def track_figures(tracker: Tracker, output: Path) -> None:

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.markup import escape
 
-from headstart.classifier.description import store_threshold
+from headstart.classifier.description import add_card, store_threshold
+from headstart.classifier.familiarity import write_familiarity
 from headstart.classifier.saved import Classifier, load_classifier, save_classifier
 from headstart.comparison.collect import Run
+from headstart.config.identity import run_name
 from headstart.core.console import console, new_table, print_titled
 from headstart.core.files import write_json
 from headstart.data.reload import reload_images
 from headstart.model.backbones.registry import get_entry
 from headstart.results.codec import to_plain
 from headstart.results.figures import SplitResults
+from headstart.results.model_card import ModelCard, measured_accuracy
 from headstart.results.refinements import PairedTest
 from headstart.results.soup import Ingredient, Soup
 from headstart.soup.greedy import GreedySoup, Weights, greedy_soup
@@ -117,16 +120,29 @@ def _save(best: Candidate, classifier: Classifier, directory: Path) -> Classifie
 def _evaluate(
     best: Candidate, saved: Classifier, positions: Sequence[int], index: ImageIndex, directory: Path
 ) -> dict[str, SplitResults]:
-    """Evaluate the saved classifier on the validation and test splits; write and return the figures."""
+    """Evaluate the saved classifier on the validation and test splits; write and return the figures; describe it."""
+    from headstart.evaluation.examined import examine_splits
     from headstart.evaluation.report import report_splits
     from headstart.evaluation.results import split_results
     from headstart.evaluation.writing import figure_source
 
     source = figure_source(best.config, index).replace("run: ", "soup of runs like: ", 1)
-    reports = report_splits(_predictor(best, saved, positions), index, source, directory)
+    examined = examine_splits(_predictor(best, saved, positions), index)
+    reports = report_splits(saved, index, examined.probabilities, source, directory)
+    splits = {split: split_results(evaluation) for split, evaluation in reports.evaluations.items()}
     if reports.threshold:
         store_threshold(directory / "classifier", reports.threshold.threshold)
-    return {split: split_results(evaluation) for split, evaluation in reports.evaluations.items()}
+    if examined.familiarity is not None:
+        write_familiarity(directory / "classifier", examined.familiarity)
+    card = ModelCard(
+        run=f"soup of runs like {run_name(best.config)}",
+        dataset=best.config.dataset.name,
+        training_images=len(index.split("train")),
+        measured=measured_accuracy(splits),
+        unfamiliar=examined.unfamiliar.limit if examined.unfamiliar else None,
+    )
+    add_card(directory / "classifier", card)
+    return splits
 
 
 def _ingredients(candidates: Sequence[Candidate], soup: GreedySoup) -> tuple[Ingredient, ...]:
