@@ -174,8 +174,13 @@ def test_every_input_format_gives_the_classifier_s_answers(
     assert status == 200
     expected = [row for _, row in classifier.predict(files)]
     assert len(answer["predictions"]) == len(files)
+    examined = [prediction for _, prediction in classifier.examine_files(files)]
+    assert [row["unfamiliar"] for row in answer["predictions"]] == [found.unfamiliar for found in examined]
+    np.testing.assert_allclose(
+        [row["distance"] for row in answer["predictions"]], [found.distance for found in examined], atol=1e-4
+    )
     for row, wanted in zip(answer["predictions"], expected, strict=True):
-        assert list(row) == ["label", "confidence", "probabilities"]
+        assert list(row) == ["label", "confidence", "probabilities", "unfamiliar", "distance"]
         expect_answer(row, wanted, classifier.class_names)
 
 

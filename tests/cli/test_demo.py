@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import subprocess
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import HEADSTART
+from PIL import Image
 
 from headstart.classifier.saved import Classifier, load_classifier
-from headstart.cli import demo, demo_page
+from headstart.cli import demo, demo_answer
+from headstart.cli.demo_examples import write_examples
 from headstart.data.files.images import UnreadableImageError
 from headstart.evaluation.gradcam import GradCam
 from local_services import free_port
@@ -28,17 +32,48 @@ def classifier(finished_run: Path) -> Classifier:
 
 def test_an_answer_has_every_class_and_two_pictures(classifier: Classifier, folder: Path) -> None:
     file = folder / "green" / "000.png"
-    confidences, picture, heat = demo_page.classify_and_explain(
+    confidences, familiar, picture, heat = demo_answer.classify_and_explain(
         classifier, GradCam(classifier.model), file.read_bytes()
     )
+    assert "Looks like the training images" in familiar
     [(_, expected)] = classifier.predict([file])
     assert list(confidences) == list(classifier.class_names)
     np.testing.assert_allclose(list(confidences.values()), expected, atol=1e-6)
-    assert picture.shape == heat.shape == (demo_page.SIDE, demo_page.SIDE, 3)
+    assert picture.shape == heat.shape == (demo_answer.SIDE, demo_answer.SIDE, 3)
     assert picture.dtype == heat.dtype == np.uint8
     assert not np.array_equal(picture, heat)
+    side = demo_answer.SIDE // classifier.image_size  # each pixel that the classifier sees is a square
+    np.testing.assert_array_equal(picture[side // 2 :: side, side // 2 :: side], classifier.load(file))
     with pytest.raises(UnreadableImageError, match="10 bytes"):
-        demo_page.classify_and_explain(classifier, GradCam(classifier.model), b"no picture")
+        demo_answer.classify_and_explain(classifier, GradCam(classifier.model), b"no picture")
+
+
+def test_the_card_names_run_data_and_accuracy(classifier: Classifier) -> None:
+    card = demo_answer.card_html(replace(classifier, class_names=("<b>", "b", "c")))
+    assert "Model: folder small_cnn linear last_block seed 0" in card
+    assert "3 classes (&lt;b&gt;, b, c) in images of 32 px" in card
+    assert "test accuracy" in card
+    assert "Unfamiliar: images unlike the training images, farther from them than all of the" in card
+
+
+def test_an_unfamiliar_image_is_called_so(classifier: Classifier) -> None:
+    yellow = io.BytesIO()
+    Image.new("RGB", (24, 24), (255, 255, 0)).save(yellow, "PNG")
+    _, familiar, *_ = demo_answer.classify_and_explain(classifier, GradCam(classifier.model), yellow.getvalue())
+    assert "Unfamiliar image." in familiar
+    unknown = replace(classifier, familiarity=None)
+    _, familiar, *_ = demo_answer.classify_and_explain(unknown, GradCam(classifier.model), yellow.getvalue())
+    assert familiar == ""
+
+
+def test_examples_are_the_reference_images(classifier: Classifier, tmp_path: Path) -> None:
+    assert classifier.directory is not None
+    files = write_examples(classifier, tmp_path / "examples")
+    with np.load(classifier.directory / "reference.npz") as reference:
+        images = reference["images"]
+    assert len(files) == len(images)
+    for file, image in zip(files, images, strict=True):
+        np.testing.assert_array_equal(classifier.load(file), image)
 
 
 def test_without_gradio_the_extra_is_named(
@@ -66,24 +101,30 @@ def test_the_page_answers_and_says_what_is_no_picture(
     with subprocess.Popen(command, cwd=places["work"], env=environment, stdout=subprocess.PIPE, text=True) as page:
         try:
             assert page.stdout is not None
-            assert f"http://127.0.0.1:{port}" in page.stdout.readline()
+            assert page.stdout.readline().startswith("Model: folder small_cnn")
+            link = next(line for line in page.stdout if line.startswith("http"))
+            assert link.startswith(f"http://127.0.0.1:{port}")
             with urllib.request.urlopen(f"http://127.0.0.1:{port}") as start:
                 assert "fonts.googleapis.com" not in start.read().decode()
             client = Client(f"http://127.0.0.1:{port}", verbose=False, download_files=False)
             file = folder / "red" / "000.png"
-            problem, label, picture, heat = client.predict(handle_file(str(file)), api_name="/classify")
+            problem, label, familiar, picture, heat = client.predict(handle_file(str(file)), api_name="/classify")
             [(_, expected)] = classifier.predict([file])
             assert label["label"] == classifier.class_names[int(expected.argmax())]
             found = {row["label"]: row["confidence"] for row in label["confidences"]}
             assert found == pytest.approx(dict(zip(classifier.class_names, expected.tolist(), strict=True)), abs=1e-6)
+            assert "Looks like the training images" in familiar
             assert picture is not None
             assert heat is not None
             assert problem["visible"] is False
 
             (tmp_path / "note.txt").write_text("no picture")
-            problem, label, *pictures = client.predict(handle_file(str(tmp_path / "note.txt")), api_name="/classify")
+            problem, label, familiar, *pictures = client.predict(
+                handle_file(str(tmp_path / "note.txt")), api_name="/classify"
+            )
             assert "note.txt: its content is none of JPEG" in problem["value"]
             assert not label
+            assert not familiar
             assert pictures == [None, None]
             client.close()
             assert list(places["temporary"].glob("headstart-demo-*/**/000.png"))

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,8 @@ def test_files_and_folders_in_one_go(finished_run: Path, folder: Path, capsys: p
     assert predict.main(arguments) == 0
     rows = rows_of(capsys.readouterr().out)
     assert [row["path"] for row in rows] == [str(single), *map(str, sorted(folder.glob("*/*.png")))]
-    assert list(rows[0]) == ["path", "label", "confidence", "label_2", "confidence_2", "error"]
+    labels = ["label", "confidence", "label_2", "confidence_2"]
+    assert list(rows[0]) == ["path", *labels, "unfamiliar", "distance", "error"]
     assert float(rows[0]["confidence"]) >= float(rows[0]["confidence_2"])
     assert rows[0] == rows[4]
 
@@ -130,15 +132,57 @@ def test_an_engine_that_is_missing_is_named(
     assert predict.main([*arguments, "auto"]) == predict.main([*arguments, "tensorflow"]) == 0
 
 
+def test_the_classifier_is_named_and_unfamiliar_images_are_counted(
+    finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    test = json.loads((finished_run / "results.json").read_text())["splits"]["test"]
+    Image.new("RGB", (24, 24), (255, 255, 0)).save(tmp_path / "yellow.png")
+    assert predict.main([str(finished_run), str(folder / "red" / "000.png"), str(tmp_path)]) == 0
+    answer = " ".join(capsys.readouterr().out.split())
+    assert f"Model: folder small_cnn linear last_block seed 0 ({finished_run})" in answer
+    assert "3 classes (blue, green, red) in images of 32 px" in answer
+    assert f"images of folder; test accuracy {test['accuracy']:.1%} (" in answer
+    assert f"on {test['images']} images" in answer
+    assert "1 of 2 images looks unlike the training images (farther from them than all of the " in answer
+    assert predict.main([str(finished_run), str(tmp_path), "--format", "csv"]) == 0
+    [row] = rows_of(capsys.readouterr().out)
+    assert row["unfamiliar"] == "yes"
+    assert float(row["distance"]) > 1
+
+
+def test_a_classifier_of_an_earlier_version_is_named_by_its_results(
+    finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run / "classifier", run / "classifier")
+    shutil.copy(finished_run / "results.json", run)
+    (run / "classifier" / "familiarity.npz").unlink()
+    labels = json.loads((run / "classifier" / "labels.json").read_text())
+    del labels["card"]
+    (run / "classifier" / "labels.json").write_text(json.dumps(labels))
+    picture = str(folder / "red" / "000.png")
+    assert predict.main([str(run), picture]) == 0
+    answer = " ".join(capsys.readouterr().out.split())
+    assert "Model: folder small_cnn linear last_block seed 0" in answer
+    assert "test accuracy" in answer
+    assert answer.count("Unfamiliar images are not found: this classifier was saved without") == 1
+    assert predict.main([str(run), picture, "--format", "csv"]) == 0
+    [row] = rows_of(capsys.readouterr().out)
+    assert (row["unfamiliar"], row["distance"]) == ("", "")
+
+
 @pytest.mark.parametrize("name", ["answer.csv", "answer.json", "answer.txt"])
 def test_the_answer_in_a_file(
     finished_run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, name: str
 ) -> None:
     output = tmp_path / "new" / name
     assert predict.main([str(finished_run), str(folder / "red"), "--output", str(output)]) == 0
-    assert capsys.readouterr().out == ""
+    said = capsys.readouterr().out
+    assert "Model: folder small_cnn" in said
+    assert "009.png" not in said
     text = output.read_text(encoding="utf-8")
     if name.endswith("txt"):
+        assert text.startswith(f"  images in {folder}")
         assert "confidence" in text.splitlines()[1]
         assert "009.png" in text
     else:
@@ -280,7 +324,8 @@ def test_csv_from_the_command_line_is_nothing_but_csv(finished_run: Path, folder
     assert len(rows) == 11
     assert answer.stdout.splitlines()[0].startswith("path,label,confidence,label_2")
     assert all(0 < float(row["confidence"]) <= 1 for row in rows)
-    assert answer.stderr == ""
+    assert answer.stderr.startswith("Model: folder small_cnn")
+    assert "of 11 images" in answer.stderr.splitlines()[-1]
 
 
 def test_files_that_are_not_read_and_values_that_are_nearly_black_are_noted(
@@ -412,5 +457,5 @@ def test_the_answers_are_there_when_a_picture_cannot_be_written(
     assert predict.main(command) == 1
     said = capsys.readouterr()
     assert len(rows_of(said.out)) == 2
-    assert said.err.startswith(f"Warning: cannot write {drawn / pictures[0].stem}.png (Is a directory")
+    assert f"\nWarning: cannot write {drawn / pictures[0].stem}.png (Is a directory" in said.err
     assert (drawn / f"{pictures[1].stem}.png").is_file()

@@ -153,7 +153,7 @@ def test_the_logged_model_answers_like_the_classifier(
 
     classifier = load_classifier(finished_run)
     expected = classifier.probabilities(np.stack([classifier.load(file) for file in files]))
-    assert list(answer.columns) == ["label", "confidence", "probabilities"]
+    assert list(answer.columns) == ["label", "confidence", "probabilities", "unfamiliar", "distance"]
     assert [list(row) for row in answer["probabilities"]] == [list(classifier.class_names)] * len(files)
     np.testing.assert_allclose([list(row.values()) for row in answer["probabilities"]], expected, atol=1e-5)
     np.testing.assert_allclose(answer["confidence"], expected.max(axis=1), atol=1e-5)

@@ -1,4 +1,4 @@
-"""Serves the saved classifier as an MLflow model: images in, labels and probabilities out.
+"""Serves the saved classifier as an MLflow model: images in; labels, probabilities and what is unfamiliar out.
 
 MLflow stores and runs this file itself ("models from code"), so that nothing is pickled. That is why this file imports
 MLflow, besides the package `tracking`.
@@ -42,7 +42,7 @@ class BadRequest(MlflowException):
 
 
 class PictureClassifier(mlflow.pyfunc.PythonModel):
-    """Predicts the label, its confidence and the probability of every class."""
+    """Predicts the label, its confidence, the probability of every class and whether the image looks unfamiliar."""
 
     def load_context(self, context: Any) -> None:
         """Load the classifier's directory, which MLflow stores beside this file, and warm it up."""
@@ -67,14 +67,16 @@ class PictureClassifier(mlflow.pyfunc.PythonModel):
         if not images:
             raise BadRequest("Expected at least one image in the column image. Received: none")
         batches = [np.stack(images[start : start + BATCH_SIZE]) for start in range(0, len(images), BATCH_SIZE)]
-        rows = np.concatenate([self.classifier.probabilities(batch) for batch in batches])
-        return pd.DataFrame(
-            {
-                "label": [names[best] for best in rows.argmax(axis=1)],
-                "confidence": rows.max(axis=1).astype(float),
-                "probabilities": [dict(zip(names, row.tolist(), strict=True)) for row in rows],
-            }
-        )
+        found = [prediction for batch in batches for prediction in self.classifier.examine(batch)]
+        answer = {
+            "label": [names[one.probabilities.argmax()] for one in found],
+            "confidence": [float(one.probabilities.max()) for one in found],
+            "probabilities": [dict(zip(names, one.probabilities.tolist(), strict=True)) for one in found],
+            "unfamiliar": [one.unfamiliar for one in found],
+            "distance": [one.distance for one in found],
+        }
+        # As objects, so that None stays null in JSON.
+        return pd.DataFrame(answer).astype({"unfamiliar": object, "distance": object})
 
     def _pixels(self, pictures: Iterable[Any]) -> Iterator[np.ndarray]:
         """Yield the pixels of each image, float32 (size, size, 3)."""

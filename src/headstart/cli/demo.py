@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import tempfile
 from pathlib import Path
 
 from headstart.classifier.saved import load_classifier
 from headstart.cli.errors import report_error
+from headstart.cli.model_lines import model_lines, print_lines
 from headstart.cli.parser import RUN_HELP, CommandParser
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError
@@ -22,11 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
         check_gradio()
         classifier = load_classifier(find_run(options.run))
         handle_signals()  # on SIGTERM too, remove the uploaded files
-        from headstart.cli.demo_page import configure_gradio, launch, make_page
-
         with tempfile.TemporaryDirectory(prefix="headstart-demo-") as directory:
             configure_gradio(Path(directory))
-            page = make_page(classifier)
+            from headstart.cli.demo_page import launch, make_page
+
+            page = make_page(classifier, Path(directory, "reference"))
+            print_lines(model_lines(classifier, classifier.directory))
             try:
                 launch(page, options.host, options.port, prevent_thread_lock=True)
             except OSError as error:
@@ -61,3 +64,19 @@ def check_gradio() -> None:
         raise HeadstartError(
             "`headstart demo` needs the package gradio, which is not installed: pip install 'headstart[demo]'"
         )
+
+
+def configure_gradio(directory: Path) -> None:
+    """Keep Gradio offline and make it write into one directory only; call this before Gradio is imported.
+
+    Args:
+        directory: for uploaded files; the caller removes it.
+    """
+    os.environ.update(
+        GRADIO_ANALYTICS_ENABLED="False",
+        GRADIO_TEMP_DIR=str(directory / "pictures"),
+        GRADIO_EXAMPLES_CACHE=str(directory / "examples"),
+        HF_HUB_OFFLINE="1",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        HF_HOME=str(directory / "hub"),
+    )

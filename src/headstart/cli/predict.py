@@ -15,7 +15,7 @@ from headstart.classifier.pretrained import pretrained_classifier
 from headstart.classifier.saved import Classifier, load_classifier
 from headstart.cli.errors import report_error
 from headstart.cli.parser import RUN_HELP, CommandParser
-from headstart.cli.predict_output import FORMATS, output_row, print_or_write
+from headstart.cli.predict_output import FORMATS, Labels, output_row, print_or_write
 from headstart.cli.predict_threshold import find_threshold, threshold_option
 from headstart.core.console import print_to_stderr, track
 from headstart.core.errors import HeadstartError, printable
@@ -47,9 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
             print_note(meaning)
         for note in value_range_warnings(files, classifier.value_range):
             print_note(note)
-        results = track(classifier.predict(files, options.batch_size), len(files), "labelling")
+        results = track(classifier.examine_files(files, options.batch_size), len(files), "labelling")
         rows = [output_row(file, result, classifier.class_names, options.top, threshold) for file, result in results]
-        print_or_write(rows, options.format, options.output, min(options.top, len(classifier.class_names)))
+        labels = Labels(rows, min(options.top, len(classifier.class_names)), classifier)
+        print_or_write(labels, options.format, options.output)
         failed = write_pictures(classifier, rows, options, threshold) if options.overlay or options.explain else 0
     except HeadstartError as error:
         return report_error(error)

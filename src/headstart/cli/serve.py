@@ -15,7 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from headstart.classifier.description import read_description
 from headstart.cli.errors import report_error
+from headstart.cli.model_lines import model_lines, print_lines
 from headstart.cli.parser import RUN_HELP, CommandParser
 from headstart.cli.servers import choose_port, serving
 from headstart.core.console import console
@@ -31,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         classifier = classifier_directory(find_run(options.run))
+        print_model(classifier)
         port = choose_port(options.port, PORT, options.host)
         with tempfile.TemporaryDirectory(prefix="headstart-serve-") as temporary:
             model = Path(temporary, "model")
@@ -58,6 +61,22 @@ def build_parser() -> CommandParser:
     parser.add_argument("--port", type=int, help=f"(default: {PORT}, or a free port if it is taken)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (default: 1)")
     return parser
+
+
+def print_model(classifier: Path) -> None:
+    """Print the name of a classifier, its data and its accuracy.
+
+    Args:
+        classifier: its directory.
+
+    Raises:
+        HeadstartError: when its labels.json cannot be read.
+    """
+    try:
+        description = read_description(classifier)
+    except (OSError, ValueError) as error:
+        raise HeadstartError(f"Expected a classifier in {classifier}. Received: {error}") from error
+    print_lines(model_lines(description, classifier))
 
 
 def classifier_directory(run: Path) -> Path:

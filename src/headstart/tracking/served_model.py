@@ -36,9 +36,10 @@ def save_served_model(classifier: Path, place: Path, identity: Any = None) -> No
 
     text, number = DataType.string, DataType.double
     answer = {"label": text, "confidence": number, "probabilities": Map(number)}
+    measured = {"unfamiliar": DataType.boolean, "distance": number}  # null where that was not learned
     signature = ModelSignature(
         Schema([ColSpec(AnyType(), "image")]),  # base64 text or pixels, which `serving` distinguishes
-        Schema([ColSpec(kind, name) for name, kind in answer.items()]),
+        Schema([ColSpec(kind, name, name not in measured) for name, kind in {**answer, **measured}.items()]),
     )
     with without_requirement_check(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's, about pandas and about a model without reference images
