@@ -63,10 +63,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def page() -> str:
     """Return the page."""
-    sections = _sections_of(results_types.RunResults)
-    parts = [TOP, *(_section(kind) for kind in sections)]
-    parts += [MIDDLE, *(_section(kind) for kind in _sections_of(description.ClassifierDescription))]
-    parts += [SOUP, *(_section(kind) for kind in _sections_of(Soup) if kind not in sections)]
+    parts: list[str] = []
+    shown: set[type] = set()
+    for head, root in ((TOP, results_types.RunResults), (MIDDLE, description.ClassifierDescription), (SOUP, Soup)):
+        new = [kind for kind in _sections_of(root) if kind not in shown]
+        parts += [head, *(_section(kind) for kind in new)]
+        shown.update(new)
     return "\n".join(parts)
 
 
