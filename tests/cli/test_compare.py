@@ -61,7 +61,7 @@ def test_a_table_for_a_paper_is_printed_or_written_and_no_page(
     assert capsys.readouterr().out == ""
     assert not (place / "sweeps" / "today" / "comparison").exists()
     assert script.main(["--format", form, "--output", str(place / "none" / "table")]) == 1
-    assert "Expected a file that can be written" in capsys.readouterr().err
+    assert "Expected a writable file" in capsys.readouterr().err
 
 
 def test_runs_by_id_and_by_directory(place: Path, finished_run: Path, tmp_path: Path) -> None:

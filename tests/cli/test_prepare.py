@@ -147,7 +147,7 @@ def test_food11_is_written_as_it_is_read_without(food, tmp_path, capsys):
         (["split", "nowhere", "new"], "Expected SOURCE to be the directory of the images. Received: {}/nowhere"),
         (["split", "photos", "taken"], "Expected DESTINATION to be a new directory. Received: {}/taken, which exists"),
         (["split", "photos", "photos/new"], "Expected DESTINATION to lie outside {}/photos"),
-        (["split", "photos", "a file/new"], "Expected DESTINATION to be a directory that can be written"),
+        (["split", "photos", "a file/new"], "Expected DESTINATION to be a writable directory"),
         (["split", "photos", "new", "--validation", "1.5"], "Expected --validation to be above 0 and below 1"),
         (["split", "photos", "new", "--classes", "cat,owls"], "Received: owls\ntip: did you mean owl?\n"),
         (["split", "photos", "new", "--classes", "cat"], "Expected at least two classes"),

@@ -27,7 +27,7 @@ import numpy as np
 
 from headstart.classifier.description import LABELS, plain_description, read_description
 from headstart.classifier.saved import TOLERANCE, Classifier
-from headstart.core.errors import HeadstartError, expect_one_of
+from headstart.core.errors import HeadstartError, expect_one_of, expect_writable
 from headstart.core.files import atomic_directory, write_json
 from headstart.inference.openvino import import_openvino
 from headstart.model.heads import class_probabilities
@@ -100,23 +100,20 @@ def export_classifier(classifier: Classifier, name: str, directory: Path) -> Exp
     labels = plain_description(read_description(classifier.directory))
     with np.load(classifier.directory / "reference.npz", allow_pickle=False) as reference:
         images, expected = reference["images"].astype(np.float32), reference["probabilities"]
-    try:
-        with atomic_directory(directory) as partial:
-            with quiet(), naming_failures(name):
-                form.write(classifier.model, partial / form.file, labels)
-                run = form.read(partial / form.file)
-                # All at once and one alone, because the batch size must be free.
-                found = [class_probabilities(run(images)), class_probabilities(run(images[:1]))]
-            difference = largest_difference(found, [expected, expected[:1]])
-            if not difference <= TOLERANCE:  # also if it is NaN
-                raise HeadstartError(
-                    f"Expected the exported {name} to reproduce the stored probabilities of the reference images "
-                    f"within {TOLERANCE:g}. Received: differences of up to {difference:.3g}; nothing was written"
-                )
-            exported = {"format": name, "file": form.file, "largest_difference": difference}
-            write_json(partial / LABELS, {**labels, "export": exported})
-    except OSError as error:
-        raise HeadstartError(f"Expected a directory that can be written. Received: {directory} ({error})") from error
+    with expect_writable(directory, "directory"), atomic_directory(directory) as partial:
+        with quiet(), naming_failures(name):
+            form.write(classifier.model, partial / form.file, labels)
+            run = form.read(partial / form.file)
+            # All at once and one alone, because the batch size must be free.
+            found = [class_probabilities(run(images)), class_probabilities(run(images[:1]))]
+        difference = largest_difference(found, [expected, expected[:1]])
+        if not difference <= TOLERANCE:  # also if it is NaN
+            raise HeadstartError(
+                f"Expected the exported {name} to reproduce the stored probabilities of the reference images "
+                f"within {TOLERANCE:g}. Received: differences of up to {difference:.3g}; nothing was written"
+            )
+        exported = {"format": name, "file": form.file, "largest_difference": difference}
+        write_json(partial / LABELS, {**labels, "export": exported})
     spread = float(np.ptp(expected, axis=0).max())
     return Exported(directory, directory / form.file, len(images), difference, spread)
 

@@ -15,7 +15,7 @@ from headstart.comparison import analyse, compare
 from headstart.comparison.paper import FORMATS, paper_text
 from headstart.comparison.select import newest_sweep, select_experiment, select_runs
 from headstart.core.console import console
-from headstart.core.errors import HeadstartError
+from headstart.core.errors import HeadstartError, expect_writable
 from headstart.core.files import write_text
 from headstart.core.paths import outputs_directory
 from headstart.tracking import expect_address
@@ -84,7 +84,5 @@ def write_or_print(text: str, file: Path | None) -> None:
     if file is None:
         console.file.write(text)
         return
-    try:
+    with expect_writable(file):
         write_text(file, text)
-    except OSError as error:
-        raise HeadstartError(f"Expected a file that can be written. Received: {file} ({error.strerror})") from error

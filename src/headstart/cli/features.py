@@ -17,7 +17,7 @@ import numpy as np
 from headstart.cli.errors import report_error
 from headstart.cli.parser import RUN_HELP, CommandParser
 from headstart.core.console import console
-from headstart.core.errors import HeadstartError
+from headstart.core.errors import HeadstartError, expect_writable
 from headstart.core.files import write_text
 from headstart.results.runs import find_run
 
@@ -82,13 +82,16 @@ def _write(options: argparse.Namespace, directory: Path) -> None:
     from headstart.evaluation.feature_map import choose_points
     from headstart.evaluation.features import read_predictions, write_features
 
+    for output, argument in ((options.output, "--output"), (options.map, "--map")):
+        if output:
+            with expect_writable(output, argument=argument):
+                output.parent.mkdir(parents=True, exist_ok=True)
     config, source = _source(directory)
     predicted = read_predictions(directory / "predictions.csv", source.index)
     chosen = choose_points(source.index, options.images) if options.map else np.array([], int)
     kept: list[np.ndarray] = []
     blocks = _keeping(source.blocks(), chosen, kept)
     if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
         write_features(options.output, source, predicted, blocks)
         text = f"{options.output}: {len(source.index):,} images, {source.width:,} features of each"
         console.print(text, markup=False, soft_wrap=True)
@@ -146,6 +149,6 @@ def _write_map(
     with console.status(f"arranging {len(index):,} images"):
         projection = project(features, options.method)
     page = map_page(index, predicted, projection, "Images by their features", figure_source(config, index))
-    options.map.parent.mkdir(parents=True, exist_ok=True)
-    write_text(options.map, page)
+    with expect_writable(options.map, argument="--map"):
+        write_text(options.map, page)
     console.print(f"{options.map}: {len(index):,} images", markup=False, soft_wrap=True)

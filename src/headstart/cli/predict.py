@@ -18,7 +18,7 @@ from headstart.cli.parser import RUN_HELP, CommandParser
 from headstart.cli.predict_output import FORMATS, Labels, output_row, print_or_write
 from headstart.cli.predict_threshold import find_threshold, threshold_option
 from headstart.core.console import print_to_stderr, track
-from headstart.core.errors import HeadstartError, printable
+from headstart.core.errors import HeadstartError, expect_writable, printable
 from headstart.data.files.formats import IMAGE_EXTENSIONS, count_suffixes, describe_unsupported
 from headstart.data.files.ignored import IgnoredFiles
 from headstart.data.files.links import expect_links_inside
@@ -180,10 +180,8 @@ def make_directory(directory: Path | None) -> None:
     """
     if directory is None:
         return
-    try:
+    with expect_writable(directory, "directory"):
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise HeadstartError(f"Expected a writable directory. Received: {directory} ({error.strerror})") from error
 
 
 def write_pictures(

@@ -17,7 +17,7 @@ from rich.markup import escape
 from headstart.classifier.saved import Classifier, Prediction
 from headstart.cli.model_lines import model_lines, print_lines, unfamiliar_line
 from headstart.core.console import console, new_table, print_to_stderr
-from headstart.core.errors import HeadstartError, printable
+from headstart.core.errors import HeadstartError, expect_writable, printable
 from headstart.core.files import write_text
 from headstart.model.heads import best_labels, predicted_classes
 
@@ -97,10 +97,8 @@ def print_or_write(labels: Labels, form: str, output: Path | None) -> None:
         for line in [*labels.lines_before(), labels.line_after()]:
             print_to_stderr(line)
         return
-    try:
+    with expect_writable(output):
         write_text(output, text.getvalue())
-    except OSError as error:
-        raise HeadstartError(f"Expected a writable file. Received: {output} ({error.strerror})") from error
     print_lines([*labels.lines_before(), f"{printable(str(output))}: {len(labels.rows):,} rows", labels.line_after()])
 
 

@@ -14,7 +14,7 @@ from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.config import Config, compose
 from headstart.core.console import console, track
-from headstart.core.errors import HeadstartError
+from headstart.core.errors import HeadstartError, expect_writable
 from headstart.core.paths import cache_directory, outputs_directory
 from headstart.core.tensorflow_import import import_tensorflow
 from headstart.data.files.checks import check_images
@@ -129,10 +129,6 @@ def save(sheet: Image.Image, output: Path) -> None:
     Raises:
         HeadstartError: when the file cannot be written.
     """
-    try:
+    with expect_writable(output, argument="--output"):
         output.parent.mkdir(parents=True, exist_ok=True)
         save_picture(sheet, output)
-    except OSError as error:
-        raise HeadstartError(
-            f"Expected --output to be a writable file. Received: {output} ({error.strerror or error})"
-        ) from error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 # File names may contain characters that make a terminal break the line, change colour or reverse the text. Surrogates
 # stand for bytes that are not UTF-8, which neither a terminal nor a figure can show.
@@ -57,6 +59,25 @@ def expect_one_of(key: str, received: object, valid: Sequence[str], where: str =
             f"Expected {key} to be one of {', '.join(valid)}. Received: {received}{where}",
             did_you_mean(received, valid),
         )
+
+
+@contextlib.contextmanager
+def expect_writable(output: Path, kind: str = "file", argument: str = "") -> Iterator[None]:
+    """Turn what prevents writing within this context into an error that names the output.
+
+    Args:
+        output: what the user asked for.
+        kind: file or directory.
+        argument: of the command, that gives the output.
+
+    Raises:
+        HeadstartError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        expected = f"{argument} to be a writable {kind}" if argument else f"a writable {kind}"
+        raise HeadstartError(f"Expected {expected}. Received: {output} ({error.strerror or error})") from error
 
 
 def did_you_mean(received: object, valid: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from headstart.core.console import track
-from headstart.core.errors import HeadstartError
+from headstart.core.errors import expect_writable
 from headstart.data.index import ImageIndex
 from headstart.data.sources.extracted import write_once
 
@@ -36,13 +36,8 @@ def write_folders(index: ImageIndex, places: list[str], destination: Path, copy:
             file.parent.mkdir(parents=True, exist_ok=True)
             how[put(index.file(position).resolve(), file, copy)] += 1
 
-    try:
+    with expect_writable(destination, "directory", "DESTINATION"):
         write_once(destination, write)
-    except OSError as error:
-        raise HeadstartError(
-            f"Expected DESTINATION to be a directory that can be written. Received: {destination} "
-            f"({error.strerror or error})"
-        ) from error
     return ", ".join(f"{count:,} {what}" for what, count in how.items())
 
 
