@@ -8,7 +8,7 @@ from typing import Any
 
 import mlflow
 import pytest
-from conftest import TINY
+from conftest import TINY, with_figures
 from run_files import rows_of
 
 from headstart.config import compose
@@ -37,13 +37,14 @@ def test_each_of_several_stages_has_a_figure_with_its_own_best_epoch(
         *(record(1, "head", 0.5), record(2, "head", 0.9), record(3, "head", 0.9, loss=0.5)),
         *(record(4, "blocks 1/2", 0.7), record(5, "blocks 1/2", 0.6), record(6, "blocks 1/2", 0.7)),
     ]
-    report_training(history, 3, "birds", tmp_path)
+    with with_figures():
+        report_training(history, 3, "birds", tmp_path)
     assert drawn == [
         ([1, 2, 3, 4, 5, 6], f"{report.TITLE} of birds", 3),
         ([1, 2, 3], f"{report.TITLE}: stage head of birds", 3),  # as accurate as the second epoch, with a lower loss
         ([4, 5, 6], f"{report.TITLE}: stage blocks 1/2 of birds", 4),  # as good as the sixth, and earlier
     ]
-    names = sorted(file.name for file in (tmp_path / "figures").iterdir())
+    names = sorted(file.name for file in (tmp_path / "figures").glob("*.png"))
     assert len(names) == 3
     assert names[:2] == ["history.png", names[1]]
     assert names[1].startswith("history_blocks_1_2_")

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.config import Config
-from headstart.config.identity import run_name
+from headstart.config.identity import data_name, run_name
 from headstart.core.files import atomic_file, write_text
 from headstart.core.workers import REPORTS, begin, finish, has_worker
 from headstart.data.index import ImageIndex
@@ -40,9 +40,7 @@ def figure_source(config: Config, index: ImageIndex) -> str:
         index: all images of the run.
     """
     classes = f"{len(index.class_names):,} classes, " if config.head.output != "imagenet" else ""
-    own = config.dataset.name in ("folder", "csv")  # the name of the option says nothing about somebody's own images
-    data = index.root.name if own else config.dataset.name
-    return f"run: {run_name(config)}  ·  data: {data}, {classes}{len(index):,} images"
+    return f"run: {run_name(config)}  ·  data: {data_name(config)}, {classes}{len(index):,} images"
 
 
 def prepare_figures() -> None:
