@@ -64,7 +64,7 @@ def test_an_export_gives_the_probabilities_of_the_classifier(
     labels = json.loads((place / "labels.json").read_text())
     assert labels["class_names"] == ["blue", "green", "red"]
     assert labels["card"] == json.loads((run_directory / "classifier" / "labels.json").read_text())["card"]
-    assert labels["card"]["run"].startswith("folder small_cnn")
+    assert labels["card"]["run"].startswith("last_block linear s0 small_cnn")
     assert labels["export"]["largest_difference"] < 1e-5
     assert (labels["image_size"], labels["export"]["format"]) == (32, name)
 

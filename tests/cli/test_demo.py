@@ -50,7 +50,7 @@ def test_an_answer_has_every_class_and_two_pictures(classifier: Classifier, fold
 
 def test_the_card_names_run_data_and_accuracy(classifier: Classifier) -> None:
     card = demo_answer.card_html(replace(classifier, class_names=("<b>", "b", "c")))
-    assert "Model: folder small_cnn linear last_block seed 0" in card
+    assert "Model: last_block linear s0 small_cnn" in card
     assert "3 classes (&lt;b&gt;, b, c) in images of 32 px" in card
     assert "test accuracy" in card
     assert "Unfamiliar: images unlike the training images, farther from them than all of the" in card
@@ -101,7 +101,7 @@ def test_the_page_answers_and_says_what_is_no_picture(
     with subprocess.Popen(command, cwd=places["work"], env=environment, stdout=subprocess.PIPE, text=True) as page:
         try:
             assert page.stdout is not None
-            assert page.stdout.readline().startswith("Model: folder small_cnn")
+            assert page.stdout.readline().startswith("Model: last_block linear s0 small_cnn")
             link = next(line for line in page.stdout if line.startswith("http"))
             assert link.startswith(f"http://127.0.0.1:{port}")
             with urllib.request.urlopen(f"http://127.0.0.1:{port}") as start:

@@ -139,9 +139,9 @@ def test_the_classifier_is_named_and_unfamiliar_images_are_counted(
     Image.new("RGB", (24, 24), (255, 255, 0)).save(tmp_path / "yellow.png")
     assert predict.main([str(finished_run), str(folder / "red" / "000.png"), str(tmp_path)]) == 0
     answer = " ".join(capsys.readouterr().out.split())
-    assert f"Model: folder small_cnn linear last_block seed 0 ({finished_run})" in answer
+    assert f"Model: last_block linear s0 small_cnn {folder.name} ({finished_run})" in answer
     assert "3 classes (blue, green, red) in images of 32 px" in answer
-    assert f"images of folder; test accuracy {test['accuracy']:.1%} (" in answer
+    assert f"images of {folder.name}; test accuracy {test['accuracy']:.1%} (" in answer
     assert f"on {test['images']} images" in answer
     assert "1 of 2 images looks unlike the training images (farther from them than all of the " in answer
     assert predict.main([str(finished_run), str(tmp_path), "--format", "csv"]) == 0
@@ -163,7 +163,7 @@ def test_a_classifier_of_an_earlier_version_is_named_by_its_results(
     picture = str(folder / "red" / "000.png")
     assert predict.main([str(run), picture]) == 0
     answer = " ".join(capsys.readouterr().out.split())
-    assert "Model: folder small_cnn linear last_block seed 0" in answer
+    assert "Model: last_block linear s0 small_cnn" in answer
     assert "test accuracy" in answer
     assert answer.count("Unfamiliar images are not found: this classifier was saved without") == 1
     assert predict.main([str(run), picture, "--format", "csv"]) == 0
@@ -178,7 +178,7 @@ def test_the_answer_in_a_file(
     output = tmp_path / "new" / name
     assert predict.main([str(finished_run), str(folder / "red"), "--output", str(output)]) == 0
     said = capsys.readouterr().out
-    assert "Model: folder small_cnn" in said
+    assert "Model: last_block linear s0 small_cnn" in said
     assert "009.png" not in said
     text = output.read_text(encoding="utf-8")
     if name.endswith("txt"):
@@ -324,7 +324,7 @@ def test_csv_from_the_command_line_is_nothing_but_csv(finished_run: Path, folder
     assert len(rows) == 11
     assert answer.stdout.splitlines()[0].startswith("path,label,confidence,label_2")
     assert all(0 < float(row["confidence"]) <= 1 for row in rows)
-    assert answer.stderr.startswith("Model: folder small_cnn")
+    assert answer.stderr.startswith("Model: last_block linear s0 small_cnn")
     assert "of 11 images" in answer.stderr.splitlines()[-1]
 
 

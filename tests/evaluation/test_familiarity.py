@@ -102,7 +102,7 @@ def test_the_card_says_what_the_results_say(finished_run: Path, classifier: Clas
     assert card is not None
     assert card.measured is not None
     assert card.unfamiliar is not None
-    assert card.run.startswith("folder small_cnn")
+    assert card.run.startswith("last_block linear s0 small_cnn")
     assert card.run_id == results["run_id"]
     assert card.training_images == results["dataset"]["images"]["train"]
     test = results["splits"]["test"]

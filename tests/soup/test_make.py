@@ -42,7 +42,7 @@ def test_a_soup_of_runs_is_saved_evaluated_and_tested(sweep: Path, capsys: pytes
     for found, *expected in zip(soup.model.get_weights(), *members, strict=True):
         np.testing.assert_allclose(found, np.mean(expected, axis=0), atol=1e-6)
     assert soup.card is not None
-    assert soup.card.run.startswith("soup of runs like folder small_cnn")
+    assert soup.card.run.startswith("soup of runs like last_block linear s1")
     assert soup.card.measured is not None
     assert soup.card.measured.accuracy == pytest.approx(made["splits"]["test"]["accuracy"])
     assert soup.familiarity is not None

@@ -81,12 +81,13 @@ def _write(options: argparse.Namespace, directory: Path) -> None:
     """Compute the features once, and write what is asked for."""
     from headstart.evaluation.feature_map import choose_points
     from headstart.evaluation.features import read_predictions, write_features
+    from headstart.evaluation.writing import figure_source
 
     for output, argument in ((options.output, "--output"), (options.map, "--map")):
         if output:
             with expect_writable(output, argument=argument):
                 output.parent.mkdir(parents=True, exist_ok=True)
-    config, source = _source(directory)
+    name, config, source = _source(directory)
     predicted = read_predictions(directory / "predictions.csv", source.index)
     chosen = choose_points(source.index, options.images) if options.map else np.array([], int)
     kept: list[np.ndarray] = []
@@ -98,17 +99,20 @@ def _write(options: argparse.Namespace, directory: Path) -> None:
     else:
         collections.deque(blocks, maxlen=0)
     if options.map:
-        _write_map(options, config, source.index.take(chosen), predicted[chosen], np.concatenate(kept))
+        index = source.index.take(chosen)
+        text = figure_source(name, config, index)
+        _write_map(options, index, predicted[chosen], np.concatenate(kept), text)
 
 
-def _source(directory: Path) -> tuple[Config, FeatureSource]:
-    """Return the configuration of a finished run, and its features.
+def _source(directory: Path) -> tuple[str, Config, FeatureSource]:
+    """Return the name and the configuration of a finished run, and its features.
 
     Raises:
         HeadstartError: when it is not a finished run that evaluated a classifier, or its images have changed.
     """
     from headstart.classifier.saved import load_classifier
     from headstart.config import from_yaml
+    from headstart.config.identity import run_name
     from headstart.data.reload import reload_images
     from headstart.evaluation.features import feature_source
     from headstart.results.file import read_results
@@ -121,7 +125,8 @@ def _source(directory: Path) -> tuple[Config, FeatureSource]:
         )
     config = from_yaml((directory / "config.yaml").read_text(encoding="utf-8"))
     index = reload_images(config, results.fingerprint, str(directory))
-    return config, feature_source(load_classifier(directory, config.inference_backend), config, index)
+    source = feature_source(load_classifier(directory, config.inference_backend), config, index)
+    return results.name or run_name(config), config, source
 
 
 def _keeping(blocks: Iterator[np.ndarray], chosen: np.ndarray, kept: list[np.ndarray]) -> Iterator[np.ndarray]:
@@ -141,14 +146,13 @@ def _keeping(blocks: Iterator[np.ndarray], chosen: np.ndarray, kept: list[np.nda
 
 
 def _write_map(
-    options: argparse.Namespace, config: Config, index: ImageIndex, predicted: np.ndarray, features: np.ndarray
+    options: argparse.Namespace, index: ImageIndex, predicted: np.ndarray, features: np.ndarray, subtitle: str
 ) -> None:
     from headstart.evaluation.feature_map import map_page, project
-    from headstart.evaluation.writing import figure_source
 
     with console.status(f"arranging {len(index):,} images"):
         projection = project(features, options.method)
-    page = map_page(index, predicted, projection, "Images by their features", figure_source(config, index))
+    page = map_page(index, predicted, projection, "Images by their features", subtitle)
     with expect_writable(options.map, argument="--map"):
         write_text(options.map, page)
     console.print(f"{options.map}: {len(index):,} images", markup=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from headstart.config import Config, from_yaml
+from headstart.config.identity import run_name
 from headstart.core.errors import HeadstartError
 from headstart.results.file import RESULTS, load_results
 from headstart.results.types import RunResults
@@ -45,6 +46,11 @@ class Run:
     results: RunResults
     config: Config | None
     error: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name, as in MLflow."""
+        return self.results.name or (run_name(self.config) if self.config else self.directory.name)
 
     @property
     def status(self) -> str:

@@ -14,7 +14,6 @@ from headstart.comparison.collect import Run
 from headstart.comparison.naming import GROUPED_BY, Settings, differing_settings, written
 from headstart.comparison.statistics import Interval, accuracy_interval
 from headstart.config import Config, to_dict
-from headstart.config.identity import run_name
 from headstart.config.keys import values_that_decide
 from headstart.tracking import flatten
 
@@ -198,7 +197,7 @@ def _name_of_failed(label: str, run: Run) -> str:
     """Return the name of a run that did not finish: its own words on the command line, else its strategy and seed."""
     if run.results.overrides:
         return " ".join(run.results.overrides)
-    return f"{label} seed={seed_of(run)}" if label else (run_name(run.config) if run.config else run.directory.name)
+    return f"{label} seed={seed_of(run)}" if label else run.name
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.config import Config
-from headstart.config.identity import data_name, run_name
+from headstart.config.identity import data_name
 from headstart.core.files import atomic_file, write_text
 from headstart.core.workers import REPORTS, begin, finish, has_worker
 from headstart.data.index import ImageIndex
@@ -32,15 +32,16 @@ def ignore_missing_glyphs() -> Iterator[None]:
         yield
 
 
-def figure_source(config: Config, index: ImageIndex) -> str:
+def figure_source(name: str, config: Config, index: ImageIndex) -> str:
     """Return the line of a run's figures that names the run and its data.
 
     Args:
+        name: of the run.
         config: of the run.
         index: all images of the run.
     """
     classes = f"{len(index.class_names):,} classes, " if config.head.output != "imagenet" else ""
-    return f"run: {run_name(config)}  ·  data: {data_name(config)}, {classes}{len(index):,} images"
+    return f"run: {name}  ·  data: {data_name(config)}, {classes}{len(index):,} images"
 
 
 def prepare_figures() -> None:

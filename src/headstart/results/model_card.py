@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headstart.config import Config
-from headstart.config.identity import run_name
+from headstart.config.identity import data_name, run_name
 from headstart.results.figures import SplitFigures
 from headstart.results.types import RunResults
 from headstart.results.unfamiliar import UnfamiliarLimit
@@ -42,7 +42,7 @@ class ModelCard:
     run_id: str | None = None
     """MLflow id of the run; absent if it was not tracked, and of a soup."""
     dataset: str
-    """Option of the group `dataset`."""
+    """Name of the data: option of the group `dataset`, or the directory or table of one's own images."""
     training_images: int
     """Number of training images."""
     measured: MeasuredAccuracy | None = None
@@ -78,9 +78,9 @@ def model_card(results: RunResults, config: Config) -> ModelCard:
         config: its resolved configuration.
     """
     return ModelCard(
-        run=run_name(config),
+        run=results.name or run_name(config),
         run_id=results.run_id,
-        dataset=config.dataset.name,
+        dataset=data_name(config),
         training_images=results.dataset.images.get("train", 0) if results.dataset else 0,
         measured=measured_accuracy(results.splits or {}),
         unfamiliar=results.unfamiliar.limit if results.unfamiliar else None,

@@ -36,6 +36,8 @@ class RunResults:
 
     run_id: str | None
     """MLflow id of the run; null before it is tracked, and if it is not tracked."""
+    name: str | None = None
+    """Name of the run, as in MLflow; absent before it is set up."""
     status: str = UNFINISHED
     """`RUNNING`, `FINISHED`, `FAILED`, `KILLED` (interrupted) or `UNFINISHED` (unknown)."""
     error: str | None = None

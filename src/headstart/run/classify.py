@@ -20,12 +20,10 @@ def label_pictures(setup: RunSetup, classifier: Classifier, tracker: Tracker) ->
         HeadstartError: when an image cannot be read.
     """
     from headstart.evaluation.labels import report_labels
-    from headstart.evaluation.writing import figure_source
 
     config, output = setup.config, setup.output
     title = f"{config.dataset.name}: labels by pretrained {config.backbone.name}"
-    source = figure_source(config, setup.index)
-    labels = report_labels(classifier, setup.index, config.batch_size, title, source, output)
+    labels = report_labels(classifier, setup.index, config.batch_size, title, setup.source, output)
     tracker.log_metrics({"images": labels.images, "mean_confidence": labels.mean_confidence})
     tracker.log_files([output / "predictions.csv"])
     return labels

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from headstart.config import Config, StageConfig, parameters
-from headstart.config.identity import run_name
+from headstart.config.identity import data_name
 from headstart.core.console import console, count_of, print_titled, short_path
 from headstart.core.errors import printable
 from headstart.results.sections import Dataset, Environment
@@ -25,18 +25,22 @@ WIDTH_OF_COUNTS = 45  # characters of all columns but the class names
 LONGEST_CLASS_TABLE = 20  # rows, so that the rest stays on the screen
 
 
+def print_name(name: str) -> None:
+    """Print the name of a run."""
+    console.print(f"[bold]{escape(name)}[/]", soft_wrap=True)
+
+
 def print_run_data(config: Config, index: ImageIndex) -> None:
-    """Print the run's name and a line about its images; with `verbose` the table of all classes instead.
+    """Print a line about the images of a run; with `verbose` the table of all classes instead.
 
     Args:
         config: the run's configuration.
         index: the images that the run will use.
     """
-    console.print(f"[bold]{escape(run_name(config))}[/]", soft_wrap=True)
     if config.verbose and len(index.class_names) > 1:
         print_data(index, [])
     else:
-        _print_fact("data", f"{config.dataset.name}, {describe_data(index)}")
+        _print_fact("data", f"{data_name(config)}, {describe_data(index)}")
 
 
 def describe_data(index: ImageIndex) -> str:

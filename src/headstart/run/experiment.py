@@ -83,6 +83,10 @@ class RunRequest:
     resume: bool = False
     swept: tuple[str, ...] = ()  # keys whose values differ between the jobs of the run's sweep
 
+    def name_of(self, config: Config) -> str:
+        """Return the name of the run with a configuration, which scenario=auto settles."""
+        return run_name(config, self.overrides, self.swept)
+
 
 def run(
     config: Config,
@@ -203,10 +207,10 @@ def _run(request: RunRequest, progress: RunProgress) -> None:
     if request.config.verbose:
         print_configuration(output / "config.yaml", request.config)
     uri = store_uri(request.config.tracking)
-    setup = set_up_run(request.config, output, clock, request.resume)
-    config = setup.config
+    setup = set_up_run(request.config, output, clock, request.resume, request.name_of)
+    config, name = setup.config, setup.name
     log_event(LOG, "model built", backbone=config.backbone.name, parameters=setup.network.classifier.count_params())
-    progress.results = replace(progress.results, environment=setup.environment, scenario=setup.scenario)
+    progress.results = replace(progress.results, name=name, environment=setup.environment, scenario=setup.scenario)
     check_same_images(request.before, setup.dataset, setup.environment)
     progress.results = replace(progress.results, dataset=setup.dataset)
     changed: list[str] = []
@@ -225,7 +229,6 @@ def _run(request: RunRequest, progress: RunProgress) -> None:
     tags = {**run_tags(setup), **request.tags}
     in_sweep = "sweep" in request.tags  # the sweep has already reached the store
     resume = request.before is not None
-    name = run_name(config, request.overrides, request.swept)
     with (
         tracked_run(uri, config.tracking.experiment, name, tags, output, in_sweep, resume) as tracker,
         system_metrics(tracker, config.tracking.system_interval),
@@ -285,13 +288,12 @@ def _train_and_evaluate(setup: RunSetup, progress: RunProgress, tracker: Tracker
     `room` is the number of bytes per device that the run will write; the cache leaves them free.
     """
     from headstart.evaluation.sample_sheets import begin_sample_sheets
-    from headstart.evaluation.writing import figure_source, prepare_figures
+    from headstart.evaluation.writing import prepare_figures
     from headstart.features.activation_cache import open_activation_cache
 
     prepare_figures()
     config, clock = setup.config, progress.clock
-    source, directory = figure_source(config, setup.index), setup.output / "figures"
-    begin_sample_sheets(setup.index, setup.image_size, config.dataset.resize, source, directory)
+    begin_sample_sheets(setup.index, setup.image_size, config.dataset.resize, setup.source, setup.output / "figures")
     activations = open_activation_cache(config, setup.image_size)
     activations.cache.reserve(room)
 

@@ -16,7 +16,6 @@ def find_learning_rate(setup: RunSetup) -> LearningRateSuggestion:
         HeadstartError: when an image cannot be read.
     """
     from headstart.evaluation.training_report import report_learning_rate
-    from headstart.evaluation.writing import figure_source
     from headstart.features.activation_cache import open_activation_cache
     from headstart.training.inputs import ImageInputs
     from headstart.training.learning_rate_finder import sweep_learning_rate
@@ -27,7 +26,7 @@ def find_learning_rate(setup: RunSetup) -> LearningRateSuggestion:
         sweep = sweep_learning_rate(setup.network, stage, inputs, config.label_smoothing)
     configured = stage.optimizer.learning_rate
     title = f"Loss by learning rate: stage {stage.name}, {stage.optimizer.name}"
-    report_learning_rate(sweep, configured, title, figure_source(config, setup.index), setup.output)
+    report_learning_rate(sweep, configured, title, setup.source, setup.output)
     return LearningRateSuggestion(
         stage=stage.name,
         configured_learning_rate=configured,

@@ -122,9 +122,9 @@ def _calibrate(setup: RunSetup, scores: dict[str, Scores]) -> Calibration:
 def _draw_calibration(setup: RunSetup, scores: dict[str, Scores], calibration: Calibration) -> None:
     """Begin the reliability diagrams of each split before and after temperature scaling."""
     from headstart.evaluation.plots import temperature_figure
-    from headstart.evaluation.writing import begin_figure, figure_source
+    from headstart.evaluation.writing import begin_figure
 
-    source = figure_source(setup.config, setup.index)
+    source = setup.source
     for split, found in scores.items():
         begin_figure(
             partial(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from headstart.audit.in_run import begin_audit
 from headstart.classifier.saved import Classifier, load_classifier, save_classifier
 from headstart.config import Config
+from headstart.config.identity import run_name
 from headstart.core.environment import Clock
 from headstart.core.files import write_json
 from headstart.core.log import log_event
@@ -28,7 +30,7 @@ from headstart.model.imagenet import imagenet_classes
 from headstart.model.targets import check_layers, needs_layers
 from headstart.results.scenario import Scenario
 from headstart.results.sections import Dataset, Environment
-from headstart.run.display import print_facts, print_run_data, print_warnings
+from headstart.run.display import print_facts, print_name, print_run_data, print_warnings
 from headstart.run.environment import describe_environment
 from headstart.run.preflight import check_configuration, possible_configurations
 from headstart.run.strategy import settle_scenario
@@ -45,6 +47,7 @@ REFERENCE_IMAGES = 8  # saved with the classifier, which checks itself on them w
 class RunSetup:
     """A run that is ready to train: its configuration, images and network, and their sections of the results."""
 
+    name: str  # as in MLflow
     config: Config  # for scenario=auto with the parts of the chosen strategy
     output: Path
     index: ImageIndex
@@ -56,6 +59,13 @@ class RunSetup:
     dataset: Dataset
     environment: Environment
     scenario: Scenario
+
+    @property
+    def source(self) -> str:
+        """The line of the run's figures that names the run and its data."""
+        from headstart.evaluation.writing import figure_source
+
+        return figure_source(self.name, self.config, self.index)
 
     def save(self, split: str) -> Classifier:
         """Save the classifier with reference images from a split, and return it loaded from disk."""
@@ -92,7 +102,9 @@ class RunSetup:
         return whole
 
 
-def set_up_run(config: Config, output: Path, clock: Clock, resume: bool = False) -> RunSetup:
+def set_up_run(
+    config: Config, output: Path, clock: Clock, resume: bool = False, name_of: Callable[[Config], str] = run_name
+) -> RunSetup:
     """Check configuration and data, start TensorFlow, build the network.
 
     Args:
@@ -100,6 +112,7 @@ def set_up_run(config: Config, output: Path, clock: Clock, resume: bool = False)
         output: directory of the run; this writes splits.csv, data_report.json and data_report/.
         clock: clock of the run.
         resume: whether the run in the directory is resumed.
+        name_of: returns the name of a run with a resolved configuration.
 
     Raises:
         HeadstartError: for an error that the user can fix.
@@ -107,6 +120,7 @@ def set_up_run(config: Config, output: Path, clock: Clock, resume: bool = False)
     clock.begin("data")  # before importing TensorFlow, which takes seconds, so that errors appear at once
     image_size = check_configuration(config)
     devices = _start_where_needed(config, image_size, clock)
+    print_name(name_of(config))
     index, report = _checked_images(config, output)
     audit = begin_audit(config, index, report, image_size, output)
     class_names = imagenet_classes() if config.head.output == "imagenet" else index.class_names
@@ -133,7 +147,18 @@ def set_up_run(config: Config, output: Path, clock: Clock, resume: bool = False)
     environment = describe_environment(devices, precision, resolve_inference_backend(config.inference_backend))
     print_facts(dataset, environment, config, network, output)
     return RunSetup(
-        config, output, index, class_names, image_size, network, strategy, precision, dataset, environment, scenario
+        name=name_of(config),
+        config=config,
+        output=output,
+        index=index,
+        class_names=class_names,
+        image_size=image_size,
+        network=network,
+        strategy=strategy,
+        precision=precision,
+        dataset=dataset,
+        environment=environment,
+        scenario=scenario,
     )
 
 

@@ -133,11 +133,10 @@ def evaluate(
     from headstart.evaluation.report import report_splits
     from headstart.evaluation.results import split_results
     from headstart.evaluation.training_report import report_training
-    from headstart.evaluation.writing import figure_source
 
     config, output = setup.config, setup.output
     predictor = predictor_of(setup, classifier, config.freeze.stages[-1], activations)
-    source = figure_source(config, setup.index)
+    source = setup.source
     report_training(training.history, training.best.epoch, source, output)
     examined = examine_splits(predictor, setup.index)
     reports = report_splits(classifier, setup.index, examined.probabilities, source, output)

@@ -13,7 +13,7 @@ from headstart.classifier.description import add_card, store_threshold
 from headstart.classifier.familiarity import write_familiarity
 from headstart.classifier.saved import Classifier, load_classifier, save_classifier
 from headstart.comparison.collect import Run
-from headstart.config.identity import run_name
+from headstart.config.identity import data_name
 from headstart.core.console import console, new_table, print_titled
 from headstart.core.files import write_json
 from headstart.data.reload import reload_images
@@ -126,7 +126,7 @@ def _evaluate(
     from headstart.evaluation.results import split_results
     from headstart.evaluation.writing import figure_source
 
-    source = figure_source(best.config, index).replace("run: ", "soup of runs like: ", 1)
+    source = figure_source(f"soup of runs like {best.run.name}", best.config, index)
     examined = examine_splits(_predictor(best, saved, positions), index)
     reports = report_splits(saved, index, examined.probabilities, source, directory)
     splits = {split: split_results(evaluation) for split, evaluation in reports.evaluations.items()}
@@ -135,8 +135,8 @@ def _evaluate(
     if examined.familiarity is not None:
         write_familiarity(directory / "classifier", examined.familiarity)
     card = ModelCard(
-        run=f"soup of runs like {run_name(best.config)}",
-        dataset=best.config.dataset.name,
+        run=f"soup of runs like {best.run.name}",
+        dataset=data_name(best.config),
         training_images=len(index.split("train")),
         measured=measured_accuracy(splits),
         unfamiliar=examined.unfamiliar.limit if examined.unfamiliar else None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headstart.config.identity import run_name
 from headstart.run.logged import split_metrics
 from headstart.sweep.record import FINISHED, Sweep
 from headstart.tracking import Tracker, run_path
@@ -59,7 +58,7 @@ def _figures(best: Run) -> dict[str, float]:
 def _sentence(sweep: Sweep, best: Run) -> str:
     """Return the best job with a link to its page, as Markdown."""
     results = best.results
-    name = run_name(best.config, results.overrides or (), sweep.swept) if best.config else best.directory.name
+    name = best.name
     if results.experiment_id and results.run_id:
         name = f"[{name}](#{run_path(results.experiment_id, results.run_id)})"
     return f"Best job by validation: {name}"
