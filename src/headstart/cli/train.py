@@ -52,7 +52,7 @@ def run_job(composed: DictConfig) -> float | tuple[float, float] | None:
 
     own = HydraConfig.get()
     launched_in = Path(own.runtime.cwd)  # Hydra may have changed the working directory since
-    composed = config.with_absolute_paths(composed, launched_in)
+    config.make_paths_absolute(composed, launched_in)
     if not OmegaConf.is_missing(own.job, "num"):
         from headstart.sweep.job import run_member
 

@@ -2,11 +2,11 @@
 
 from headstart.config.compose import (
     compose,
+    make_paths_absolute,
     register_schema,
     resolve,
     scenario_strategies,
     search_path_of,
-    with_absolute_paths,
     with_strategy,
 )
 from headstart.config.mistyped import quote_options
@@ -113,6 +113,7 @@ __all__ = [
     "find_override_value",
     "former_keys",
     "from_yaml",
+    "make_paths_absolute",
     "override_key",
     "override_value",
     "parameters",
@@ -131,6 +132,5 @@ __all__ = [
     "unresolved_overrides",
     "use_current_names",
     "use_former_names",
-    "with_absolute_paths",
     "with_strategy",
 ]

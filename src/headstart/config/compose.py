@@ -7,7 +7,7 @@ import copy
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ def resolve(composed: DictConfig, overrides: Sequence[str] | None = None, search
     """
     try:
         check_keys(composed, Config, "")
-        composed = with_absolute_paths(composed, Path.cwd())
+        make_paths_absolute(composed, Path.cwd())
         config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
         check_values(config)
         _complete(config.freeze, config.optimizer, config.epochs, "freeze")
@@ -130,9 +130,7 @@ def _complete(freeze: FreezeConfig, optimizer: OptimizerConfig, epochs: int | No
         HeadstartError: if there is no stage, two stages share a name, or a `train` is invalid.
     """
     for position, stage in enumerate(freeze.stages):
-        given = _without_null(dataclasses.asdict(stage.optimizer))
-        whole: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(optimizer), given))
-        stage.optimizer = whole
+        stage.optimizer = _with_given(optimizer, stage.optimizer)
         stage.epochs = epochs if epochs is not None else stage.epochs
         stage.train = parse_target(stage.train, f"{key}.stages.{position}.train")
     if not freeze.stages:
@@ -221,28 +219,36 @@ def _compose_strategy(words: tuple[str, ...], others: tuple[str, ...], search_pa
     return StrategyConfig(**{group: getattr(config, group) for group in GROUPS})
 
 
-def with_absolute_paths(composed: DictConfig, base: Path) -> DictConfig:
-    """Return a configuration with absolute paths, which do not depend on the working directory.
+def make_paths_absolute(composed: DictConfig, base: Path) -> None:
+    """Make the paths of a configuration absolute, so that they do not depend on the working directory.
 
     Args:
         composed: the configuration that Hydra composed.
         base: the directory in which the command was started.
     """
-    composed = copy.deepcopy(composed)
-    for key in keys_of(Config):
-        make_absolute = key.field.metadata.get("make_absolute")
-        if make_absolute is None:
-            continue
+    for name, make_absolute in _path_keys():
         try:
-            value = OmegaConf.select(composed, key.name, throw_on_missing=False)
+            value = OmegaConf.select(composed, name, throw_on_missing=False)
         except OmegaConfBaseException:  # an invalid interpolation; `resolve` reports it
             continue
         if value is not None:
-            OmegaConf.update(composed, key.name, make_absolute(value, base))
-    return composed
+            OmegaConf.update(composed, name, make_absolute(value, base))
 
 
-def _without_null(values: dict[str, Any]) -> dict[str, Any]:
-    """Return nested values without those that are null."""
-    kept = {key: _without_null(value) if isinstance(value, dict) else value for key, value in values.items()}
-    return {key: value for key, value in kept.items() if value is not None}
+@functools.cache
+def _path_keys() -> tuple[tuple[str, Callable[[str, Path], str]], ...]:
+    """Return the keys whose values are paths, and what makes them absolute."""
+    keys = ((key.name, key.field.metadata.get("make_absolute")) for key in keys_of(Config))
+    return tuple((name, make_absolute) for name, make_absolute in keys if make_absolute is not None)
+
+
+def _with_given(base: Any, given: Any) -> Any:
+    """Return a dataclass with the values of another one of the same fields that are not null."""
+    changes = {}
+    for item in dataclasses.fields(base):
+        inherited, own = getattr(base, item.name), getattr(given, item.name)
+        if dataclasses.is_dataclass(inherited):
+            changes[item.name] = _with_given(inherited, own)
+        else:
+            changes[item.name] = inherited if own is None else own
+    return dataclasses.replace(base, **changes)
