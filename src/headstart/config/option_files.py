@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import os
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hydra._internal.core_plugins import file_config_source, importlib_resources_config_source
@@ -27,7 +31,13 @@ class FileConfigSource(file_config_source.FileConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Return a file with current names."""
-        return _in_current_names(super().load_config(config_path), config_path)
+        file = os.path.join(self.path, self._normalize_file_name(config_path))
+        try:
+            state = os.stat(file)
+        except OSError:  # Hydra says what is missing
+            return super().load_config(config_path)
+        version = (os.path.realpath(file), state.st_mtime_ns, state.st_size, state.st_ino)
+        return _load_once(version, config_path, super().load_config)
 
 
 class ImportlibResourcesConfigSource(importlib_resources_config_source.ImportlibResourcesConfigSource):
@@ -35,7 +45,24 @@ class ImportlibResourcesConfigSource(importlib_resources_config_source.Importlib
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Return a file with current names."""
-        return _in_current_names(super().load_config(config_path), config_path)
+        return _load_once((self.path, config_path), config_path, super().load_config)
+
+
+LOADED: dict[tuple[Any, ...], ConfigResult] = {}  # by the version of a file
+
+
+def _load_once(version: tuple[Any, ...], config_path: str, load: Callable[[str], ConfigResult]) -> ConfigResult:
+    """Return a file with current names, read at the first call: the jobs of a sweep compose the same files.
+
+    Args:
+        version: what changes when the file does.
+        config_path: of the file in its source.
+        load: reads it.
+    """
+    if version not in LOADED:
+        LOADED[version] = _in_current_names(load(config_path), config_path)
+    loaded = LOADED[version]
+    return replace(loaded, config=copy.deepcopy(loaded.config))
 
 
 def _in_current_names(loaded: ConfigResult, config_path: str) -> ConfigResult:
