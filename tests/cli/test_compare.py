@@ -34,7 +34,7 @@ def results_of(run: Path) -> dict[str, Any]:
     return json.loads((run / "results.json").read_text())
 
 
-@pytest.mark.parametrize("named", [[], ["today"], ["abcd"]])
+@pytest.mark.parametrize("named", [[], *(pytest.param([name], marks=pytest.mark.slow) for name in ("today", "abcd"))])
 def test_the_newest_sweep_or_one_by_its_name(place: Path, named: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main(named) == 0
     text = capsys.readouterr().out

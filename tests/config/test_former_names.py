@@ -202,7 +202,9 @@ def test_a_stored_configuration_is_read_without_a_note_and_differs_in_nothing(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("words", MEASURED)
+@pytest.mark.parametrize(
+    "words", [pytest.param(words, marks=[pytest.mark.slow] if "epochs" in words else []) for words in MEASURED]
+)
 def test_a_stored_run_with_scenario_auto_has_the_cells_of_its_command_line(words: str) -> None:
     before = from_yaml(as_stored_before(as_digits_were(words.split()), overrides=words.split()))
     assert config_hash(before) == MEASURED[words] != config_hash(compose(words.split()))

@@ -195,10 +195,17 @@ def test_the_layer_that_is_explained(name: str, size: int, layer: str | None, ce
 
 BACKBONES = [
     "efficientnet_lite0",
-    "mobilenetv3small",
     *(
         pytest.param(name, marks=pytest.mark.slow)
-        for name in ("mobilenetv2", "resnet50", "convnexttiny", "nasnetmobile", "densenet121", "xception")
+        for name in (
+            "mobilenetv3small",
+            "mobilenetv2",
+            "resnet50",
+            "convnexttiny",
+            "nasnetmobile",
+            "densenet121",
+            "xception",
+        )
     ),
 ]
 

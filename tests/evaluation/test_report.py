@@ -110,8 +110,10 @@ def test_the_figures_after_each_stage_are_tracked(staged_run: Path) -> None:
     assert {"figures/history.png", "figures/history_last.png", "figures/history_all.png"} < figures
 
 
-def test_a_run_draws_its_data_and_each_split_as_pixels_and_as_vectors(finished_run: Path) -> None:
-    figures = finished_run / "figures"
+def test_a_run_draws_its_data_and_each_split_as_pixels_and_as_vectors(folder: Path, tmp_path: Path) -> None:
+    with with_figures():
+        run(compose([*TINY, f"dataset.root={folder}", "freeze=last_block", "epochs=1"]), tmp_path)
+    figures = tmp_path / "figures"
     charts = {"history", "history_head", "history_last_block"}
     for split in ("validation", "test"):
         charts |= {f"{split}_{name}" for name in ("confusion", "confusion_normalized", "calibration", "curves")}
@@ -119,7 +121,7 @@ def test_a_run_draws_its_data_and_each_split_as_pixels_and_as_vectors(finished_r
     sheets |= {f"{split}_{name}" for split in ("validation", "test") for name in ("mistakes", "mistakes_explained")}
     assert {file.stem for file in figures.glob("*.png")} == charts | sheets
     assert {file.stem for file in figures.glob("*.svg")} == charts
-    results = json.loads((finished_run / "results.json").read_text())
+    results = json.loads((tmp_path / "results.json").read_text())
     tracked = mlflow.MlflowClient(results["tracking_uri"]).list_artifacts(results["run_id"], "figures")
     assert {Path(artifact.path).name for artifact in tracked} == {file.name for file in figures.iterdir()}
 

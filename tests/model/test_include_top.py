@@ -24,7 +24,7 @@ from headstart.model.network import build_network
 
 PUBLISHED = [entry for entry in BACKBONES.values() if entry.weights]
 # Ways to end: with a pooling, with convolutions after it; the slow ones also with flattening and with a norm.
-FAST = ("mobilenet", "mobilenetv3small", "efficientnet_lite0")
+FAST = ("mobilenet", "efficientnet_lite0")
 # What a new output stands on, where that is more than a pooling.
 BELOW = {
     "vgg16": ["flatten", "fc1", "fc2"],

@@ -50,7 +50,7 @@ CASES = [
     Case("densenet201", "densenet", 110, 5, "conv5", slow=True),
     Case("mobilenet", "mobilenet", 80, 14, "block_13"),
     Case("mobilenetv2", "mobilenet_v2", 70, 17, "block_16", slow=True),
-    Case("mobilenetv3small", "mobilenet_v3", 50, 11, "expanded_conv_10"),
+    Case("mobilenetv3small", "mobilenet_v3", 50, 11, "expanded_conv_10", slow=True),
     Case("mobilenetv3large", "mobilenet_v3", 60, 15, "expanded_conv_14", slow=True),
     Case("nasnetmobile", "nasnet", 4, 17, "cell_12", slow=True),
     Case("nasnetlarge", "nasnet", 4, 23, "cell_18", slow=True),
