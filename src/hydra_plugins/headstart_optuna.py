@@ -157,4 +157,4 @@ def _report_best(study: Study, sweep: Any) -> None:
     for trial in best:
         figures = f"validation {trial.values[0]:.1%}" + "".join(f", {value:.0f} s" for value in trial.values[1:])
         chosen = " ".join(f"{key}={value}" for key, value in trial.params.items())
-        console.print(f"  {figures}: {chosen} (job {trial.number})", markup=False, soft_wrap=True)
+        console.print(f"  {figures}: {chosen} (job {trial.number})", markup=False)

@@ -115,7 +115,10 @@ def test_a_fetched_run_has_every_file_that_a_comparison_reads(finished_run: Path
     ("arguments", "says"),
     [
         (["--experiment", "nobody"], "Expected an experiment with runs"),
-        (["ffffffee"], "there is no tracking store at"),
+        (["ffffffee" * 4], "there is no tracking store at"),
+        (["ffffffee"], "(no such directory, sweep or run)\ntip: the last finished runs are "),
+        (["latst"], "(no such directory, sweep or run)\ntip: did you mean latest?"),
+        (["/proc/nothing/here"], "tip: there is no nothing in /proc"),
         (["x", "--experiment", "y"], "Pass runs or --experiment, not both"),
     ],
 )

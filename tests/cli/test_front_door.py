@@ -60,9 +60,9 @@ def test_the_lazy_names_of_the_package_are_there() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["predcit"], "error: unknown command 'predcit'\ntip: did you mean predict?\n"),
-        (["trian"], "error: unknown command 'trian'\ntip: did you mean train?\n"),
-        (["--versoin"], "error: unknown command '--versoin'\ntip: did you mean --version?\n"),
+        (["predcit"], "error: unknown command 'predcit'\ntip: did you mean headstart predict?\n"),
+        (["trian"], "error: unknown command 'trian'\ntip: did you mean headstart train?\n"),
+        (["--versoin"], "error: unknown command '--versoin'\ntip: did you mean headstart --version?\n"),
         (
             ["backbone=vgg16"],
             "error: Expected a command before backbone=vgg16\ntip: did you mean headstart train backbone=vgg16?\n",

@@ -278,7 +278,7 @@ def test_a_label_stays_within_the_picture(tmp_path: Path, label: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["{run}", "{place}/nothing.jpg"], "nothing.jpg, which does not exist"),
+        (["{run}", "{place}/nothing.jpg"], "nothing.jpg (does not exist)"),
         (["{run}", "{place}"], "Expected images"),
         (["no-such-run", "{picture}"], "no such directory or run"),
         (["abc", "{picture}"], "no such directory or run"),
@@ -382,7 +382,7 @@ def test_a_pretrained_network_without_a_run(folder: Path, tmp_path: Path, capsys
         ),
         (["--pretrained", "small_cnn", "{picture}"], "Expected a published network"),
         (["--pretrained", "vgg16", "{picture}", "--weights", "{picture}.h5"], "000.png.h5"),
-        (["--pretrained", "vgg16", "{picture}.jpg"], "000.png.jpg, which does not exist"),
+        (["--pretrained", "vgg16", "{picture}.jpg"], "000.png.jpg (does not exist)"),
     ],
 )
 def test_mistakes_about_a_pretrained_network_end_in_one_sentence(

@@ -407,7 +407,7 @@ def test_control_c_ends_a_run_as_killed(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(RUN), *TINY, f"dataset.root={folder}", "freeze=scratch", "epochs=100000"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as job:
         said = ""
-        while "best so far" not in said:
+        while "  best" not in said:
             said = job.stdout.readline()  # type: ignore[union-attr]
             assert said, "the run ended before its first epoch did"
         job.send_signal(signal.SIGINT)

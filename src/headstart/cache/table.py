@@ -169,7 +169,7 @@ class Table:
                 try:
                     lock.acquire(blocking=waiting)
                 except Timeout:
-                    console.print("  waiting for another process that computes the same data", soft_wrap=True)
+                    console.print("  waiting for another process that computes the same data")
                     waiting = True
         try:
             yield
@@ -226,7 +226,7 @@ class Table:
             except FileNotFoundError:
                 continue  # another process has removed it since it was listed
             except DamagedError as error:
-                console.print(f"  cache: {error}; its rows are recomputed", markup=False, soft_wrap=True)
+                console.print(f"  cache: {error}; its rows are recomputed", markup=False)
                 LOG.warning("cache: %s; its rows are recomputed", error)
                 remove_segment(file)
         return {

@@ -89,8 +89,8 @@ def audit(config: Config, overrides: list[str], level: str, output: Path | None)
     write_json(directory / "audit.json", {"data_report": report.to_dict(), **found.to_dict()})
     print_findings(found)
     parts = ", ".join(f"{seconds:.1f} s {part.replace('_', ' ')}" for part, seconds in found.seconds.items())
-    console.print(f"\n  {time.perf_counter() - started:.1f} s in all: {parts}", markup=False, soft_wrap=True)
-    console.print(f"  {short_path(directory / PAGE)}", markup=False, soft_wrap=True)
+    console.print(f"\n  {time.perf_counter() - started:.1f} s in all: {parts}", markup=False)
+    console.print(f"  {short_path(directory / PAGE)}", markup=False)
     if found.findings:
         rest = [*overrides, f"dataset.exclude={directory / TABLE}"]
         purpose = f"look at the page, delete the rows of images to keep from {TABLE}, then train without the others"
@@ -104,4 +104,4 @@ def print_findings(found: Audit) -> None:
         table.add_row(KINDS[kind].title, f"{count:,}")
     print_titled(f"Findings among {len(found.index):,} images", table)
     for warning in found.warnings():
-        console.print(f"  Warning: {warning}", markup=False, soft_wrap=True)
+        console.print(f"  Warning: {warning}", markup=False)

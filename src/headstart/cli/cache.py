@@ -77,15 +77,15 @@ def show_tables(directory: Path, options: argparse.Namespace) -> int:
     if uses:
         print_titled(f"Cache in {directory}", table)
     else:
-        console.print(f"  The cache in {directory} is empty", markup=False, soft_wrap=True)
+        console.print(f"  The cache in {directory} is empty", markup=False)
     if directory.exists():
         if trials := list(trials_of(directory)):
-            console.print(f"  {len(trials)} results of trials, of scenario=auto or headstart recommend", soft_wrap=True)
+            console.print(f"  {len(trials)} results of trials, of scenario=auto or headstart recommend")
         disk = shutil.disk_usage(directory)
         total = decimal(sum(use.size for use in uses))
         console.print(f"  {total} in total; {decimal(disk.free)} of {decimal(disk.total)} are free on this disk")
         for other in unknown_directories(directory):
-            console.print(f"  {other}: {decimal(size_of(other))}, not headstart's", markup=False, soft_wrap=True)
+            console.print(f"  {other}: {decimal(size_of(other))}, not headstart's", markup=False)
     return 0
 
 
@@ -104,7 +104,7 @@ def verify(directory: Path, options: argparse.Namespace) -> int:
         tables += 1
         damaged += len(found)
         for file, problem in found:
-            console.print(f"  {problem}", markup=False, soft_wrap=True)
+            console.print(f"  {problem}", markup=False)
             if options.repair and file.name != "table.json":
                 remove_segment(file)
     if options.repair:
@@ -134,8 +134,8 @@ def prune(directory: Path, options: argparse.Namespace) -> int:
     for use in before:
         if size := use.size - left.get(use.directory, 0):
             what = f"{use.what}, {use.images}" if use.images else use.what
-            console.print(f"  removed {decimal(size)} of {decimal(use.size)}: {what}", markup=False, soft_wrap=True)
-    console.print(f"  {decimal(removed)} removed, {decimal(sum(left.values()))} kept in {directory}", soft_wrap=True)
+            console.print(f"  removed {decimal(size)} of {decimal(use.size)}: {what}", markup=False)
+    console.print(f"  {decimal(removed)} removed, {decimal(sum(left.values()))} kept in {directory}")
     return 0
 
 

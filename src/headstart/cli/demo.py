@@ -36,9 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
                 raise HeadstartError(
                     f"Expected a free address (--host, --port). Received: {options.host}:{options.port} ({error})"
                 ) from error
-            console.print(
-                f"http://{options.host}:{page.server_port}  (press Ctrl-C to stop)", markup=False, soft_wrap=True
-            )
+            console.print(f"http://{options.host}:{page.server_port}  (press Ctrl-C to stop)", markup=False)
             page.block_thread()
     except HeadstartError as error:
         return report_error(error)

@@ -29,7 +29,6 @@ def main(arguments: list[str] | None = None) -> int:
         f"  checked on {exported.pictures} reference images: probabilities differ by at most {exported.difference:.2g} "
         f"(tolerance {TOLERANCE:g}; between the images they differ by {exported.spread:.2g})",
         markup=False,
-        soft_wrap=True,
     )
     return 0
 

@@ -95,7 +95,7 @@ def _write(options: argparse.Namespace, directory: Path) -> None:
     if options.output:
         write_features(options.output, source, predicted, blocks)
         text = f"{options.output}: {len(source.index):,} images, {source.width:,} features of each"
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(text, markup=False)
     else:
         collections.deque(blocks, maxlen=0)
     if options.map:
@@ -155,4 +155,4 @@ def _write_map(
     page = map_page(index, predicted, projection, "Images by their features", subtitle)
     with expect_writable(options.map, argument="--map"):
         write_text(options.map, page)
-    console.print(f"{options.map}: {len(index):,} images", markup=False, soft_wrap=True)
+    console.print(f"{options.map}: {len(index):,} images", markup=False)

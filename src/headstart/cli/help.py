@@ -25,11 +25,11 @@ INDEX = re.compile(r"\.\d+(?=\.|$)")  # the position of a stage in a key
 GROUPS = {  # on the first screen, with a few words; the first are needed most
     "dataset": "the images: folder, csv, tfds, mnist and others",
     "backbone": "the pretrained network",
-    "freeze": "what trains when: the head, then the last blocks, or everything",
-    "head": "the new layers on top, trained or fitted in seconds",
+    "freeze": "what trains when: the head, the last blocks, all",
+    "head": "the new layers on top",
     "augmentation": "random changes to training images",
     "optimizer": "the optimizer, its learning rate and schedule",
-    "scenario": "auto tries strategies for a minute, and trains with the best",
+    "scenario": "auto tries strategies and takes the best",
     "sweep": "many runs with one command, such as all heads",
     "experiment": "a whole recipe",
     "cv": "cross-validation: headstart train -m cv.folds=5",
@@ -37,17 +37,17 @@ GROUPS = {  # on the first screen, with a few words; the first are needed most
     "cache": "what is computed once and kept on disk",
 }
 FIRST_KEYS = {  # on the first screen as well
-    "epochs": "epochs of every stage; null: those of the freeze schedule",
-    "image_size": "side of the input images; null: the data set or the backbone says",
+    "epochs": "epochs of every stage; null: the schedule's",
+    "image_size": "side in pixels; null: as data or backbone say",
     "batch_size": "images per batch",
     "optimizer.learning_rate": "learning rate of the head and the top block",
     "dataset.root": "directory of your images",
     "dataset.fraction": "share of the training images to use",
-    "seed": "random seed of weights, shuffling and augmentation",
+    "seed": "seed of weights, shuffling and augmentation",
     "device": "cpu, gpu or auto",
-    "plan": "true: print stages, time and disk space, and train nothing",
-    "resume": "interrupted run to resume: latest, auto, a directory or a run id",
-    "reproduce": "finished run to repeat and compare: latest, best or a directory",
+    "plan": "true: print time and disk space, train nothing",
+    "resume": "interrupted run: latest, auto or a directory",
+    "reproduce": "run to repeat: latest, best or a directory",
 }
 # The order of keys in their group; the others follow as the schema has them.
 COMMON = (
@@ -94,25 +94,25 @@ def _keys_below(name: str) -> list[Key]:
 
 def _print_first_screen() -> None:
     """Print the usage, the groups and the common keys."""
-    console.print("[bold]Usage:[/] headstart train \\[-m] \\[GROUP=OPTION ...] \\[KEY=VALUE ...]\n", soft_wrap=True)
+    console.print("[bold]Usage:[/] headstart train \\[-m] \\[GROUP=OPTION ...] \\[KEY=VALUE ...]\n")
     console.print("[bold]Examples:[/]")
     _print_rows(
         (
-            ("headstart train", "on built-in digits, a minute or two"),
-            ("headstart train dataset=folder dataset.root=~/photos", "your images, a folder for each class"),
-            ("headstart train -m freeze=all,last_block seed=0,1", "a sweep: a run for each combination"),
+            ("headstart train", "on built-in digits"),
+            ("headstart train dataset=folder dataset.root=~/photos", "a folder for each class"),
+            ("headstart train -m freeze=all,last_block seed=0,1", "a sweep of four runs"),
         )
     )
     values = shipped_values()
-    console.print(f"\n[bold]Groups[/] and their defaults ({HELP} GROUP lists options and keys):", soft_wrap=True)
+    console.print(f"\n[bold]Groups[/] and their defaults ({HELP} GROUP lists options and keys):")
     _print_rows((f"{group}={values[group]}" if values.get(group) else group, text) for group, text in GROUPS.items())
     known = {key.name: key for key in keys_of(Config)}
-    console.print(f"\n[bold]Common keys[/] ({HELP} KEY explains one):", soft_wrap=True)
+    console.print(f"\n[bold]Common keys[/] ({HELP} KEY explains one):")
     _print_rows((_assignment(known[name], values), text) for name, text in FIRST_KEYS.items())
     others = [name for name in known if "." not in name and name not in FIRST_KEYS]
-    console.print("\n[bold]Other keys:[/]", ", ".join(others))
-    console.print(
-        "\n[bold]Flags:[/] -m runs a sweep; --cfg job prints the configuration and ends; --hydra-help lists Hydra's own"
+    _print_paragraph("Other keys", ", ".join(others))
+    _print_paragraph(
+        "Flags", "-m runs a sweep; --cfg job prints the configuration and ends; --hydra-help lists Hydra's own"
     )
 
 
@@ -121,14 +121,14 @@ def _print_group(group: str, keys: list[Key]) -> None:
     values, options, of_recipes = shipped_values(), option_groups().get(group, {}), recipe_options(group)
     hint = typing.get_type_hints(Config).get(group)
     meaning = f"{GROUPS[group].capitalize()}." if group in CHOSEN_ALONE else str(hint.__doc__).splitlines()[0]
-    console.print(f"[bold]{group}[/]: {escape(meaning)}\n", soft_wrap=True)
+    console.print(f"[bold]{group}[/]: {escape(meaning)}\n")
     if options:
         default = f", by default {values[group]}" if values.get(group) else ""
         more = "; weights are ImageNet's, by download if nothing else is said" if group == "backbone" else ""
-        console.print(f"[bold]Options:[/] {group}=NAME{default}{more}", soft_wrap=True)
+        console.print(f"[bold]Options:[/] {group}=NAME{default}{more}")
         _print_rows((name, text.replace(DOWNLOADED, "")) for name, text in options.items() if name not in of_recipes)
     if of_recipes:
-        console.print(f"\n[bold]Of recipes[/] ({HELP} experiment lists those):", soft_wrap=True)
+        console.print(f"\n[bold]Of recipes[/] ({HELP} experiment lists those):")
         _print_rows((name, options[name]) for name in sorted(of_recipes))
     if keys:
         console.print("\n[bold]Keys:[/] KEY=VALUE, with their defaults" if options else "[bold]Keys:[/]")
@@ -141,16 +141,17 @@ def _print_keys(keys: Iterable[Key]) -> None:
     shown = [key for key in keys if key.decides is not Decides.NAME and key.field.default_factory is not dict]
     stages = [key for key in shown if key.name.startswith(STAGE_OPTIMIZER)]
     named = shown if len(stages) == len(shown) else [key for key in shown if key not in stages]
-    _print_rows((_assignment(key, values), key.field.metadata["meaning"]) for key in named)
+    rows = [(_assignment(key, values), key.field.metadata["meaning"]) for key in named]
     if stages and named is not shown:
-        _print_rows([(f"{STAGE_OPTIMIZER}KEY".replace("*", "N"), f"any key of optimizer, see {HELP} optimizer")])
+        rows += [(f"{STAGE_OPTIMIZER}KEY".replace("*", "N"), f"any key of optimizer, see {HELP} optimizer")]
+    _print_rows(rows)
 
 
 def _print_key(key: Key) -> None:
     """Print everything about a key."""
     declared, values = key.field.metadata, shipped_values()
     unit = f" ({declared['unit']})" if declared.get("unit") else ""
-    console.print(f"[bold]{key.name.replace('*', 'N')}[/]: {escape(declared['meaning'])}\n", soft_wrap=True)
+    console.print(f"[bold]{key.name.replace('*', 'N')}[/]: {escape(declared['meaning'])}\n")
     group = key.name.partition(".")[0]
     option = f" (of {group}={values[group]})" if "." in key.name and values.get(group) else ""
     default = f"{_default(key, values)}{option}" if _default(key, values) else "the schedule sets it"
@@ -171,6 +172,14 @@ def _default(key: Key, values: dict[str, Any]) -> str:
     group = key.name.partition(".")[0]
     found = {**option_values(group, str(values.get(group))), **values}.get(key.name, key.field.default)
     return "" if found == REQUIRED or found is dataclasses.MISSING else as_yaml(found)
+
+
+def _print_paragraph(label: str, text: str) -> None:
+    """Print a label and a text of several lines, in a pipe as well, where help is read page by page."""
+    lines = textwrap.fill(
+        text, console.width, break_on_hyphens=False, initial_indent=" " * len(f"{label}: "), subsequent_indent="  "
+    )
+    console.print(f"\n[bold]{label}:[/] {escape(lines.lstrip())}")
 
 
 def _print_rows(rows: Iterable[tuple[str, str]]) -> None:

@@ -105,7 +105,7 @@ def unknown_command(words: list[str]) -> HeadstartError:
     import shlex
     from pathlib import Path
 
-    from headstart.core.errors import HeadstartError, did_you_mean
+    from headstart.core.errors import HeadstartError, closest_name
 
     word, rest = words[0], words[1:]
     problem = f"unknown command '{word}'"
@@ -117,7 +117,8 @@ def unknown_command(words: list[str]) -> HeadstartError:
         from headstart.config.suggestions import folder_words
 
         return HeadstartError(problem, f"did you mean headstart train {folder_words(word)}?")
-    meant = did_you_mean(word, [*COMMANDS, "--help", "--version"])
+    similar = closest_name(word, [*COMMANDS, "--help", "--version"])
+    meant = f"did you mean headstart {similar}?" if similar else ""
     if not meant and word.startswith("-"):
         from headstart.config.mistyped import as_override
 

@@ -35,12 +35,13 @@ class CommandParser(argparse.ArgumentParser):
 
     def print_help(self, file: IO[str] | None = None) -> None:  # type: ignore[override]
         """Print the help, with bold headings on a terminal."""
-        from rich.console import Console
         from rich.text import Text
+
+        from headstart.core.text_console import TextConsole
 
         text = Text(self.format_help().rstrip())
         text.highlight_regex(r"(?m)^[A-Z][a-z]+:", "bold")
-        Console(file=file, highlight=False).print(text, soft_wrap=True)
+        TextConsole(file=file).print(text)
 
 
 def argument_error(message: str, parser: argparse.ArgumentParser) -> HeadstartError:

@@ -19,6 +19,7 @@ from headstart.cli.predict_output import FORMATS, Labels, output_row, print_or_w
 from headstart.cli.predict_threshold import find_threshold, threshold_option
 from headstart.core.console import print_to_stderr, track
 from headstart.core.errors import HeadstartError, expect_writable, printable
+from headstart.core.paths import tip_for_missing
 from headstart.data.files.formats import IMAGE_EXTENSIONS, count_suffixes, describe_unsupported
 from headstart.data.files.ignored import IgnoredFiles
 from headstart.data.files.links import expect_links_inside
@@ -164,7 +165,9 @@ def find_images(given: list[Path], follow_links: bool = False, litter: IgnoredFi
         elif path.exists():
             yield path
         else:
-            raise HeadstartError(f"Expected an image or a folder. Received: {path}, which does not exist")
+            raise HeadstartError(
+                f"Expected an image or a folder. Received: {path} (does not exist)", tip_for_missing(path)
+            )
 
 
 def print_note(note: str) -> None:

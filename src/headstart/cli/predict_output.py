@@ -131,12 +131,12 @@ def print_table(rows: list[dict[str, Any]], console: Console) -> None:
         cells = (path, escape(printable(row["label"])), f"{row['confidence']:.1%}", escape(others))
         table.add_row(*cells, "yes" if row["unfamiliar"] else "")
     if shared:
-        console.print(f"  images in {printable(shared)}", markup=False, soft_wrap=True)
+        console.print(f"  images in {printable(shared)}", markup=False)
     if table.rows:
         console.print(table)
     for row in rows:
         if "error" in row:
-            console.print(f"  Skipped: {row['error']}", markup=False, soft_wrap=True)
+            console.print(f"  Skipped: {row['error']}", markup=False)
 
 
 def _shortened(path: str, width: int) -> str:

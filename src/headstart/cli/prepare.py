@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     except HeadstartError as error:
         return report_error(error)
     print_data(index, list(index.notes))
-    console.print(f"  {destination}: {how}", markup=False, soft_wrap=True)
+    console.print(f"  {destination}: {how}", markup=False)
     command = f"headstart train dataset=folder dataset.root={shlex.quote(str(destination))}"
     if SYMBOLIC in how:
         command += f" {WAY_OUT}"

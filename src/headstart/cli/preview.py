@@ -48,7 +48,6 @@ def main(arguments: list[str] | None = None) -> int:
     console.print(
         f"{len(index)} training images of {image_size} px and {options.versions} versions of each: {output}",
         markup=False,
-        soft_wrap=True,
     )
     return 0
 

@@ -92,7 +92,7 @@ def recommend(request: Request) -> None:
         cache_directory(),
         config.dataset.value_range,
     )
-    console.print(f"[bold]Data[/]  {describe_data(index)}", soft_wrap=True)
+    console.print(f"[bold]Data[/]  {describe_data(index)}")
     print_warnings(report.warnings())
 
     import_tensorflow()
@@ -131,7 +131,7 @@ def _report(request: Request, image_size: int, found: Findings, ranked: list[Ran
         "commands": commands,
     }
     write_json(directory / "recommendation.json", written)
-    console.print(f"Accuracy at every depth: {short_path(directory / 'probes.png')}", markup=False, soft_wrap=True)
+    console.print(f"Accuracy at every depth: {short_path(directory / 'probes.png')}", markup=False)
     print_next({command: purpose for purpose, command in commands.items()})
 
 
@@ -177,4 +177,4 @@ def print_ranking(ranked: list[RankedBackbone], images: int) -> None:
     console.print(table)
     for one in ranked:
         if one.accuracy is None:
-            console.print(f"  {one.backbone}: {one.why_none}", markup=False, soft_wrap=True)
+            console.print(f"  {one.backbone}: {one.why_none}", markup=False)

@@ -40,9 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             save_served_model(classifier, model)
             command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(model)]
             command += ["--host", options.host, "--port", str(port), "--workers", str(options.workers)]
-            console.print(
-                f"http://{options.host}:{port}/invocations  (press Ctrl-C to stop)", markup=False, soft_wrap=True
-            )
+            console.print(f"http://{options.host}:{port}/invocations  (press Ctrl-C to stop)", markup=False)
             with serving([*command, "--env-manager", "local"]) as server:
                 return server.wait()
     except KeyboardInterrupt:

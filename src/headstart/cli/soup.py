@@ -33,7 +33,6 @@ def main(arguments: list[str] | None = None) -> int:
             console.print(
                 f"\n  label your own images with it:\n    headstart predict {output} IMAGE_OR_FOLDER",
                 markup=False,
-                soft_wrap=True,
             )
     except HeadstartError as error:
         return report_error(error)

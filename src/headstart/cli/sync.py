@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     dead = [file.parent for file in sorted((options.run or outputs_directory()).rglob(RUNNING)) if _close(file.parent)]
     files = pending_journals(options.run)
     if not files and not dead:
-        console.print(f"Nothing to send in {options.run or outputs_directory()}", markup=False, soft_wrap=True)
+        console.print(f"Nothing to send in {options.run or outputs_directory()}", markup=False)
     failures = [_send(file, options.tracking_uri) for file in files]
     return max(failures, default=0)
 
@@ -64,7 +64,7 @@ def _close(run: Path) -> bool:
     except InUseError:
         _say_under_way(run)
         return False
-    console.print(f"{run}: the process of this run died; marked as KILLED", markup=False, soft_wrap=True)
+    console.print(f"{run}: the process of this run died; marked as KILLED", markup=False)
     return True
 
 
@@ -81,9 +81,9 @@ def _send(file: Path, uri: str | None) -> int:
         return report_error(HeadstartError(f"{run}: {error}"))
     closed = f"the run is {sent.status}" if sent.status else "the run has not ended"
     refused = f", {sent.refused} refused" if sent.refused else ""
-    console.print(f"{run}: sent {sent.entries} entries{refused}; {closed}", markup=False, soft_wrap=True)
+    console.print(f"{run}: sent {sent.entries} entries{refused}; {closed}", markup=False)
     return 0
 
 
 def _say_under_way(run: Path) -> None:
-    console.print(f"{run}: still running, sends its entries itself", markup=False, soft_wrap=True)
+    console.print(f"{run}: still running, sends its entries itself", markup=False)

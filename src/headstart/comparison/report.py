@@ -58,8 +58,8 @@ class Comparison(Analysis):
             console.print(sentence, markup=False)
         for reason, failures in self.failures_by_reason().items() if with_failures else ():
             console.print(f"{count_of(len(failures), 'run')} without a result: {reason}", markup=False, style="red")
-            console.print(f"  {', '.join(run.name for run in failures)}", markup=False, soft_wrap=True)
-        console.print(f"Page: {short_path(self.page)}", markup=False, soft_wrap=True)
+            console.print(f"  {', '.join(run.name for run in failures)}", markup=False)
+        console.print(f"Page: {short_path(self.page)}", markup=False)
 
 
 @ignore_missing_glyphs()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +12,11 @@ from headstart.comparison.collect import Run, is_run, read_run, read_runs
 from headstart.config import TrackingConfig
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import outputs_directory
-from headstart.results.runs import find_run
+from headstart.results.runs import find_run, unknown_run
 from headstart.tracking import fetch_run, list_run_ids, store_uri
 
 SHORTEST_ID = 4  # characters of an abbreviated run id
+RUN_ID = re.compile(r"[0-9a-f]{32}")  # in a local store, which is asked for whole ids alone
 
 
 def newest_sweep() -> Path:
@@ -111,4 +114,7 @@ def _by_id(name: str, uri: str | None, fetched: Path) -> Run:
         return fitting[0]
     if len(fitting) > 1:
         raise HeadstartError(f"Expected the id of one run. Received: {name}, which {len(fitting)} ids begin with")
+    if os.sep in name or (uri is None and not RUN_ID.fullmatch(name)):  # the store need not be asked
+        known = [str(run.results.run_id) for run in local_runs() if run.results.finished]
+        raise unknown_run(name, f"{name} (no such directory, sweep or run)", known)
     return read_run(fetch_run(uri or store_uri(TrackingConfig("local")), name, fetched))

@@ -77,7 +77,7 @@ def find_several_values(words: Sequence[str]) -> HeadstartError | None:
         if values:
             key = override_key(word)
             return HeadstartError(
-                f"Expected one value of {key}. Received: {len(values)}, {', '.join(values)}",
+                f"Expected one value of {key}. Received: {override_value(word)}",
                 f"-m runs each of them: headstart train -m {word}",
             )
     return None

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from headstart.core.text_console import TextConsole
+
 Item = TypeVar("Item")
 
-console = Console(highlight=False)
+console = TextConsole()
 
 
 def progress_bar() -> Progress:
@@ -146,7 +147,7 @@ def print_titled(title: str, table: Table) -> None:
 def print_to_stderr(text: str) -> None:
     """Print a line to stderr, because another program may read stdout."""
     sys.stdout.flush()  # keep the order of what both streams show on a terminal
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    TextConsole(stderr=True).print(text, markup=False)
 
 
 def allow_any_file_name() -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
 from rich.text import Text
 
 from headstart.core.errors import HeadstartError, printable
+from headstart.core.text_console import TextConsole
 
 
 def print_error(error: HeadstartError | OSError | str) -> None:
     """Print an error to stderr, because another program may read stdout.
 
-    Only a terminal gets colours, and none with NO_COLOR; a line is never broken, so that it can be copied and searched.
+    Only a terminal gets colours, and none with NO_COLOR, and line breaks; in a log a line is whole, to be searched.
 
     Args:
         error: a text has no tip.
@@ -22,7 +22,7 @@ def print_error(error: HeadstartError | OSError | str) -> None:
         error = f"{error.strerror}: {error.filename}"
     problem, tip = (error.problem, error.tip) if isinstance(error, HeadstartError) else (printable(error), "")
     sys.stdout.flush()  # keep the order of what both streams show on a terminal
-    terminal = Console(stderr=True, highlight=False)
-    terminal.print(Text.assemble(("error:", "red"), f" {problem}"), soft_wrap=True)
+    terminal = TextConsole(stderr=True)
+    terminal.print(Text.assemble(("error:", "red"), f" {problem}"))
     if tip:
-        terminal.print(Text.assemble(("tip:", "cyan"), f" {tip}"), soft_wrap=True)
+        terminal.print(Text.assemble(("tip:", "cyan"), f" {tip}"))

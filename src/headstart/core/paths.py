@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
+from headstart.core.errors import closest_name
+
 # Environment variables that hold a directory, and the directory that each stands for when it is not set.
 DEFAULTS = {"HEADSTART_OUTPUTS": "outputs", "HEADSTART_DATA": "data", "HEADSTART_CACHE": ""}
+MOST_NAMES = 10_000  # in a directory that is searched for a similar one
 TRIALS = "trials"  # in the cache directory: what `scenario=auto` and `headstart recommend` have found
 
 
@@ -46,6 +50,26 @@ def absolute(path: str | Path, base: Path | None = None) -> Path:
         base: what a relative one is relative to; None is the working directory.
     """
     return (base or Path.cwd()) / os.path.expanduser(path)
+
+
+def tip_for_missing(path: Path) -> str:
+    """Return a tip for a path that does not exist: the one of a similar name, else the part of it that exists.
+
+    Args:
+        path: of a file or directory, relative to the working directory or not.
+    """
+    missing = absolute(path)
+    while not missing.parent.exists() and missing.parent != missing:
+        missing = missing.parent
+    place = missing.parent
+    try:
+        names = [found.name for found in itertools.islice(place.iterdir(), MOST_NAMES)]
+    except OSError:  # no directory, or one that may not be read
+        return ""
+    similar = closest_name(missing.name, names)
+    if similar is None:
+        return f"there is no {missing.name} in {place}"
+    return f"did you mean {place / similar / absolute(path).relative_to(missing)}?"
 
 
 def conf_directory() -> Path:

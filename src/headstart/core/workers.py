@@ -129,7 +129,7 @@ class Worker:
             LOG.warning("the subprocess %s died; this process does its work", self._name)
             return function(*arguments)
         if reply.printed:
-            console.print(reply.printed, end="", markup=False, soft_wrap=True)
+            console.print(reply.printed, end="", markup=False)
         for logger, level, message in reply.logged:
             logging.getLogger(logger).log(level, message)
         if reply.error is not None:

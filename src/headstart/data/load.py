@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from headstart.config import CrossValidationConfig, DatasetConfig
-from headstart.core.errors import HeadstartError, closest_name, expect_one_of
+from headstart.core.errors import HeadstartError, expect_one_of
+from headstart.core.paths import tip_for_missing
 from headstart.data.classes import choose_classes
 from headstart.data.cross_validation import choose_fold
 from headstart.data.exclusion import exclude_images
@@ -104,23 +105,13 @@ def expect_root(config: DatasetConfig) -> Path:
     if directory.is_dir():
         return directory
     problem = "is a file" if directory.exists() else "does not exist"
-    tip = _similar_directory(directory)
+    tip = tip_for_missing(directory)
     if config.origin is not None:
         origin = " ".join(config.origin.split())
         tip = f"where to get them: {origin}. Then put them there, or set dataset.root=DIRECTORY"
     raise HeadstartError(
         f"Expected dataset.root to be the directory of the images. Received: {directory} ({problem})", tip
     )
-
-
-def _similar_directory(directory: Path) -> str:
-    """Return a tip that names a directory of a similar name beside a missing one; empty if there is none."""
-    try:
-        beside = [place.name for place in directory.parent.iterdir() if place.is_dir()]
-    except OSError:
-        return ""
-    similar = closest_name(directory.name, beside)
-    return f"did you mean {directory.parent / similar}?" if similar else ""
 
 
 def _list_csv(config: DatasetConfig) -> Listing:

@@ -152,6 +152,6 @@ class Pixels:
     def _uncached(self, files: Files, reason: str) -> Files:
         """Return the files themselves, and print the reason once."""
         if not self._no_room_reported:
-            console.print(f"  {reason}: images are decoded in every epoch", markup=False, soft_wrap=True)
+            console.print(f"  {reason}: images are decoded in every epoch", markup=False)
         self._no_room_reported = True
         return files

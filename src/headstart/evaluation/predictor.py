@@ -99,7 +99,7 @@ class Predictor:
         try:
             return self.activations.rows(self.boundary, index, name)
         except NotCachedError as error:
-            console.print(f"  {error}: {name} goes through the whole network", markup=False, soft_wrap=True)
+            console.print(f"  {error}: {name} goes through the whole network", markup=False)
             return None
 
     def for_changing(self, weights: Iterable[keras.Variable]) -> Predictor:

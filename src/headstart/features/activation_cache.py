@@ -197,7 +197,6 @@ class ActivationCache:
                     console.print(
                         f"  {name}: {len(positions):,} {'views' if views else 'images'} through the frozen part up to "
                         f"{boundary.split_point}, about {seconds:.0f} s and {decimal(len(positions) * row_bytes)}",
-                        soft_wrap=True,
                     )
             started = time.perf_counter() if number == 0 else started
 

@@ -10,8 +10,8 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 
+from headstart.core.console import print_to_stderr
 from headstart.core.errors import HeadstartError, expect_one_of
 from headstart.core.tensorflow_import import import_tensorflow
 from headstart.inference.openvino import Requests, import_openvino
@@ -167,4 +167,4 @@ def _installed() -> bool:
 
 def _report(message: str) -> None:
     """Print a message to standard error: another program may read the output of this one."""
-    Console(stderr=True).print(f"Inference backend: {message}", markup=False, highlight=False, soft_wrap=True)
+    print_to_stderr(f"Inference backend: {message}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from headstart.core.console import console
-from headstart.core.errors import HeadstartError
-from headstart.core.paths import outputs_directory
+from headstart.core.errors import HeadstartError, did_you_mean
+from headstart.core.paths import outputs_directory, tip_for_missing
 from headstart.results.file import RESULTS, read_results
 from headstart.results.types import RunResults
 from headstart.results.upgrade import NewerSchemaError
@@ -61,7 +62,7 @@ def readable_runs(directories: Iterable[Path], name: str = RESULTS) -> list[Foun
         else:
             found += [(directory, results)] if results is not None else []
     if newer:
-        console.print(f"  Warning: {len(newer)} runs are left out. {newer[0]}", markup=False, soft_wrap=True)
+        console.print(f"  Warning: {len(newer)} runs are left out. {newer[0]}", markup=False)
     return found
 
 
@@ -99,12 +100,24 @@ def find_run(name: str) -> Path:
     fitting = runs_with_id(name, runs)
     if len(fitting) == 1:
         return fitting[0]
-    known = ", ".join(str(results.run_id)[:8] for _, results in runs[-5:]) or "none yet"
     problem = "several run ids begin with it" if fitting else "no such directory or run"
-    raise HeadstartError(
-        f"Expected a run's directory, an MLflow run id, latest or best. Received: {name} ({problem})",
-        f"the last finished runs under {outputs_directory()}: {known}",
-    )
+    raise unknown_run(name, f"{name} ({problem})", [str(results.run_id) for _, results in runs])
+
+
+def unknown_run(name: str, received: str, known: Sequence[str]) -> HeadstartError:
+    """Return the error for a name that is no run's.
+
+    Args:
+        name: see `find_run`.
+        received: the name and what is wrong with it.
+        known: ids of the finished runs, oldest first.
+    """
+    expected = f"Expected a run's directory, an MLflow run id, latest or best. Received: {received}"
+    if os.sep in name:
+        return HeadstartError(expected, tip_for_missing(Path(name)))
+    newest = ", ".join(run_id[:8] for run_id in known[-5:])
+    listed = f"the last finished runs are {newest}" if known else f"no run has finished in {outputs_directory()}"
+    return HeadstartError(expected, did_you_mean(name, ["latest", "best"] if known else []) or listed)
 
 
 def runs_with_id(name: str, runs: Iterable[FoundRun]) -> list[Path]:

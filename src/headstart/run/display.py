@@ -27,20 +27,17 @@ LONGEST_CLASS_TABLE = 20  # rows, so that the rest stays on the screen
 
 def print_name(name: str) -> None:
     """Print the name of a run."""
-    console.print(f"[bold]{escape(name)}[/]", soft_wrap=True)
+    console.print(f"[bold]{escape(name)}[/]")
 
 
 def print_run_data(config: Config, index: ImageIndex) -> None:
-    """Print a line about the images of a run; with `verbose` the table of all classes instead.
+    """Print a line about the images of a run.
 
     Args:
         config: the run's configuration.
         index: the images that the run will use.
     """
-    if config.verbose and len(index.class_names) > 1:
-        print_data(index, [])
-    else:
-        _print_fact("data", f"{data_name(config)}, {describe_data(index)}")
+    _print_fact("data", f"{data_name(config)}, {describe_data(index)}")
 
 
 def describe_data(index: ImageIndex) -> str:
@@ -59,11 +56,14 @@ def describe_data(index: ImageIndex) -> str:
     return f"{len(index):,} images of {len(index.class_names)} classes: {', '.join(parts)}"
 
 
-def print_facts(dataset: Dataset, environment: Environment, config: Config, network: Network, output: Path) -> None:
-    """Print what follows from the configuration and the data, before training.
+def print_facts(
+    index: ImageIndex, dataset: Dataset, environment: Environment, config: Config, network: Network, output: Path
+) -> None:
+    """Print what follows from the configuration and the data, before training; with `verbose` the table of all classes.
 
     Args:
-        dataset: the images that the run will use.
+        index: the images that the run will use.
+        dataset: what describes them.
         environment: versions and machine.
         config: the run's configuration.
         network: the network that the run will train.
@@ -80,6 +80,8 @@ def print_facts(dataset: Dataset, environment: Environment, config: Config, netw
     _print_fact("directory", short_path(output))
     if config.verbose:
         _print_fact("images", f"fingerprint {dataset.fingerprint[:16]}")
+        if len(index.class_names) > 1:
+            print_data(index, [])
 
 
 def _stage_in_words(config: Config, stage: StageConfig) -> str:
@@ -102,7 +104,7 @@ def _hardware(environment: Environment) -> str:
 
 
 def _print_fact(name: str, value: str) -> None:
-    console.print(f"  [dim]{name:<9}[/]  {escape(value)}", soft_wrap=True)
+    console.print(f"  [dim]{name:<9}[/]  {escape(value)}")
 
 
 def print_configuration(file: Path, config: Config) -> None:
@@ -112,7 +114,7 @@ def print_configuration(file: Path, config: Config) -> None:
         file: that has been written.
         config: in it.
     """
-    console.print(f"[bold]Configuration[/]  {escape(str(file))}", soft_wrap=True)
+    console.print(f"[bold]Configuration[/]  {escape(str(file))}")
     console.print(OmegaConf.to_yaml(OmegaConf.create(parameters(config))), end="", markup=False, soft_wrap=True)
 
 
@@ -137,7 +139,7 @@ def print_warnings(warnings: list[str]) -> None:
         warnings: sentences.
     """
     for warning in warnings:
-        console.print(f"  Warning: {warning}", markup=False, soft_wrap=True)
+        console.print(f"  Warning: {warning}", markup=False)
 
 
 def _class_table(index: ImageIndex) -> Table:

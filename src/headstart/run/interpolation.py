@@ -38,7 +38,7 @@ def interpolate_weights(setup: RunSetup, activations: ActivationCache, probe: Pr
     tuned = network.get_weights()
     positions = differing(probe.weights, tuned)
     if not positions:
-        console.print("  WiSE-FT: no epoch of fine-tuning beat the probe, which is kept", markup=False, soft_wrap=True)
+        console.print("  WiSE-FT: no epoch of fine-tuning beat the probe, which is kept", markup=False)
         return Interpolation(alpha=0.0, points=(), tests={})
     predictor = _predictor(setup, activations, positions)
 
@@ -56,11 +56,10 @@ def interpolate_weights(setup: RunSetup, activations: ActivationCache, probe: Pr
     interpolate(network, probe.weights, tuned, positions, best.alpha)
     log_event(LOG, "interpolated", alpha=best.alpha, validation_accuracy=best.accuracy)
     accuracies = " ".join(f"{point.accuracy:.4f}" for point in points)
-    console.print(f"  WiSE-FT, validation accuracy from the probe to fine-tuning: {accuracies}", soft_wrap=True)
+    console.print(f"  WiSE-FT, validation accuracy from the probe to fine-tuning: {accuracies}")
     console.print(
         f"  WiSE-FT at alpha {best.alpha:g}, against fine-tuning: {describe_gain(tests, 'interpolate=none')}",
         markup=False,
-        soft_wrap=True,
     )
     return Interpolation(alpha=best.alpha, points=tuple(points), tests=tests)
 

@@ -53,7 +53,7 @@ def plan_run(config: Config, output: Path) -> None:
             raise HeadstartError(f"Pass plan=true or {key}, not both: plan=true estimates training runs")
     image_size = check_configuration(config)
     index = load_index(config.dataset, cache_directory(), config.cv)
-    console.print(f"\n[bold]Plan of {escape(run_name(config))}[/]", soft_wrap=True)
+    console.print(f"\n[bold]Plan of {escape(run_name(config))}[/]")
     print_data(index, list(index.notes))
     trains = config.head.output != "imagenet"
     if trains and config.scenario.name != "auto":
@@ -91,7 +91,7 @@ def _probe(config: Config, index: ImageIndex, images: dict[str, int], image_size
     from headstart.core.tensorflow_import import import_tensorflow
 
     began = time.perf_counter()
-    console.print("  No similar run has finished here: timing a few training steps", soft_wrap=True)
+    console.print("  No similar run has finished here: timing a few training steps")
     import_tensorflow()
     from headstart.model.network import build_network
     from headstart.run.disk_estimate import estimate, expect_room
@@ -127,13 +127,11 @@ def _probe(config: Config, index: ImageIndex, images: dict[str, int], image_size
 def _print_costs(config: Config, costs: Costs, output: Path) -> None:
     """Print the estimated time and disk space, and that nothing was run."""
     if config.scenario.name == "auto":
-        console.print(
-            "  scenario=auto chooses head, augmentation and stages after it has tried strategies.", soft_wrap=True
-        )
+        console.print("  scenario=auto chooses head, augmentation and stages after it has tried strategies.")
     interrupted = find_interrupted(config) if config.resume is not None else None
     if interrupted is not None:
         text = f"  resume=auto resumes the run in {interrupted}, which takes less time than a whole run."
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(text, markup=False)
     place = nearest_existing(output.absolute().parent)
     free = f"{decimal(shutil.disk_usage(place).free)} are free"
     if costs.seconds is None:
@@ -144,5 +142,5 @@ def _print_costs(config: Config, costs: Costs, output: Path) -> None:
             f"The run takes about {format_duration(costs.seconds)}{written} (estimated {costs.source}). "
             f"On the disk of {place} {free}."
         )
-    console.print(f"\n{text}", markup=False, soft_wrap=True)
-    console.print("Nothing was run. To train, run the same command without plan=true.", soft_wrap=True, markup=False)
+    console.print(f"\n{text}", markup=False)
+    console.print("Nothing was run. To train, run the same command without plan=true.", markup=False)

@@ -92,7 +92,6 @@ def _compare_flips(scores: dict[str, Scores]) -> Flips:
     console.print(
         f"  test-time flips: {describe_gain(tests, 'tta=none')}; a prediction takes two passes through the network",
         markup=False,
-        soft_wrap=True,
     )
     return Flips(tests=tests)
 
@@ -115,7 +114,7 @@ def _calibrate(setup: RunSetup, scores: dict[str, Scores]) -> Calibration:
     ]
     worse = [split for split, figures in after.items() if figures.log_loss > before[split].log_loss]
     advice = f"; it does not help on {' and '.join(worse)}" if worse else ""
-    console.print(f"  temperature {1 / factor:.3f}: {'; '.join(changes)}{advice}", markup=False, soft_wrap=True)
+    console.print(f"  temperature {1 / factor:.3f}: {'; '.join(changes)}{advice}", markup=False)
     return Calibration(temperature=1 / factor, before=before)
 
 

@@ -96,10 +96,10 @@ def report_differences(output: Path, index: ImageIndex, environment: Environment
     _expect_same_images(output / ORIGINAL, original, index)
     changed = environment_changes(original.environment, environment) if original.environment else []
     name = _name(original.run_id)
-    console.print(f"\n[bold]Reproducing {name}[/]  {original.output}", soft_wrap=True)
+    console.print(f"\n[bold]Reproducing {name}[/]  {original.output}")
     console.print(f"  same images (fingerprint {index.fingerprint[:16]})")
     for phrase in changed or ["same commit, versions and machine"]:
-        console.print(f"  {phrase}", markup=False, soft_wrap=True)
+        console.print(f"  {phrase}", markup=False)
     return changed
 
 
@@ -168,7 +168,7 @@ def print_comparison(results: RunResults, reproduces: Reproduction) -> None:
         table.add_row(split, *("" if value is None else f"{value:.6f}" for pair in both for value in pair))
     if reproduces.then:
         print_titled(f"Compared with {_name(reproduces.run_id)}", table)
-    console.print(f"  {describe_reproduction(reproduces)}", markup=False, soft_wrap=True)
+    console.print(f"  {describe_reproduction(reproduces)}", markup=False)
 
 
 def _find(name: str, asked: Config, temporary: Path) -> Path:

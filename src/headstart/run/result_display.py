@@ -40,7 +40,7 @@ def print_end(results: RunResults, quiet: bool = False) -> None:
     if results.pictures:
         _print_labels(results.pictures)
     else:
-        _print_splits(results)
+        _print_splits(results, quiet)
     if quiet:
         return
     if not results.pictures:
@@ -62,13 +62,12 @@ def next_commands(results: RunResults) -> dict[str, str]:
     if _entries_wait(results):
         commands[f"headstart sync {short_path(output)}"] = "send what the tracking store has not received"
     elif uri.startswith("http"):
-        commands[run_link(uri, str(results.experiment_id), str(results.run_id))] = "this run in MLflow"
+        commands[run_link(uri, str(results.experiment_id), str(results.run_id))] = "this run and its figures in MLflow"
     else:
-        commands[f"headstart ui {run}"] = "see this run in MLflow"
+        commands[f"headstart ui {run}"] = "see this run and its figures in MLflow"
     chosen = (results.scenario and results.scenario.name) or (results.recipe and results.recipe.name)
     if not results.pictures and not chosen:
         commands[_recommend_command(results)] = "try strategies on these images"
-    commands[f"ls {short_path(output / 'figures')}"] = "confusion matrices, mistakes"
     return commands
 
 
@@ -101,7 +100,6 @@ def _print_probe(results: RunResults) -> None:
         f"The frozen probe of all depths alone has {100 * probe:.1f} % on the validation images, this classifier "
         f"{100 * trained:.1f} %{advice}.",
         markup=False,
-        soft_wrap=True,
     )
 
 
@@ -117,24 +115,24 @@ def _print_estimate(results: RunResults) -> None:
         f"Estimated after the trials: about {choice.chosen.whole_seconds:.0f} s of training with {choice.strategy}. "
         f"It took {results.seconds.training:.0f} s.",
         markup=False,
-        soft_wrap=True,
     )
 
 
-def _print_splits(results: RunResults) -> None:
-    """Print the result in a sentence, and the figures of every split in a table."""
+def _print_splits(results: RunResults, quiet: bool) -> None:
+    """Print the result in a sentence, and the figures of every split in a table; first an empty line, unless quiet."""
     best, splits = results.best_epoch, results.splits
     if best is None or not splits:
         return
     name, split = list(splits.items())[-1]
     low, high = 100 * split.accuracy_low, 100 * split.accuracy_high
+    if not quiet:
+        console.print()
     console.print(
-        f"\n[bold]{name.capitalize()} accuracy {100 * split.accuracy:.1f} %[/] (95 % interval {low:.1f} to {high:.1f}) "
+        f"[bold]{name.capitalize()} accuracy {100 * split.accuracy:.1f} %[/] (95 % interval {low:.1f} to {high:.1f}) "
         f"on {split.images:,} images, with the weights of epoch {best.epoch} ({escape(best.stage)})",
-        soft_wrap=True,
     )
     if split.most_confused:
-        console.print(f"Most confused: {_confusions(split)}", markup=False, soft_wrap=True)
+        console.print(f"Most confused: {_confusions(split)}", markup=False)
     table = new_table("split", "images", "accuracy", "95 % interval", "macro F1", "calibration error")
     for name, split in splits.items():
         accuracy, interval = in_percent(split)
@@ -195,11 +193,11 @@ def print_suggestion(results: RunResults, found: LearningRateSuggestion) -> None
     rate, figure = found.suggested_learning_rate, Path(str(results.output)) / "figures" / "learning_rate.png"
     stage, reason = found.stage, found.suggestion_reason
     if rate is None:
-        console.print(f"\nNo learning rate to suggest for stage {stage}: {reason}", markup=False, soft_wrap=True)
+        console.print(f"\nNo learning rate to suggest for stage {stage}: {reason}", markup=False)
     else:
         text = f"Suggested learning rate for stage {stage}: {rate:g}, {reason}"
-        console.print(f"\n{text} (configured: {found.configured_learning_rate:g})", markup=False, soft_wrap=True)
-    console.print(f"  {figure}", markup=False, soft_wrap=True)
+        console.print(f"\n{text} (configured: {found.configured_learning_rate:g})", markup=False)
+    console.print(f"  {figure}", markup=False)
     if rate is not None:
         print_next({_command_with_rate(str(results.command), rate): "train with it"})
 

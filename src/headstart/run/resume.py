@@ -109,7 +109,7 @@ def check_same_images(before: RunResults | None, dataset: Dataset, environment: 
             "start a new run on them",
         )
     for phrase in environment_changes(before.environment, environment) if before.environment else ():
-        console.print(f"  Warning: {phrase}: the figures may differ", markup=False, soft_wrap=True)
+        console.print(f"  Warning: {phrase}: the figures may differ", markup=False)
         LOG.warning("%s: the figures may differ", phrase)
 
 

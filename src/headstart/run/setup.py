@@ -145,7 +145,7 @@ def set_up_run(
         network = build_network(config.backbone, config.head, len(class_names), image_size, config.seed)
     dataset = describe_dataset(config, index, len(class_names), image_size)
     environment = describe_environment(devices, precision, resolve_inference_backend(config.inference_backend))
-    print_facts(dataset, environment, config, network, output)
+    print_facts(index, dataset, environment, config, network, output)
     return RunSetup(
         name=name_of(config),
         config=config,

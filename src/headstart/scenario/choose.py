@@ -38,7 +38,7 @@ def use_findings(config: Config, found: Findings, images: int, output: Path) -> 
     name = found.choice.strategy
     chosen = with_strategy(config, config.scenario.strategies[name])
     parts = " ".join(f"{group}={getattr(chosen, group).name}" for group in GROUPS)
-    console.print(f"Training with {name}: {parts}", markup=False, soft_wrap=True)
+    console.print(f"Training with {name}: {parts}", markup=False)
     scenario = scenario_of(found, given)
     # First the configuration: without scenario.json, a resumed run chooses again.
     write_text(output / "config.yaml", to_yaml(chosen))

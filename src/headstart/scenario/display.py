@@ -22,10 +22,9 @@ def print_placement(placement: Placement, backbone: str) -> None:
     console.print(
         f"\n[bold]Scenario: {placement.cell}[/], by the features of {escape(backbone)} "
         f"(chance {100 * placement.chance:.0f} %; heuristic, trials choose the strategy)",
-        soft_wrap=True,
     )
     for sentence in placement.why:
-        console.print(f"  {sentence}", markup=False, soft_wrap=True)
+        console.print(f"  {sentence}", markup=False)
 
 
 @writing.ignore_missing_glyphs()

@@ -20,13 +20,13 @@ def print_choice(choice: StrategyChoice, images: int) -> None:
     """
     share = f"{choice.images:,} of {images:,}" if choice.images < images else f"all {images:,}"
     judges = f"judged by {choice.validation_images:,} validation images"
-    console.print(f"\n[bold]Strategies[/] tried on {share} training images, {judges}", soft_wrap=True)
+    console.print(f"\n[bold]Strategies[/] tried on {share} training images, {judges}")
     console.print(_trial_table(choice))
     reasons: dict[str, list[str]] = {}
     for one in choice.not_tried:
         reasons.setdefault(one.reason, []).append(one.strategy)
     for reason, names in reasons.items():
-        console.print(f"Not tried ({reason}): {', '.join(names)}", markup=False, soft_wrap=True)
+        console.print(f"Not tried ({reason}): {', '.join(names)}", markup=False)
     _print_probe(choice)
     _print_recommended(choice)
     _print_leader(choice)
@@ -55,7 +55,6 @@ def _print_recommended(choice: StrategyChoice) -> None:
         console.print(
             f"[bold]Recommended: {choice.strategy}[/], {100 * chosen.accuracy:.1f} % on validation images "
             f"({_interval(chosen, choice)}), about {chosen.whole_seconds:.0f} s of training on all images",
-            soft_wrap=True,
         )
 
 
@@ -67,7 +66,6 @@ def _print_leader(choice: StrategyChoice) -> None:
             f"{leader.strategy} leads by {100 * (leader.accuracy - choice.chosen.accuracy):.1f} points, which is too "
             "little on so few validation images to justify its time.",
             markup=False,
-            soft_wrap=True,
         )
 
 
@@ -80,11 +78,10 @@ def _print_probe(choice: StrategyChoice) -> None:
     console.print(
         f"The frozen probe of all depths alone (head=multi_depth freeze=all) has {points} training images.",
         markup=False,
-        soft_wrap=True,
     )
     curve = ProbeCurve(choice.probe_images, choice.probe_accuracies, choice.validation_images).extrapolated()
     if isinstance(curve, NoLearningCurve):
         sentence = f"Whether more images would help is not known: {curve.reason}"
     else:
         sentence = describe(curve)
-    console.print(sentence, markup=False, soft_wrap=True)
+    console.print(sentence, markup=False)

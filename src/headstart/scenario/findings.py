@@ -51,7 +51,6 @@ def find_strategy(
         console.print(
             f"  Scenario and trials of {at} are reused; headstart cache prune --trials removes them.",
             markup=False,
-            soft_wrap=True,
         )
         return Findings(known.placement, known.choice, None)
     started = time.perf_counter()
@@ -78,6 +77,5 @@ def find_strategy(
             f"  cache={config.cache.name}: the trials are not stored. They end when their time is over, so the next "
             "command may choose another strategy.",
             markup=False,
-            soft_wrap=True,
         )
     return Findings(placement, choice, probe)

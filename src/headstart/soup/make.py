@@ -77,7 +77,7 @@ def make_soup(runs: Sequence[Run], directory: Path) -> Soup:
     write_json(directory / RECORD, to_plain(made))
     _print(made)
     gain = describe_gain(tests, f"the best single run, {best.run.directory},")
-    console.print(f"  against the best single run: {gain}", markup=False, soft_wrap=True)
+    console.print(f"  against the best single run: {gain}", markup=False)
     return made
 
 

@@ -134,7 +134,7 @@ def _print_start(sweep: Sweep) -> None:
     """Print what the sweep varies, and its directory."""
     jobs = count_of(sweep.jobs, "job") if sweep.jobs else "jobs"
     keys = ", ".join(sweep.swept) or "nothing"
-    console.print(f"[bold]Sweep[/] of {jobs} over {keys}: {short_path(sweep.directory)}", soft_wrap=True)
+    console.print(f"[bold]Sweep[/] of {jobs} over {keys}: {short_path(sweep.directory)}")
 
 
 def _refuse_invalid(hydra: DictConfig, directory: Path, jobs: list[tuple[str, list[str]]]) -> None:

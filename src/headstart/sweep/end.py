@@ -88,7 +88,7 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
         )
     }
     text = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    console.print(f"\n[bold]Sweep {sweep.name}[/]: {text or 'no job was started'}", soft_wrap=True)
+    console.print(f"\n[bold]Sweep {sweep.name}[/]: {text or 'no job was started'}")
     kept = Counter(entry["error"] for entry in ended.values() if entry["event"] == "kept")
     for reason, count in kept.items():
         warn_about_unreadable_images(count, reason)
@@ -98,11 +98,11 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
             reasons.setdefault(entry.get("error") or entry["event"], []).append(entry["label"])
     for reason, labels in reasons.items():
         jobs = count_of(len(labels), "job")
-        console.print(f"{jobs} without a result: {reason}", markup=False, soft_wrap=True, style="red")
-        console.print(f"  {', '.join(labels)}", markup=False, soft_wrap=True)
+        console.print(f"{jobs} without a result: {reason}", markup=False, style="red")
+        console.print(f"  {', '.join(labels)}", markup=False)
     if reasons:
         console.print("The same command runs only these jobs again.")
-    console.print(f"Directory: {short_path(sweep.directory)}", markup=False, soft_wrap=True)
+    console.print(f"Directory: {short_path(sweep.directory)}", markup=False)
 
 
 def warn_about_unreadable_images(count: int, reason: str) -> None:
@@ -115,7 +115,7 @@ def warn_about_unreadable_images(count: int, reason: str) -> None:
     if reason not in WARNED:
         WARNED.add(reason)
         text = f"The images of {count} earlier jobs cannot be read, so those jobs are left as they are: {reason}"
-        console.print(f"Warning: {text}", markup=False, soft_wrap=True)
+        console.print(f"Warning: {text}", markup=False)
 
 
 def _compare(sweep: Sweep) -> Comparison | None:

@@ -53,7 +53,7 @@ class JobReporter(threading.Thread):
                 if entry["event"] in EVENT_TEXTS:
                     style = "red" if entry.get("error") else None
                     text = job_line(self.sweep, list(self.known.values()))
-                    console.print(text, markup=False, soft_wrap=True, style=style)
+                    console.print(text, markup=False, style=style)
 
 
 def job_line(sweep: Sweep, entries: list[dict[str, Any]]) -> str:

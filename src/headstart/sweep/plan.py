@@ -106,8 +106,8 @@ def print_plan(name: str, directory: Path, jobs: list[PlannedJob], at_once: int)
         text += f" {which} take about {takes}{parallel}, and write {decimal(int(size))} besides the cache."
     if len(known) < len(left):
         text += f" {len(left) - len(known)} cannot be estimated until a similar run has finished."
-    console.print(text, soft_wrap=True, markup=False)
-    console.print(f"Nothing was run. Without plan=true, the jobs write to {directory}", soft_wrap=True, markup=False)
+    console.print(text, markup=False)
+    console.print(f"Nothing was run. Without plan=true, the jobs write to {directory}", markup=False)
 
 
 def _training_images(config: Config, counts: dict[str, int]) -> int:

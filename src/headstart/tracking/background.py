@@ -67,10 +67,9 @@ class BackgroundSender(threading.Thread):
                     f"  Warning: the tracking store {self.journal.header['uri']} does not answer ({away.reason}). "
                     f"Training continues; logged data is kept in {self.journal.file.parent} until the store is back",
                     markup=False,
-                    soft_wrap=True,
                 )
             return False
         if self.failed_attempts >= 2:
-            console.print("  The tracking store answers again and has everything logged so far", soft_wrap=True)
+            console.print("  The tracking store answers again and has everything logged so far")
         self.failed_attempts = 0
         return True

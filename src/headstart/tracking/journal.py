@@ -228,7 +228,7 @@ def report_refused_entries(files: Iterable[Path]) -> None:
         where = f"{first}" + (f" and {len(others)} similar files" if others else "")
         entries = sum(refused.values())
         text = f"the tracking store refused {entries} {'entry' if entries == 1 else 'entries'}, kept in {where}"
-        console.print(f"  Warning: {text}", markup=False, soft_wrap=True)
+        console.print(f"  Warning: {text}", markup=False)
 
 
 @dataclass(frozen=True)

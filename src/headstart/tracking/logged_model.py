@@ -71,7 +71,7 @@ def register_classifier(client: Any, journal: Journal, entry: Entry) -> None:
     journal.progress["registration"] = dataclasses.asdict(found)
     became = f"which is {CHAMPION}: {found.reason}" if found.champion else found.reason
     text = f"  Registered as {found.name} version {found.version}{', ' if found.champion else '; '}{became}"
-    console.print(text, markup=False, soft_wrap=True)
+    console.print(text, markup=False)
 
 
 def find_model(client: Any, journal: Journal) -> Any | None:

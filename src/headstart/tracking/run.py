@@ -287,5 +287,4 @@ def _warn_about_pending(journal: Journal) -> None:
         f"  Warning: the tracking store {journal.header['uri']} does not answer; logged data is kept in "
         f"{journal.file.parent}\n  Send it later with: headstart sync {shlex.quote(str(journal.output))}",
         markup=False,
-        soft_wrap=True,
     )

@@ -62,7 +62,7 @@ def _send_group(uri: str, journal: Journal, group: Group) -> None:
             return
         [(entry, end)] = group
         if not any(reason.startswith(f"{entry['kind']}:") for reason in journal.progress["refused"]):
-            console.print(f"  Warning: not tracked: {entry['kind']}: {error}", markup=False, soft_wrap=True)
+            console.print(f"  Warning: not tracked: {entry['kind']}: {error}", markup=False)
             LOG.warning("not tracked: %s: %s", entry["kind"], error)
         journal.record_refusal(entry, end, str(error))
     else:

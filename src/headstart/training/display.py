@@ -52,11 +52,11 @@ def print_stage(
     solved = linear_fit(settings.head, stage) if stage_input.features is not None else None
     how = f"the head is solved by {solved}" if solved else _optimization(network, stage, rates, stage_input.steps)
     title = f"Stage {position[0]} of {position[1]}: {stage.name}"
-    console.print(f"\n[bold]{escape(title)}[/]  {trains:,} of {total:,} parameters, {how}", soft_wrap=True)
+    console.print(f"\n[bold]{escape(title)}[/]  {trains:,} of {total:,} parameters, {how}")
     if settings.verbose:
         console.print(_block_table(network, stage.optimizer.learning_rate, rates, solved is not None))
     for sentence in filter(None, (stage_input.caching_note, _window_note(network), stage_input.class_weight_note)):
-        console.print(f"  {sentence}", markup=False, soft_wrap=True)
+        console.print(f"  {sentence}", markup=False)
     if stage.batch_norm == "train":
         console.print("  batch norm in the trained blocks uses and updates the statistics of each batch")
 
@@ -96,14 +96,14 @@ def print_epoch(record: EpochRecord, epochs: int, is_best: bool) -> None:
     Args:
         record: its figures.
         epochs: of all stages.
-        is_best: whether it is the best so far.
+        is_best: whether none before it was better.
     """
     width = len(str(epochs))
     position = f"{record.epoch:>{width}}/{epochs}"
     console.print(
         f"  {position:>5}   {record.train_loss:>10.4f}  {100 * record.train_accuracy:>6.1f} %   "
         f"{record.validation_loss:>15.4f}  {100 * record.validation_accuracy:>6.1f} %  {record.seconds:>6.1f} s"
-        f"{'  best so far' if is_best else ''}"
+        f"{'  best' if is_best else ''}"
     )
 
 
@@ -113,13 +113,13 @@ def print_linear_head(fitted: LinearClassifier) -> None:
     Args:
         fitted: the classifier.
     """
+    alone = fitted.last_depth_accuracy
     console.print(
-        f"  {fitted.kind}: {'strength' if fitted.kind == 'ridge' else 'C'} = {fitted.regularisation:.3g}, the best of "
-        f"{'leave-one-out' if fitted.kind == 'ridge' else 'cross-validation'} (accuracy {fitted.accuracy:.4f}"
-        + ("" if fitted.last_depth_accuracy is None else f", on the last depth alone {fitted.last_depth_accuracy:.4f}")
+        f"  {fitted.kind}: {'strength' if fitted.kind == 'ridge' else 'C'} {fitted.regularisation:.3g}, the best by "
+        f"{'leave-one-out' if fitted.kind == 'ridge' else 'cross-validation'} ({100 * fitted.accuracy:.1f} %"
+        + ("" if alone is None else f"; {100 * alone:.1f} % on the last depth alone")
         + ")"
         + ("" if fitted.converged else "; the solver stopped before it converged"),
-        soft_wrap=True,
     )
 
 
@@ -135,7 +135,7 @@ def print_resume_point(state: TrainingState, stages: list[str]) -> None:
     else:
         steps = f" and {count_of(state.step, 'step')}" if state.step else ""
         where = f"stage {stages[state.stage]} continues after {count_of(state.epoch, 'epoch')}{steps}"
-    console.print(f"\n[bold]Resumed[/]: {where}", soft_wrap=True)
+    console.print(f"\n[bold]Resumed[/]: {where}")
 
 
 def print_data_wait(stage: str, fraction: float, seconds: float, faster_input_tip: str) -> None:
@@ -151,7 +151,6 @@ def print_data_wait(stage: str, fraction: float, seconds: float, faster_input_ti
         console.print(
             f"  {stage}: {100 * fraction:.0f} % of step time was spent waiting for data: {faster_input_tip}",
             markup=False,
-            soft_wrap=True,
         )
 
 

@@ -152,10 +152,10 @@ class ImageInputs:
         if fitted:
             features = Features(training, _depths(network, training), split.labels, weights)
         what = f"images, {views.count} views of each training image among them," if views else "images"
-        note = (
-            f"frozen up to {frozen.boundary.split_point}: {cache.computed - computed:,} {what} computed once, "
-            f"{cache.reused - reused:,} from the cache"
-        )
+        fresh, stored = cache.computed - computed, cache.reused - reused
+        parts = [f"{fresh:,} {what} computed once"] if fresh or not stored else []
+        parts += [f"{stored:,} {'' if parts else what + ' '}from the cache"] if stored else []
+        note = f"frozen up to {frozen.boundary.split_point}: {', '.join(parts)}"
         return _Sources(training, validation, frozen, features, note)
 
     def _choose_frozen_part(self, network: Network, stage: StageConfig) -> tuple[_FrozenPart | None, str]:

@@ -82,5 +82,5 @@ class FileCheckCache:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             write_text(self._file, json.dumps({"head": self._head, "files": self._entries}))
         except OSError as error:
-            console.print(f"  Warning: {self._file}: {error.strerror}", markup=False, soft_wrap=True)
+            console.print(f"  Warning: {self._file}: {error.strerror}", markup=False)
         self._changed = False
