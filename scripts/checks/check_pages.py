@@ -82,12 +82,21 @@ def check(browser: Browser, page: str, pictures: Path | None = None) -> list[Vie
     for width in WIDTHS:
         for dark in (False, True):
             browser.open(address_of(page), width, HEIGHT, dark)
-            view = View(page, width, dark, tuple(browser.evaluate(SCRIPT.read_text(encoding="utf-8"))))
+            view = View(page, width, dark, problems(browser))
             views.append(view)
             if pictures is not None:
                 pictures.mkdir(parents=True, exist_ok=True)
                 (pictures / f"{Path(page).stem} {view.name}.png".replace(" ", "_")).write_bytes(browser.picture())
     return views
+
+
+def problems(browser: Browser) -> tuple[str, ...]:
+    """Return what is wrong with the open page as it is now: scrolled, filtered or not.
+
+    Args:
+        browser: with the page.
+    """
+    return tuple(browser.evaluate(SCRIPT.read_text(encoding="utf-8")))
 
 
 def address_of(page: str) -> str:

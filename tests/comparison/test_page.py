@@ -97,10 +97,10 @@ def test_the_first_screen_names_the_winner_and_what_it_stands_on(sweep: list[Run
 def test_the_command_predicts_with_the_winners_best_run(sweep: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
     winner = analyse(sweep).strategies[0]
     best = max(winner.runs, key=lambda run: run.results.validation.accuracy if run.results.validation else 0.0)
-    assert predict_command(winner) == f"headstart predict {best.directory} photo.jpg"
+    assert predict_command(winner) == f"headstart predict {best.directory} IMAGE_OR_FOLDER"
     # What lies among the outputs has a short name.
     monkeypatch.setenv("HEADSTART_OUTPUTS", str(best.directory.parents[1]))
-    assert predict_command(winner) == f"headstart predict {str(best.results.run_id)[:8]} photo.jpg"
+    assert predict_command(winner) == f"headstart predict {str(best.results.run_id)[:8]} IMAGE_OR_FOLDER"
     (best.directory / "classifier").rmdir()
     try:
         assert str(best.results.run_id)[:8] not in str(predict_command(winner))

@@ -92,3 +92,43 @@ def test_the_page_filters_sorts_and_explains(browser: Browser, tmp_path: Path) -
     assert tip.startswith("#1 freeze=last_two_blocks\n200 s, validation ")
     assert browser.evaluate("document.getElementById('tip').hidden") is False
     assert browser.evaluate("document.querySelector('tr[data-strategy=\"1\"]').classList.contains('lit')") is True
+
+
+@pytest.mark.slow
+def test_a_phone_shows_the_first_ten_strategies_until_people_ask_for_all(browser: Browser, tmp_path: Path) -> None:
+    page = compare(sixty_strategies(tmp_path / "runs"), tmp_path / "comparison").page
+    shown = "[...document.querySelectorAll('tbody tr')].filter((row) => row.checkVisibility()).length"
+    more = "document.getElementById('more')"
+    browser.open(page.as_uri(), 1280, 900, dark=False)
+    assert browser.evaluate(shown) == 60
+    assert browser.evaluate(f"{more}.checkVisibility()") is False
+    browser.open(page.as_uri(), 390, 900, dark=False)
+    assert browser.evaluate(shown) == 10
+    assert browser.evaluate(f"{more}.textContent") == "Show all 60"
+    filtered = (
+        "(() => { const f = document.getElementById('filter'); f.value = %r; f.dispatchEvent(new Event('input')); })()"
+    )
+    browser.evaluate(filtered % "head=svm freeze=none")
+    found = browser.evaluate("[...document.querySelectorAll('tbody tr:not([hidden])')].length")
+    assert 0 < found <= 10
+    assert browser.evaluate(shown) == found
+    assert browser.evaluate(f"{more}.checkVisibility()") is False
+    browser.evaluate(filtered % "")
+    browser.evaluate(f"{more}.click()")
+    assert browser.evaluate(shown) == 60
+    assert browser.evaluate(f"{more}.checkVisibility()") is False
+
+
+@pytest.mark.slow
+def test_the_titles_of_the_columns_stay_and_the_command_can_be_copied(browser: Browser, tmp_path: Path) -> None:
+    browser.open(compare(one_run(tmp_path / "one"), tmp_path / "page").page.as_uri(), 1280, 900, dark=False)
+    copy = "document.querySelector('[data-copy]')"
+    browser.evaluate(f"{copy}.click()")
+    said = browser.evaluate(f"new Promise((done) => setTimeout(() => done({copy}.textContent), 200))")
+    assert said in ("Copied", "Press Ctrl-C")
+    browser.open(compare(sixty_strategies(tmp_path / "sixty"), tmp_path / "pages").page.as_uri(), 1280, 900, dark=False)
+    browser.evaluate("document.querySelector('.scroll').scrollTo(0, 800)")
+    top = "document.querySelector(%r).getBoundingClientRect().top"
+    offset = f"{top % 'thead th'} - {top % '.scroll'}"
+    assert 0 <= browser.evaluate(offset) <= 2
+    assert check_pages.problems(browser) == ()

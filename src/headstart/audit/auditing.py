@@ -18,6 +18,7 @@ from headstart.audit.report import write_page, write_table
 from headstart.audit.shortcuts import ALL, SERIOUS, Shortcut, find_shortcuts
 from headstart.cache.store import Cache
 from headstart.config import Config
+from headstart.core.console import format_percent
 from headstart.core.errors import printable
 from headstart.core.paths import cache_directory
 from headstart.data.index import ImageIndex
@@ -128,7 +129,8 @@ class Audit:
         if whole:
             best = min(whole, key=lambda one: (one.by == ALL, -one.accuracy))
             by = "size, border and file together" if best.by == ALL else best.by
-            return [f"The classes can be distinguished by their {by} at {best.accuracy:.0%} (chance {best.chance:.0%})"]
+            reached, chance = format_percent(best.accuracy, 0), format_percent(best.chance, 0)
+            return [f"The classes can be distinguished by their {by} at {reached} (chance {chance})"]
         pairs = {one.classes for one in serious}
         if not pairs:
             return []
@@ -137,7 +139,8 @@ class Audit:
         by = "size, border and file together" if best.by == ALL else best.by
         return [
             f"{len(pairs):,} pairs of classes can be distinguished by size, border or file alone at more than "
-            f"{SERIOUS:.0%}, for example {one} and {other} by their {by} at {best.accuracy:.0%}"
+            f"{format_percent(SERIOUS, 0)}, for example {one} and {other} by their {by} at "
+            f"{format_percent(best.accuracy, 0)}"
         ]
 
     def _is_overall(self, shortcut: Shortcut) -> bool:
@@ -148,8 +151,8 @@ class Audit:
         return {
             "by": shortcut.by,
             "classes": f"all {len(names)}" if len(names) > 2 else " / ".join(names),
-            "accuracy": f"{shortcut.accuracy:.1%}",
-            "chance": f"{shortcut.chance:.0%}",
+            "accuracy": format_percent(shortcut.accuracy),
+            "chance": format_percent(shortcut.chance, 0),
             "images": f"{shortcut.images:,}",
             "serious": shortcut.accuracy > SERIOUS,
         }

@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from headstart.audit.findings import Finding
-from headstart.core.console import track
+from headstart.core.console import format_percent, track
 
 FOLDS = 5
 MARGIN = 0.3  # between the probabilities of the suggested class and the label; below it, images are only hard
@@ -113,8 +113,8 @@ def mislabelled_findings(
         Finding(
             "mislabelled",
             int(position),
-            f"labelled {class_names[labels[position]]} ({own[position]:.0%}), looks like "
-            f"{class_names[suggested[position]]} ({probabilities[position, suggested[position]]:.0%})",
+            f"labelled {class_names[labels[position]]} ({format_percent(own[position], 0)}), looks like "
+            f"{class_names[suggested[position]]} ({format_percent(probabilities[position, suggested[position]], 0)})",
             round(float(margins[position]), 4),
             suggested=class_names[suggested[position]],
         )

@@ -91,7 +91,9 @@ def audit(config: Config, overrides: list[str], level: str, output: Path | None)
     parts = ", ".join(f"{seconds:.1f} s {part.replace('_', ' ')}" for part, seconds in found.seconds.items())
     console.print(f"\n  {time.perf_counter() - started:.1f} s in all: {parts}", markup=False)
     console.print(f"  {short_path(directory / PAGE)}", markup=False)
-    if found.findings:
+    if not found.findings:
+        print_next({shlex.join(["headstart", "train", *overrides]): "train on these images"})
+    else:
         rest = [*overrides, f"dataset.exclude={directory / TABLE}"]
         purpose = f"look at the page, delete the rows of images to keep from {TABLE}, then train without the others"
         print_next({shlex.join(["headstart", "train", *rest]): purpose})

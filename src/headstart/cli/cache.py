@@ -14,13 +14,14 @@ from datetime import datetime
 from pathlib import Path
 
 from rich.filesize import decimal
+from rich.markup import escape
 
 from headstart.cache.contents import uses_of
 from headstart.cache.segments import DamagedError, remove_segment, segment_files
 from headstart.cache.store import Cache
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
-from headstart.core.console import console, new_table, print_titled, track
+from headstart.core.console import console, count_of, new_table, print_next, print_titled, track
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import TRIALS, cache_directory
 
@@ -68,24 +69,27 @@ def build_parser() -> CommandParser:
 def show_tables(directory: Path, options: argparse.Namespace) -> int:
     """Print the contents and size of each table, and other directories in the cache directory."""
     uses = sorted(uses_of(Cache(directory / "tables", math.inf)), key=lambda use: -use.used)
-    columns = "table", "contents", "images", "row", "rows", "on disk", "last used"
-    table = new_table(*columns, left=("contents", "images", "row", "last used"))
+    table = new_table("contents", "rows", "on disk", "last used", left=("last used",))
     for use in uses:
         used = datetime.fromtimestamp(use.used).strftime("%Y-%m-%d %H:%M") if use.used else ""
-        row = (use.directory.name[:8], use.what, use.images, use.row, f"{use.rows:,}", decimal(use.size), used)
-        table.add_row(*row)
+        contents = f"{use.what}, {use.images}" if use.images else use.what
+        table.add_row(escape(contents), f"{use.rows:,}", decimal(use.size), used)
+    table.columns[-1].no_wrap = True
     if uses:
         print_titled(f"Cache in {directory}", table)
     else:
         console.print(f"  The cache in {directory} is empty", markup=False)
     if directory.exists():
         if trials := list(trials_of(directory)):
-            console.print(f"  {len(trials)} results of trials, of scenario=auto or headstart recommend")
+            results = count_of(len(trials), "result")
+            console.print(f"  {results} of trials, of scenario=auto or headstart recommend")
         disk = shutil.disk_usage(directory)
         total = decimal(sum(use.size for use in uses))
         console.print(f"  {total} in total; {decimal(disk.free)} of {decimal(disk.total)} are free on this disk")
         for other in unknown_directories(directory):
             console.print(f"  {other}: {decimal(size_of(other))}, not headstart's", markup=False)
+    if uses:
+        print_next({"headstart cache prune --older-than 30": "remove what no run used for 30 days"})
     return 0
 
 

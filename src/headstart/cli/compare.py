@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from datetime import datetime
 from pathlib import Path
 
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
-from headstart.comparison import analyse, compare
+from headstart.comparison import Comparison, analyse, compare
+from headstart.comparison.page.header import predict_command
 from headstart.comparison.paper import FORMATS, paper_text
 from headstart.comparison.select import newest_sweep, select_experiment, select_runs
-from headstart.core.console import console
+from headstart.core.console import console, count_of, print_next
 from headstart.core.errors import HeadstartError, expect_writable
 from headstart.core.files import write_text
 from headstart.core.paths import outputs_directory
@@ -36,13 +38,16 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 names = options.runs or [str(newest_sweep())]
                 runs, place = select_runs(names, options.tracking_uri, Path(fetched))
-                title = f"Sweep {place.name}" if place else f"{len(runs)} runs"
+                title = f"Sweep {place.name}" if place else count_of(len(runs), "run")
             if options.format:
                 write_or_print(paper_text(analyse(runs), options.format), options.output)
                 return 0
             stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
             output = options.output or (place / "comparison" if place else outputs_directory() / "comparisons" / stamp)
-            compare(runs, output, title).print(console)
+            found = compare(runs, output, title)
+            found.print(console)
+            words = ["--experiment", options.experiment] if options.experiment else options.runs
+            print_next(next_commands(found, words))
     except HeadstartError as error:
         return report_error(error)
     return 0
@@ -69,6 +74,20 @@ def build_parser() -> CommandParser:
     )
     parser.add_argument("--format", choices=FORMATS, help="print the table for a paper, and write no page")
     return parser
+
+
+def next_commands(found: Comparison, words: list[str]) -> dict[str, str]:
+    """Return the commands that a person may want after a comparison, with their purpose.
+
+    Args:
+        found: the comparison.
+        words: of the command line, which say what is compared.
+    """
+    commands = {}
+    if found.strategies and (command := predict_command(found.strategies[0])):
+        commands[command] = "label your images with the best run"
+    commands[shlex.join(["headstart", "compare", *words, "--format", "latex"])] = "the table for a paper"
+    return {**commands, "headstart ui": "browse the runs in MLflow"}
 
 
 def write_or_print(text: str, file: Path | None) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from headstart.classifier.saved import Classifier, Prediction
 from headstart.cli.model_lines import model_lines, unfamiliar_reason
+from headstart.core.console import format_percent
 from headstart.evaluation.gradcam import GradCam
 from headstart.evaluation.plots import overlay
 
@@ -67,5 +68,5 @@ def familiar_html(prediction: Prediction) -> str:
             f'<div class="unfamiliar"><b>Unfamiliar image.</b> It looks unlike the training images: '
             f"{prediction.distance:.2g} times as far from them as the limit. Do not rely on its label.</div>"
         )
-    near = f"Looks like the training images: its distance is {prediction.distance:.0%} of the limit."
+    near = f"Looks like the training images: its distance is {format_percent(prediction.distance, 0)} of the limit."
     return f'<div class="familiar">{near}</div>'

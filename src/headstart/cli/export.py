@@ -8,7 +8,7 @@ from headstart.classifier.export import FORMATS, check_export_directory, check_f
 from headstart.classifier.saved import TOLERANCE, load_classifier
 from headstart.cli.errors import report_error
 from headstart.cli.parser import RUN_HELP, CommandParser
-from headstart.core.console import console
+from headstart.core.console import console, print_next
 from headstart.core.errors import HeadstartError
 from headstart.results.runs import find_run
 
@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         f"(tolerance {TOLERANCE:g}; between the images they differ by {exported.spread:.2g})",
         markup=False,
     )
+    print_next({f"headstart serve {options.run}": "serve the classifier itself over HTTP"})
     return 0
 
 

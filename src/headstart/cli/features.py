@@ -16,7 +16,7 @@ import numpy as np
 
 from headstart.cli.errors import report_error
 from headstart.cli.parser import RUN_HELP, CommandParser
-from headstart.core.console import console
+from headstart.core.console import console, count_of, print_next
 from headstart.core.errors import HeadstartError, expect_writable
 from headstart.core.files import write_text
 from headstart.results.runs import find_run
@@ -94,7 +94,7 @@ def _write(options: argparse.Namespace, directory: Path) -> None:
     blocks = _keeping(source.blocks(), chosen, kept)
     if options.output:
         write_features(options.output, source, predicted, blocks)
-        text = f"{options.output}: {len(source.index):,} images, {source.width:,} features of each"
+        text = f"{count_of(len(source.index), 'image')}, {source.width:,} features of each: {options.output}"
         console.print(text, markup=False)
     else:
         collections.deque(blocks, maxlen=0)
@@ -102,6 +102,16 @@ def _write(options: argparse.Namespace, directory: Path) -> None:
         index = source.index.take(chosen)
         text = figure_source(name, config, index)
         _write_map(options, index, predicted[chosen], np.concatenate(kept), text)
+    print_next(_next_commands(options))
+
+
+def _next_commands(options: argparse.Namespace) -> dict[str, str]:
+    """Return the command that a person may want next, with its purpose."""
+    if not options.map:
+        return {f"headstart features {options.run} --map map.html": "see them on a map"}
+    if not options.output:
+        return {f"headstart features {options.run} --output features.npz": "the numbers behind the map"}
+    return {f"headstart predict {options.run} IMAGE_OR_FOLDER": "label your images"}
 
 
 def _source(directory: Path) -> tuple[str, Config, FeatureSource]:
@@ -155,4 +165,4 @@ def _write_map(
     page = map_page(index, predicted, projection, "Images by their features", subtitle)
     with expect_writable(options.map, argument="--map"):
         write_text(options.map, page)
-    console.print(f"{options.map}: {len(index):,} images", markup=False)
+    console.print(f"{count_of(len(index), 'image')} on a map: {options.map}", markup=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from headstart.classifier.description import ClassifierDescription
 from headstart.classifier.saved import Classifier
 from headstart.config import from_yaml
-from headstart.core.console import console
+from headstart.core.console import console, format_percent
 from headstart.core.errors import HeadstartError, printable
 from headstart.results.file import read_results
 from headstart.results.model_card import ModelCard, model_card
@@ -72,7 +72,7 @@ def unfamiliar_reason(classifier: Classifier) -> str:
 def _limit(classifier: Classifier) -> str:
     """Return what the limit means; nothing if labels.json does not say."""
     limit = classifier.card.unfamiliar if classifier.card else None
-    return f"{limit.describe()}; expected of {limit.expected_share:.1%} of familiar ones" if limit else ""
+    return f"{limit.describe()}; expected of {format_percent(limit.expected_share)} of familiar ones" if limit else ""
 
 
 def print_lines(lines: list[str]) -> None:

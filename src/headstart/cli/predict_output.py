@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from headstart.classifier.saved import Classifier, Prediction
 from headstart.cli.model_lines import model_lines, print_lines, unfamiliar_line
-from headstart.core.console import console, new_table, print_to_stderr
+from headstart.core.console import console, format_percent, new_table, print_to_stderr
 from headstart.core.errors import HeadstartError, expect_writable, printable
 from headstart.core.files import write_text
 from headstart.model.heads import best_labels, predicted_classes
@@ -127,8 +127,10 @@ def print_table(rows: list[dict[str, Any]], console: Console) -> None:
     for row in read:
         name = printable(os.path.relpath(row["path"], shared) if shared else row["path"])
         path = escape(_shortened(name, max(console.width - OTHER_COLUMNS, NARROWEST)))
-        others = ", ".join(f"{printable(other['label'])} {other['confidence']:.1%}" for other in row["top"][1:])
-        cells = (path, escape(printable(row["label"])), f"{row['confidence']:.1%}", escape(others))
+        others = ", ".join(
+            f"{printable(other['label'])} {format_percent(other['confidence'])}" for other in row["top"][1:]
+        )
+        cells = (path, escape(printable(row["label"])), format_percent(row["confidence"]), escape(others))
         table.add_row(*cells, "yes" if row["unfamiliar"] else "")
     if shared:
         console.print(f"  images in {printable(shared)}", markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from PIL import Image
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.config import Config, compose
-from headstart.core.console import console, track
+from headstart.core.console import console, print_next, track
 from headstart.core.errors import HeadstartError, expect_writable
 from headstart.core.paths import cache_directory, outputs_directory
 from headstart.core.tensorflow_import import import_tensorflow
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         f"{len(index)} training images of {image_size} px and {options.versions} versions of each: {output}",
         markup=False,
     )
+    print_next({shlex.join(["headstart", "train", *options.overrides]): "train with this augmentation"})
     return 0
 
 

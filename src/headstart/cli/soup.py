@@ -14,7 +14,7 @@ from pathlib import Path
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.comparison.select import newest_sweep, select_runs
-from headstart.core.console import console
+from headstart.core.console import print_next, short_path
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import outputs_directory
 
@@ -30,9 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
             from headstart.soup.make import make_soup
 
             make_soup(runs, output)
-            console.print(
-                f"\n  label your own images with it:\n    headstart predict {output} IMAGE_OR_FOLDER",
-                markup=False,
+            print_next(
+                {
+                    f"headstart predict {short_path(output)} IMAGE_OR_FOLDER": "label your images with it",
+                    f"headstart demo {short_path(output)}": "try it on a web page",
+                }
             )
     except HeadstartError as error:
         return report_error(error)

@@ -2,7 +2,7 @@
 
 headstart ui                          the list of runs
 headstart ui latest                   the page of a run
-headstart ui outputs/sweeps/NAME      the page of a sweep
+headstart ui SWEEP                    the page of a sweep, by its name or directory
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.tracking_uri:
             expect_address(options.tracking_uri, "--tracking-uri")
-        run = tracked(find_run(options.run)) if options.run else None
+        run = tracked(find_place(options.run)) if options.run else None
         uri = options.tracking_uri or (run.uri if run else sqlite_uri(outputs_directory() / "mlflow.db"))
         experiment = newest_experiment(uri) if run is None else None
         if uri.startswith("http"):  # a tracking server has its own page
@@ -59,7 +59,9 @@ def build_parser() -> CommandParser:
     parser = CommandParser(
         prog="headstart ui", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", nargs="?", help="run or sweep to open: directory, MLflow run id, latest or best")
+    parser.add_argument(
+        "run", nargs="?", help="run or sweep to open: directory, name of a sweep, MLflow run id, latest or best"
+    )
     parser.add_argument(
         "--tracking-uri",
         metavar="URI",
@@ -68,6 +70,19 @@ def build_parser() -> CommandParser:
     parser.add_argument("--port", type=int, help=f"(default: {UI_PORT}, or a free port if it is taken)")
     parser.add_argument("--no-browser", action="store_true", help="print the link without opening a browser")
     return parser
+
+
+def find_place(name: str) -> Path:
+    """Return the directory of a run or of a sweep.
+
+    Args:
+        name: of a sweep, or see `find_run`.
+
+    Raises:
+        HeadstartError: when there is none.
+    """
+    sweep = outputs_directory() / "sweeps" / name
+    return sweep if sweep.is_dir() else find_run(name)
 
 
 def tracked(directory: Path) -> TrackingRecord:

@@ -12,6 +12,7 @@ from headstart.comparison.scenarios import SCENARIOS, best_by_validation, rows_b
 from headstart.comparison.significance import BEST, BETTER, TIE, WORSE
 from headstart.comparison.strategies import Strategy
 from headstart.comparison.table import Row
+from headstart.core.console import format_percent
 from headstart.evaluation.plots import style
 
 if TYPE_CHECKING:
@@ -87,7 +88,11 @@ def cost_figure(rows: Sequence[Row]) -> Figure | None:
         return None
     front = pareto_front([(seconds, accuracy) for _, seconds, accuracy in points])
     key = [
-        _numbered(points[i][0], f"{rows[points[i][0] - 1].strategy} ({points[i][1]:,.0f} s, {points[i][2]:.1%})", 8.0)
+        _numbered(
+            points[i][0],
+            f"{rows[points[i][0] - 1].strategy} ({points[i][1]:,.0f} s, {format_percent(points[i][2])})",
+            8.0,
+        )
         for i in front
     ]
     figure = style.new_figure(style.WIDTH, 5.6 + 0.19 * len(key))
@@ -223,8 +228,8 @@ def _winner(rows: Sequence[Row]) -> list[str]:
         return ["no run"]
     best = best_by_validation(rows)
     lines = style.wrap(best.strategy, 10.0, 3.4)[:3]
-    figures = [] if best.validation_accuracy is None else [f"validation {best.validation_accuracy:.1%}"]
-    figures += [f"test {best.test.mean:.1%} ({best.interval})"] if best.test else []
+    figures = [] if best.validation_accuracy is None else [f"validation {format_percent(best.validation_accuracy)}"]
+    figures += [f"test {format_percent(best.test.mean)} ({best.interval})"] if best.test else []
     return [*lines, *figures, f"of {len(rows)} strateg{'y' if len(rows) == 1 else 'ies'}"]
 
 

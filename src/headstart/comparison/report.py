@@ -41,14 +41,15 @@ class Comparison(Analysis):
     page: Path
     files: tuple[Path, ...]
 
-    def print(self, console: Console, with_failures: bool = True) -> None:
+    def print(self, console: Console, of_sweep: bool = False) -> None:
         """Print the table, the remarks, the failed runs and the path of the page.
 
         Args:
             console: where to print.
-            with_failures: whether to print the failed runs.
+            of_sweep: whether a sweep has just ended, which has printed the title and the failed runs itself.
         """
-        console.print(f"\n[bold]{escape(self.title)}[/]")
+        if not of_sweep:
+            console.print(f"[bold]{escape(self.title)}[/]")
         console.print(self.summary, markup=False)
         if self.rows:
             print_table(self.rows, console)
@@ -56,7 +57,7 @@ class Comparison(Analysis):
             console.print(f"Negative transfer: {sentence}", markup=False)
         for sentence in self.notes:
             console.print(sentence, markup=False)
-        for reason, failures in self.failures_by_reason().items() if with_failures else ():
+        for reason, failures in self.failures_by_reason().items() if not of_sweep else ():
             console.print(f"{count_of(len(failures), 'run')} without a result: {reason}", markup=False, style="red")
             console.print(f"  {', '.join(run.name for run in failures)}", markup=False)
         console.print(f"Page: {short_path(self.page)}", markup=False)

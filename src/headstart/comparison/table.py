@@ -239,7 +239,7 @@ COLUMNS = (  # from left to right
 )
 BY_IMPORTANCE = (1, 2, 3, 0, 7, 4, 9, 5, 8, 6)  # positions; the page and comparison.csv have all columns
 STYLES = {BEST: "green", TIE: "yellow"}
-PADDING = 2  # characters of each column
+PADDING = 3  # characters of each column, and of the gap to the next
 LONGEST_STRATEGY = 40  # characters; a longer name takes several lines
 
 

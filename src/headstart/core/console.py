@@ -87,6 +87,16 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
+def format_percent(share: float, digits: int = 1) -> str:
+    """Return a share as text: `93.0 %`.
+
+    Args:
+        share: 0 to 1.
+        digits: behind the point.
+    """
+    return f"{100 * share:.{digits}f} %"
+
+
 def count_of(number: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun, as in `1 run` and `1,200 runs`.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from headstart.core.console import format_percent
 from headstart.core.html_page import render_page
 from headstart.data.index import ImageIndex
 from headstart.evaluation.features import NOT_PREDICTED
@@ -57,7 +58,10 @@ def project(features: np.ndarray, method: str) -> Projection:
         model = PCA(2, svd_solver="covariance_eigh" if features.shape[1] <= 2000 else "auto", random_state=0)
         positions = model.fit_transform(features.astype(np.float64))
         across, up = model.explained_variance_ratio_
-        return Projection(positions, f"the two principal components: {across:.0%} and {up:.0%} of the variance")
+        return Projection(
+            positions,
+            f"the two principal components: {format_percent(across, 0)} and {format_percent(up, 0)} of the variance",
+        )
     from sklearn.manifold import TSNE
 
     components = min(COMPONENTS_BEFORE_TSNE, *features.shape)

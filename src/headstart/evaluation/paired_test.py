@@ -49,7 +49,8 @@ def describe_gain(tests: dict[str, PairedTest], without: str) -> str:
         without: the override that leaves the refinement out.
     """
     phrases = [
-        f"{split} accuracy {test.accuracy_before:.4f} -> {test.accuracy_after:.4f} (p = {test.p_value:.2g})"
+        f"{split} accuracy from {100 * test.accuracy_before:.1f} to {100 * test.accuracy_after:.1f} % "
+        f"(p = {test.p_value:.2g})"
         for split, test in tests.items()
     ]
     chosen = tests["validation"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.core.console import console
+from headstart.core.console import console, format_percent
 from headstart.core.errors import printable
 from headstart.core.files import file_name, open_csv, write_text
 from headstart.core.log import log_event
@@ -136,7 +136,7 @@ def split_figures(
         subject: the split, and where it comes from.
     """
     names, split, source = list(index.class_names), subject.split, subject.source
-    share = f"accuracy {evaluation.accuracy:.1%} of {evaluation.images:,} images"
+    share = f"accuracy {format_percent(evaluation.accuracy)} of {evaluation.images:,} images"
     by_class = f"{split}: share of each true class, {share}"
     figures: dict[str, Callable[[], Figure]] = {
         f"{split}_confusion": partial(

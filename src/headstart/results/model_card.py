@@ -29,8 +29,8 @@ class MeasuredAccuracy:
 
     def describe(self) -> str:
         """Return the accuracy with its interval and the number of images, in words."""
-        interval = f"{self.accuracy_low:.1%} to {self.accuracy_high:.1%}"
-        return f"{self.split} accuracy {self.accuracy:.1%} ({interval}) on {self.images:,} images"
+        interval = f"{100 * self.accuracy_low:.1f} to {100 * self.accuracy_high:.1f}"
+        return f"{self.split} accuracy {100 * self.accuracy:.1f} % ({interval}) on {self.images:,} images"
 
 
 @dataclass(frozen=True, kw_only=True)

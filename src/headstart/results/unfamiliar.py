@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headstart.core.console import format_percent
+
 
 @dataclass(frozen=True, kw_only=True)
 class UnfamiliarLimit:
@@ -18,7 +20,7 @@ class UnfamiliarLimit:
 
     def describe(self) -> str:
         """Return what an unfamiliar image is, in words."""
-        whole = "all" if self.validation_share == 1 else f"{self.validation_share:.0%}"
+        whole = "all" if self.validation_share == 1 else format_percent(self.validation_share, 0)
         return f"farther from them than {whole} of the {self.validation_images:,} validation images"
 
 

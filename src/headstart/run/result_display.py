@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from headstart.config import drop_overrides, override_key
-from headstart.core.console import console, count_of, new_table, print_next, print_titled, short_path
+from headstart.core.console import console, count_of, format_percent, new_table, print_next, print_titled, short_path
 from headstart.core.errors import printable
 from headstart.core.paths import outputs_directory
 from headstart.results.figures import PictureLabels, SplitFigures, SplitResults
@@ -176,8 +176,8 @@ def _print_labels(pictures: PictureLabels) -> None:
     """Print the likeliest labels of the first images; predictions.csv has all of them."""
     table = new_table("image", "label", "confidence", "next", left=("label", "next"))
     for picture in pictures.first:
-        others = ", ".join(f"{other.label} {other.confidence:.1%}" for other in picture.top[1:])
-        table.add_row(escape(picture.path), escape(picture.label), f"{picture.confidence:.1%}", escape(others))
+        others = ", ".join(f"{other.label} {format_percent(other.confidence)}" for other in picture.top[1:])
+        table.add_row(escape(picture.path), escape(picture.label), format_percent(picture.confidence), escape(others))
     if pictures.images > len(pictures.first):
         table.add_row(f"... and {pictures.images - len(pictures.first):,} more", "", "", "in predictions.csv")
     print_titled("Labels by the saved classifier", table)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from headstart.core.console import format_percent
 from headstart.results.scenario import ImagenetPredictions, ImagesPerClass, SplitPointProbe
 
 # Images per class, of the median class, below which a data set is small. ImageNet itself has 732 to 1,300 (O.
@@ -126,12 +127,12 @@ def summarize_imagenet_predictions(probabilities: np.ndarray, class_names: tuple
 def _similarity_sentence(
     best: SplitPointProbe, last: SplitPointProbe, p_value: float | None, different: bool, others: int, measured: int
 ) -> str:
-    top = f"at the last split point, {last.split_point}, {last.accuracy:.1%}"
+    top = f"at the last split point, {last.split_point}, {format_percent(last.accuracy)}"
     if p_value is None:
         return f"No linear probe is better than the one {top}, so ImageNet's last layers suit these classes: similar."
-    probes = (
-        f"A linear probe at {best.split_point} ({best.depth:.0%} of the depth) gets {best.accuracy:.1%} right, {top}"
-    )
+    depth = format_percent(best.depth, 0)
+    right = format_percent(best.accuracy)
+    probes = f"A linear probe at {best.split_point} ({depth} of the depth) gets {right} right, {top}"
     if different:
         return (
             f"{probes} (p = {p_value:.1g}, corrected for {others} split points), so the last layers have lost features "
@@ -140,16 +141,17 @@ def _similarity_sentence(
     smallest = math.ceil(math.log2(others / SIGNIFICANCE))  # images, if the other probe wins none
     return (
         f"{probes}, which is no significant difference (p = {p_value:.2g}, corrected for {others} split points; "
-        f"{measured:,} images cannot show one below {smallest / measured:.1%}): similar."
+        f"{measured:,} images cannot show one below {format_percent(smallest / measured)}): similar."
     )
 
 
 def _imagenet_sentence(predictions: ImagenetPredictions | None, missing: str) -> str:
     if predictions is None:
         return f"There are no predictions of the ImageNet classifier: {missing.rstrip('.')}."
-    labels = ", ".join(f"{name} {share:.0%}" for name, share in predictions.labels)
+    labels = ", ".join(f"{name} {format_percent(share, 0)}" for name, share in predictions.labels)
     return (
-        f"The ImageNet classifier has a mean confidence of {predictions.confidence:.0%} (entropy "
-        f"{predictions.entropy:.0%} of the maximum), most often: {labels}. This does not affect the result, because "
+        f"The ImageNet classifier has a mean confidence of {format_percent(predictions.confidence, 0)} (entropy "
+        f"{format_percent(predictions.entropy, 0)} of the maximum), most often: {labels}. This does not affect "
+        "the result, because "
         "networks are often confident about images unlike their training data."
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headstart.config import Config, HeadOnly
-from headstart.core.console import console
+from headstart.core.console import console, format_percent
 from headstart.data.augmentation import Augmentation
 from headstart.data.index import ImageIndex
 from headstart.data.pipeline import class_weights
@@ -145,7 +145,7 @@ def _reason_to_skip(
         return f"the {deadline.seconds:g} s for trials were over"
     best = max((trial.accuracy for trial in trials), default=0.0)
     if 1 - best <= CLOSE:
-        return f"it could not beat {best:.1%} by enough to justify its time"
+        return f"it could not beat {format_percent(best)} by enough to justify its time"
     if plain is not None:
         found = next((trial for trial in trials if trial.strategy == plain), None)
         if found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,10 @@ def finish_sweep(interrupted: bool = False) -> int:
         commands = {f"headstart sync {short_path(sweep.path)}": "send what the tracking store has not received"}
     if comparison is not None:
         commands |= {"headstart predict best IMAGE_OR_FOLDER": "label your images with the best run"}
-    print_next({**commands, f"headstart ui {short_path(sweep.path)}": "see the sweep in MLflow"})
+    commands |= {f"headstart ui {shlex.quote(sweep.name)}": "see the sweep in MLflow"}
+    if comparison is not None:
+        commands |= {f"headstart compare {shlex.quote(sweep.name)} --format latex": "the table for a paper"}
+    print_next(commands)
     return 0 if status == "FINISHED" else 1
 
 
@@ -102,7 +106,6 @@ def _print_end(sweep: Sweep, ended: dict[int, dict[str, Any]]) -> None:
         console.print(f"  {', '.join(labels)}", markup=False)
     if reasons:
         console.print("The same command runs only these jobs again.")
-    console.print(f"Directory: {short_path(sweep.directory)}", markup=False)
 
 
 def warn_about_unreadable_images(count: int, reason: str) -> None:
@@ -126,5 +129,5 @@ def _compare(sweep: Sweep) -> Comparison | None:
     if not any(run.results.splits for run in runs):
         return None
     comparison = compare(runs, sweep.path / "comparison", f"Sweep {sweep.name}")
-    comparison.print(console, with_failures=False)  # the sweep has just named them
+    comparison.print(console, of_sweep=True)
     return comparison

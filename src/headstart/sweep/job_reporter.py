@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from textwrap import shorten
 from typing import Any
 
 from headstart.core.console import console, format_duration
 from headstart.sweep.record import ENDED, Sweep
 
+LONGEST_REASON = 80  # characters of why a job failed
 POLL_INTERVAL = 0.3  # seconds between two reads of the journal
 EVENT_TEXTS = {
     "found": "done before",
@@ -73,7 +75,7 @@ def job_line(sweep: Sweep, entries: list[dict[str, Any]]) -> str:
     if last.get("accuracy") is not None:
         text += f", validation {100 * last['accuracy']:.1f} %"
     if last.get("error"):
-        text += f": {last['error']}"
+        text += f": {shorten(last['error'], LONGEST_REASON, placeholder=' …')}"  # the end of the sweep says all of it
     if sweep.jobs and ran and len(ended) < sweep.jobs:
         began = min((entry["time"] for entry in entries if entry["event"] == "started"), default=last["time"])
         text += f"; about {format_duration((sweep.jobs - len(ended)) * (last['time'] - began) / ran)} left"

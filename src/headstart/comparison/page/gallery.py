@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.comparison.disagreements import Sheet
+from headstart.core.console import format_percent
 
 QUALITY = 82  # of JPEG, 1 to 95: about 5 kB for a picture of this size
 
@@ -53,7 +54,7 @@ def make_galleries(sheets: Sequence[Sheet]) -> list[Gallery]:
         cards = []
         for image, pixels in zip(sheet.shown, sheet.pixels, strict=True):
             answers = [
-                Answer(number, label, f"{confidence:.0%}", label == image.label)
+                Answer(number, label, format_percent(confidence, 0), label == image.label)
                 for number, (label, confidence) in ((first, image.first), (second, image.second))
             ]
             cards.append(Card(_embedded(pixels), image.path, image.label, (answers[0], answers[1])))

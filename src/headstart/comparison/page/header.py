@@ -139,7 +139,7 @@ def predict_command(strategy: Strategy) -> str | None:
     best = max(saved, key=lambda run: run.results.validation.accuracy if run.results.validation else -1.0)
     known = best.results.run_id and best.directory.absolute().is_relative_to(outputs_directory().absolute())
     name = str(best.results.run_id)[:ID_LENGTH] if known else shlex.quote(str(best.directory.absolute()))
-    return f"headstart predict {name} photo.jpg"
+    return f"headstart predict {name} IMAGE_OR_FOLDER"
 
 
 def _lead(found: Analysis) -> Figure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headstart.core.console import format_percent
 from headstart.evaluation.plots import style
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ def depth_figure(
             marker=marker,
             markersize=size,
             markeredgecolor="white",
-            label=f"{name}: {accuracies[position]:.1%} at {depths[position]:.0%}",
+            label=f"{name}: {format_percent(accuracies[position])} at {format_percent(depths[position], 0)}",
         )
-    axes.axhline(chance, color=style.GREY, linestyle=":", label=f"largest class alone: {chance:.1%}")
+    axes.axhline(chance, color=style.GREY, linestyle=":", label=f"largest class alone: {format_percent(chance)}")
     axes.set_xlim(-2, 103)
     axes.set_ylim(0, 1.04)
     axes.set_xlabel("depth: share of the backbone's weighted layers up to the split point (%)")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from headstart.core.console import format_percent
 from headstart.core.errors import HeadstartError
 from headstart.evaluation.plots import style
 
@@ -71,7 +72,7 @@ def _draw_curves(axes: Axes, history: Sequence[Mapping[str, Any]], quantity: str
         marker="*",
         markersize=14,
         markeredgecolor="white",
-        label=f"best epoch: {best_epoch} (validation accuracy {best['validation_accuracy']:.1%})",
+        label=f"best epoch: {best_epoch} (validation accuracy {format_percent(best['validation_accuracy'])})",
     )
     axes.set_ylabel(quantity)
     axes.grid(axis="y", color=style.LIGHT_GREY)

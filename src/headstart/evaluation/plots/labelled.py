@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from headstart.core.console import format_percent
 from headstart.core.files import MAX_FILE_NAME_BYTES, truncate_to_bytes
 from headstart.data.files.high_bit_depth import ValueRange
 from headstart.data.files.images import load_image
@@ -20,14 +21,14 @@ FONT_SIZE = SIDE // 20  # of the band below them, which is twice as high
 
 def draw(file: Path, label: str, confidence: float, value_range: ValueRange | None = None) -> Image.Image:
     """Return a picture in a square of SIDE pixels, the label on a band below it."""
-    return captioned(load_image(file, SIDE, "pad", value_range=value_range), label, f"  {confidence:.1%}")
+    return captioned(load_image(file, SIDE, "pad", value_range=value_range), label, f"  {format_percent(confidence)}")
 
 
 def explain(picture: np.ndarray, heat: np.ndarray, label: str, confidence: float) -> Image.Image:
     """Return an image of SIDE pixels with its label, beside the regions that support the prediction."""
     meaning = "yellow supports the prediction" if heat.any() else "no region supports the prediction"
     sheet = Image.new("RGB", (2 * SIDE, SIDE + 2 * FONT_SIZE))
-    sheet.paste(captioned(picture, label, f"  {confidence:.1%}"))
+    sheet.paste(captioned(picture, label, f"  {format_percent(confidence)}"))
     sheet.paste(captioned(overlay(picture, heat), meaning), (SIDE, 0))
     return sheet
 

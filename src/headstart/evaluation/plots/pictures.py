@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headstart.core.console import format_percent
 from headstart.core.errors import printable
 from headstart.evaluation.plots import style
 from headstart.evaluation.plots.heat import overlay
@@ -56,7 +57,7 @@ def mistakes_figure(
     return _captioned(
         images,
         [
-            (f"true: {true}", f"predicted: {predicted}", f"confidence: {confidence:.1%}")
+            (f"true: {true}", f"predicted: {predicted}", f"confidence: {format_percent(confidence)}")
             for true, predicted, confidence in captions
         ],
         title,
@@ -78,7 +79,7 @@ def labels_figure(
         title: wrapped if it is too long.
         source: the run and its data, for the line below the title.
     """
-    lines = [(name, *(f"{share:.1%} {label}" for label, share in labels)) for name, labels in captions]
+    lines = [(name, *(f"{format_percent(share)} {label}" for label, share in labels)) for name, labels in captions]
     return _captioned(images, lines, title, source)
 
 
@@ -120,7 +121,12 @@ def explained_figure(
     rows, row_titles = [], []
     for image, maps, (true, predicted, confidence, of_true) in zip(images, heat_maps, captions, strict=True):
         rows.append([image, *(overlay(image, heat) for heat in maps)])
-        lines = [f"predicted, at {confidence:.1%}:", printable(predicted), f"true, at {of_true:.1%}:", printable(true)]
+        lines = [
+            f"predicted, at {format_percent(confidence)}:",
+            printable(predicted),
+            f"true, at {format_percent(of_true)}:",
+            printable(true),
+        ]
         empty = ["" if heat.any() else "(no supporting region)" for heat in maps]
         row_titles.append("\n".join([*lines[:2], empty[0], *lines[2:], empty[1]]))
     columns = ("image", "supports the predicted class", "supports the true class")

@@ -118,9 +118,9 @@ def _explained_download(entry: BackboneEntry, image_size: int, with_top: bool) -
         reason = " ".join(str(error).split())
         raise HeadstartError(
             f"Expected the ImageNet weights of {entry.name} in {file}, or a network to download them. "
-            f"Received: {reason}. "
-            f"Put {file.name} into {file.parent}, or choose backbone=efficientnet_lite0 (its weights are packaged), "
-            "backbone.weights=none or backbone.weights=/path/to/file"
+            f"Received: {reason}",
+            f"put {file.name} into {file.parent}, or choose backbone=efficientnet_lite0 (its weights are packaged), "
+            "backbone.weights=none or backbone.weights=/path/to/file",
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)
