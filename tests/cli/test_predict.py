@@ -141,7 +141,7 @@ def test_the_classifier_is_named_and_unfamiliar_images_are_counted(
     answer = " ".join(capsys.readouterr().out.split())
     assert f"Model: last_block linear s0 small_cnn {folder.name} ({finished_run})" in answer
     assert "3 classes (blue, green, red) in images of 32 px" in answer
-    assert f"images of {folder.name}; test accuracy {test['accuracy']:.1%} (" in answer
+    assert f"images of {folder.name}; test accuracy {100 * test['accuracy']:.1f} % (" in answer
     assert f"on {test['images']} images" in answer
     assert "1 of 2 images looks unlike the training images (farther from them than all of the " in answer
     assert predict.main([str(finished_run), str(tmp_path), "--format", "csv"]) == 0

@@ -79,6 +79,14 @@ def test_what_latex_would_read_as_commands_is_shown_letter_by_letter() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("-17.5", "$-$17.5"), ("last-block", "last-block"), ("[block1]", "{[}block1]"), ("*", "{*}"), ("", "")],
+)
+def test_latex_has_minus_signs_and_no_cell_that_the_row_before_would_swallow(text: str, shown: str) -> None:
+    assert escape_latex(text) == shown
+
+
 def test_without_a_finished_run_there_is_no_table(tmp_path: Path) -> None:
     failed = analyse([write_failed(tmp_path / "0", configured(), "ValueError: no")])
     with pytest.raises(HeadstartError, match="Expected a finished run"):

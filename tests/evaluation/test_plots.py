@@ -349,7 +349,7 @@ def test_mistakes_figure_is_readable(count: int) -> None:
 
 def test_mistakes_figure_shows_true_and_predicted_class() -> None:
     figure = mistakes_figure([image(8, 8)], [("cat", "dog", 0.98)], "Worst mistakes")
-    assert [text.get_text() for text in figure.texts][1:] == ["confidence: 98.0%", "predicted: dog", "true: cat"]
+    assert [text.get_text() for text in figure.texts][1:] == ["confidence: 98.0 %", "predicted: dog", "true: cat"]
 
 
 def test_mistakes_figure_says_that_there_are_none() -> None:
@@ -388,7 +388,7 @@ def test_explained_figure_is_readable(count: int, long: bool) -> None:
 def test_explained_figure_shows_the_classes_and_explains_the_colours() -> None:
     figure = explained_figure([image(8, 8)], [heat(8, 8)], [("cat", "dog", 0.98, 0.02)], "Worst mistakes")
     texts = [text.get_text() for text in visible_texts(figure)]
-    lines = ("predicted, at 98.0%:", "dog", "true, at 2.0%:", "cat", "(no supporting region)")
+    lines = ("predicted, at 98.0 %:", "dog", "true, at 2.0 %:", "cat", "(no supporting region)")
     positions = [texts.index(line) for line in lines]
     heights = [figure.texts[position].get_position()[1] for position in positions]
     assert heights == sorted(heights, reverse=True)
@@ -486,5 +486,5 @@ def test_depth_figure_marks_the_best_and_the_last_probe(split_points: int, best:
     check_readable(figure)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[0] == "linear probe, 1,000 images"
-    assert labels[1] == f"best: 100.0% at {depths[best]:.0%}"
-    assert labels[2].startswith("last: 100.0%" if best == split_points - 1 else "last: 50.0%")
+    assert labels[1] == f"best: 100.0 % at {100 * depths[best]:.0f} %"
+    assert labels[2].startswith("last: 100.0 %" if best == split_points - 1 else "last: 50.0 %")

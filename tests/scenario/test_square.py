@@ -55,7 +55,7 @@ def test_the_evidence() -> None:
     placement = placed([40, 60, 95, 90, 70])
     assert (placement.best.split_point, placement.last.split_point) == ("point2", "point4")
     assert placement.chance_of_gain == pytest.approx(4 * 0.5**25)  # 25 images to none, chosen from four split points
-    assert "point2 (60% of the depth) gets 95.0% right, at the last split point, point4, 70.0%" in placement.why[1]
+    assert "point2 (60 % of the depth) gets 95.0 % right, at the last split point, point4, 70.0 %" in placement.why[1]
     assert placement.images_per_class == ImagesPerClass(median=10, least=10, most=11)
     assert placement.probes[0] == SplitPointProbe(split_point="point0", depth=0.2, channels=8, accuracy=0.4)
     assert from_plain(Placement, to_plain(placement)) == placement  # as it is stored

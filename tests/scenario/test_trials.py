@@ -77,8 +77,8 @@ def test_a_strategy_that_cannot_be_beaten_ends_the_trials(
     assert [(trial.strategy, trial.accuracy) for trial in found.tried] == [("multi_depth", 1), ("head_only", 1)]
     assert (found.strategy, found.images) == ("multi_depth", 36)
     assert [one.reason for one in found.not_tried] == [
-        "it could not beat 100.0% by enough to justify its time",
-        "it could not beat 100.0% by enough to justify its time",
+        "it could not beat 100.0 % by enough to justify its time",
+        "it could not beat 100.0 % by enough to justify its time",
     ]
 
 

@@ -61,11 +61,11 @@ def test_the_champion_moves_only_to_a_better_version(client: Any, tmp_path: Path
     slightly = registered(client, "birds", tmp_path / "2", right=22)
     assert (slightly.version, slightly.champion, champion(client, "birds")) == (2, False, 1)
     assert slightly.reason == (
-        "version 1 stays champion: validation accuracy 0.5000 -> 0.5500, p = 0.5, which may be chance"
+        "version 1 stays champion: validation accuracy from 50.0 to 55.0 %, p = 0.5, which may be chance"
     )
     better = registered(client, "birds", tmp_path / "3", right=35)
     assert (better.version, better.champion, champion(client, "birds")) == (3, True, 3)
-    assert better.reason.startswith("validation accuracy 0.5000 -> 0.8750, p = ")
+    assert better.reason.startswith("validation accuracy from 50.0 to 87.5 %, p = ")
     worse = registered(client, "birds", tmp_path / "4", right=30)
     assert (worse.champion, champion(client, "birds")) == (False, 3)
     described = client.get_model_version("birds", "2").description

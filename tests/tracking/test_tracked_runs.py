@@ -118,7 +118,7 @@ def test_tags_description_and_status(logged: Any, results: dict[str, Any], finis
     own = {tag for tag in tags if not tag.startswith("mlflow.")}
     assert own == {"dataset_fingerprint", "config_hash", "output", "journal"}
     assert logged.info.run_name == f"last_block linear s0 small_cnn {folder.name}"
-    assert f"| test | 6 | {results['splits']['test']['accuracy']:.4f} |" in tags["mlflow.note.content"]
+    assert f"| test | 6 | {100 * results['splits']['test']['accuracy']:.1f} % |" in tags["mlflow.note.content"]
 
 
 def test_artifacts_lie_among_the_outputs(logged: Any, client: Any, outputs: Path, finished_run: Path) -> None:
@@ -213,8 +213,8 @@ def test_the_logged_model_is_named_after_the_run_and_explains_itself(
     model = client.get_logged_model(results["tracking"]["model_id"])
     assert model.name == logged.info.run_name
     note = model.tags["mlflow.note.content"]
-    assert f"| test | 6 | {results['splits']['test']['accuracy']:.4f} |" in note
-    assert "mlflow models serve -m models:/MODEL_ID" in note
+    assert f"| test | 6 | {100 * results['splits']['test']['accuracy']:.1f} % |" in note
+    assert f"mlflow models serve -m models:/{model.model_id}" in note
     assert {metric.key for metric in model.metrics} == {key for key in logged.data.metrics if "/" not in key} - {
         "seconds"
     }

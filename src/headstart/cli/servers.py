@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from headstart.core.errors import HeadstartError
 from headstart.core.signals import handle_signals
@@ -48,19 +49,19 @@ def is_listening(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def serving(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def serving(command: list[str], log: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server, and stop it with its child processes when the block ends or is interrupted.
 
     Args:
         command: the program and its arguments.
+        log: gets what the server prints; None: stderr does, so that stdout has only the link.
     """
     handle_signals()  # SIGTERM stops this command like Ctrl-C, so that the server does not outlive it
     # MLflow looks for uvicorn on PATH; it is installed beside Python.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
     # In a new session Ctrl-C reaches only this command, which stops the server without tracebacks.
-    # MLflow's output goes to stderr (2), so that stdout has only the link.
-    process = subprocess.Popen(command, env=environment, stdout=2, start_new_session=True)
+    process = subprocess.Popen(command, env=environment, stdout=log or 2, stderr=log or 2, start_new_session=True)
     try:
         yield process
     finally:

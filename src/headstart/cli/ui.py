@@ -12,14 +12,16 @@ import contextlib
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 import webbrowser
 from pathlib import Path
+from typing import IO
 
 from headstart.cli.errors import report_error
 from headstart.cli.parser import CommandParser
 from headstart.cli.servers import choose_port, is_listening, serving
-from headstart.core.console import console
+from headstart.core.console import activity, console
 from headstart.core.errors import HeadstartError
 from headstart.core.paths import outputs_directory
 from headstart.core.sqlite_uri import sqlite_uri
@@ -43,8 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
         port = choose_port(options.port, UI_PORT)
         command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-        with serving(command) as server:
-            wait_for(port, server)
+        with tempfile.TemporaryFile() as log, serving(command, log) as server:
+            with activity("starting MLflow"):
+                wait_for(port, server, log)
             show(page_of(f"http://127.0.0.1:{port}", experiment, run), options.no_browser)
             console.print("Press Ctrl-C to stop.")
             return server.wait()
@@ -116,15 +119,22 @@ def page_of(server: str, experiment: tuple[str, str | None] | None, run: Trackin
     return experiment_link(server, *(experiment or ("0", None)))
 
 
-def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, server: subprocess.Popen[bytes], log: IO[bytes]) -> None:
     """Wait until the server listens.
+
+    Args:
+        port: of the server.
+        server: its process.
+        log: what it has printed.
 
     Raises:
         HeadstartError: when it exits first.
     """
     while not is_listening(port):
         if server.poll() is not None:
-            raise HeadstartError(f"MLflow's server exited with code {server.returncode} before it was ready.")
+            log.seek(0)
+            said = log.read().decode(errors="replace").strip().splitlines()[-1:] or ["nothing"]
+            raise HeadstartError(f"MLflow's server exited with code {server.returncode} and said: {said[0]}")
         time.sleep(0.1)
 
 

@@ -114,8 +114,12 @@ def latex(table: PaperTable) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Return text as LaTeX shows it letter by letter, on one line."""
-    return re.sub(r"[\\~^<>|&%$#_{}]|-(?=-)", lambda match: LATEX[match[0]], " ".join(printable(text).split()))
+    """Return text as LaTeX shows it letter by letter, on one line; a negative number gets a minus, not a hyphen."""
+    escaped = re.sub(r"[\\~^<>|&%$#_{}]|-(?=-)", lambda match: LATEX[match[0]], " ".join(printable(text).split()))
+    if re.fullmatch(r"-[\d.]+", escaped):
+        return f"$-${escaped[1:]}"
+    # Behind the \\ of the row before, LaTeX would read these as belonging to it.
+    return f"{{{escaped[0]}}}{escaped[1:]}" if escaped[:1] in ("[", "*") else escaped
 
 
 def markdown(table: PaperTable) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from headstart.config import Config
+from headstart.core.console import format_percent
 from headstart.results.figures import PictureLabels, SplitFigures
 from headstart.results.scenario import Scenario, StrategyChoice
 from headstart.results.types import RunResults
 from headstart.run.reproduce import describe_reproduction
+from headstart.run.result_display import in_percent
 
 
 def markdown(results: RunResults, config: Config) -> str:
@@ -24,7 +26,8 @@ def markdown(results: RunResults, config: Config) -> str:
 def _labels(results: RunResults, pictures: PictureLabels, config: Config) -> list[str]:
     """Return lines with the labels of the first images."""
     rows = [
-        (picture.path.replace("|", "\\|"), picture.label, f"{picture.confidence:.4f}") for picture in pictures.first
+        (picture.path.replace("|", "\\|"), picture.label, format_percent(picture.confidence))
+        for picture in pictures.first
     ]
     return [
         "| image | label | confidence |",
@@ -44,7 +47,7 @@ def _splits(results: RunResults, config: Config) -> list[str]:
         "| split | images | accuracy | 95 % interval | macro F1 |",
         "| --- | ---: | ---: | --- | ---: |",
         *(
-            f"| {name} | {split.images:,} | {' | '.join(_with_interval(split))} | {split.macro_f1:.4f} |"
+            f"| {name} | {split.images:,} | {' | '.join(in_percent(split))} | {split.macro_f1:.3f} |"
             for name, split in splits.items()
         ),
         "",
@@ -75,7 +78,7 @@ def _trials(choice: StrategyChoice) -> list[str]:
         "",
         "| strategy | validation accuracy |",
         "| --- | ---: |",
-        *(f"| {trial.strategy} | {trial.accuracy:.4f} |" for trial in choice.trials),
+        *(f"| {trial.strategy} | {format_percent(trial.accuracy)} |" for trial in choice.trials),
         "",
     ]
 
@@ -85,7 +88,7 @@ def _stages(stages: dict[str, dict[str, SplitFigures]]) -> list[str]:
     if len(stages) < 2:
         return []
     rows = [
-        f"| {name} | {split} | {' | '.join(_with_interval(figures))} |"
+        f"| {name} | {split} | {' | '.join(in_percent(figures))} |"
         for name, splits in stages.items()
         for split, figures in splits.items()
     ]
@@ -94,8 +97,3 @@ def _stages(stages: dict[str, dict[str, SplitFigures]]) -> list[str]:
 
 def _image_size(results: RunResults) -> int | None:
     return results.dataset.image_size if results.dataset else None
-
-
-def _with_interval(split: SplitFigures) -> tuple[str, str]:
-    """Return the accuracy of a split and its 95 % interval, 0 to 1, as texts."""
-    return f"{split.accuracy:.4f}", f"{split.accuracy_low:.4f} to {split.accuracy_high:.4f}"

@@ -16,9 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from headstart.core.console import format_percent
 from headstart.results.sections import Registration
 from headstart.tracking.datasets import validation_fingerprint
 
+ABOUT = (
+    "Image classifiers that headstart trained and registered under this name. The alias `champion` moves only to a "
+    "version that is better on the same validation images by a paired test."
+)
 CHAMPION = "champion"  # alias of the best version
 MODEL_VERSIONS = "mlflow.modelVersions"  # tag of a logged model
 PREDICTIONS = "predictions.csv"
@@ -63,7 +68,7 @@ def _create(client: Any, name: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=ABOUT)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -118,7 +123,7 @@ def compare(before: np.ndarray, after: np.ndarray, stays: str = "") -> Verdict:
     from headstart.evaluation.paired_test import SIGNIFICANT, mcnemar
 
     p_value = mcnemar(before, after)
-    figures = f"validation accuracy {before.mean():.4f} -> {after.mean():.4f}, p = {p_value:.2g}"
+    figures = f"validation accuracy from {100 * before.mean():.1f} to {100 * after.mean():.1f} %, p = {p_value:.2g}"
     if after.mean() <= before.mean():
         return Verdict(False, f"{stays}: {figures}")
     if p_value > SIGNIFICANT:
@@ -135,7 +140,7 @@ def _right(file: Path) -> dict[str, bool]:
 
 def _figures(run: Any) -> str:
     found = {split: run.data.metrics.get(f"{split}_accuracy") for split in ("val", "test")}
-    shown = [f"{split} accuracy {value:.4f}" for split, value in found.items() if value is not None]
+    shown = [f"{split} accuracy {format_percent(value)}" for split, value in found.items() if value is not None]
     return f"{': '.join([run.info.run_name, *([', '.join(shown)] if shown else [])])}. "
 
 
