@@ -28,14 +28,20 @@ WIDTH, HEIGHT = 1280, 480  # pixels
 SECONDS = 60  # for MLflow to show the runs
 SETTLED = 3  # seconds after the last change of the page
 RUNS_SHOWN = "document.querySelectorAll('a[href*=\"/runs/\"]').length > 0"
-# The assistant's panel is open on the first visit; its close button is the last one at the top right.
-CLOSE = """(() => {
-  for (const top of [...document.querySelectorAll("button")]) {
-    const box = top.getBoundingClientRect();
-    if (box.left > 1200 && box.top < 80) top.dataset.corner = "yes";
+# On the first visit the assistant's panel is open, which the last button at the top right closes, and a notice says that
+# the columns are shared. Sweeps show their jobs after a click.
+TIDY_UP = """(() => {
+  const buttons = [...document.querySelectorAll("button")];
+  const place = (one) => one.getBoundingClientRect();
+  const corner = buttons.filter((one) => place(one).left > 1200 && place(one).top < 80);
+  corner.pop()?.click();
+  let notice = buttons.find((one) => one.textContent.trim() === "Exit shared view");
+  while (notice && notice.querySelectorAll("button").length < 3) notice = notice.parentElement;
+  [...(notice?.querySelectorAll("button") ?? [])].pop()?.click();
+  for (const link of document.querySelectorAll("a[href*='/runs/']")) {
+    if (!link.textContent.startsWith("sweep ")) continue;
+    link.closest("[role=gridcell]")?.querySelector("button, [role=button]")?.click();
   }
-  [...document.querySelectorAll("[data-corner]")].pop()?.click();
-  document.querySelector("[role=alert] button[aria-label*=lose], .du-bois-light-alert-close-icon")?.click();
 })()"""
 
 
@@ -89,7 +95,7 @@ def picture_of(browser: Browser, page: str) -> bytes:
             raise HeadstartError(f"Expected MLflow to show runs within {SECONDS} s. Received: none at {page}")
         time.sleep(0.5)
     time.sleep(SETTLED)
-    browser.evaluate(CLOSE)
+    browser.evaluate(TIDY_UP)
     time.sleep(SETTLED)
     return browser.picture()
 

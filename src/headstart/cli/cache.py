@@ -149,7 +149,7 @@ def forget_trials(directory: Path, made_before: float) -> None:
     for file in old:
         file.unlink(missing_ok=True)
     if old:
-        console.print(f"  removed {len(old)} results of trials; the next command tries strategies again")
+        console.print(f"  removed {count_of(len(old), 'result')} of trials; the next command tries strategies again")
 
 
 def trials_of(directory: Path) -> Iterator[Path]:

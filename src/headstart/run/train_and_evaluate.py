@@ -81,7 +81,7 @@ def train(
             Checkpoints(setup.output / CHECKPOINT, config.checkpoint_seconds),
             limit,
         )
-    waited = {f"data_wait_fraction/{file_name(name)}": share for name, share in training.data_wait_fraction.items()}
+    waited = {f"waiting/{file_name(name)}": share for name, share in training.data_wait_fraction.items()}
     tracker.log_metrics(waited)
     return training
 
