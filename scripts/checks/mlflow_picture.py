@@ -28,8 +28,8 @@ WIDTH, HEIGHT = 1280, 480  # pixels
 SECONDS = 60  # for MLflow to show the runs
 SETTLED = 3  # seconds after the last change of the page
 RUNS_SHOWN = "document.querySelectorAll('a[href*=\"/runs/\"]').length > 0"
-# On the first visit the assistant's panel is open, which the last button at the top right closes, and a notice says that
-# the columns are shared. Sweeps show their jobs after a click.
+# On the first visit the assistant's panel is open, which the last button at the top right closes, and a notice is above
+# the list. Sweeps show their jobs after a click.
 TIDY_UP = """(() => {
   const buttons = [...document.querySelectorAll("button")];
   const place = (one) => one.getBoundingClientRect();

@@ -22,6 +22,7 @@ from headstart.evaluation.plots import (
     mistakes_figure,
     overlay,
     samples_figure,
+    style,
     temperature_figure,
 )
 from headstart.evaluation.plots.samples import MOST_IMAGES, Sample, choose_samples
@@ -488,3 +489,21 @@ def test_depth_figure_marks_the_best_and_the_last_probe(split_points: int, best:
     assert labels[0] == "linear probe, 1,000 images"
     assert labels[1] == f"best: 100.0 % at {100 * depths[best]:.0f} %"
     assert labels[2].startswith("last: 100.0 %" if best == split_points - 1 else "last: 50.0 %")
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "lines"),
+    [
+        ("an animal with a rather long name", 3, ["an animal with a", "rather long", "name"]),
+        ("a_class_that_is_one_long_word", 3, ["a_class_that_is_", "one_long_word"]),
+        ("cat", 1, ["cat"]),
+        ("an animal with a rather long name", 1, ["an ani…g name"]),
+        ("Donaudampfschifffahrtskapitaen", 3, ["Donaud…pitaen"]),
+    ],
+)
+def test_a_name_takes_several_lines_where_there_is_room_and_loses_its_middle_elsewhere(
+    name: str, most: int, lines: list[str]
+) -> None:
+    found = style.name_lines(name, 10.0, 1.25, most)
+    assert found == lines
+    assert all(style.text_width(line, 10.0) <= 1.25 for line in found)

@@ -46,14 +46,16 @@ def confusion_figure(
     smallest_cell = SMALLEST_CELL_WITH_NUMBER if numbers else SMALLEST_CELL
     smallest_side = min(max(smallest_cell * classes, SMALLEST_SIDE), LARGEST_SIDE)
     named = range(0, classes, math.ceil(classes * line / smallest_side))
-    names = [style.shorten(class_names[i], size, LARGEST_LABEL) for i in named]
-    longest = max(style.text_width(name, size) for name in names)
+    most = max(1, int(smallest_side / classes / line))
+    broken = [style.name_lines(class_names[i], size, LARGEST_LABEL, most) for i in named]
+    longest = max(style.text_width(part, size) for parts in broken for part in parts)
+    names = ["\n".join(parts) for parts in broken]
 
     # The axes are placed by hand, because the size of the cells determines the size of the figure.
     left = style.MARGIN + AXIS_LABEL + longest
     side = max(style.WIDTH - left - COLOUR_BAR - style.MARGIN, smallest_side)
     upright = longest > 0.9 * side / classes
-    bottom = style.MARGIN + AXIS_LABEL + (longest if upright else line)
+    bottom = style.MARGIN + AXIS_LABEL + (longest if upright else line * max(map(len, broken)))
     width = left + side + COLOUR_BAR + style.MARGIN
     height = bottom + side + style.MARGIN + style.title_height(title, width, source)
     figure = style.new_figure(width, height, constrained=False)

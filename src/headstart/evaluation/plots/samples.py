@@ -128,8 +128,11 @@ def _write_name(figure: Figure, sample: Sample, layout: _Layout, row: int, colum
         x, y = layout.start + column * (layout.cell + GAP), upper - layout.cell - 0.8 * layout.below
         figure.text(x / style.WIDTH, y / layout.height, name, size=TEXT_SIZE, parse_math=False)
         return
-    x, y = (layout.start - GAP - 0.04) / style.WIDTH, (upper - layout.cell / 2) / layout.height
-    name = style.shorten(sample.class_name, TEXT_SIZE, LABEL_WIDTH)
+    line = TEXT_SIZE * style.LINE_HEIGHT / style.POINTS_PER_INCH
+    lines = style.name_lines(sample.class_name, TEXT_SIZE, LABEL_WIDTH, max(1, int(layout.cell / line) - 1))
+    middle = upper - layout.cell / 2 - (len(lines) - 1) / 2 * line  # between the name and the number below it
+    x, y, gap = (layout.start - GAP - 0.04) / style.WIDTH, middle / layout.height, 0.03 / layout.height
+    name = "\n".join(lines)
     images = "1 image" if sample.count == 1 else f"{sample.count:,} images"
-    figure.text(x, y, name, size=TEXT_SIZE, ha="right", va="bottom", parse_math=False)
-    figure.text(x, y, images, size=TEXT_SIZE - 1, color=style.GREY, ha="right", va="top")
+    figure.text(x, y + gap, name, size=TEXT_SIZE, ha="right", va="bottom", parse_math=False)
+    figure.text(x, y - gap, images, size=TEXT_SIZE - 1, color=style.GREY, ha="right", va="top")

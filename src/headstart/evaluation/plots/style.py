@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,26 @@ def shorten(text: str, size: float, width: float) -> str:
         kept -= 1
         short = f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
     return short
+
+
+def name_lines(name: str, size: float, width: float, most: int) -> list[str]:
+    """Return a name on a few lines, broken behind spaces, hyphens and underscores; what does not fit is shortened.
+
+    Args:
+        name: of a class.
+        size: of the font, in points.
+        width: of a line, in inches.
+        most: number of lines that there is room for, at least 1.
+    """
+    lines = [""]
+    for part in re.findall(r"[^\s_-]*[\s_-]+|[^\s_-]+", printable(name)):
+        if lines[-1] and text_width((lines[-1] + part).rstrip(), size) > width:
+            lines.append("")
+        lines[-1] += part
+    lines = [line.rstrip() for line in lines]
+    if len(lines) > most or any(text_width(line, size) > width for line in lines):
+        return [shorten(name, size, width)]
+    return lines
 
 
 def wrap(text: str, size: float, width: float) -> list[str]:
