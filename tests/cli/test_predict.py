@@ -459,3 +459,11 @@ def test_the_answers_are_there_when_a_picture_cannot_be_written(
     assert len(rows_of(said.out)) == 2
     assert f"\nWarning: cannot write {drawn / pictures[0].stem}.png (Is a directory" in said.err
     assert (drawn / f"{pictures[1].stem}.png").is_file()
+
+
+def test_a_run_that_labelled_images_is_followed_by_heat_maps_and_the_demo() -> None:
+    assert predict.next_commands(predict.parse(["latest", "my photos", "more"])) == {
+        "headstart predict latest 'my photos' --explain DIR": "see which regions decide",
+        "headstart demo latest": "try it on a web page",
+    }
+    assert list(predict.next_commands(predict.parse(["best", "a.jpg", "--explain", "maps"]))) == ["headstart demo best"]

@@ -69,7 +69,7 @@ def test_the_champion_moves_only_to_a_better_version(client: Any, tmp_path: Path
     worse = registered(client, "birds", tmp_path / "4", right=30)
     assert (worse.champion, champion(client, "birds")) == (False, 3)
     described = client.get_model_version("birds", "2").description
-    assert described == f"22 right: val accuracy 0.5500. {slightly.reason.capitalize()}."
+    assert described == f"22 right: val accuracy 55.0 %. {slightly.reason.capitalize()}."
     said = " ".join(capsys.readouterr().out.split())
     assert f"Registered as birds version 2; {slightly.reason}" in said
     assert f"Registered as birds version 3, which is champion: {better.reason}" in said

@@ -85,7 +85,7 @@ def test_epochs_share_one_axis_over_all_stages(logged: Any, client: Any) -> None
 
 def test_the_share_of_waiting_is_a_metric_of_each_stage(logged: Any, results: dict[str, Any]) -> None:
     for stage, share in results["data_wait_fraction"].items():
-        assert logged.data.metrics[f"data_wait_fraction/{stage}"] == pytest.approx(share, abs=1e-4)
+        assert logged.data.metrics[f"waiting/{stage}"] == pytest.approx(share, abs=1e-4)
 
 
 def test_final_figures_are_those_of_the_saved_classifier(logged: Any, client: Any, results: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ Or with a pretrained ImageNet network: `headstart predict --pretrained efficient
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from headstart.cli.errors import report_error
 from headstart.cli.parser import RUN_HELP, CommandParser
 from headstart.cli.predict_output import FORMATS, Labels, output_row, print_or_write
 from headstart.cli.predict_threshold import find_threshold, threshold_option
-from headstart.core.console import print_to_stderr, track
+from headstart.core.console import console, print_next, print_to_stderr, track
 from headstart.core.errors import HeadstartError, expect_writable, printable
 from headstart.core.paths import tip_for_missing
 from headstart.data.files.formats import IMAGE_EXTENSIONS, count_suffixes, describe_unsupported
@@ -52,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         rows = [output_row(file, result, classifier.class_names, options.top, threshold) for file, result in results]
         labels = Labels(rows, min(options.top, len(classifier.class_names)), classifier)
         print_or_write(labels, options.format, options.output)
+        if console.is_terminal and options.run:  # not into what another program may read
+            print_next(next_commands(options))
         failed = write_pictures(classifier, rows, options, threshold) if options.overlay or options.explain else 0
     except HeadstartError as error:
         return report_error(error)
@@ -135,6 +138,19 @@ def find_classifier(directory: Path | None, options: argparse.Namespace) -> Clas
     if directory is None:
         return pretrained_classifier(options.pretrained, options.weights, options.inference_backend)
     return load_classifier(directory, options.inference_backend)
+
+
+def next_commands(options: argparse.Namespace) -> dict[str, str]:
+    """Return the commands that a person may want after the labels of a run, with their purpose.
+
+    Args:
+        options: of the command line.
+    """
+    commands = {f"headstart demo {shlex.quote(options.run)}": "try it on a web page"}
+    if not options.explain:
+        places = shlex.join([options.run, *map(str, options.images[:1])])
+        commands = {f"headstart predict {places} --explain DIR": "see which regions decide", **commands}
+    return commands
 
 
 def find_images(given: list[Path], follow_links: bool = False, litter: IgnoredFiles | None = None) -> Iterator[Path]:

@@ -23,7 +23,7 @@ from headstart.model.heads import best_labels, predicted_classes
 
 FORMATS = ("table", "csv", "json")
 WIDTH_OF_FILES = 120  # characters of a table in a file
-OTHER_COLUMNS, NARROWEST = 46, 24  # characters of a table that are not for paths, and those of a path at least
+OTHER_COLUMNS, NARROWEST = 52, 20  # characters of a table that are not for paths, and those of a path at least
 DECIMALS = 3  # of a distance
 
 

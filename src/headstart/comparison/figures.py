@@ -87,14 +87,9 @@ def cost_figure(rows: Sequence[Row]) -> Figure | None:
     if len(points) < 2:
         return None
     front = pareto_front([(seconds, accuracy) for _, seconds, accuracy in points])
-    key = [
-        _numbered(
-            points[i][0],
-            f"{rows[points[i][0] - 1].strategy} ({points[i][1]:,.0f} s, {format_percent(points[i][2])})",
-            8.0,
-        )
-        for i in front
-    ]
+    places = [points[i] for i in front]
+    known = [(n, f"{rows[n - 1].strategy} ({s:,.0f} s, {format_percent(accuracy)})") for n, s, accuracy in places]
+    key = [_numbered(number, text, 8.0) for number, text in known]
     figure = style.new_figure(style.WIDTH, 5.6 + 0.19 * len(key))
     style.add_title(figure, "Validation accuracy against seconds of a whole run")
     axes = figure.subplots()

@@ -238,6 +238,7 @@ COLUMNS = (  # from left to right
     _Column("size MB", lambda row: row.size),
 )
 BY_IMPORTANCE = (1, 2, 3, 0, 7, 4, 9, 5, 8, 6)  # positions; the page and comparison.csv have all columns
+NEEDED = 3  # of the most important columns
 STYLES = {BEST: "green", TIE: "yellow"}
 PADDING = 3  # characters of each column, and of the gap to the next
 LONGEST_STRATEGY = 40  # characters; a longer name takes several lines
@@ -264,12 +265,14 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
 def _fitting_columns(rows: Sequence[Row], width: int) -> list[_Column]:
     """Return the most important columns that fit beside the strategies, from left to right."""
     always = [TRAINING] if fractions_vary(rows) else []
-    left = width - min(LONGEST_STRATEGY, max(len(row.strategy) for row in rows)) - PADDING
-    left -= sum(_width(column, rows) for column in always)
-    chosen = []
+    left = width - PADDING - sum(_width(column, rows) for column in always)
+    longest = min(LONGEST_STRATEGY, max(len(row.strategy) for row in rows))
+    word = max(len(setting) for row in rows for setting in row.strategy.split())
+    chosen: list[int] = []
     for position in BY_IMPORTANCE:
         left -= _width(COLUMNS[position], rows)
-        if left < 0:
+        # For a result and how far to trust it a strategy takes several lines, a setting on each.
+        if left < (min(word, longest) if len(chosen) < NEEDED else longest):
             break
         chosen.append(position)
     return [*always, *(COLUMNS[position] for position in sorted(chosen))]

@@ -100,10 +100,11 @@ def check_images(
     unreadable = [(path, check.problem) for path, check in zip(index.paths, checks, strict=True) if check.problem]
     if unreadable and (bad_images == "fail" or len(unreadable) == len(index)):
         files = first_few([f"{path} ({problem})" for path, problem in unreadable])
-        way_out = "; dataset.bad_images=skip leaves them out" if len(unreadable) < len(index) else ""
+        way_out = "dataset.bad_images=skip leaves them out" if len(unreadable) < len(index) else ""
         raise HeadstartError(
             f"Expected every image in {index.root} to be readable. "
-            f"Received: {len(unreadable)} of {len(index)} that are not, {files}{way_out}"
+            f"Received: {len(unreadable)} of {len(index)} that are not, {files}",
+            way_out,
         )
     checked = replace(index, digests=tuple(check.digest for check in checks))
     if unreadable:
