@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 import subprocess
@@ -17,6 +18,7 @@ from written import configured, write_failed, write_run, write_sweep
 
 from headstart.comparison import Comparison, compare
 from headstart.comparison.figures import pareto_front
+from headstart.comparison.table import print_table
 from headstart.core.errors import HeadstartError
 
 EVIL = ("<script>alert(1)</script>", "a | b $x_1$", "[red]c[/red]")
@@ -118,6 +120,18 @@ def test_the_terminal_shows_the_same(small: Comparison, width: int) -> None:
         "alert(2)",
     ):
         assert shown in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_a_long_strategy_keeps_its_words_and_the_verdict_its_column(small: Comparison, width: int) -> None:
+    name = "head=logistic_regression freeze=last_two_blocks"
+    text = io.StringIO()
+    rows = [dataclasses.replace(row, strategy=name) for row in small.rows]
+    print_table(rows, Console(file=text, width=width, highlight=False))
+    found = text.getvalue()
+    assert {"test %", "95 % interval", "against the best"} <= set(re.split(r"\s{2,}", found.splitlines()[0].strip()))
+    assert all(found.count(word) == len(rows) for word in name.split())
+    assert max(map(len, found.splitlines())) <= width
 
 
 @pytest.fixture(scope="module")

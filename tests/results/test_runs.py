@@ -79,7 +79,7 @@ def test_names_of_no_single_run(place: Path, name: str, says: str) -> None:
 def test_no_run_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path / "nothing"))
     assert finished_runs() == []
-    with pytest.raises(HeadstartError, match="none yet"):
+    with pytest.raises(HeadstartError, match="no run has finished in"):
         find_run("latest")
 
 

@@ -50,3 +50,11 @@ def test_a_sweep_is_abandoned_when_its_process_has_died(tmp_path: Path) -> None:
     child.wait()
     assert dataclasses.replace(here, launcher=gone).is_abandoned()
     assert not dataclasses.replace(here, launcher=dataclasses.replace(gone, machine="elsewhere")).is_abandoned()
+
+
+def test_a_long_reason_is_cut_between_words_because_the_end_of_the_sweep_says_all_of_it(tmp_path: Path) -> None:
+    record = dataclasses.replace(sweep(tmp_path), jobs=1)
+    error = "Expected the ImageNet weights of vgg16 in a file, or a network to download them. Received: neither of both"
+    entry = {"event": "failed", "job": 0, "label": "seed=0", "time": 4.0, "seconds": 3.0, "error": error}
+    cut = "Expected the ImageNet weights of vgg16 in a file, or a network to download …"
+    assert job_line(record, [entry]) == f"[1 of 1] seed=0: failed in 3 s: {cut}"

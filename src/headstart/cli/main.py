@@ -80,7 +80,10 @@ def train(started: float) -> int:
         from headstart.cli.help import print_help
 
         return print_help(sys.argv[1:])
-    from headstart.cli.train import train
+    from headstart.core.console import activity, quiet_console
+
+    with quiet_console("quiet=true" in sys.argv), activity("starting"):  # Hydra takes a second to import
+        from headstart.cli.train import train
 
     return train(started)
 
