@@ -37,7 +37,9 @@ def overrides_of(words: list[str]) -> list[str]:
         value = root if all(letter.isalnum() or letter in "/._-" for letter in root) else quote_value(root)
         overrides = [*([] if named else ["dataset=folder"]), *overrides, f"dataset.root={value}"]
     elif not named:
-        raise HeadstartError("Expected FOLDER, or dataset=NAME. Received: neither")
+        raise HeadstartError(
+            "Expected FOLDER, or dataset=NAME. Received: neither", "for example ~/photos or dataset=digits"
+        )
     return overrides
 
 

@@ -166,13 +166,14 @@ def print_ranking(ranked: list[RankedBackbone], images: int) -> None:
         ranked: the result of `rank_backbones`.
         images: number of images that they were ranked on.
     """
-    columns = "backbone", "weights", "px", "accuracy %", "LogME", "features", "parameters"
-    table = new_table(*columns, left=("weights",))
+    differ = len({one.weights for one in ranked}) > 1  # else names are whole at 80 columns
+    weights = ("weights",) if differ else ()
+    table = new_table("backbone", *weights, "px", "accuracy %", "LogME", "features", "parameters", left=("weights",))
     for one in ranked:
         figures = ("-", "-", "-", "-")
         if one.accuracy is not None and one.logme is not None:
             figures = (f"{100 * one.accuracy:.1f}", f"{one.logme:.3f}", f"{one.features:,}", f"{one.parameters:,}")
-        table.add_row(one.backbone, one.weights, str(one.image_size), *figures)
+        table.add_row(one.backbone, *([one.weights] if differ else []), str(one.image_size), *figures)
     console.print(f"\n[bold]Backbones[/] by the probe of all depths, left one out, on {images:,} training images")
     console.print(table)
     for one in ranked:

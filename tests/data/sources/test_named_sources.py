@@ -175,7 +175,7 @@ def test_named_data_lies_beside_run_py_whatever_the_working_directory(tmp_path, 
 
 
 def test_missing_data_without_an_origin_is_only_missing(tmp_path):
-    with pytest.raises(HeadstartError, match=r"nowhere \(does not exist\)$"):
+    with pytest.raises(HeadstartError, match=r"nowhere \(does not exist\); there is no nowhere in "):
         load("folder", tmp_path, root=str(tmp_path / "nowhere"))
 
 
