@@ -67,6 +67,21 @@ def test_a_directory_without_a_classifier_is_not_served(tmp_path: Path, capsys: 
     assert "Expected a run with a saved classifier" in capsys.readouterr().err
 
 
+def test_a_sweep_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADSTART_OUTPUTS", str(tmp_path))
+    (tmp_path / "sweeps" / "freeze_seed-a115c8").mkdir(parents=True)
+    assert ui.find_place("freeze_seed-a115c8") == tmp_path / "sweeps" / "freeze_seed-a115c8"
+    with pytest.raises(HeadstartError, match="no such directory or run"):
+        ui.find_place("freeze")
+
+
+def test_a_server_that_fails_says_why(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w+b") as log:
+        server = subprocess.Popen(["sh", "-c", "echo the database is locked; exit 3"], stdout=log)
+        with pytest.raises(HeadstartError, match="exited with code 3 and said: the database is locked"):
+            ui.wait_for(free_port(), server, log)
+
+
 @pytest.mark.slow
 def test_the_page_of_the_runs(finished_run: Path, tmp_path: Path) -> None:
     results = json.loads((finished_run / "results.json").read_text())
