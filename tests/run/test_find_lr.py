@@ -68,7 +68,7 @@ def test_what_a_sweep_leaves_behind(folder: Path, tmp_path: Path, monkeypatch: p
         assert figure.width == 900
 
     assert finished_runs() == []
-    with pytest.raises(HeadstartError, match="none yet"):
+    with pytest.raises(HeadstartError, match="no run has finished in"):
         find_run("latest")
 
 
