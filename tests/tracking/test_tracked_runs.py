@@ -214,7 +214,7 @@ def test_the_logged_model_is_named_after_the_run_and_explains_itself(
     assert model.name == logged.info.run_name
     note = model.tags["mlflow.note.content"]
     assert f"| test | 6 | {100 * results['splits']['test']['accuracy']:.1f} % |" in note
-    assert f"mlflow models serve -m models:/{model.model_id}" in note
+    assert "mlflow models serve -m models:/MODEL_ID" in note
     assert {metric.key for metric in model.metrics} == {key for key in logged.data.metrics if "/" not in key} - {
         "seconds"
     }

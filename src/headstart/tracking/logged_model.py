@@ -39,9 +39,8 @@ def log_classifier(client: Any, journal: Journal, entry: Entry) -> None:
     run, experiment_id = client.get_run(journal.run_id), journal.progress["experiment_id"]
     model = find_model(client, journal)
     if model is None:
-        name = model_name(journal.header["name"])
-        model = client.create_logged_model(experiment_id, name, journal.run_id, params=run.data.params)
-    client.set_logged_model_tags(model.model_id, {"mlflow.note.content": _description(entry, model.model_id)})
+        name, tags = model_name(journal.header["name"]), {"mlflow.note.content": _description(entry)}
+        model = client.create_logged_model(experiment_id, name, journal.run_id, tags, run.data.params)
     if model.model_id not in [output.model_id for output in (run.outputs.model_outputs if run.outputs else [])]:
         client.log_outputs(journal.run_id, [LoggedModelOutput(model.model_id, step=0)])
     log_metrics(client, journal, _main_metrics(journal), Measured(model.model_id, _measured_on(journal)))
@@ -95,8 +94,8 @@ def model_name(run_name: str) -> str:
     return run_name.translate(str.maketrans(FORBIDDEN, "_" * len(FORBIDDEN)))
 
 
-def _description(entry: Entry, model_id: str) -> str:
-    serve = f"Serve it: `mlflow models serve -m models:/{model_id} --env-manager local`"
+def _description(entry: Entry) -> str:
+    serve = "Serve it: `mlflow models serve -m models:/MODEL_ID --env-manager local`"
     return "\n\n".join(part for part in (entry.get("description"), serve) if part)
 
 
