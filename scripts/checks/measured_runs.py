@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 from headstart.core.console import console
 from headstart.core.markdown_page import replace_block
 from headstart.core.paths import outputs_directory
 from headstart.results.file import read_results
+from headstart.results.runs import is_finished
 from headstart.results.types import RunResults
 
 ROOT = Path(__file__).absolute().parents[2]
@@ -21,11 +24,14 @@ ROOT = Path(__file__).absolute().parents[2]
 
 @dataclass(frozen=True)
 class Measured:
-    """Means over the seeds of a setting on a data set."""
+    """What the runs of a setting on a data set reached; means over the seeds."""
 
     validation: float  # accuracy, 0 to 1
     test: float | None  # None without test images
     seconds: float  # of training, which is what differs between settings
+    command_seconds: float  # of the first run's whole command
+    deviation: float | None  # of the accuracy over the seeds; None of one run
+    directories: tuple[Path, ...]  # of the runs
 
     @property
     def accuracy(self) -> float:
@@ -60,45 +66,83 @@ def measure_seeds(check: str, name: str, words: Sequence[str], seeds: int) -> tu
     Returns:
         The means, and the results of the first run.
     """
-    runs = []
-    for seed in range(seeds):
-        output = outputs_directory() / check / f"{name.replace(' ', '_')}_{seed}"
-        runs.append(run_once(output, [*words, f"seed={seed}", f"dataset.split.seed={seed}"]))
-    tests = [one.test.accuracy for one in runs if one.test is not None]
-    found = Measured(
-        fmean(one.validation.accuracy for one in runs if one.validation is not None),
-        fmean(tests) if tests else None,
-        fmean((one.seconds.training or 0.0) for one in runs if one.seconds is not None),
-    )
-    return found, runs[0]
+    directories = [train_seed(check, name, words, seed) for seed in range(seeds)]
+    return summarise(directories), finished_run(directories[0])
 
 
-def run_once(output: Path, words: Sequence[str]) -> RunResults:
-    """Return the results of a run, after running it if it has not finished before.
+def train_seed(check: str, name: str, words: Sequence[str], seed: int, empty_cache: bool = False) -> Path:
+    """Train a setting with a seed, unless that has been done, and return the directory of the run.
+
+    Args:
+        check: as all arguments of `measure_seeds`.
+        name: of the setting.
+        words: overrides.
+        seed: of the run, and of the split of a folder that has no splits.
+        empty_cache: give the run a cache of its own, so that its seconds do not depend on earlier runs.
 
     Raises:
         subprocess.CalledProcessError: when it fails.
     """
-    done = read_results(output) if output.is_dir() else None
+    output = seed_directory(check, name, seed)
+    if is_finished(output):
+        return output
+    words = [*words, f"seed={seed}", f"dataset.split.seed={seed}", f"hydra.run.dir={output}"]
+    with tempfile.TemporaryDirectory(dir=outputs_directory()) as cache:
+        environment = {"HEADSTART_CACHE": cache} if empty_cache else {}
+        run_headstart("train", *words, stdout=subprocess.DEVNULL, environment=environment)
+    return output
+
+
+def seed_directory(check: str, name: str, seed: int) -> Path:
+    """Return the directory of the run of a setting with a seed."""
+    return outputs_directory() / check / f"{name.replace(' ', '_')}_{seed}"
+
+
+def finished_run(directory: Path) -> RunResults:
+    """Return the results of a run.
+
+    Raises:
+        ValueError: when it has not finished.
+    """
+    done = read_results(directory)
     if done is None or not done.finished:
-        run_headstart("train", *words, f"hydra.run.dir={output}", stdout=subprocess.DEVNULL)
-        done = read_results(output)
-    if done is None:
-        raise ValueError(f"Expected results.json in {output}. Received: none")
+        raise ValueError(f"Expected a finished run in {directory}. Received: {done.status if done else 'none'}")
     return done
 
 
-def run_headstart(*words: str, stdout: int | None = None) -> None:
+def summarise(directories: Sequence[Path]) -> Measured:
+    """Return the means of the finished runs of one setting.
+
+    Args:
+        directories: of the runs, at least one.
+    """
+    runs = [finished_run(directory) for directory in directories]
+    validations = [one.validation.accuracy for one in runs if one.validation is not None]
+    tests = [one.test.accuracy for one in runs if one.test is not None]
+    first = runs[0].seconds
+    return Measured(
+        validation=fmean(validations),
+        test=fmean(tests) if tests else None,
+        seconds=fmean((one.seconds.training or 0.0) for one in runs if one.seconds is not None),
+        command_seconds=first.total if first else 0.0,
+        deviation=stdev(tests or validations) if len(runs) > 1 else None,
+        directories=tuple(directories),
+    )
+
+
+def run_headstart(*words: str, stdout: int | None = None, environment: Mapping[str, str] | None = None) -> None:
     """Run a command of headstart.
 
     Args:
         words: the command and its arguments.
         stdout: see `subprocess.run`.
+        environment: variables to set besides those of this program.
 
     Raises:
         subprocess.CalledProcessError: when it fails.
     """
-    subprocess.run([sys.executable, "-m", "headstart", *words], check=True, stdout=stdout)
+    variables = {**os.environ, **(environment or {})}
+    subprocess.run([sys.executable, "-m", "headstart", *words], check=True, stdout=stdout, env=variables)
 
 
 def show_table(lines: Sequence[str], page: Path, block: str, write: bool) -> None:
