@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 PAGE = ROOT / "docs" / "export.md"
 BACKBONES = {"efficientnet_lite0": "packaged", "mobilenetv2": "none", "resnet50": "none", "inceptionv3": "none"}
+# Backbones with their heads.
+NETWORKS = [("efficientnet_lite0", "multi_depth"), *((backbone, "linear") for backbone in BACKBONES)]
 CLASSES = ("a", "b", "c")
 PICTURES = 8  # as many as a run keeps
 PATCHES = 6  # of colour along a side of a picture
@@ -43,9 +45,10 @@ PATCHES = 6  # of colour along a side of a picture
 
 @dataclass(frozen=True)
 class Measured:
-    """One backbone in one format."""
+    """One network in one format."""
 
     backbone: str
+    head: str
     weights: str
     name: str
     exported: Exported
@@ -63,11 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
             check_format(name)
         with tempfile.TemporaryDirectory() as directory:
             found = []
-            for backbone in BACKBONES:
-                classifier = save_network(backbone, Path(directory) / backbone)
+            for backbone, head in NETWORKS:
+                classifier = save_network(backbone, Path(directory) / f"{backbone}_{head}", head=head)
                 for name in FORMATS:
-                    found.append(measure(classifier, backbone, name))
-                    console.print(f"{backbone} {name}: {found[-1].exported.difference:.2g}", markup=False)
+                    found.append(measure(classifier, backbone, name, head))
+                    console.print(f"{backbone} {head} {name}: {found[-1].exported.difference:.2g}", markup=False)
         if options.write:
             replace_block(PAGE, "exports", block(found))
     except HeadstartError as error:
@@ -76,13 +79,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def save_network(backbone: str, directory: Path, image_size: int | None = None) -> Path:
+def save_network(backbone: str, directory: Path, image_size: int | None = None, head: str = "linear") -> Path:
     """Save a classifier whose reference pictures get different probabilities, and return its directory.
 
     Args:
         backbone: among BACKBONES.
         directory: where to.
         image_size: side in pixels; None is the backbone's own.
+        head: option of the group head.
     """
     import_tensorflow()
     import keras
@@ -91,7 +95,9 @@ def save_network(backbone: str, directory: Path, image_size: int | None = None) 
 
     keras.utils.set_random_seed(0)
     size = image_size or get_entry(backbone).image_size
-    config = compose(["dataset=folder", f"backbone={backbone}", f"backbone.weights={BACKBONES[backbone]}"])
+    config = compose(
+        ["dataset=folder", f"backbone={backbone}", f"backbone.weights={BACKBONES[backbone]}", f"head={head}"]
+    )
     network = build_network(config.backbone, config.head, len(CLASSES), size, seed=0)
     images = draw(size)
     if BACKBONES[backbone] == "none":
@@ -133,9 +139,10 @@ def tell_apart(network: Network, images: np.ndarray) -> None:
         network: with a head of one layer, changed in place.
         images: (n, size, size, 3).
     """
-    *_, before, output = find_split_points(network.head)
-    below, to_output = split_at(network.classifier, "backbone")[0], split_at(network.head, before.name)[0]
-    features = to_output(below(images.astype(np.float32), training=False), training=False).numpy()
+    *before, output = find_split_points(network.head)
+    pixels = split_at(network.classifier, "backbone")[0](images.astype(np.float32), training=False)
+    # The head of every depth is its output alone: the averages are the backbone's.
+    features = np.asarray(split_at(network.head, before[-1].name)[0](pixels, training=False) if before else pixels)
     centre = features.mean(axis=0)
     _, strengths, directions = np.linalg.svd(features - centre, full_matrices=False)
     # Along the directions in which the pictures differ most, with a standard deviation of 2.
@@ -143,20 +150,21 @@ def tell_apart(network: Network, images: np.ndarray) -> None:
     output.set_weights([kernel, -centre @ kernel])
 
 
-def measure(classifier: Path, backbone: str, name: str) -> Measured:
+def measure(classifier: Path, backbone: str, name: str, head: str = "linear") -> Measured:
     """Export a saved classifier and return what was found.
 
     Args:
         classifier: its directory; the export goes beside it.
         backbone: its name.
         name: of the format.
+        head: its name.
     """
     loaded = load_classifier(classifier)
     started = time.perf_counter()
     exported = export_classifier(loaded, name, classifier.with_name(f"{classifier.name}_{name}"))
     seconds = time.perf_counter() - started
     size = sum(file.stat().st_size for file in exported.directory.rglob("*") if file.is_file())
-    return Measured(backbone, BACKBONES[backbone], name, exported, size / 1e6, seconds)
+    return Measured(backbone, head, BACKBONES[backbone], name, exported, size / 1e6, seconds)
 
 
 def block(found: list[Measured]) -> str:
@@ -166,12 +174,14 @@ def block(found: list[Measured]) -> str:
         "<!-- exports: written by scripts/checks/check_exports.py -->",
         f"With {', '.join(f'{package} {version(package)}' for package in packages)}:",
         "",
-        row("backbone", "weights", "format", "largest difference", "spread of the images", "MB", "seconds"),
-        row("---", "---", "---", "---:", "---:", "---:", "---:"),
+        row("backbone", "head", "weights", "format", "largest difference", "spread of the images", "MB", "seconds"),
+        row("---", "---", "---", "---", "---:", "---:", "---:", "---:"),
     ]
     for one in found:
         numbers = (f"{one.exported.difference:.1e}", f"{one.exported.spread:.2f}")
-        lines.append(row(one.backbone, one.weights, one.name, *numbers, f"{one.megabytes:.0f}", f"{one.seconds:.0f}"))
+        lines.append(
+            row(one.backbone, one.head, one.weights, one.name, *numbers, f"{one.megabytes:.0f}", f"{one.seconds:.0f}")
+        )
     return "\n".join([*lines, "<!-- /exports -->"])
 
 

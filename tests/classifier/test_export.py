@@ -154,18 +154,19 @@ def test_an_unknown_format_is_refused() -> None:
         check_format("onx")
 
 
-@pytest.fixture(scope="module", params=check_exports.BACKBONES)
-def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """Return a backbone and its saved classifier, small enough for a test."""
-    directory = tmp_path_factory.mktemp("networks") / request.param
-    return request.param, check_exports.save_network(request.param, directory, image_size=96)
+@pytest.fixture(scope="module", params=check_exports.NETWORKS, ids="-".join)
+def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
+    """Return a backbone, its head and the saved classifier, small enough for a test."""
+    backbone, head = request.param
+    directory = tmp_path_factory.mktemp("networks") / f"{backbone}_{head}"
+    return backbone, head, check_exports.save_network(backbone, directory, image_size=96, head=head)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", format_parameters(*FORMATS))
-def test_every_backbone_in_every_format(network: tuple[str, Path], name: str) -> None:
-    backbone, classifier = network
-    measured = check_exports.measure(classifier, backbone, name)
+def test_every_network_in_every_format(network: tuple[str, str, Path], name: str) -> None:
+    backbone, head, classifier = network
+    measured = check_exports.measure(classifier, backbone, name, head)
     assert measured.exported.pictures == check_exports.PICTURES
     assert measured.exported.spread > 0.3
     assert measured.exported.difference <= TOLERANCE
