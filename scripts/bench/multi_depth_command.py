@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -46,7 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, list[tuple[float, float]]]:
     """Return the seconds of the command with an empty cache and with a filled one, of each repetition, by head."""
     common = ["dataset=folder", f"dataset.root={folder.absolute()}", f"image_size={options.size}", "audit=off"]
-    sides = {head: partial(run_twice, [*common, f"head={head}", "freeze=all"]) for head in (LAST_LAYER, EVERY_DEPTH)}
+    sides: dict[str, Callable[[], tuple[float, float]]] = {
+        head: partial(run_twice, [*common, f"head={head}", "freeze=all"]) for head in (LAST_LAYER, EVERY_DEPTH)
+    }
     return measure_in_turn(sides, options.repetitions)
 
 
