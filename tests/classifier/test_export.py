@@ -89,6 +89,7 @@ def test_openvino_has_the_labels_inside(name: str, run_directory: Path) -> None:
     assert json.loads(model.get_rt_info(["headstart", "class_names"]).astype(str)) == ["blue", "green", "red"]
 
 
+@pytest.mark.slow
 def test_an_export_replaces_an_earlier_one(classifier: Classifier, tmp_path: Path) -> None:
     place = tmp_path / "export"
     place.mkdir()  # an empty one will do

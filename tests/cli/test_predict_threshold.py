@@ -63,6 +63,7 @@ def test_the_advised_threshold_is_the_stored_one(
     assert {row["label"] for row in rows(capsys)[0]} == {"cat"}
 
 
+@pytest.mark.slow
 def test_explanations_are_of_the_label_that_the_threshold_gives(
     classifier: Path, binary_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,6 +149,7 @@ def test_sixty_strategies(large: Comparison) -> None:
     assert max(map(len, printed(large, 80).replace(str(large.page), "").splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_many_classes_show_the_recalls_that_differ_most(tmp_path: Path) -> None:
     classes = tuple(f"class {number}" for number in range(120))
     runs = [

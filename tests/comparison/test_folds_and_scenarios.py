@@ -88,6 +88,7 @@ def test_folds_that_one_strategy_lacks_are_left_out_of_the_test(tmp_path: Path) 
     assert (found.method, found.p_value) == ("McNemar", pytest.approx(2 / 2**8))
 
 
+@pytest.mark.slow
 def test_a_scenario_replaces_its_schedule_in_the_name(tmp_path: Path) -> None:
     runs = [
         extended(write_run(tmp_path / name, configured(f"freeze={freeze}"), accuracy), scenario=ScenarioConfig(name))

@@ -92,7 +92,9 @@ def true_difference(spread: float, effect: float) -> float:
     return float(norm.cdf((1.5 + effect) / scale) - norm.cdf(1.5 / scale))
 
 
-@pytest.mark.parametrize(("seeds", "spread"), [(3, 0.1), (3, 0.6), (5, 0.3)])
+@pytest.mark.parametrize(
+    ("seeds", "spread"), [(3, 0.6), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((3, 0.1), (5, 0.3)))]
+)
 def test_the_bootstrap_interval_holds_the_true_difference_95_times_of_100(seeds: int, spread: float) -> None:
     generator, truth, repetitions = np.random.default_rng(1), true_difference(spread, 0.3), 400
     held = 0

@@ -39,7 +39,7 @@ def read_in_a_process(root: Path, cache: Path) -> dict[str, Any]:
     return json.loads(answer.stdout)
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, pytest.param(1500, marks=pytest.mark.slow)])
 def test_malformed_images_are_named_and_valid_ones_read(count: int, tmp_path: Path) -> None:
     root = tmp_path / "root"
     written = {file.relative_to(root).as_posix() for file in write_malformed(root, count)}

@@ -21,6 +21,7 @@ def lite() -> Network:
     return tiny_network("efficientnet_lite0")
 
 
+@pytest.mark.slow
 def test_the_classifier_is_preprocessing_then_backbone_then_head() -> None:
     network, (images, _) = lite(), pictures(4)
     assert network.classifier.input.shape == (None, SIZE, SIZE, 3)

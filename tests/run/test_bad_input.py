@@ -172,7 +172,9 @@ def expect_one_sentence(name: str, tmp_path: Path, answer_of: Callable[[list[str
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK[::3] else [pytest.mark.slow]) for name in QUICK]
+)
 def test_one_sentence_before_tensorflow_is_imported(name: str, tmp_path: Path, fork_server: ForkServer) -> None:
     def answer_of(words: list[str], tmp_path: Path) -> Answer:
         answer = fork_server.run(words, env=environment_of(tmp_path), cwd=tmp_path / "elsewhere")

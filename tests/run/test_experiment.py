@@ -194,6 +194,7 @@ def test_names_of_any_kind_and_no_test_split(tmp_path: Path) -> None:
     assert set(load_classifier(output).class_names) == set(names)
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains_and_saves_a_float32_classifier(binary_folder: Path, tmp_path: Path) -> None:
     overrides = ["freeze=scratch", "epochs=1", "precision=mixed_float16", "head.output=sigmoid"]
     results = run(compose([*TINY, f"dataset.root={binary_folder}", *overrides]), tmp_path)

@@ -87,6 +87,7 @@ def test_the_cache_gives_the_same_sweep(binary_folder: Path, tmp_path: Path, mon
     assert suggestion(cached) == pytest.approx(suggestion(plain), rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "own", [("freeze.stages.0.optimizer.learning_rate=0.5",), pytest.param((), marks=pytest.mark.slow)]
 )

@@ -77,6 +77,7 @@ def test_other_figures_and_versions_are_reported(
     assert "Not reproduced: 1 of" in told
 
 
+@pytest.mark.slow
 def test_other_images_are_refused_with_what_is_different(tmp_path: Path) -> None:
     pictures = write_pictures(tmp_path / "pictures", {"red": 10, "green": 10})
     one = tmp_path / "one"

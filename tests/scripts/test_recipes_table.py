@@ -45,6 +45,7 @@ def recipe_run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.slow
 def test_a_run_appears_in_the_table_and_in_its_recipe(script: ModuleType, recipe_run: Path, tmp_path: Path) -> None:
     assert script.main([str(recipe_run)]) == 0
     results = json.loads((recipe_run / "results.json").read_text())

@@ -320,6 +320,7 @@ def test_a_relative_store_keeps_its_artifacts_beside_it(tmp_path: Path, monkeypa
     assert experiment.artifact_location == (tmp_path / "mlartifacts" / "first").as_uri()
 
 
+@pytest.mark.slow
 def test_a_store_is_created_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
     import sqlalchemy

@@ -82,6 +82,7 @@ def test_cached_and_uncached_training_agree(overrides: tuple[str, ...], folder: 
     np.testing.assert_allclose(said, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_training_from_memory_equals_training_from_the_cache(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +97,7 @@ def test_training_from_memory_equals_training_from_the_cache(
     assert 0 < held.data_wait_fraction["head"] < 1
 
 
+@pytest.mark.slow
 def test_a_second_run_computes_nothing(folder: Path, tmp_path: Path) -> None:
     config = compose([*TINY, f"dataset.root={folder}", "epochs=1", "freeze=last_block"])
     first, said, inputs = trained(config, tmp_path)

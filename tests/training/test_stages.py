@@ -298,6 +298,7 @@ def augmented_history(folder: Path, seed: int) -> list[dict[str, Any]]:
     return [{**asdict(record), "seconds": 0} for record in result.history]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_history(folder: Path) -> None:
     assert augmented_history(folder, 1) == augmented_history(folder, 1)
 

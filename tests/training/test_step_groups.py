@@ -71,6 +71,7 @@ def assert_same(one: tuple[TrainingResult, keras.Model], other: tuple[TrainingRe
         np.testing.assert_array_equal(value, expected[path], err_msg=path)
 
 
+@pytest.mark.slow
 def test_a_shorter_last_group_changes_no_figure() -> None:
     together = run(13, 5)
     assert_same(together, run(13, 1))

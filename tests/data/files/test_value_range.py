@@ -345,6 +345,7 @@ def test_the_saved_classifier_predicts_what_was_evaluated(deep_run: Path) -> Non
     np.testing.assert_allclose(answers, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_serving_and_exports_read_by_the_same_range(deep_run: Path, tmp_path: Path) -> None:
     import pandas as pd
 
