@@ -145,4 +145,4 @@ def _figures(run: Any) -> str:
 
 
 def _sentence(verdict: Verdict) -> str:
-    return f"Became {CHAMPION}: {verdict.reason}." if verdict.better else f"{verdict.reason.capitalize()}."
+    return f"Became {CHAMPION}: {verdict.reason}." if verdict.better else f"{verdict.reason[:1].upper()}{verdict.reason[1:]}."
