@@ -14,6 +14,7 @@ PROGRAM = """
 import os, signal, sys, time
 from headstart.core.signals import interrupt_at_batch_end, exit_code, handle_signals
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may be a background job, which ignores it
 handle_signals()
 try:
     {body}
