@@ -59,24 +59,29 @@ def test_a_temperature_changes_confidence_but_no_prediction(
     assert metrics["before_calibration/test_log_loss"] == pytest.approx(found.before["test"].log_loss)
 
 
+EVERYTHING = ("interpolate=wise_ft", "tta=flip", "calibrate=temperature")
+
+
 @pytest.fixture(scope="module")
 def with_everything(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run with all refinements, whose activations are cached."""
-    directory = tmp_path_factory.mktemp("refined") / "run"
+    return refined(tmp_path_factory.mktemp("refined") / "run", folder, *EVERYTHING)
+
+
+@pytest.mark.slow
+def test_calibration_is_drawn_before_and_after_and_mistakes_are_explained(folder: Path, tmp_path: Path) -> None:
     with with_figures():
-        return refined(directory, folder, "interpolate=wise_ft", "tta=flip", "calibrate=temperature")
-
-
-def test_calibration_is_drawn_before_and_after(with_everything: Path) -> None:
-    drawn = {file.name for file in (with_everything / "figures").glob("*_temperature.*")}
+        figures = refined(tmp_path / "run", folder, *EVERYTHING) / "figures"
+    drawn = {file.name for file in figures.glob("*_temperature.*")}
     assert drawn == {f"{split}_temperature.{kind}" for split in ("validation", "test") for kind in ("png", "svg")}
+    assert len(list(figures.glob("*_mistakes_explained.png"))) == 2
 
 
 def test_a_run_with_all_refinements_saves_what_it_evaluated(with_everything: Path, folder: Path) -> None:
     np.testing.assert_allclose(
         saved_probabilities(with_everything, folder), predictions_of(with_everything)[1], atol=1e-5
     )
-    assert len(list((with_everything / "figures").glob("*_mistakes_explained.png"))) == 2
+    assert len(list((with_everything / "figures").glob("*_temperature.png"))) == 2
 
 
 def test_the_results_have_each_refinement_with_its_paired_test(with_everything: Path) -> None:

@@ -27,7 +27,7 @@ WINDOWS = [stage({"blocks": ["block2"]}, "window", epochs=2), stage({"biases": T
 slow = pytest.mark.slow
 VARIANTS = [
     pytest.param({}, id="two stages", marks=slow),
-    pytest.param({"stages": WINDOWS}, id="windows"),
+    pytest.param({"stages": WINDOWS}, id="windows", marks=slow),
     pytest.param({"stages": [stage("all", epochs=4, ema=0.5, optimizer="adam")]}, id="averaged weights", marks=slow),
     pytest.param(
         {"stages": [stage("head", epochs=6, learning_rate=1e-9, schedule=ScheduleConfig("plateau", factor=0.5))]},
@@ -39,7 +39,7 @@ VARIANTS = [
         id="early stopping",
         marks=slow,
     ),
-    pytest.param({"stages": [stage("all", epochs=3, batch_norm="train")]}, id="batch statistics", marks=slow),
+    pytest.param({"stages": [stage("all", epochs=3, batch_norm="train")]}, id="batch statistics"),
     pytest.param(
         {"stages": [stage("all", epochs=3, schedule=ScheduleConfig("cosine", warmup_epochs=1))]},
         id="a schedule",

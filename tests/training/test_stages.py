@@ -28,7 +28,7 @@ from headstart.training.stages import TrainingResult
 
 FREEZES = sorted(file.stem for file in conf_directory().glob("freeze/*.yaml"))
 WITHOUT_NORMS = [freeze for freeze in FREEZES if freeze != "batch_norm"]
-QUICK = ("all", "last_block", "surgical")  # the head alone, blocks up to the end, and blocks in the middle
+QUICK = ("last_block", "surgical")  # blocks up to the end, and blocks in the middle
 STANDSTILL = 1e-30  # a learning rate that changes nothing in float32
 
 
