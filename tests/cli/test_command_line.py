@@ -14,7 +14,7 @@ from conftest import HEADSTART, TINY
 
 from headstart.cli.train import run_job
 
-OF_ONE_RUN = {"command", "disk", "overrides", "run_id", "seconds", "data_wait_fraction"}  # times, ids, free disk
+OF_ONE_RUN = {"command", "disk", "overrides", "run_id", "seconds", "data_wait_fraction", "tracking"}  # times, ids, free disk
 ROOT = Path(__file__).parents[2]
 
 

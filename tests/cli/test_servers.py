@@ -99,7 +99,8 @@ def test_the_page_of_the_runs(finished_run: Path, tmp_path: Path) -> None:
 def test_a_served_classifier_answers_as_the_one_on_disk(finished_run: Path, folder: Path, tmp_path: Path) -> None:
     port, file = free_port(), folder / "red" / "001.png"
     with started(tmp_path, "serve", str(finished_run), "--port", str(port)) as lines:
-        assert f"http://127.0.0.1:{port}/invocations" in next(lines)
+        assert next(lines).startswith("Model: last_block linear s0 small_cnn")
+        assert any(f"http://127.0.0.1:{port}/invocations" in line for line in lines)  # up to this one
         end = time.monotonic() + PATIENCE
         while not is_listening(port):
             assert time.monotonic() < end
