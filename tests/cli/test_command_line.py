@@ -14,7 +14,8 @@ from conftest import HEADSTART, TINY
 
 from headstart.cli.train import run_job
 
-OF_ONE_RUN = {"command", "disk", "overrides", "run_id", "seconds", "data_wait_fraction", "tracking"}  # times, ids, free disk
+# Times, ids and free disk space.
+OF_ONE_RUN = {"command", "disk", "overrides", "run_id", "seconds", "data_wait_fraction", "tracking"}
 ROOT = Path(__file__).parents[2]
 
 

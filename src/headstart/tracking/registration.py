@@ -145,4 +145,5 @@ def _figures(run: Any) -> str:
 
 
 def _sentence(verdict: Verdict) -> str:
-    return f"Became {CHAMPION}: {verdict.reason}." if verdict.better else f"{verdict.reason[:1].upper()}{verdict.reason[1:]}."
+    reason = verdict.reason
+    return f"Became {CHAMPION}: {reason}." if verdict.better else f"{reason[:1].upper()}{reason[1:]}."
