@@ -104,7 +104,7 @@ def sweep_configuration(*overrides: str) -> DictConfig:
 
 def write_one_pixel(draw: Callable[[], Figure], file: Path, vector: bool) -> None:
     """Write a file in the place of a figure, without drawing it."""
-    file.parent.mkdir(exist_ok=True)  # made by the contact sheets, which are left out as well
+    file.parent.mkdir(exist_ok=True)
     Image.new("L", (1, 1)).save(file)
 
 

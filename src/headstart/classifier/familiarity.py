@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,11 @@ class Familiarity:
     training: np.ndarray  # what the head reads of training images, each of length 1 or 0, float16 (images, features)
     limit: float = 1.0  # cosine distance beyond which an image is unfamiliar, above 0
 
+    @cached_property
+    def _directions(self) -> np.ndarray:
+        """The directions of the training images, which every batch needs."""
+        return directions_of(self.training.astype(np.float64))
+
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Return how far images are from the nearest training image, in units of the limit, float64 (n,).
 
@@ -41,7 +47,7 @@ class Familiarity:
             features: what the head reads, float (n, features).
         """
         # In float64, because near images have cosines near 1. Scaled again: in float16 their lengths are only about 1.
-        cosines = directions_of(features.astype(np.float64)) @ directions_of(self.training.astype(np.float64)).T
+        cosines = directions_of(features.astype(np.float64)) @ self._directions.T
         return (1 - cosines.max(axis=1)) / self.limit
 
 

@@ -19,7 +19,7 @@ from headstart.cli.parser import RUN_HELP, CommandParser
 from headstart.core.console import console, count_of, print_next
 from headstart.core.errors import HeadstartError, expect_writable
 from headstart.core.files import write_text
-from headstart.results.runs import find_run
+from headstart.results.runs import find_run, name_of_run
 
 if TYPE_CHECKING:
     from headstart.config import Config
@@ -122,7 +122,6 @@ def _source(directory: Path) -> tuple[str, Config, FeatureSource]:
     """
     from headstart.classifier.saved import load_classifier
     from headstart.config import from_yaml
-    from headstart.config.identity import run_name
     from headstart.data.reload import reload_images
     from headstart.evaluation.features import feature_source
     from headstart.results.file import read_results
@@ -136,7 +135,7 @@ def _source(directory: Path) -> tuple[str, Config, FeatureSource]:
     config = from_yaml((directory / "config.yaml").read_text(encoding="utf-8"))
     index = reload_images(config, results.fingerprint, str(directory))
     source = feature_source(load_classifier(directory, config.inference_backend), config, index)
-    return results.name or run_name(config), config, source
+    return name_of_run(results, config), config, source
 
 
 def _keeping(blocks: Iterator[np.ndarray], chosen: np.ndarray, kept: list[np.ndarray]) -> Iterator[np.ndarray]:

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from headstart.config import Config, from_yaml
-from headstart.config.identity import run_name
 from headstart.core.errors import HeadstartError
 from headstart.results.file import RESULTS, load_results
+from headstart.results.runs import name_of_run
 from headstart.results.types import RunResults
 
 
@@ -50,7 +50,7 @@ class Run:
     @property
     def name(self) -> str:
         """Its name, as in MLflow."""
-        return self.results.name or (run_name(self.config) if self.config else self.directory.name)
+        return name_of_run(self.results, self.config) if self.config else self.results.name or self.directory.name
 
     @property
     def status(self) -> str:

@@ -16,7 +16,6 @@ from headstart.evaluation.features import NOT_PREDICTED
 from headstart.evaluation.plots.style import PALETTE
 
 TEMPLATE = Path(__file__).with_name("feature_map.html.j2")
-METHODS = ("pca", "tsne")
 SIZE = 1000  # units of the map's side
 EDGE = 25  # units around the points
 SHAPES = ("circle", "square", "diamond")  # beside colours, so that 21 classes differ for colour-blind people

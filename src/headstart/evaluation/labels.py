@@ -43,7 +43,6 @@ def report_labels(
     Raises:
         HeadstartError: when an image cannot be read.
     """
-    (directory / "figures").mkdir(exist_ok=True)
     order = list(evaluation_batches(index, batch_size))
     decoded = Files(index, classifier.image_size, classifier.resize).batches(iter(order))
     labels: Counter[str] = Counter()

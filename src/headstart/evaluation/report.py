@@ -71,7 +71,6 @@ def report_splits(
         source: the run and its data, for the figures.
         directory: of the run.
     """
-    (directory / "figures").mkdir(exist_ok=True)
     evaluations: dict[str, Evaluation] = {}
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     threshold = None

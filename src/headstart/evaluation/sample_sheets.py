@@ -31,7 +31,6 @@ def begin_sample_sheets(index: ImageIndex, image_size: int, resize: str, source:
         source: the run and its data.
         directory: for the figures; created if it does not exist.
     """
-    directory.mkdir(exist_ok=True)
     for split in SPLITS:
         part = index.split(split)
         if not len(part):

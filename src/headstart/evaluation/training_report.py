@@ -35,7 +35,6 @@ def report_training(history: list[EpochRecord], best_epoch: int, source: str, di
         writer.writeheader()
         writer.writerows(rows)
     figures = directory / "figures"
-    figures.mkdir(exist_ok=True)
     begin_figure(partial(history_figure, rows, TITLE, best_epoch, source), figures / "history.png")
     stages = [list(records) for _, records in groupby(history, key=lambda record: record.stage)]
     for records in stages if len(stages) > 1 else []:
@@ -61,7 +60,6 @@ def report_learning_rate(sweep: RateSweep, configured: float, title: str, source
         writer.writerow(["learning_rate", "loss", "smoothed_loss"])
         for row in zip(sweep.rates, sweep.losses, sweep.smoothed, strict=True):
             writer.writerow([f"{value:.7g}" for value in row])
-    (directory / "figures").mkdir(exist_ok=True)
     figure = learning_rate_figure(
         sweep.rates, sweep.losses, sweep.smoothed, sweep.suggestion, configured, title, source
     )

@@ -76,11 +76,12 @@ def write_figure(figure: Figure, file: Path, vector: bool = True) -> None:
 
     Args:
         figure: to write, on an opaque background.
-        file: the PNG.
+        file: the PNG; its directory is made.
         vector: whether to write the SVG; sheets of photographs, which are pixels anyway, have none.
     """
     from headstart.evaluation.plots.style import RUN_DOTS_PER_INCH
 
+    file.parent.mkdir(parents=True, exist_ok=True)
     figure.set_dpi(RUN_DOTS_PER_INCH)
     save_figure(figure, file)
     if vector:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headstart.config import Config
-from headstart.config.identity import data_name, run_name
+from headstart.config.identity import data_name
 from headstart.results.figures import SplitFigures
+from headstart.results.runs import name_of_run
 from headstart.results.types import RunResults
 from headstart.results.unfamiliar import UnfamiliarLimit
 
@@ -78,7 +79,7 @@ def model_card(results: RunResults, config: Config) -> ModelCard:
         config: its resolved configuration.
     """
     return ModelCard(
-        run=results.name or run_name(config),
+        run=name_of_run(results, config),
         run_id=results.run_id,
         dataset=data_name(config),
         training_images=results.dataset.images.get("train", 0) if results.dataset else 0,

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from headstart.config import Config
+from headstart.config.identity import run_name
 from headstart.core.console import console
 from headstart.core.errors import HeadstartError, did_you_mean
 from headstart.core.paths import outputs_directory, tip_for_missing
@@ -29,6 +31,16 @@ def is_finished(directory: Path) -> bool:
     """
     results = read_results(directory)
     return results is not None and results.finished
+
+
+def name_of_run(results: RunResults, config: Config) -> str:
+    """Return the name of a run, as in MLflow; earlier versions did not store it.
+
+    Args:
+        results: of the run.
+        config: its resolved configuration.
+    """
+    return results.name or run_name(config)
 
 
 def objective(results: RunResults, wanted: str) -> float | tuple[float, float] | None:

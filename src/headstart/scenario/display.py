@@ -36,7 +36,6 @@ def write_figure(placement: Placement, subject: str, file: Path) -> None:
         subject: data set and backbone, for the title.
         file: the PNG; its directory is created.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
     probes = placement.probes
     figure = depth_figure(
         [row.depth for row in probes],
